@@ -1,0 +1,6 @@
+"""Neural networks that keep distances, for scikit-learn."""
+
+from sklearn_iso._version import __version__
+from sklearn_iso.estimators import IsometricClassifier, preset
+
+__all__ = ["IsometricClassifier", "__version__", "preset"]

@@ -1,0 +1,5 @@
+"""Data sets to train and to measure on."""
+
+from sklearn_iso.datasets.mnist import load_mnist
+
+__all__ = ["load_mnist"]

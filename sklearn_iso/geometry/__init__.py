@@ -1,0 +1,18 @@
+"""Distances, norms and stress in plain torch."""
+
+from sklearn_iso.geometry.blocks import Blocks, Metric, class_blocks, one_block
+from sklearn_iso.geometry.distances import pairwise_distances
+from sklearn_iso.geometry.nearest import nearest_other_class_distance
+from sklearn_iso.geometry.stress import Kernel, Stress, fitted_factor
+
+__all__ = [
+    "Blocks",
+    "Kernel",
+    "Metric",
+    "Stress",
+    "class_blocks",
+    "fitted_factor",
+    "nearest_other_class_distance",
+    "one_block",
+    "pairwise_distances",
+]

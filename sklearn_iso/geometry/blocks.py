@@ -1,0 +1,123 @@
+"""Rows grouped by class, so that within-class pairs cost no more than they must."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_iso.geometry.distances import block_distances, centred_rows
+
+#: The p of a norm, or a function from X to the matrix of its distances.
+Metric = float | Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Rows of a batch in blocks, every one padded to the same length.
+
+    Attributes
+    ----------
+    index : Tensor of shape (n_blocks, n_rows)
+        Row of the batch that stands at each place; padding may repeat any row.
+    place : Tensor of shape (n_samples,)
+        The one place of each row that counts, in the flattened blocks.
+    pair_weight : Tensor of shape (n_blocks, n_rows, n_rows)
+        ``w_i w_j`` of each pair that counts, 0 elsewhere.
+    total_weight : float
+        Sum of the weights of all rows.
+    """
+
+    index: Tensor
+    place: Tensor
+    pair_weight: Tensor
+    total_weight: float
+
+    def distances(self, X: Tensor, metric: Metric = 2.0) -> Tensor:
+        """Return the distances of the pairs, (n_blocks, n_rows, n_rows), without a graph.
+
+        `metric` is the p of a norm, or a function from X (n_samples, ...) to the matrix of
+        all distances (n_samples, n_samples).
+        """
+        with torch.no_grad():
+            if callable(metric):
+                return metric(X)[self.index.unsqueeze(2), self.index.unsqueeze(1)]
+            if metric == 2:
+                return block_distances(centred_rows(X.flatten(1), self.index))
+            rows = X.flatten(1)[self.index]
+            return torch.cdist(rows, rows, p=metric)
+
+    def only(self, counts: Tensor) -> Blocks:
+        """Return the same blocks with fewer pairs: those where `counts` is True."""
+        return replace(self, pair_weight=torch.where(counts, self.pair_weight, 0))
+
+
+def one_block(weight: Tensor) -> Blocks:
+    """Return all rows of a batch as one block, every pair counted.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (n_samples,)
+
+    Returns
+    -------
+    blocks : Blocks
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.geometry import one_block
+    >>> one_block(torch.tensor([1.0, 2.0])).pair_weight
+    tensor([[[1., 2.],
+             [2., 4.]]])
+    """
+    place = torch.arange(len(weight), device=weight.device)
+    pair_weight = torch.outer(weight, weight)[None]
+    return Blocks(place[None], place, pair_weight, float(weight.sum()))
+
+
+def class_blocks(y: Tensor, weight: Tensor) -> Blocks:
+    """Group a batch by class; pairs of a block are the within-class pairs.
+
+    Classes are blocks of their own unless they differ so much in size that padding would
+    cost more than one block of the whole batch.
+
+    Parameters
+    ----------
+    y : Tensor of shape (n_samples,)
+        Class of each row, a non-negative integer.
+    weight : Tensor of shape (n_samples,)
+        Weight of each row.
+
+    Returns
+    -------
+    blocks : Blocks
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.geometry import class_blocks
+    >>> class_blocks(torch.tensor([1, 0, 0, 1] * 8), torch.ones(32)).index.shape
+    torch.Size([2, 16])
+    """
+    # numpy: twenty steps on a hundred integers cost a third of what they do in torch.
+    labels, weights = y.cpu().numpy(), weight.cpu().numpy()
+    counts = np.bincount(labels)
+    counts = counts[counts > 0]
+    # Matrix products of a length divisible by four take half the time.
+    longest = -(-int(counts.max()) // 4) * 4
+    if len(counts) * longest**2 > len(labels) ** 2:
+        return one_block(weight).only(y.unsqueeze(0) == y.unsqueeze(1))
+    order = labels.argsort(kind="stable")
+    steps = np.arange(longest)
+    index = order[np.minimum((counts.cumsum() - counts)[:, None] + steps, len(labels) - 1)]
+    present = steps < counts[:, None]
+    place = np.empty_like(order)
+    place[order] = present.ravel().nonzero()[0]
+    placed = weights[index] * present
+    pair_weight = placed[:, :, None] * placed[:, None, :]
+    on_device = [torch.from_numpy(array).to(y.device) for array in (index, place, pair_weight)]
+    return Blocks(on_device[0], on_device[1], on_device[2], float(weights.sum()))

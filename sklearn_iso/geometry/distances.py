@@ -1,0 +1,84 @@
+"""Euclidean distances whose gradient is zero, never NaN, where two points coincide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def centred_rows(Z: Tensor, index: Tensor) -> Tensor:
+    """Return the rows (n_samples, d) in blocks (n_blocks, n_rows, d), each about its mean."""
+    rows = Z.index_select(0, index.flatten()).unflatten(0, index.shape)
+    # Out of place where Z itself came back: a view of it must not be changed.
+    return rows - rows.mean(1, keepdim=True)
+
+
+def block_distances(rows: Tensor) -> Tensor:
+    """Return the distances (n_blocks, n_rows, n_rows) within blocks of centred rows.
+
+    The Gram expansion ``|a|^2 + |b|^2 - 2ab`` cancels for near pairs far from the origin:
+    hence centred rows.
+    """
+    gram = torch.bmm(rows, rows.mT)
+    # The squares from the same product: the diagonal cancels to exactly 0.
+    squares = gram.diagonal(dim1=1, dim2=2)
+    sums = squares.unsqueeze(2) + squares.unsqueeze(1)
+    return sums.sub_(gram, alpha=2).clamp_min_(0).sqrt_()
+
+
+def pull_rows(rows: Tensor, distances: Tensor, slope: Tensor) -> Tensor:
+    r"""Return the gradient in the rows, given a symmetric slope in the distances.
+
+    .. math:: \frac{\partial L}{\partial z_i} = \sum_j
+              \Bigl( \frac{\partial L}{\partial d_{ij}} + \frac{\partial L}{\partial d_{ji}}
+              \Bigr) \frac{z_i - z_j}{d_{ij}}
+
+    with 0 for the terms of coincident points; `slope` is the sum in the brackets.
+    """
+    pull = (slope / distances).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+    return torch.baddbmm(pull.sum(2, keepdim=True) * rows, pull, rows, alpha=-1)
+
+
+class _PairwiseDistances(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, Z: Tensor) -> Tensor:
+        rows = (Z - Z.mean(0)).unsqueeze(0)
+        distances = block_distances(rows)
+        ctx.save_for_backward(rows, distances)
+        return distances[0]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        rows, distances = ctx.saved_tensors
+        symmetric = gradient + gradient.mT
+        return pull_rows(rows, distances, symmetric.unsqueeze(0))[0]
+
+
+def pairwise_distances(Z: Tensor) -> Tensor:
+    r"""Return the Euclidean distances between all rows.
+
+    .. math:: d_{ij} = \lVert z_i - z_j \rVert_2
+
+    Parameters
+    ----------
+    Z : Tensor of shape (n_samples, d)
+        Points.
+
+    Returns
+    -------
+    distances : Tensor of shape (n_samples, n_samples)
+        Symmetric, with a zero diagonal, in the units of `Z`. The gradient at a pair of
+        coincident points is 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.geometry import pairwise_distances
+    >>> pairwise_distances(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+    tensor([[0., 5.],
+            [5., 0.]])
+    """
+    distances: Tensor = _PairwiseDistances.apply(Z)
+    return distances

@@ -1,0 +1,172 @@
+"""Stress: how far the distances of a representation are from those of the input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sklearn_iso.geometry.blocks import Blocks
+from sklearn_iso.geometry.distances import block_distances, centred_rows, pull_rows
+
+
+def fitted_factor(d_X: Tensor, d_Z: Tensor, weight: Tensor) -> float:
+    r"""Return the factor that brings the distances of Z closest to those of X.
+
+    .. math:: c^* = \arg\min_c \sum w (c\, d_Z - d_X)^2 = \frac{\sum w\, d_X d_Z}{\sum w\, d_Z^2}
+
+    Parameters
+    ----------
+    d_X, d_Z, weight : Tensor of equal shape
+        Distances of the input and of the representation, and non-negative pair weights.
+
+    Returns
+    -------
+    factor : float
+        The reciprocal of the scale `s` in ``d_Z = s * d_X``; 0 for a collapsed
+        representation, which no factor can mend.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.geometry import fitted_factor
+    >>> d_X = torch.tensor([1.0, 2.0])
+    >>> fitted_factor(d_X, 2 * d_X, torch.ones(2))
+    0.5
+    """
+    weighted = (weight * d_Z).flatten()
+    power = torch.dot(weighted, d_Z.flatten()).item()
+    return torch.dot(weighted, d_X.flatten()).item() / power if power > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What a stress does with a residual ``c * d_Z - d_X``.
+
+    Attributes
+    ----------
+    absolute : bool
+        Take its size, not its square.
+    one_sided : bool
+        Count expansion only: a residual below 0 is 0.
+    """
+
+    absolute: bool = False
+    one_sided: bool = False
+
+    def value_and_slope(self, residual: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weighted sum of the losses, and its slope in the residual."""
+        if self.one_sided:
+            residual = residual.clamp_min_(0)
+        if self.absolute:
+            slope = weight * residual.sign()
+            return torch.dot(slope.flatten(), residual.flatten()), slope
+        slope = weight * residual
+        return torch.dot(slope.flatten(), residual.flatten()), slope * 2
+
+
+@dataclass(frozen=True)
+class Stress:
+    r"""Stress of representations against the distances of one input.
+
+    .. math:: \frac{\sum_{ij} w_{ij}\, \rho(c\, d_Z(z_i, z_j) - d_X(x_i, x_j))}{D}
+
+    with the factor `c` one over the scale, fitted or given. The fitted factor minimises the
+    two-sided squares and needs no gradient of its own there (envelope theorem).
+
+    Attributes
+    ----------
+    blocks : Blocks
+        Which pairs there are.
+    d_X, weight : Tensor of the blocks' shape
+        Distances of the input, and the weight of each pair.
+    divisor : float
+        The D, taken from the input, so that a network cannot lower the value by shrinking Z.
+    factor : float or None
+        The c; None fits it to each representation.
+    kernel : Kernel
+        The rho: squares by default.
+
+    References
+    ----------
+    I. Borg, P. Groenen, *Modern Multidimensional Scaling*, 2nd ed., Springer 2005, ch. 3.
+    K. Smelser, J. Miller, S. Kobourov, "Normalized Stress is Not Normalized", 2024,
+    arXiv:2408.07724.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.geometry import Stress, class_blocks
+    >>> X = torch.tensor([[0.0], [1.0], [3.0]])
+    >>> blocks = class_blocks(torch.zeros(3, dtype=int), torch.ones(3))
+    >>> stress = Stress.normalized(blocks, blocks.distances(X))
+    >>> bool(stress(7 * X) < 1e-6), bool(stress(X**2) > 0.01)
+    (True, True)
+    """
+
+    blocks: Blocks
+    d_X: Tensor
+    weight: Tensor
+    divisor: float
+    factor: float | None = None
+    kernel: Kernel = Kernel()
+
+    @classmethod
+    def normalized(cls, blocks: Blocks, d_X: Tensor, **options: Any) -> Stress:
+        """Return the stress over the squared distances of X: ``1 - cos^2`` if fitted."""
+        weight = blocks.pair_weight
+        return cls(blocks, d_X, weight, _dot(weight * d_X, d_X), **options)
+
+    @classmethod
+    def raw(cls, blocks: Blocks, d_X: Tensor, **options: Any) -> Stress:
+        """Return the stress over the weight of all pairs of rows, counted or not."""
+        return cls(blocks, d_X, blocks.pair_weight, blocks.total_weight**2, **options)
+
+    @classmethod
+    def relative(cls, blocks: Blocks, d_X: Tensor, **options: Any) -> Stress:
+        """Return the mean of ``rho(c * d_Z / d_X - 1)`` over pairs of distinct points."""
+        apart = torch.where(d_X > 0, blocks.pair_weight, 0)
+        weight = torch.where(d_X > 0, apart / d_X.square(), 0)
+        return cls(blocks, d_X, weight, float(apart.sum()), **options)
+
+    @classmethod
+    def absolute(cls, blocks: Blocks, d_X: Tensor, one_sided: bool, factor: float) -> Stress:
+        """Return the sum of absolute residuals over the sum of the distances of X."""
+        weight = blocks.pair_weight
+        kernel = Kernel(absolute=True, one_sided=one_sided)
+        return cls(blocks, d_X, weight, _dot(weight, d_X), factor, kernel)
+
+    def __call__(self, Z: Tensor) -> Tensor:
+        """Return the stress of a representation (n_samples, ...); 0 where the divisor is."""
+        value: Tensor = _Stress.apply(Z.flatten(1), self)
+        return value
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return torch.dot(a.flatten(), b.flatten()).item()
+
+
+class _Stress(torch.autograd.Function):
+    """Value and gradient in one go: small batches pay by the number of operations."""
+
+    @staticmethod
+    def forward(ctx: Any, Z: Tensor, stress: Stress) -> Tensor:
+        rows = centred_rows(Z, stress.blocks.index)
+        d_Z = block_distances(rows)
+        factor, weight = stress.factor, stress.weight
+        c = fitted_factor(stress.d_X, d_Z, weight) if factor is None else factor
+        residual = (d_Z * c).sub_(stress.d_X)
+        value, slope = stress.kernel.value_and_slope(residual, weight)
+        # Plain numbers: on small batches an operation on a scalar tensor costs a matrix's.
+        share = 1 / stress.divisor if stress.divisor > 0 else 0.0
+        ctx.save_for_backward(rows, d_Z, slope, stress.blocks.place)
+        ctx.share = 2 * c * share  # 2: a pair stands in both triangles of the matrix
+        return value * share
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        rows, d_Z, slope, place = ctx.saved_tensors
+        pulled = pull_rows(rows, d_Z, slope * (gradient * ctx.share))
+        return pulled.flatten(0, 1).index_select(0, place), None

@@ -1,0 +1,16 @@
+"""Networks, and what they compute on their way to the logits."""
+
+from sklearn_iso.modules.activations import ACTIVATIONS
+from sklearn_iso.modules.convnet import ConvNet
+from sklearn_iso.modules.mlp import INITIALIZATIONS, MLP
+from sklearn_iso.modules.representations import Layers, represent, represent_many
+
+__all__ = [
+    "ACTIVATIONS",
+    "INITIALIZATIONS",
+    "MLP",
+    "ConvNet",
+    "Layers",
+    "represent",
+    "represent_many",
+]

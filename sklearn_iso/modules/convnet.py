@@ -1,0 +1,77 @@
+"""A small convolutional network for images that arrive as rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class ConvNet(nn.Module):
+    r"""Convolutions of stride 2, one hidden layer, logits.
+
+    Each convolution halves the image; no pooling and no normalisation, so that the map is
+    as smooth as its weights.
+
+    Parameters
+    ----------
+    n_features, n_outputs : int
+        Values of an image, and width of the logits.
+    image_shape : (int, int, int), optional
+        Channels, height and width; by default one square channel of `n_features` values.
+    channels : sequence of int
+        Output channels of each convolution.
+    kernel_size : int
+        Width of each kernel.
+    n_hidden : int
+        Units of the hidden layer.
+
+    Raises
+    ------
+    ValueError
+        If the image shape does not hold `n_features` values.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.modules import ConvNet
+    >>> ConvNet(784, 10)(torch.zeros(2, 784)).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_outputs: int,
+        *,
+        image_shape: tuple[int, int, int] | None = None,
+        channels: Sequence[int] = (16, 32),
+        kernel_size: int = 4,
+        n_hidden: int = 100,
+    ) -> None:
+        super().__init__()
+        self.image_shape = image_shape or (1, math.isqrt(n_features), math.isqrt(n_features))
+        if math.prod(self.image_shape) != n_features:
+            raise ValueError(
+                f"image_shape must hold as many values as a row; {self.image_shape} does not "
+                f"hold {n_features}. Pass image_shape=(channels, height, width)."
+            )
+        self.convolutions = nn.Sequential()
+        n_in, (height, width) = self.image_shape[0], self.image_shape[1:]
+        for n_out in channels:
+            self.convolutions.append(nn.Conv2d(n_in, n_out, kernel_size, stride=2, padding=1))
+            self.convolutions.append(nn.ReLU())
+            n_in = n_out
+            height, width = ((side - kernel_size + 2) // 2 + 1 for side in (height, width))
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(n_in * height * width, n_hidden),
+            nn.ReLU(),
+            nn.Linear(n_hidden, n_outputs),
+        )
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the logits of rows (n_samples, n_features) or images (n_samples, *shape)."""
+        logits: Tensor = self.head(self.convolutions(X.reshape(len(X), *self.image_shape)))
+        return logits

@@ -1,0 +1,102 @@
+"""A multi-layer perceptron initialised from a generator of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from sklearn_iso.modules.activations import ACTIVATIONS
+
+#: Initial weights by name.
+INITIALIZATIONS: dict[str, Callable[..., Tensor]] = {
+    "glorot": nn.init.xavier_uniform_,
+    "orthogonal": nn.init.orthogonal_,
+}
+
+
+class MLP(nn.Module):
+    r"""Multi-layer perceptron that returns logits.
+
+    .. math:: z_0 = (x - \mu) / c, \quad z_k = \sigma(W_k z_{k-1} + b_k), \quad
+              f(x) = W_{L+1} z_L + b_{L+1}
+
+    The first step is a similarity (one shift, one factor for all features), so distances
+    keep their proportions while training does not depend on the units of X.
+
+    Parameters
+    ----------
+    n_features, n_outputs : int
+        Width of the input and of the logits.
+    hidden_layer_sizes : sequence of int
+        Width of each hidden layer; empty for a linear model.
+    activation : str
+        A key of :data:`sklearn_iso.modules.ACTIVATIONS`.
+    initialization : {"glorot", "orthogonal"}
+        Of the weights: Glorot uniform, or orthogonal (isometric before training). Biases
+        start at 0.
+    generator : torch.Generator or None
+        Draws the weights; None takes torch's default generator.
+    dtype : torch.dtype
+        Of the weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.modules import MLP
+    >>> mlp = MLP(4, 3, hidden_layer_sizes=(8,), generator=torch.Generator().manual_seed(0))
+    >>> mlp(torch.zeros(2, 4)).shape
+    torch.Size([2, 3])
+    """
+
+    offset: Tensor
+    factor: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        n_outputs: int,
+        *,
+        hidden_layer_sizes: Sequence[int] = (256, 128),
+        activation: str = "relu",
+        initialization: str = "glorot",
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("offset", torch.zeros(n_features, dtype=dtype))
+        self.register_buffer("factor", torch.ones((), dtype=dtype))
+        widths = [n_features, *hidden_layer_sizes]
+        self.hidden = nn.Sequential()
+        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+            self.hidden.append(skip_init(nn.Linear, n_in, n_out, dtype=dtype))
+            self.hidden.append(ACTIVATIONS[activation]())
+        self.output = skip_init(nn.Linear, widths[-1], n_outputs, dtype=dtype)
+        for layer in (*self.hidden, self.output):
+            if isinstance(layer, nn.Linear):
+                INITIALIZATIONS[initialization](layer.weight, generator=generator)
+                nn.init.zeros_(layer.bias)
+
+    def set_input_similarity(self, shift: Tensor, factor: float) -> None:
+        """Set the shift (n_features,) and the one factor applied to every input."""
+        self.offset.copy_(-factor * shift)
+        self.factor.fill_(factor)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the logits (n_samples, n_outputs) of X (n_samples, n_features)."""
+        logits: Tensor = self.output(self.hidden(self._enter(X)))
+        return logits
+
+    def _enter(self, X: Tensor) -> Tensor:
+        return torch.addcmul(self.offset, X, self.factor)
+
+    def forward_hidden(self, X: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the logits and the activations of each hidden layer, in order."""
+        Z, hidden = self._enter(X), []
+        for part in self.hidden:
+            Z = part(Z)
+            if not isinstance(part, nn.Linear):
+                hidden.append(Z)
+        return self.output(Z), hidden

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.spatial.distance import cdist, pdist, squareform
+
+from sklearn_iso.geometry import (
+    Kernel,
+    Stress,
+    class_blocks,
+    fitted_factor,
+    nearest_other_class_distance,
+    one_block,
+    pairwise_distances,
+)
+
+points = arrays(
+    np.float64,
+    st.tuples(st.integers(2, 12), st.integers(1, 5)),
+    elements=st.floats(-1e3, 1e3, allow_subnormal=False),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(points)
+def test_pairwise_distances_equal_scipys(X):
+    distances = pairwise_distances(torch.from_numpy(X)).numpy()
+    # The Gram expansion is exact up to the rounding of the squared extent of the cloud.
+    resolution = 1e-7 * max(1e-12, np.abs(X - X.mean(0)).max())
+    np.testing.assert_allclose(distances, squareform(pdist(X)), rtol=1e-7, atol=2 * resolution)
+
+
+def test_pairwise_distances_of_a_distant_cloud_keep_their_digits_in_float32():
+    X = torch.randn(20, 3, generator=torch.Generator().manual_seed(0)).double()
+    far = (X + 1000.0).float()
+    expected = squareform(pdist(far.double().numpy()))
+    np.testing.assert_allclose(pairwise_distances(far).numpy(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_pairwise_distances_have_the_right_gradient():
+    X = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.autograd.gradcheck(pairwise_distances, X.requires_grad_())
+
+
+def test_gradient_is_zero_between_coincident_points():
+    X = torch.ones(4, 3, requires_grad=True)
+    pairwise_distances(X).sum().backward()
+    assert torch.equal(X.grad, torch.zeros(4, 3))
+
+
+def test_gradient_between_two_points_is_their_unit_direction():
+    X = torch.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 4.0]], requires_grad=True)
+    pairwise_distances(X)[0, 1].backward()
+    torch.testing.assert_close(X.grad, torch.tensor([[-0.6, -0.8], [0.6, 0.8], [0.0, 0.0]]))
+
+
+def whole(n):
+    return one_block(torch.ones(n, dtype=torch.float64))
+
+
+def normalized(blocks, X, factor=None):
+    return Stress.normalized(blocks, blocks.distances(X), factor=factor)
+
+
+@settings(max_examples=60, deadline=None)
+@given(points, st.floats(1e-3, 1e3), st.integers(0, 2**31))
+def test_stress_of_a_similarity_is_zero(X, scale, seed):
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.from_numpy(X)
+    rotation = torch.linalg.qr(torch.randn(X.shape[1], X.shape[1], generator=generator).double())[0]
+    Z = scale * X @ rotation + torch.randn(X.shape[1], generator=generator)
+    blocks = whole(len(X))
+    # The translation and the Gram expansion cost digits of a cloud small beside them.
+    resolution = 1e-7 + (1e-12 * (1 + Z.abs().max() / (scale * pdist(X).max() + 1e-300))) ** 2
+    if pdist(X).max() > 1e-3:
+        assert normalized(blocks, X)(Z) <= resolution
+        assert normalized(blocks, X, 1 / scale)(Z) <= resolution
+
+
+@settings(max_examples=60, deadline=None)
+@given(points, st.integers(0, 2**31))
+def test_fitted_stress_is_one_minus_the_squared_cosine(X, seed):
+    Z = np.random.default_rng(seed).normal(size=(len(X), 3))
+    stress = normalized(whole(len(X)), torch.from_numpy(X))(torch.from_numpy(Z))
+    d_X, d_Z = pdist(X), pdist(Z)
+    if d_X.max() > 1e-6:
+        cosine = d_X @ d_Z / (np.linalg.norm(d_X) * np.linalg.norm(d_Z))
+        assert stress.item() == pytest.approx(1 - cosine**2, rel=1e-6, abs=1e-9)
+
+
+def test_no_other_factor_gives_less_stress_than_the_fitted_one():
+    X, Z = torch.randn(2, 12, 3, generator=torch.Generator().manual_seed(0)).double()
+    blocks = whole(12)
+    best = fitted_factor(blocks.distances(X), blocks.distances(Z), blocks.pair_weight)
+    least = normalized(blocks, X)(Z)
+    assert least == normalized(blocks, X, best)(Z)
+    others = [normalized(blocks, X, best * f)(Z) for f in (0.9, 0.99, 1.01, 1.1)]
+    assert all(other > least for other in others)
+
+
+def test_stress_of_a_collapsed_representation_is_one_with_a_zero_gradient():
+    X = torch.randn(5, 2, generator=torch.Generator().manual_seed(0)).double()
+    Z = torch.zeros(5, 2, dtype=torch.float64, requires_grad=True)
+    stress = normalized(whole(5), X)(Z)
+    stress.backward()
+    assert stress == 1
+    assert torch.equal(Z.grad, torch.zeros(5, 2))
+
+
+def test_stress_of_identical_rows_is_zero():
+    Z = torch.randn(4, 2, generator=torch.Generator().manual_seed(0)).double()
+    assert normalized(whole(4), torch.ones(4, 3).double(), 0.0)(Z) == 0
+
+
+KINDS = {
+    "normalised, fitted": lambda b, d: Stress.normalized(b, d),
+    "normalised": lambda b, d: Stress.normalized(b, d, factor=0.7),
+    "normalised, one-sided": lambda b, d: Stress.normalized(
+        b, d, factor=0.7, kernel=Kernel(one_sided=True)
+    ),
+    "raw, fitted": lambda b, d: Stress.raw(b, d),
+    "relative, fitted": lambda b, d: Stress.relative(b, d),
+    "absolute": lambda b, d: Stress.absolute(b, d, False, 0.7),
+    "absolute, one-sided": lambda b, d: Stress.absolute(b, d, True, 0.7),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stress_has_the_right_gradient_although_the_factor_is_held_fixed(kind):
+    generator = torch.Generator().manual_seed(0)
+    X, Z = torch.randn(2, 18, 3, generator=generator, dtype=torch.float64)
+    weight = torch.rand(18, generator=generator, dtype=torch.float64)
+    blocks = class_blocks(torch.tensor([0, 1, 0, 2, 1, 0, 1, 0, 4] * 2), weight)
+    assert len(blocks.index) == 4
+    stress = KINDS[kind](blocks, blocks.distances(X))
+    assert torch.autograd.gradcheck(stress, Z.requires_grad_())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=25), st.integers(0, 2**31))
+def test_blocks_hold_every_within_class_pair_once(labels, seed):
+    y = torch.tensor(labels)
+    weight = torch.rand(len(y), generator=torch.Generator().manual_seed(seed)) + 0.1
+    X = torch.arange(len(y), dtype=torch.float32).unsqueeze(1)
+    blocks = class_blocks(y, weight)
+    same = (y[:, None] == y[None, :]).float().fill_diagonal_(0)
+    expected = (same * torch.outer(weight, weight) * (X - X.T).abs()).sum()
+    found = (blocks.pair_weight * blocks.distances(X)).sum()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0, 3.0, np.inf])
+def test_nearest_other_class_distance_is_the_brute_force_median(order):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 4)), rng.integers(0, 3, 60)
+    distances = cdist(X, X, "chebyshev") if order == np.inf else cdist(X, X, "minkowski", p=order)
+    distances[y[:, None] == y[None, :]] = np.inf
+    found = nearest_other_class_distance(torch.from_numpy(X), torch.from_numpy(y), order=order)
+    assert found == pytest.approx(np.median(distances.min(1)), rel=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 3), min_size=8, max_size=8))
+def test_weight_of_the_median_counts_as_repetition(weights):
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(8, 2)), np.arange(8) % 3
+    weighted = nearest_other_class_distance(
+        torch.from_numpy(X), torch.from_numpy(y), sample_weight=torch.tensor(weights).double()
+    )
+    repeated = nearest_other_class_distance(
+        torch.from_numpy(X.repeat(weights, 0)), torch.from_numpy(y.repeat(weights))
+    )
+    assert weighted == pytest.approx(repeated, rel=1e-12)
+
+
+def test_unit_of_identical_rows_is_one_and_of_shared_rows_the_positive_median():
+    y = torch.tensor([0, 1, 0, 1, 0, 1])
+    assert nearest_other_class_distance(torch.ones(6, 2), y) == 1.0
+    X = torch.tensor([[0.0], [0.0], [0.0], [0.0], [7.0], [0.0]])
+    assert nearest_other_class_distance(X, y) == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize("metric", [1.0, 1.5, 2.0, np.inf, torch.cdist])
+def test_block_distances_take_any_norm_and_any_function(metric):
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    blocks = class_blocks(torch.arange(20) % 2, torch.ones(20).double())
+    taken = (lambda X: torch.cdist(X, X)) if metric is torch.cdist else metric
+    p = 2.0 if metric is torch.cdist else metric
+    expected = cdist(X, X, "chebyshev") if p == np.inf else cdist(X, X, "minkowski", p=p)
+    found = blocks.distances(torch.from_numpy(X), taken)
+    index = blocks.index.numpy()
+    np.testing.assert_allclose(found, expected[index[:, :, None], index[:, None, :]], atol=1e-9)
