@@ -1,0 +1,149 @@
+"""One-hot groups: features that change together, from one category to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+OneHot = Sequence[Any]
+Score = Callable[[Tensor], Tensor]
+
+
+def _columns_of_group(group: Any, n_features: int) -> Tensor:
+    columns = np.asarray(group)
+    if columns.ndim != 1 or len(columns) < 2 or columns.dtype.kind not in "iu":
+        raise ValueError(
+            "Each group of one_hot must list the column numbers of its categories, two or more; "
+            f"got {group!r}. Pass for example one_hot=[(3, 4, 5)]."
+        )
+    if columns.min() < 0 or columns.max() >= n_features:
+        raise ValueError(
+            f"one_hot must hold column numbers from 0 to {n_features - 1}; got {group!r}."
+        )
+    return torch.from_numpy(columns.astype(np.int64))
+
+
+def _check_one_hot(X: Tensor, group: Tensor) -> None:
+    block = X[:, group.to(X.device)]
+    wrong = ~(((block == 0) | (block == 1)).all(dim=1) & (block.sum(dim=1) == 1))
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        raise ValueError(
+            f"X must hold exactly one 1, and 0 elsewhere, in each group of one_hot; columns "
+            f"{group.tolist()} of row {row} hold {block[row].tolist()}. Pass the columns of one "
+            "encoded feature, before any scaling."
+        )
+
+
+@dataclass(frozen=True)
+class Categories:
+    """One-hot groups of columns, of which an attack may change a few.
+
+    A flip moves the 1 of a group to another of its columns. It is no matter of eps: an attack
+    may flip up to `max_flips` groups of a row and move the other features within the ball.
+
+    Parameters
+    ----------
+    groups : tuple of Tensor
+        Column numbers of each group.
+    movable : Tensor of shape (n_features,), bool
+        Columns that a flip may set or clear.
+    max_flips : int
+        Most groups that change in a row.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.categories import Categories
+    >>> X = torch.tensor([[0.3, 1.0, 0.0]])
+    >>> movable = torch.ones(3, dtype=torch.bool)
+    >>> categories = Categories.of(X, one_hot=[(1, 2)], max_flips=1, movable=movable)
+    >>> categories.best_flip(X, score=lambda x: x[:, 2])
+    tensor([[0.3000, 0.0000, 1.0000]])
+    """
+
+    groups: tuple[Tensor, ...]
+    movable: Tensor
+    max_flips: int
+
+    @classmethod
+    def of(cls, X: Tensor, *, one_hot: OneHot, max_flips: int, movable: Tensor) -> Categories:
+        """Return checked groups for the rows of X.
+
+        Raises
+        ------
+        ValueError
+            If X is no matrix or not one-hot in a group, a group names fewer than two columns or
+            columns that are not there, two groups share a column, or max_flips is negative.
+        """
+        if X.ndim != 2:
+            raise ValueError(
+                f"one_hot needs X of shape (n, n_features); got shape {tuple(X.shape)}. "
+                "Flatten the rows."
+            )
+        if max_flips < 0:
+            raise ValueError(f"max_flips must not be negative; got {max_flips!r}.")
+        groups = tuple(_columns_of_group(group, X.shape[1]).to(X.device) for group in one_hot)
+        columns = torch.cat(groups) if groups else torch.empty(0, dtype=torch.int64)
+        if len(columns.unique()) < len(columns):
+            raise ValueError(
+                f"The groups of one_hot must not share columns; got {one_hot!r}. Each column "
+                "belongs to one encoded feature."
+            )
+        for group in groups:
+            _check_one_hot(X, group)
+        return cls(groups, movable, max_flips)
+
+    @property
+    def columns(self) -> Tensor:
+        """Mask of the columns that belong to a group, of shape (n_features,)."""
+        mask = torch.zeros_like(self.movable)
+        for group in self.groups:
+            mask[group] = True
+        return mask
+
+    @property
+    def can_flip(self) -> bool:
+        """Whether any group has two columns that may change."""
+        return self.max_flips > 0 and any(int(self.movable[g].sum()) > 1 for g in self.groups)
+
+    def flips(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every flip of one group: which rows may make it, and all rows after it."""
+        for group in self.groups:
+            from_movable = (x[:, group] * self.movable[group]).sum(dim=1) == 1
+            for column in group[self.movable[group]].tolist():
+                flipped = x.clone()
+                flipped[:, group] = 0
+                flipped[:, column] = 1
+                yield from_movable & (x[:, column] == 0), flipped
+
+    def best_flip(self, x: Tensor, score: Score) -> Tensor:
+        """Rows after the one flip, of all that a row may make, that scores highest."""
+        best, top = x.clone(), torch.full((len(x),), -torch.inf, dtype=x.dtype, device=x.device)
+        for possible, flipped in self.flips(x):
+            value = score(flipped).to(top)
+            better = possible & (value > top)
+            best[better], top[better] = flipped[better], value[better]
+        return best
+
+    def graft(self, X: Tensor, x: Tensor) -> Tensor:
+        """Rows of X with the categories of x."""
+        return torch.where(self.columns, x, X)
+
+    def verify(self, X: Tensor, X_adv: Tensor) -> None:
+        """Raise a ValueError where X_adv is not one-hot or flips more than it may."""
+        n_flips = torch.zeros(len(X), dtype=torch.int64, device=X.device)
+        for group in self.groups:
+            _check_one_hot(X_adv, group)
+            n_flips += (X[:, group] != X_adv[:, group]).any(dim=1)
+        touched = ((X != X_adv) & self.columns & ~self.movable).any()
+        if touched or (len(n_flips) and n_flips.max() > self.max_flips):
+            raise ValueError(
+                f"An attack must flip at most max_flips={self.max_flips} groups of one_hot and no "
+                f"immutable column; found {int(n_flips.max())} flips in a row."
+            )

@@ -1,0 +1,203 @@
+"""One run of a first-order attack over a batch: evaluate, drop what is fooled, step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sklearn_iso.attacks.budget import Ball
+from sklearn_iso.attacks.losses import Loss
+from sklearn_iso.attacks.survivors import Logits, check_logits
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What an attack climbs: a loss of the logits, and whether they are wrong.
+
+    Parameters
+    ----------
+    logits : callable
+        Maps points of shape (n, ...) to logits of shape (n, n_classes).
+    loss : callable
+        Maps logits and y to one value for each row. For a targeted loss y has two columns,
+        label and target.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.climb import Objective
+    >>> from sklearn_iso.attacks.losses import margin
+    >>> objective = Objective(lambda x: x @ torch.tensor([[2.0, -1.0]]), margin)
+    >>> objective.slope(torch.tensor([[1.0]]), torch.tensor([0]))
+    (tensor([-3.]), tensor([False]), tensor([[-3.]]))
+    """
+
+    logits: Logits
+    loss: Loss
+
+    @torch.no_grad()
+    def value(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of each row, and whether it is misclassified."""
+        logits = self.logits(x)
+        check_logits(logits, len(x))
+        return self.loss(logits, y), logits.argmax(dim=1) != labels_of(y)
+
+    def slope(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, verdict and gradient; gradients go to x alone, never to module parameters."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            logits = self.logits(x)
+            check_logits(logits, len(x))
+            loss = self.loss(logits, y)
+            gradient = _gradient(loss, x)
+        return loss.detach(), logits.detach().argmax(dim=1) != labels_of(y), gradient
+
+
+def labels_of(goals: Tensor) -> Tensor:
+    """Labels of goals that are labels alone (n,), or labels beside targets (n, 2).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.climb import labels_of
+    >>> labels_of(torch.tensor([[3, 1], [0, 2]]))
+    tensor([3, 0])
+    """
+    return goals if goals.ndim == 1 else goals[:, 0]
+
+
+def _gradient(loss: Tensor, x: Tensor) -> Tensor:
+    gradient = None
+    if loss.requires_grad:
+        (gradient,) = torch.autograd.grad(loss.sum(), x, allow_unused=True)
+    if gradient is None:
+        raise ValueError(
+            "logits must be differentiable in X; they do not depend on X through torch "
+            "operations. Remove .detach(), .numpy() and torch.no_grad() from the callable."
+        )
+    # The sum of finite entries may overflow, so it only says when a closer look is needed.
+    if not gradient.sum().isfinite() and not torch.isfinite(gradient).all():
+        raise ValueError(
+            "The gradient of the logits in X must be finite; found NaN or infinity. Look for a "
+            "square root, a norm or a logarithm at 0 in the callable."
+        )
+    return gradient
+
+
+class _Trail:
+    """Best coordinates of each row along a run."""
+
+    def __init__(self, v: Tensor) -> None:
+        self.v = v.clone()
+        self.loss = torch.full((len(v),), -torch.inf, dtype=v.dtype, device=v.device)
+        self.fooled = torch.zeros(len(v), dtype=torch.bool, device=v.device)
+
+    def note(self, rows: Tensor, v: Tensor, loss: Tensor, fooled: Tensor) -> None:
+        better = fooled | (loss > self.loss[rows])
+        self.v[rows[better]] = v[better]
+        self.loss[rows[better]] = loss[better].to(self.loss)
+        self.fooled[rows] = fooled
+
+
+class Walk(ABC):
+    """How the rows of one run step; a walk may remember something of each row.
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks.climb import Straight
+    >>> len(Straight([0.5, 0.5]))
+    2
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of steps."""
+
+    @abstractmethod
+    def step(self, ball: Ball, v: Tensor, loss: Tensor, gradient: Tensor, step: int) -> Tensor:
+        """Coordinates after step number `step` from v, where loss and gradient were taken."""
+
+    def keep(self, rows: Tensor) -> None:  # noqa: B027 - many walks remember nothing
+        """Forget all rows but those of a mask."""
+
+
+class Straight(Walk):
+    """Steps of given lengths, the same for each row.
+
+    Parameters
+    ----------
+    lengths : sequence of float
+        Length of each step, as a fraction of eps.
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks.climb import Straight
+    >>> len(Straight([0.5, 0.25]))
+    2
+    """
+
+    def __init__(self, lengths: Sequence[float]) -> None:
+        self.lengths = lengths
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def step(self, ball: Ball, v: Tensor, loss: Tensor, gradient: Tensor, step: int) -> Tensor:
+        """Coordinates after a step along the gradient."""
+        return ball.step(v, gradient, self.lengths[step], step)
+
+
+def climb(
+    objective: Objective, ball: Ball, y: Tensor, start: Tensor, walk: Walk
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Walk from the start; rows leave as soon as they are fooled.
+
+    Parameters
+    ----------
+    objective : Objective
+    ball : Ball
+        Around n rows.
+    y : Tensor of shape (n,) or (n, 2)
+        Labels, or labels and targets.
+    start : Tensor of shape (n, ...)
+        Coordinates in the ball.
+    walk : Walk
+        Fresh, for n rows.
+
+    Returns
+    -------
+    points, loss, fooled : Tensor
+        For each row its fooling point, or else its point of the highest loss.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.budget import Budget
+    >>> from sklearn_iso.attacks.climb import Objective, Straight, climb
+    >>> from sklearn_iso.attacks.losses import margin
+    >>> X, y = torch.tensor([[1.0]]), torch.tensor([0])
+    >>> objective = Objective(lambda x: x @ torch.tensor([[2.0, -1.0]]), margin)
+    >>> ball = Budget.of(X, eps=0.5).around(X)
+    >>> climb(objective, ball, y, torch.zeros_like(X), Straight([0.5, 0.5]))
+    (tensor([[0.5000]]), tensor([-1.5000]), tensor([False]))
+    """
+    whole, trail, v = ball, _Trail(start), start
+    rows = torch.arange(len(y), device=y.device)
+    for step in range(len(walk)):
+        loss, fooled, gradient = objective.slope(ball.point(v), y)
+        trail.note(rows, v, loss, fooled)
+        if fooled.any():
+            keep = ~fooled
+            rows, v, y, gradient, ball = rows[keep], v[keep], y[keep], gradient[keep], ball[keep]
+            loss = loss[keep]
+            walk.keep(keep)
+        if not len(rows):
+            break
+        v = walk.step(ball, v, loss, gradient, step)
+    else:
+        trail.note(rows, v, *objective.value(ball.point(v), y))
+    return whole.point_within(trail.v), trail.loss, trail.fooled

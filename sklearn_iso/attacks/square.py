@@ -1,0 +1,156 @@
+"""A score-based attack: random search on random subsets of the features."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
+from sklearn_iso.attacks.categories import OneHot
+from sklearn_iso.attacks.climb import Objective
+from sklearn_iso.attacks.losses import margin
+from sklearn_iso.attacks.plan import check_counts
+from sklearn_iso.attacks.proposals import LONGEST, Proposals
+from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
+from sklearn_iso.geometry.norms import Norm
+
+
+def square(
+    scores: Logits,
+    X: Tensor,
+    y: Tensor,
+    *,
+    eps: FeatureValues,
+    norm: str | float | Norm = "linf",
+    bounds: tuple[FeatureValues, FeatureValues] | None = None,
+    immutable: FeatureValues | None = None,
+    one_hot: OneHot | None = None,
+    max_flips: int = 1,
+    n_queries: int = 1000,
+    n_restarts: int = 1,
+    random_state: RandomState = None,
+    batch_size: int = 1000,
+) -> Tensor:
+    r"""Random search on random subsets of the features, guided by scores and no gradient.
+
+    .. math:: v' = \Pi(v + \eta \, u_S), \qquad v \leftarrow v' \text{ where }
+              m(x + \varepsilon \odot v') \ge m(x + \varepsilon \odot v)
+
+    with the margin m of the scores and unit steps :math:`u_S` of the norm on a random subset S.
+    As in the Square Attack a step is long and moves few features together; for want of pixels
+    the features need not be neighbours, so that it works on vectors of any dimension.
+
+    Parameters
+    ----------
+    scores : callable
+        Maps points of shape (n, ...) to logits, decision values or probabilities of shape
+        (n, n_classes). It need not be differentiable: it is only ever called without gradients.
+    X : Tensor of shape (n, ...), float32 or float64
+    y : Tensor of shape (n,), integers
+        Columns of the scores.
+    eps : float, or array of the shape of a row
+        Radius of the ball in units of X; 0 makes a feature immutable.
+    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
+    bounds : (low, high), or None
+        Box that holds X, each side a number or one for each feature.
+    immutable, one_hot, max_flips
+        As in :func:`sklearn_iso.attacks.pgd`.
+    n_queries : int
+        Points of each row that scores sees in each run.
+    n_restarts : int
+        Runs; each attacks the rows that the ones before could not fool.
+    random_state : int, numpy generator, torch.Generator or None
+        Draws starts and steps; None takes fresh entropy.
+    batch_size : int
+        Most rows that scores sees at once.
+
+    Returns
+    -------
+    Tensor of the shape of X
+        For each row its fooling point, or else its point of the largest margin.
+
+    Raises
+    ------
+    ValueError
+        As :func:`sklearn_iso.attacks.pgd`, but for gradients.
+
+    References
+    ----------
+    Andriushchenko, Croce, Flammarion, Hein, Square Attack: a Query-efficient Black-box
+    Adversarial Attack via Random Search, ECCV 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import square
+    >>> X, y = torch.tensor([[0.3, 0.9]]), torch.tensor([0])
+    >>> step = lambda x: torch.stack([(x.sum(1) > 1).double(), (x.sum(1) <= 1).double()], dim=1)
+    >>> square(step, X, y, eps=0.25, n_queries=100, random_state=0).sum(dim=1) <= 1
+    tensor([True])
+    """
+    check_counts(n_queries=n_queries, n_restarts=n_restarts)
+    budget = Budget.of(
+        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
+        max_flips=max_flips,
+    )  # fmt: skip
+    hunt = Survivors(scores, X, y, batch_size)
+    search(hunt, budget, n_queries, n_restarts, as_generator(random_state))
+    return hunt.X_adv
+
+
+def search(
+    hunt: Survivors, budget: Budget, n_queries: int, n_restarts: int, generator: torch.Generator
+) -> None:
+    """Attack the survivors by random search, and record what comes of it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.budget import Budget
+    >>> from sklearn_iso.attacks.square import search
+    >>> from sklearn_iso.attacks.survivors import Survivors
+    >>> X = torch.tensor([[1.0]])
+    >>> hunt = Survivors(lambda x: torch.cat([x, -x], dim=1), X, torch.zeros(1, dtype=int), 10)
+    >>> search(hunt, Budget.of(X, eps=2.0), 20, 1, torch.Generator().manual_seed(0))
+    >>> hunt.alive
+    tensor([False])
+    """
+    if budget.is_zero:
+        return
+    objective = Objective(hunt.logits, margin)
+    for _ in hunt.rounds(budget.categories, objective.value):
+        for _ in range(n_restarts if bool((budget.eps > 0).any()) else 0):
+            for rows in hunt.batches():
+                ball = budget.around(hunt.centres[rows])
+                hunt.record(rows, *_run(objective, ball, hunt.y[rows], n_queries, generator))
+
+
+def _run(
+    objective: Objective, ball: Ball, y: Tensor, n_queries: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Points, margins and verdicts of one run."""
+    proposals = Proposals(ball, generator)
+    v = ball.project(LONGEST * proposals.directions())
+    points = ball.point_within(v)
+    loss, fooled = objective.value(points, y)
+    rows = (~fooled).nonzero().squeeze(1)
+    ball, v = ball[rows], v[rows]
+    proposals.keep(~fooled)
+    for _ in range(n_queries - 1):
+        if not len(rows):
+            break
+        candidate = proposals.guided(ball, v)
+        x = ball.point_within(candidate)
+        value, errs = objective.value(x, y[rows])
+        # Ties move too: scores of trees are flat nearly everywhere.
+        better = errs | (value >= loss[rows])
+        proposals.learn(value > loss[rows])
+        proposals.learn_slope(candidate - v, value - loss[rows])
+        v[better] = candidate[better]
+        moved = rows[better]
+        points[moved], loss[moved], fooled[rows] = x[better], value[better], errs
+        if errs.any():
+            keep = ~errs
+            rows, v, ball = rows[keep], v[keep], ball[keep]
+            proposals.keep(keep)
+    return points, loss, fooled

@@ -1,0 +1,223 @@
+"""The rows that an attack has not fooled yet: the only ones that still cost time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_iso.attacks.categories import Categories
+
+Logits = Callable[[Tensor], Tensor]
+Value = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+RandomState = int | np.random.RandomState | np.random.Generator | torch.Generator | None
+
+
+def as_generator(random_state: RandomState) -> torch.Generator:
+    """Return a generator on the CPU for a seed, a generator, or (None) fresh entropy.
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks.survivors import as_generator
+    >>> as_generator(0).initial_seed()
+    0
+    """
+    if isinstance(random_state, torch.Generator):
+        return random_state
+    generator = torch.Generator()
+    if random_state is None:
+        generator.seed()
+    elif isinstance(random_state, np.random.RandomState):
+        generator.manual_seed(int(random_state.randint(np.iinfo(np.int32).max)))
+    elif isinstance(random_state, np.random.Generator):
+        generator.manual_seed(int(random_state.integers(np.iinfo(np.int32).max)))
+    elif isinstance(random_state, (int, np.integer)) and random_state >= 0:
+        generator.manual_seed(int(random_state))
+    else:
+        raise ValueError(
+            "random_state must be None, an integer >= 0, a numpy RandomState or Generator, or a "
+            f"torch.Generator; got {random_state!r}."
+        )
+    return generator
+
+
+def check_logits(logits: Tensor, n_rows: int) -> None:
+    """Raise a ValueError unless logits are finite, of shape (n_rows, at least 2).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.survivors import check_logits
+    >>> check_logits(torch.zeros(5, 2), n_rows=5)
+    """
+    if logits.ndim != 2 or logits.shape[0] != n_rows or logits.shape[1] < 2:
+        raise ValueError(
+            f"logits must return a tensor of shape ({n_rows}, n_classes) with at least 2 classes; "
+            f"got {tuple(logits.shape)}. A single score z becomes torch.stack([0 * z, z], dim=1)."
+        )
+    if not torch.isfinite(logits).all():
+        raise ValueError(
+            "logits must be finite; found NaN or infinity. Return scores before any softmax or "
+            "log, and scale the features if they overflow."
+        )
+
+
+def check_labels(y: Tensor, n_rows: int) -> Tensor:
+    """Return labels as int64, of shape (n_rows,), not negative.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.survivors import check_labels
+    >>> check_labels(torch.tensor([0, 2], dtype=torch.uint8), n_rows=2)
+    tensor([0, 2])
+    """
+    y = torch.as_tensor(y)
+    if y.is_floating_point() or y.dtype == torch.bool or y.shape != (n_rows,):
+        raise ValueError(
+            f"y must hold one integer for each row, of shape ({n_rows},); got {y.dtype} of shape "
+            f"{tuple(y.shape)}. Pass column numbers of the logits."
+        )
+    if len(y) and y.min() < 0:
+        raise ValueError(f"y must hold column numbers of the logits; found {int(y.min())}.")
+    return y.long()
+
+
+def verdict(outputs: Tensor, y: Tensor) -> Tensor:
+    """Which rows are misclassified, from logits or scores (n, n_classes) or from labels (n,).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.survivors import verdict
+    >>> y = torch.tensor([0, 1])
+    >>> verdict(torch.tensor([[2.0, 1.0], [3.0, 0.0]]), y), verdict(torch.tensor([0, 1]), y)
+    (tensor([False,  True]), tensor([False, False]))
+    """
+    if outputs.shape == y.shape and not outputs.is_floating_point():
+        return outputs != y
+    check_logits(outputs, len(y))
+    return outputs.argmax(dim=1) != y
+
+
+def _batches(rows: Tensor, batch_size: int) -> Iterator[Tensor]:
+    return iter(rows.split(batch_size) if len(rows) else ())
+
+
+class Survivors:
+    """Rows under attack, with the best point found for each.
+
+    Rows that are misclassified from the start are never attacked. A row leaves as soon as a
+    point fools the network; for the others the point of the highest loss is kept.
+
+    Parameters
+    ----------
+    logits : callable
+        Maps points of shape (n, ...) to logits of shape (n, n_classes), or to labels (n,).
+    X : Tensor of shape (n, ...)
+    y : Tensor of shape (n,)
+        Columns of the logits.
+    batch_size : int
+        Most rows that logits sees at once.
+
+    Attributes
+    ----------
+    X_adv : Tensor of shape (n, ...)
+        The best points so far.
+    centres : Tensor of shape (n, ...)
+        What the balls surround: X, but for the categories that were flipped.
+    alive : Tensor of shape (n,), bool
+        Rows not fooled yet.
+    ranking : Tensor of shape (n, n_classes - 1)
+        Wrong classes, that of the largest logit at X first; empty for labels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.survivors import Survivors
+    >>> X = torch.tensor([[1.0], [-1.0], [2.0]])
+    >>> hunt = Survivors(lambda x: torch.cat([x, -x], dim=1), X, torch.zeros(3, dtype=int), 10)
+    >>> list(hunt.batches())
+    [tensor([0, 2])]
+    """
+
+    def __init__(self, logits: Logits, X: Tensor, y: Tensor, batch_size: int) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1; got {batch_size!r}.")
+        self.logits, self.X, self.batch_size = logits, X, batch_size
+        self.y = check_labels(y, len(X)).to(X.device)
+        self.X_adv, self.centres = X.detach().clone(), X.detach()
+        self.best_loss = torch.full((len(X),), -torch.inf, dtype=X.dtype, device=X.device)
+        self.alive = torch.zeros(len(X), dtype=torch.bool, device=X.device)
+        rankings = []
+        for rows in _batches(torch.arange(len(X), device=X.device), batch_size):
+            self.alive[rows], ranking = self._judge(rows)
+            rankings.append(ranking)
+        self.ranking = torch.cat(rankings) if rankings else self.y.new_empty(0, 0)
+
+    @torch.no_grad()
+    def _judge(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Which rows are classified correctly, and their wrong classes by logit."""
+        outputs, y = self.logits(self.X[rows]), self.y[rows]
+        wrong = verdict(outputs, y)
+        if outputs.ndim == 1:
+            return ~wrong, y.new_empty(len(y), 0)
+        if y.max() >= outputs.shape[1]:
+            raise ValueError(
+                f"y must hold column numbers of the {outputs.shape[1]} logits; found "
+                f"{int(self.y.max())}."
+            )
+        order = outputs.argsort(dim=1, descending=True, stable=True)
+        return ~wrong, order[order != y.unsqueeze(1)].view(len(y), -1)
+
+    def batches(self) -> Iterator[Tensor]:
+        """Iterate over the rows not fooled yet, packed into full batches."""
+        return _batches(self.alive.nonzero().squeeze(1), self.batch_size)
+
+    def goals(self, rows: Tensor, rank: int | None) -> Tensor:
+        """Labels of the rows, beside the wrong class of a rank where one is given."""
+        y = self.y[rows]
+        return y if rank is None else torch.stack([y, self.ranking[rows, rank]], dim=1)
+
+    def rounds(self, categories: Categories | None, value: Value) -> Iterator[None]:
+        """Yield once for the categories of X, then once after each flip of the survivors.
+
+        A flip is greedy: of all single flips of a survivor's centre, with the other features of
+        its best point, the one of the highest value becomes its new centre.
+
+        Parameters
+        ----------
+        categories : Categories or None
+        value : callable
+            Maps points and y to a value, higher for a better flip, and whether they fool.
+        """
+        self.centres = self.X.detach()
+        yield
+        if categories is None:
+            return
+        self.centres = self.centres.clone()
+        for _ in range(categories.max_flips):
+            for rows in self.batches():
+                self._flip(categories, rows, value)
+            yield
+
+    def _flip(self, categories: Categories, rows: Tensor, value: Value) -> None:
+        y = self.y[rows]
+        # Earlier stages may have left other categories in the best point: count from the centre.
+        best = categories.graft(self.X_adv[rows], self.centres[rows])
+        flipped = categories.best_flip(best, lambda x: value(x, y)[0])
+        self.centres[rows] = categories.graft(self.X[rows], flipped)
+        self.record(rows, flipped, *value(flipped, y))
+
+    def forget(self) -> None:
+        """Let the next points count as the best yet, as after a change of the loss."""
+        self.best_loss.fill_(-torch.inf)
+
+    def record(self, rows: Tensor, points: Tensor, loss: Tensor, fooled: Tensor) -> None:
+        """Keep the points of rows that were fooled or whose loss is the highest yet."""
+        better = fooled | (loss > self.best_loss[rows])
+        self.X_adv[rows[better]] = points[better]
+        self.best_loss[rows[better]] = loss[better].to(self.best_loss)
+        self.alive[rows[fooled]] = False

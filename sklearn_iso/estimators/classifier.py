@@ -1,0 +1,318 @@
+"""IsometricClassifier: a robust neural network with scikit-learn's manners."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_softmax, softmax
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import device as torch_device
+from torch import nn
+
+from sklearn_iso.estimators.input import check_fit_input, check_predict_input
+from sklearn_iso.estimators.learner import Learner
+from sklearn_iso.modules import ACTIVATIONS, Layers
+from sklearn_iso.penalties import PENALTIES, Penalty
+from sklearn_iso.training import OPTIMIZERS, SCHEDULES, inference
+
+
+class IsometricClassifier(
+    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+):
+    r"""Neural network trained to keep distances, and thereby robust to small perturbations.
+
+    .. math:: L = \mathrm{CE}(f(X), y) + \alpha P(f, X, y)
+
+    With the default penalty, the hidden layers keep the distances between rows of one class
+    up to scale (:class:`~sklearn_iso.penalties.WithinClassIsometry`), and the logits expand
+    no direction at any row by more than they need to
+    (:class:`~sklearn_iso.penalties.WorstCaseIsometry`).
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalty, dimensionless; 0 trains a plain network.
+    penalty : {"isometric", "within_class", "worst_case"} or Penalty, default="isometric"
+        What `alpha` multiplies. A grid reaches the parameters of an object, for example
+        ``penalty__radius``.
+    layers : {"hidden", "last_hidden", "logits"} or sequence of str, default="hidden"
+        Representations whose distances are kept, and the last of which is the output of
+        :meth:`transform`; names are those of submodules.
+    hidden_layer_sizes : sequence of int, default=(256, 128)
+        Widths of the hidden layers of the built-in network; not used with `module`.
+    activation : str, default="relu"
+        "relu", "tanh", "elu", "gelu", "silu", "softplus", "leaky_relu", "logistic" or
+        "identity"; not used with `module`.
+    module : nn.Module, its class or a function returning one, optional
+        Maps X to logits, one for each class, in place of the built-in network. An instance
+        is copied with its weights; a class is built anew and told ``n_features`` and
+        ``n_outputs`` if its constructor takes them.
+    optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
+    learning_rate : float, default=0.002
+    learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"
+        "linear" and "cosine" let the learning rate fall to 0 over the epochs.
+    weight_decay : float, default=0.0
+    max_epochs : int, default=100
+        Passes over the training rows.
+    batch_size : int, default=256
+        Rows of a batch. Pairs are formed within a batch.
+    shuffle : bool, default=True
+        Order the rows anew in every epoch.
+    early_stopping : bool, default=False
+        Hold out `validation_fraction` of the rows, stop once their loss has not improved by
+        the factor `tol` for `n_iter_no_change` epochs, and keep the best weights.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with `sample_weight`.
+    callbacks : sequence of skorch callbacks, optional
+    device : str or torch.device, default="cpu"
+        "auto" takes a GPU where there is one.
+    verbose : bool, default=False
+        Show a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Decides weights, order of rows and the draws of the penalty.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the module.
+    penalty_ : Penalty
+        The calibrated penalty; as it came for ``alpha=0``.
+    radius_, scale_ : float
+        What the worst-case term came to; absent without one, and for ``alpha=0``.
+    n_iter_ : int
+        Epochs run.
+    history_ : dict of str to list of float
+        Columns "epoch", "loss", "classification_loss", "penalty", those of each term of a
+        sum, and "valid_..." where there was validation data.
+    loss_curve_ : list of float
+        The column "loss".
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+
+    See Also
+    --------
+    sklearn_iso.metrics.adversarial_accuracy : Measure robustness.
+    sklearn_iso.metrics.isometry_distortion : Measure how far distances are kept.
+
+    References
+    ----------
+    K. Beshkov, J. Verhellen, M. E. Lepperød, "Isometric Representations in Neural Networks
+    Improve Robustness", Scientific Reports 2025, doi:10.1038/s41598-025-20619-0.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_iso import IsometricClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = make_pipeline(StandardScaler(), IsometricClassifier(random_state=0)).fit(X, y)
+    >>> clf.score(X, y) > 0.95
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "penalty": [StrOptions(set(PENALTIES)), Penalty],
+        "layers": [str, "array-like"],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "module": [callable, None],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "callbacks": [list, tuple, None],
+        "device": [str, torch_device],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        *,
+        penalty: str | Penalty = "isometric",
+        layers: Layers = "hidden",
+        hidden_layer_sizes: Sequence[int] = (256, 128),
+        activation: str = "relu",
+        module: nn.Module | Callable[..., nn.Module] | None = None,
+        optimizer: str | Callable[..., Any] = "adam",
+        learning_rate: float = 2e-3,
+        learning_rate_schedule: str = "linear",
+        weight_decay: float = 0.0,
+        max_epochs: int = 100,
+        batch_size: int = 256,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        class_weight: dict | str | None = None,
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch_device = "cpu",
+        verbose: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.alpha = alpha
+        self.penalty = penalty
+        self.layers = layers
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.module = module
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.weight_decay = weight_decay
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.class_weight = class_weight
+        self.callbacks = callbacks
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> IsometricClassifier:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Input; more dimensions are passed on to a `module`. float32 and float64 keep
+            their precision.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self : IsometricClassifier
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter breaks its rule.
+        TrainingDivergedError
+            If the loss becomes NaN or infinite; the last good state stays usable.
+        KeyboardInterrupt
+            If the user interrupts; what was fitted so far stays usable.
+        """
+        X, y = check_fit_input(self, X, y, many_dimensions=self.module is not None)
+        Learner(self).fit(X, y, sample_weight)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        logits = self._logits(X)
+        labels: NDArray = self.classes_[logits.argmax(axis=1)]
+        return labels
+
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """Return the probability of each class, in the order of ``classes_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+        """
+        probabilities: NDArray = softmax(self._logits(X), axis=1)
+        return probabilities
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray:
+        """Return the logarithm of :meth:`predict_proba`, without its underflow.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+        """
+        log_probabilities: NDArray = log_softmax(self._logits(X), axis=1)
+        return log_probabilities
+
+    def transform(self, X: ArrayLike) -> NDArray:
+        """Return the representation of each row in the last of `layers`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_units)
+        """
+        check_is_fitted(self)
+        X = check_predict_input(self, X, many_dimensions=self.module is not None)
+        return inference.representation(self.net_.module_, X, self.layers)
+
+    def to_torch(self) -> nn.Module:
+        """Return a copy of the trained module, which maps X to logits, on the CPU.
+
+        Returns
+        -------
+        module : nn.Module
+            In evaluation mode; its outputs are in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return copy.deepcopy(self.net_.module_).cpu().eval()
+
+    def _logits(self, X: ArrayLike) -> NDArray:
+        check_is_fitted(self)
+        X = check_predict_input(self, X, many_dimensions=self.module is not None)
+        return inference.logits(self.net_.module_, X)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.non_deterministic = False
+        return tags

@@ -1,0 +1,168 @@
+"""The steps of a classifier's fit, from validated arrays to fitted attributes."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import train_test_split
+from torch import nn
+
+from sklearn_iso.exceptions import TrainingDivergedError
+from sklearn_iso.modules import MLP, represent_many
+from sklearn_iso.modules.build import build_module
+from sklearn_iso.penalties import make_penalty
+from sklearn_iso.training import (
+    ArrayDataset,
+    LossNotFiniteError,
+    Objective,
+    PrivateStream,
+    Randomness,
+    TrainingSettings,
+    build_net,
+    calibrate,
+    check_several_classes,
+    combine_weights,
+    encode_labels,
+    history_columns,
+    input_similarity,
+    new_generator,
+    private_random_state,
+    release_data,
+)
+
+
+class Learner:
+    """Fits one estimator; holds what only the fit needs.
+
+    Parameters
+    ----------
+    estimator : IsometricClassifier
+        Its parameters are read and its fitted attributes set.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+        rng = private_random_state(estimator.random_state)
+        # Every source has a seed of its own, so that switching one parameter on or off
+        # leaves the draws of the others as they were.
+        self.weights = new_generator(rng)
+        self.shuffling = new_generator(rng)
+        self.stream = PrivateStream(rng.randint(2**31 - 1))
+        self.randomness = Randomness(
+            penalty=new_generator(rng),
+            validation_seed=rng.randint(2**31 - 1),
+            module=None if estimator.module is None else self.stream,
+        )
+        self.rng = rng
+
+    def fit(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> None:
+        """Train on validated arrays."""
+        estimator = self.estimator
+        classes, labels = encode_labels(y)
+        weight = combine_weights(X, y, sample_weight, estimator.class_weight)
+        train, valid = self._split(_positive_rows(X, labels, weight))
+        check_several_classes(classes[train.y])
+        penalty = make_penalty(estimator.penalty)
+        if estimator.alpha > 0:
+            calibrate(penalty, train, self.rng)
+        module = self._module(train, len(classes))
+        width = self._check_outputs(module, train, len(classes))
+        objective = Objective(penalty, float(estimator.alpha), estimator.layers)
+        net = build_net(module, objective, self._settings(), self.shuffling, valid)
+        estimator.classes_, estimator.penalty_, estimator.net_ = classes, penalty, net
+        estimator._n_features_out = width
+        self._run(train)
+
+    def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
+        if not self.estimator.early_stopping:
+            return rows, None
+        stratify = rows.y if np.bincount(rows.y)[np.unique(rows.y)].min() > 1 else None
+        train, valid = train_test_split(
+            np.arange(len(rows)),
+            test_size=self.estimator.validation_fraction,
+            stratify=stratify,
+            random_state=self.rng,
+        )
+        return rows.subset(train), rows.subset(valid)
+
+    def _module(self, train: ArrayDataset, n_outputs: int) -> nn.Module:
+        estimator = self.estimator
+        dtype = torch.float64 if train.X.dtype == np.float64 else torch.float32
+        n_features = estimator.n_features_in_
+        if estimator.module is not None:
+            with self.stream.active():
+                return build_module(estimator.module, n_features, n_outputs).to(dtype)
+        mlp = MLP(
+            n_features,
+            n_outputs,
+            hidden_layer_sizes=_widths(estimator.hidden_layer_sizes),
+            activation=estimator.activation,
+            generator=self.weights,
+            dtype=dtype,
+        )
+        shift, factor = input_similarity(train.X, train.weight)
+        mlp.set_input_similarity(torch.from_numpy(shift), factor)
+        return mlp
+
+    def _check_outputs(self, module: nn.Module, train: ArrayDataset, n_outputs: int) -> int:
+        """Return the width of the representation, having tried the module on two rows."""
+        module.eval()
+        layers = self.estimator.layers
+        with torch.no_grad():
+            rows = torch.from_numpy(train.X[np.arange(min(2, len(train)))])
+            logits, (representations,) = represent_many(module, rows, [layers])
+        if tuple(logits.shape) != (len(rows), n_outputs):
+            raise ValueError(
+                f"module must return one logit for each class, shape ({len(rows)}, {n_outputs}) "
+                f"for {len(rows)} rows; got {tuple(logits.shape)}. Set the width of its last "
+                f"layer to {n_outputs}."
+            )
+        return int(representations[-1].shape[1])
+
+    def _settings(self) -> TrainingSettings:
+        params = self.estimator.get_params(deep=False)
+        chosen = {f.name: params[f.name] for f in fields(TrainingSettings)}
+        return TrainingSettings(**chosen | {"callbacks": params["callbacks"] or ()})
+
+    def _run(self, train: ArrayDataset) -> None:
+        estimator, net = self.estimator, self.estimator.net_
+        try:
+            net.run(train, estimator.max_epochs, self.randomness)
+        except LossNotFiniteError:
+            epoch = len(net.history)
+            raise TrainingDivergedError(epoch, estimator.learning_rate) from None
+        finally:
+            # Also after an interrupt: what was fitted so far is a usable estimator.
+            release_data(net)
+            self._set_results()
+
+    def _set_results(self) -> None:
+        estimator = self.estimator
+        estimator.history_ = history_columns(estimator.net_)
+        estimator.loss_curve_ = list(estimator.history_.get("loss", []))
+        estimator.n_iter_ = len(estimator.loss_curve_)
+        for _, _, term in estimator.penalty_.terms():
+            for name in ("radius_", "scale_"):
+                if hasattr(term, name):
+                    setattr(estimator, name, getattr(term, name))
+
+
+def _positive_rows(X: NDArray, labels: NDArray, weight: NDArray) -> ArrayDataset:
+    if weight.all():
+        return ArrayDataset(X, labels, weight)
+    index = np.flatnonzero(weight)
+    return ArrayDataset(X, labels, weight).subset(index)
+
+
+def _widths(hidden_layer_sizes: Any) -> list[int]:
+    widths = np.atleast_1d(np.asarray(hidden_layer_sizes))
+    if widths.size and (widths.ndim > 1 or widths.dtype.kind not in "iu" or widths.min() < 1):
+        raise ValueError(
+            f"hidden_layer_sizes must be positive integers, one for each hidden layer; got "
+            f"{hidden_layer_sizes!r}. Pass for example (256, 128)."
+        )
+    return [int(width) for width in widths]

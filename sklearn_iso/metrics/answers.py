@@ -1,0 +1,154 @@
+"""What an estimator answers without gradients: its scores where they decide, and its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_iso.metrics.case import Case
+
+Answer = Callable[[Tensor], Tensor]
+SHARE_THAT_MAY_DIFFER = 0.01  # ties that rounding decides
+
+
+def agrees(n_different: int, n_rows: int) -> bool:
+    """Whether two predictors that differ on some rows still count as one.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics.answers import agrees
+    >>> agrees(1, 10), agrees(3, 200)
+    (True, False)
+    """
+    return n_different <= max(1, SHARE_THAT_MAY_DIFFER * n_rows)
+
+
+class Asked:
+    """An estimator that takes arrays and is asked in the container of the user.
+
+    It has those of `predict`, `predict_proba` and `decision_function` that the estimator has.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_iso.metrics.answers import Asked
+    >>> from sklearn_iso.metrics.case import Case
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> Asked(Case.of(GaussianNB().fit(X, y), X, y)).predict(X.to_numpy()[:2])
+    array([0, 0])
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.classes_ = case.classes
+        for name in ("predict", "predict_proba", "decision_function"):
+            method = getattr(case.estimator, name, None)
+            if method is not None:
+                setattr(self, name, self._in_container(method, case))
+
+    @staticmethod
+    def _in_container(method: Callable, case: Case) -> Callable:
+        return lambda values: method(case.table.with_values(values))
+
+
+def closest_duels(margins: NDArray, n_classes: int) -> NDArray:
+    """Scores of classes from margins of one-vs-one duels: each class's smallest margin.
+
+    Margins stand in the order (0, 1), (0, 2), ..., (1, 2), ... and are positive where the first
+    of the pair wins. Unlike votes they tell an attack how near a change is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics.answers import closest_duels
+    >>> closest_duels(np.array([[1.0, 2.0, -3.0]]), 3)
+    array([[ 1., -3., -2.]])
+    """
+    scores = np.full((len(margins), n_classes), np.inf)
+    pairs = zip(*np.triu_indices(n_classes, 1), strict=True)
+    for duel, (first, second) in enumerate(pairs):
+        scores[:, first] = np.minimum(scores[:, first], margins[:, duel])
+        scores[:, second] = np.minimum(scores[:, second], -margins[:, duel])
+    return scores
+
+
+def _as_columns(answer: Any, n_classes: int) -> Iterator[NDArray]:
+    """Yield what an answer may mean as one score for each class."""
+    values = np.asarray(answer, dtype=np.float64)
+    if values.ndim == 1 and n_classes == 2:
+        yield np.stack([-values, values], axis=1)
+    if values.ndim == 2 and values.shape[1] == n_classes:
+        yield values
+    if values.ndim == 2 and n_classes > 2 and values.shape[1] == n_classes * (n_classes - 1) // 2:
+        yield closest_duels(values, n_classes)
+        yield closest_duels(-values, n_classes)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Callables on tensors for attacks without gradients.
+
+    Attributes
+    ----------
+    predict : callable
+        Maps points to columns of the predicted labels.
+    scores : callable or None
+        Maps points to one score for each class, the largest of which decides; None if the
+        estimator has no scores that decide as it does.
+    source : str
+        Where the scores are from, or why there are none.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_iso.metrics.answers import Answers
+    >>> from sklearn_iso.metrics.case import Case
+    >>> X, y = load_iris(return_X_y=True)
+    >>> Answers.of(Case.of(DecisionTreeClassifier().fit(X, y), X, y)).source
+    'its predict_proba'
+    """
+
+    predict: Answer
+    scores: Answer | None
+    source: str
+
+    @classmethod
+    def of(cls, case: Case) -> Answers:
+        """Return the answers of the estimator of a case, compared on the data of the case."""
+        asked = Asked(case)
+
+        def predict(x: Tensor) -> Tensor:
+            return torch.from_numpy(case.predict(x.detach().numpy()))
+
+        values = case.table.values
+        expected, refused = case.predict(values), []
+        for name in ("decision_function", "predict_proba"):
+            if not hasattr(asked, name):
+                continue
+            meanings = list(_as_columns(getattr(asked, name)(values), len(case.classes)))
+            differ = [int((scores.argmax(axis=1) != expected).sum()) for scores in meanings]
+            if differ and agrees(min(differ), len(values)):
+                scores = _scores(getattr(asked, name), len(case.classes), int(np.argmin(differ)))
+                return cls(predict, scores, f"its {name}")
+            refused.append(name)
+        why = "it has neither decision_function nor predict_proba"
+        if refused:
+            why = f"its predict does not follow its {' or '.join(refused)}"
+        return cls(predict, None, why)
+
+
+def _scores(method: Callable, n_classes: int, meaning: int) -> Answer:
+    def scores(x: Tensor) -> Tensor:
+        columns = list(_as_columns(method(x.detach().numpy()), n_classes))[meaning]
+        # Log-probabilities may be minus infinity; NaN stays for the attack to refuse.
+        largest = np.finfo(np.float64).max / 4
+        return torch.from_numpy(np.clip(columns, -largest, largest))
+
+    return scores

@@ -1,0 +1,282 @@
+"""The attack of an evaluation: what it runs on which rows, judged by the estimator itself."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_iso.attacks import ATTACKS, STAGES, cascade_stages, rays, square
+from sklearn_iso.attacks.survivors import as_generator
+from sklearn_iso.metrics.case import Case
+from sklearn_iso.metrics.evaluation import Access
+from sklearn_iso.metrics.transfer import linear_surrogate, transfer
+
+Attack = Callable[..., Tensor]
+AUTOMATIC_QUERIES = 500
+ROWS_CHECKED, QUERIES_CHECKED, SHARE_OVERLOOKED = 100, 50, 0.01
+WITHOUT_GRADIENTS = ("square", "rays")
+
+
+@dataclass
+class Broken:
+    """Which rows were broken, by what, and where.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n,)
+        Row numbers in the case.
+    X_adv : Tensor of shape (n, ...)
+    fooled : ndarray of bool, shape (n,)
+    stage : ndarray of str, shape (n,)
+        Which attack fooled the row; empty where none did.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from sklearn_iso.metrics.breaking import Broken
+    >>> Broken.none(np.array([3, 5]), torch.zeros(2, 1)).fooled
+    array([False, False])
+    """
+
+    rows: NDArray
+    X_adv: Tensor
+    fooled: NDArray
+    stage: NDArray
+
+    @classmethod
+    def none(cls, rows: NDArray, X: Tensor) -> Broken:
+        """Rows that nothing has broken yet."""
+        n = len(rows)
+        return cls(rows, X.clone(), np.zeros(n, dtype=bool), np.full(n, "", dtype=object))
+
+    def record(self, at: NDArray, X_adv: Tensor, fooled: NDArray, stage: Any) -> None:
+        """Note what an attack made of the rows at some positions."""
+        hit = at[fooled]
+        self.X_adv[hit], self.fooled[hit] = X_adv[fooled], True
+        self.stage[hit] = stage if isinstance(stage, str) else stage[fooled]
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """How rows are attacked.
+
+    Parameters
+    ----------
+    attack : str or callable
+    n_steps, n_restarts : int
+    n_queries : int or None
+        Queries without gradients for each row; None decides by the access.
+    random_state : int, RandomState, torch.Generator or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_iso.metrics.breaking import Procedure
+    >>> from sklearn_iso.metrics.case import Case
+    >>> from sklearn_iso.metrics.evaluation import Access
+    >>> X, y = load_iris(return_X_y=True)
+    >>> case = Case.of(LogisticRegression(max_iter=500).fit(X, y), X, y)
+    >>> Procedure(random_state=0).run(case, Access.of(case), 5.0, np.array([0, 1])).stage
+    array(['cross_entropy', 'cross_entropy'], dtype=object)
+    """
+
+    attack: str | Attack = "cascade"
+    n_steps: int = 40
+    n_restarts: int = 1
+    n_queries: int | None = None
+    random_state: Any = None
+
+    def seeded(self) -> Procedure:
+        """Return the same procedure with one generator for all its runs."""
+        if callable(self.attack):
+            return self  # a user's attack gets what the user passed
+        return replace(self, random_state=as_generator(self.random_state))
+
+    @property
+    def needs_access(self) -> bool:
+        """Whether it matters if there are gradients."""
+        return self.attack not in WITHOUT_GRADIENTS
+
+    def access(self, case: Case, rows: NDArray) -> Access:
+        """Access to the estimator, checked for what the attack needs.
+
+        Raises
+        ------
+        NotDifferentiableError, ValueError
+            If the attack follows gradients and there is no twin, or none that agrees.
+        """
+        if not self.needs_access:
+            return Access(case, "score-based", "as asked for")
+        access = Access.of(case, rows)
+        if self.attack == "cascade":
+            if not access.climbs and self.n_queries == 0:
+                raise ValueError(
+                    "n_queries must be positive where there are no gradients to follow; got 0, "
+                    f"and {access.reason}."
+                )
+            return access
+        if access.error is not None:
+            raise access.error
+        if not access.climbs and "predicts otherwise" in access.reason:
+            raise ValueError(
+                "The estimator's twin must predict as the estimator does; it differs: "
+                f"{access.reason}. Correct its to_torch() or its registered twin (a subclass that "
+                "changes predict or transform needs one of its own), or pass attack='cascade', "
+                "which then attacks without gradients."
+            )
+        return access
+
+    def run(self, case: Case, access: Access, eps: Any, rows: NDArray) -> Broken:
+        """Attack rows, all of them classified correctly, within a budget.
+
+        Raises
+        ------
+        ValueError
+            If an attack leaves the budget or the bounds, touches what is immutable, or returns
+            NaN.
+        """
+        broken = Broken.none(rows, case.points(rows))
+        if not len(rows) or case.threat.budget(case.points(rows), eps).is_zero:
+            return broken
+        if self.attack == "cascade":
+            self._cascade(case, access, eps, broken)
+        elif self.attack in WITHOUT_GRADIENTS:
+            n_queries = AUTOMATIC_QUERIES if self.n_queries is None else self.n_queries
+            self._without_gradients(case, access, eps, broken, np.arange(len(rows)), n_queries)
+        else:
+            self._one_attack(case, access, eps, broken)
+        return broken
+
+    def _one_attack(self, case: Case, access: Access, eps: Any, broken: Broken) -> None:
+        attack = ATTACKS[self.attack] if isinstance(self.attack, str) else self.attack
+        names = ("n_steps", "n_restarts", "random_state")
+        run = _with_options(attack, {name: getattr(self, name) for name in names})
+        X, y = case.points(broken.rows), case.labels(broken.rows)
+        X_adv = run(access.twin, X, y, eps=eps, **case.threat.options()).detach()
+        case.threat.verify(X, X_adv, eps)
+        name = self.attack if isinstance(self.attack, str) else "custom"
+        broken.record(np.arange(len(X)), X_adv, case.fools(X_adv, broken.rows), name)
+
+    def _cascade(self, case: Case, access: Access, eps: Any, broken: Broken) -> None:
+        claimed = np.zeros(len(broken.rows), dtype=bool)
+        if access.climbs:
+            claimed = self._climb(case, access, eps, broken)
+        n_queries = self.n_queries
+        if n_queries is None:
+            # A trusted twin has the last word, but for points where the estimator contradicts.
+            n_queries = AUTOMATIC_QUERIES
+            trusted = access.trusted and not self._overlooked(case, access, eps, broken)
+            left = ~broken.fooled & (claimed | (not trusted))
+        else:
+            left = ~broken.fooled & (n_queries > 0)
+        self._without_gradients(case, access, eps, broken, np.flatnonzero(left), n_queries)
+
+    def _overlooked(self, case: Case, access: Access, eps: Any, broken: Broken) -> bool:
+        """Whether a short search on the twin finds what gradients did not.
+
+        Gradients at a point tell little of a quadratic score in the l1 norm, for example, where
+        the best of many corners is to be found.
+        """
+        left = broken.rows[~broken.fooled]
+        some = left[:: max(1, -(-len(left) // ROWS_CHECKED))]
+        if not len(some):
+            return False
+        X, y = case.points(some), case.labels(some)
+        X_adv = square(
+            access.twin, X, y, eps=eps, n_queries=QUERIES_CHECKED,
+            random_state=self.random_state, **case.threat.options(),
+        )  # fmt: skip
+        with torch.no_grad():
+            found = access.twin(X_adv).argmax(dim=1) != y
+            found &= access.twin(X).argmax(dim=1) == y
+        return int(found.sum()) > SHARE_OVERLOOKED * len(some)
+
+    def _climb(self, case: Case, access: Access, eps: Any, broken: Broken) -> NDArray:
+        """Attack by the gradients of the twin; return which rows the twin gives up."""
+        X, y = case.points(broken.rows), case.labels(broken.rows)
+        X_adv, stage = cascade_stages(
+            access.twin, X, y, eps=eps, random_state=self.random_state, **case.threat.options()
+        )
+        case.threat.verify(X, X_adv, eps)
+        fooled = case.fools(X_adv, broken.rows)
+        # Where the twin holds and the estimator does not, the last attack's point did it.
+        last = STAGES.index("targeted_margin")
+        names = np.array(STAGES, dtype=object)[np.where(stage < 1, last, stage)]
+        broken.record(np.arange(len(X)), X_adv, fooled, names)
+        return stage.numpy() >= 0
+
+    def _without_gradients(
+        self, case: Case, access: Access, eps: Any, broken: Broken, at: NDArray, n_queries: int
+    ) -> None:
+        """Attack the rows at some positions by scores, and by labels where scores mislead."""
+        if not len(at):
+            return
+        scores = None if self.attack == "rays" else access.answers.scores
+        if scores is None and self.attack == "square":
+            raise ValueError(
+                "attack='square' needs scores that decide as predict does; of "
+                f"{type(case.estimator).__name__} we know that {access.answers.source}. Pass "
+                "attack='rays', which needs labels alone."
+            )
+        if self.attack == "cascade" and not access.climbs:
+            at = self._transfer(case, eps, broken, at)
+        if scores is not None and len(at):
+            X_adv = self._search(square, scores, case, eps, broken, at, n_queries)
+            with torch.no_grad():
+                misled = scores(X_adv).argmax(dim=1).numpy() != case.codes[broken.rows[at]]
+            at = at[misled & ~broken.fooled[at]]
+        if len(at):
+            self._search(rays, access.answers.predict, case, eps, broken, at, n_queries)
+
+    def _transfer(self, case: Case, eps: Any, broken: Broken, at: NDArray) -> NDArray:
+        """Attack by a linear surrogate, which costs next to nothing; return who is left."""
+        surrogate, rows = linear_surrogate(case), broken.rows[at]
+        if surrogate is None:
+            return at
+        X = case.points(rows)
+        X_adv = transfer(surrogate, X, case.labels(rows), eps=eps, **case.threat.options())
+        case.threat.verify(X, X_adv, eps)
+        broken.record(at, X_adv, case.fools(X_adv, rows), "transfer")
+        left: NDArray = at[~broken.fooled[at]]
+        return left
+
+    def _search(
+        self,
+        attack: Attack,
+        answer: Callable,
+        case: Case,
+        eps: Any,
+        broken: Broken,
+        at: NDArray,
+        n_queries: int,
+    ) -> Tensor:
+        rows = broken.rows[at]
+        X, y = case.points(rows), case.labels(rows)
+        X_adv = attack(
+            answer, X, y, eps=eps, n_queries=n_queries, random_state=self.random_state,
+            **case.threat.options(),
+        )  # fmt: skip
+        case.threat.verify(X, X_adv, eps)
+        broken.record(at, X_adv, case.fools(X_adv, rows), attack.__name__)
+        return X_adv
+
+
+def _with_options(attack: Attack, options: dict[str, Any]) -> Attack:
+    """Bind those options that the attack takes; a single step has no n_steps."""
+    parameters = inspect.signature(attack).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    taken = {name: value for name, value in options.items() if takes_all or name in parameters}
+
+    def run(*args: Any, **kwargs: Any) -> Tensor:
+        return attack(*args, **kwargs, **taken)
+
+    return run

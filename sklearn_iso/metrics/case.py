@@ -1,0 +1,238 @@
+"""What is evaluated: a fitted classifier, its data, and what an attack may do to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_classifier
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from sklearn_iso.attacks import Budget, get_norm
+from sklearn_iso.metrics.table import Table
+
+Bounds = tuple[ArrayLike, ArrayLike] | None
+
+
+@dataclass(frozen=True)
+class Threat:
+    """What an attack may do, but for how far: its norm, bounds, fixed features, categories.
+
+    Parameters
+    ----------
+    norm : str, number or Norm
+    bounds : (low, high) or None
+    immutable : ndarray of bool, or None
+    one_hot : list of ndarray of int, or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics.case import Threat
+    >>> from sklearn_iso.metrics.table import Table
+    >>> Threat.of(Table(np.zeros((1, 3))), norm="l2", immutable=[0, 2]).options()["immutable"]
+    array([ True, False,  True])
+    """
+
+    norm: Any = "linf"
+    bounds: Any = None
+    immutable: Any = None
+    one_hot: Any = None
+
+    @classmethod
+    def of(
+        cls,
+        table: Table,
+        *,
+        norm: Any = "linf",
+        bounds: Bounds = None,
+        immutable: Any = None,
+        one_hot: Any = None,
+    ) -> Threat:
+        """Return a threat whose columns, told by number or name, are those of the table."""
+        groups = None
+        if one_hot is not None and len(one_hot):
+            groups = [table.positions(group, "one_hot") for group in one_hot]
+        return cls(norm, bounds, _mask(table, immutable), groups)
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of an attack; those that say nothing are left out."""
+        rare = {"immutable": self.immutable, "one_hot": self.one_hot}
+        told = {name: value for name, value in rare.items() if value is not None}
+        return {"norm": self.norm, "bounds": self.bounds, **told}
+
+    def budget(self, X: Tensor, eps: Any) -> Budget:
+        """Budget around the rows of X, checked."""
+        return Budget.of(X, eps=eps, **self.options())
+
+    def verify(self, X: Tensor, X_adv: Tensor, eps: Any) -> None:
+        """Raise a ValueError where X_adv is not what this threat allows within eps."""
+        if self.immutable is not None and X_adv.shape == X.shape:
+            moved = (X_adv != X) & X_adv.isfinite() & torch.from_numpy(self.immutable)
+            if moved.any():
+                raise ValueError(
+                    "An attack must leave immutable features as they are; it moved feature "
+                    f"{tuple(moved.nonzero()[0].tolist()[1:])} of row {int(moved.nonzero()[0, 0])}."
+                )
+        self.budget(X, eps).verify(X, X_adv)
+
+
+def _mask(table: Table, immutable: Any) -> NDArray | None:
+    """Return immutable columns as a mask; masks pass as they are and are checked later."""
+    if immutable is None or not np.size(immutable):
+        return None
+    given = np.asarray(immutable)
+    if given.dtype == bool or table.values.ndim > 2:
+        return given
+    mask = np.zeros(table.values.shape[1], dtype=bool)
+    mask[table.positions(immutable, "immutable")] = True
+    return mask
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fitted classifier with samples and their labels, under a threat.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    table : Table
+    codes : ndarray of shape (n,)
+        Columns of the labels in classes.
+    classes : ndarray of shape (n_classes,)
+    threat : Threat
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_iso.metrics.case import Case
+    >>> X, y = load_iris(return_X_y=True)
+    >>> case = Case.of(GaussianNB().fit(X, y), X, y, norm="l2")
+    >>> case.right().mean().round(2), case.predict(X[:2])
+    (np.float64(0.96), array([0, 0]))
+    """
+
+    estimator: Any
+    table: Table
+    codes: NDArray
+    classes: NDArray
+    threat: Threat
+
+    @classmethod
+    def of(cls, estimator: Any, X: Any, y: Any, **threat: Any) -> Case:
+        """Return a checked case.
+
+        Raises
+        ------
+        TypeError
+            If estimator is no classifier of one output.
+        ValueError
+            If X, y or the threat are not what they must be.
+        """
+        classes = check_classifier(estimator)
+        table = Table(X)
+        case = cls(
+            estimator, table, label_columns(y, classes, table), classes, Threat.of(table, **threat)
+        )
+        case.threat.budget(case.points(), 0)  # checks the threat on all rows, also wrong ones
+        return case
+
+    def points(self, rows: Any = slice(None)) -> Tensor:
+        """Rows of X as a tensor."""
+        return torch.from_numpy(self.table.values[rows])
+
+    def labels(self, rows: Any = slice(None)) -> Tensor:
+        """Columns of the labels as a tensor."""
+        return torch.from_numpy(self.codes[rows])
+
+    def right(self) -> NDArray:
+        """Which rows are classified correctly without an attack."""
+        return columns_of(self.estimator.predict(self.table.container), self.classes) == self.codes
+
+    def predict(self, values: NDArray, rows: NDArray | None = None) -> NDArray:
+        """Columns of what the estimator predicts for values of some rows."""
+        predicted = self.estimator.predict(self.table.with_values(values, rows))
+        return columns_of(predicted, self.classes)
+
+    def fools(self, X_adv: Tensor, rows: NDArray) -> NDArray:
+        """Which of the rows the estimator gets wrong at X_adv."""
+        return self.predict(X_adv.detach().cpu().numpy(), rows) != self.codes[rows]
+
+    @property
+    def norm_name(self) -> str:
+        """Name of the norm."""
+        return get_norm(self.threat.norm).name
+
+
+def check_classifier(estimator: Any) -> NDArray:
+    """Return the classes of a fitted classifier of one output.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sklearn_iso.metrics.case import check_classifier
+    >>> check_classifier(DummyClassifier().fit([[0], [1]], ["a", "b"]))
+    array(['a', 'b'], dtype='<U1')
+    """
+    if not is_classifier(estimator):
+        raise TypeError(
+            f"estimator must be a classifier; got {type(estimator).__name__}, which predicts no "
+            "classes. Adversarial accuracy is not defined for regressors and transformers."
+        )
+    check_is_fitted(estimator)
+    classes = estimator.classes_
+    if not hasattr(classes, "tolist") or np.ndim(classes) != 1:
+        raise TypeError(
+            "estimator must predict one label for each sample; its classes_ are those of several "
+            "outputs. Evaluate one classifier for each output."
+        )
+    return classes
+
+
+def columns_of(labels: ArrayLike, classes: NDArray) -> NDArray:
+    """Position of each label in classes, -1 where it is not among them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics.case import columns_of
+    >>> columns_of(["b", "c"], np.array(["a", "b"]))
+    array([ 1, -1])
+    """
+    column = {label: position for position, label in enumerate(classes.tolist())}
+    return np.array([column.get(label, -1) for label in np.asarray(labels).tolist()], dtype=int)
+
+
+def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
+    """Return the position of each label in classes.
+
+    Raises
+    ------
+    ValueError
+        If a label is not among the classes, or there is not one for each row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics.case import label_columns
+    >>> from sklearn_iso.metrics.table import Table
+    >>> label_columns(["b", "a"], np.array(["a", "b"]), Table([[0.0], [1.0]]))
+    array([1, 0])
+    """
+    labels = column_or_1d(y)
+    check_consistent_length(table.values, labels)
+    columns = columns_of(labels, classes)
+    if (columns < 0).any():
+        unseen = sorted(set(map(str, labels[columns < 0].tolist())))
+        raise ValueError(
+            f"y must hold labels that the estimator was fitted on, {classes.tolist()}; found "
+            f"{', '.join(unseen[:5])} of dtype {labels.dtype}. Drop these rows, or fit on data "
+            "that has them."
+        )
+    return columns

@@ -1,0 +1,263 @@
+"""The smallest perturbation found for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import HasMethods, Interval, validate_params
+from torch import Tensor
+
+from sklearn_iso.attacks import ddn, fmn, get_norm, rays
+from sklearn_iso.attacks.survivors import as_generator
+from sklearn_iso.metrics.breaking import AUTOMATIC_QUERIES
+from sklearn_iso.metrics.case import Bounds, Case
+from sklearn_iso.metrics.evaluation import Access
+
+N_BISECTIONS = 20
+OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+
+DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
+    "units": ["array-like", None],
+    "bounds": [tuple, list, None],
+    "immutable": ["array-like", None],
+    "one_hot": ["array-like", None],
+    "n_steps": [Interval(Integral, 1, None, closed="left")],
+    "n_restarts": [Interval(Integral, 1, None, closed="left")],
+    "n_queries": [Interval(Integral, 0, None, closed="left"), None],
+    "random_state": ["random_state"],
+}
+
+
+@validate_params(
+    {"estimator": [HasMethods(["fit", "predict"])], **DISTANCE_CONSTRAINTS},
+    prefer_skip_nested_validation=False,
+)
+def adversarial_distance(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    norm: Any = "linf",
+    units: ArrayLike | None = None,
+    bounds: Bounds = None,
+    immutable: Any = None,
+    one_hot: Any = None,
+    n_steps: int = 100,
+    n_restarts: int = 1,
+    n_queries: int | None = None,
+    random_state: Any = None,
+) -> NDArray:
+    r"""Return the size of the smallest perturbation found that gets each sample misclassified.
+
+    .. math:: d_i = \min_{x'} \{ \|(x' - x_i) / u\| : \hat y(x') \ne y_i \}
+
+    An upper bound of the distance to the nearest error. Minimum-norm attacks follow the
+    gradients of the estimator's twin: :func:`sklearn_iso.attacks.ddn` in "l2" and
+    :func:`sklearn_iso.attacks.fmn` otherwise. Where the twin is a surrogate, and for samples on
+    which it finds nothing, :func:`sklearn_iso.attacks.rays` searches by labels alone; where
+    there is no twin that agrees, it does so for all. The estimator has the last word.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
+    y : array-like of shape (n_samples,)
+        Labels, all of them in ``estimator.classes_``.
+    norm : {"linf", "l2", "l1"} or {numpy.inf, 2, 1}
+    units : array-like of shape (n_features,), or None
+        Unit u of each feature; 0 makes a feature immutable. None: 1, the units of X.
+    bounds, immutable, one_hot
+        As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A flip of a category adds
+        nothing to the distance.
+    n_steps, n_restarts : int
+        Steps of each walk along gradients, and walks.
+    n_queries : int or None
+        Predictions for each sample without gradients. None: 500 where they are needed; 0: none.
+    random_state : int, RandomState or None
+        Draws the rays; None takes fresh entropy.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        0 where a sample is misclassified as it is, infinity where no error was found.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`sklearn_iso.metrics.adversarial_accuracy`.
+
+    References
+    ----------
+    Rony et al., Decoupling Direction and Norm for Efficient Gradient-Based L2 Adversarial
+    Attacks and Defenses, CVPR 2019.
+    Pintor, Roli, Brendel, Biggio, Fast Minimum-norm Adversarial Attacks through Adaptive Norm
+    Constraints, NeurIPS 2021.
+    Chen, Gu, RayS: a Ray Searching Method for Hard-label Adversarial Attack, KDD 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_iso.metrics import adversarial_distance
+    >>> X, y = np.array([[-1.0], [3.0], [-2.0], [2.0]]), [0, 1, 0, 1]
+    >>> classifier = LogisticRegression().fit(X, y)
+    >>> boundary = -classifier.intercept_ / classifier.coef_[0]
+    >>> distances = adversarial_distance(classifier, X, y)
+    >>> bool(np.allclose(distances, np.abs(X[:, 0] - boundary), rtol=1e-3))
+    True
+    """
+    case = Case.of(estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot)
+    frame = Frame.of(case, units)
+    found, rows = np.zeros(len(case.table)), np.flatnonzero(case.right())
+    if not len(rows):
+        return found
+    access, generator = Access.of(case, rows), as_generator(random_state)
+    closest, distance = case.points(rows), np.full(len(rows), np.inf)
+    if access.climbs:
+        closest = frame.descend(access.twin, rows, n_steps, n_restarts)
+        closest, distance = frame.settle(closest, rows, exact=access.trusted)
+    if n_queries is None:
+        n_queries = AUTOMATIC_QUERIES
+    left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
+    if len(left) and n_queries:
+        points = frame.shoot(access.answers.predict, rows[left], n_queries, generator)
+        _, shorter = frame.settle(points, rows[left], exact=False)
+        distance[left] = np.minimum(distance[left], shorter)
+    found[rows] = distance
+    return found
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Coordinates in which each feature has its own unit, and back.
+
+    Parameters
+    ----------
+    case : Case
+    units : Tensor
+        Of the shape of a row; 1 where a feature has no unit of its own or may not move.
+    threat : Threat
+        That of the case, in these coordinates.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_iso.metrics.case import Case
+    >>> from sklearn_iso.metrics.distance import Frame
+    >>> X, y = load_iris(return_X_y=True)
+    >>> Frame.of(Case.of(GaussianNB().fit(X, y), X, y), units=[1, 1, 0, 2]).threat.immutable
+    array([False, False,  True, False])
+    """
+
+    case: Case
+    units: Tensor
+    threat: Any
+
+    @classmethod
+    def of(cls, case: Case, units: ArrayLike | None) -> Frame:
+        """Return checked coordinates."""
+        threat, X = case.threat, case.points(slice(1))
+        if units is None:
+            return cls(case, torch.ones_like(X[0]), threat)
+        given = np.asarray(units, dtype=np.float64)
+        if given.shape != X.shape[1:] or not np.isfinite(given).all() or (given < 0).any():
+            raise ValueError(
+                "units must be finite and not negative, one for each feature, of shape "
+                f"{tuple(X.shape[1:])}; got {units!r} of shape {given.shape}."
+            )
+        fixed = given == 0
+        if threat.immutable is not None:
+            fixed = fixed | threat.immutable
+        scale = np.where(fixed, 1.0, given)
+        for group in threat.one_hot or []:
+            scale[group] = 1.0
+        scale = scale.astype(case.table.values.dtype)
+        bounds = threat.bounds
+        if bounds is not None:
+            bounds = tuple(np.asarray(side, dtype=scale.dtype) / scale for side in bounds)
+        immutable = fixed if fixed.any() else None
+        moved = replace(threat, bounds=bounds, immutable=immutable)
+        moved.budget(X / torch.from_numpy(scale), 1.0)
+        return cls(case, torch.from_numpy(scale), moved)
+
+    def _back(self, rows: NDArray, U: Tensor, U_adv: Tensor) -> Tensor:
+        """Points in units of X; features that did not move are X's to the last bit."""
+        X = self.case.points(rows)
+        points = torch.where(U_adv == U, X, U_adv * self.units)
+        return self._inside(points)
+
+    def _inside(self, points: Tensor) -> Tensor:
+        if self.case.threat.bounds is None:
+            return points
+        low, high = (torch.as_tensor(s, dtype=points.dtype) for s in self.case.threat.bounds)
+        return points.clamp(low, high)
+
+    def _attack(self, attack: Callable, answer: Callable, rows: NDArray, **options: Any) -> Tensor:
+        U = self.case.points(rows) / self.units
+        U_adv = attack(
+            lambda u: answer(u * self.units), U, self.case.labels(rows),
+            **options, **self.threat.options(),
+        )  # fmt: skip
+        return self._back(rows, U, U_adv)
+
+    def descend(self, twin: Any, rows: NDArray, n_steps: int, n_runs: int) -> Tensor:
+        """Closest errors of the twin."""
+        attack = ddn if self.case.norm_name == "l2" else fmn
+        return self._attack(attack, twin, rows, n_steps=n_steps, n_restarts=n_runs)
+
+    def shoot(
+        self, predict: Callable, rows: NDArray, n_queries: int, generator: torch.Generator
+    ) -> Tensor:
+        """Closest errors that labels alone lead to."""
+        return self._attack(rays, predict, rows, n_queries=n_queries, random_state=generator)
+
+    def settle(self, points: Tensor, rows: NDArray, exact: bool) -> tuple[Tensor, NDArray]:
+        """Errors of the estimator on the way through the points, and their distances.
+
+        Points just short of an error are pushed on; where the points are not exact, errors are
+        pulled back by bisection.
+        """
+        X, fooled = self.case.points(rows), self.case.fools(points, rows)
+        moved = (points != X).flatten(1).any(dim=1).numpy()
+        for overshoot in OVERSHOOTS:
+            left = np.flatnonzero(~fooled & moved)
+            if not len(left):
+                break
+            further = self._along(X[left], points[left], 1 + overshoot)
+            hit = self.case.fools(further, rows[left])
+            points[left[hit]], fooled[left[hit]] = further[hit], True
+        if not exact and fooled.any():
+            hit = np.flatnonzero(fooled)
+            points[hit] = self._pulled_back(X[hit], points[hit], rows[hit])
+        return points, np.where(fooled, self._sizes(X, points), np.inf)
+
+    def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
+        x = X + (points - X) * share
+        for group in self.threat.one_hot or []:
+            x[:, group] = points[:, group]
+        return self._inside(x)
+
+    def _pulled_back(self, X: Tensor, points: Tensor, rows: NDArray) -> Tensor:
+        low, high = np.zeros(len(rows)), np.ones(len(rows))
+        best = points.clone()
+        shape = (-1, *[1] * (X.ndim - 1))
+        for _ in range(N_BISECTIONS):
+            middle = (low + high) / 2
+            x = self._along(X, points, torch.from_numpy(middle).to(X).view(shape))
+            fooled = self.case.fools(x, rows)
+            best[fooled] = x[fooled]
+            low, high = np.where(fooled, low, middle), np.where(fooled, middle, high)
+        return best
+
+    def _sizes(self, X: Tensor, points: Tensor) -> NDArray:
+        v = ((points - X) / self.units).double()
+        for group in self.threat.one_hot or []:
+            v[:, group] = 0
+        return get_norm(self.threat.norm).size(v).numpy()

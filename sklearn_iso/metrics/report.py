@@ -1,0 +1,281 @@
+"""A report of robustness: the curve, its certainty, what broke what, and what may be wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
+from sklearn.utils._param_validation import Interval, validate_params
+
+from sklearn_iso.attacks.survivors import as_generator
+from sklearn_iso.metrics.breaking import Attack, Procedure
+from sklearn_iso.metrics.case import Bounds, Case
+from sklearn_iso.metrics.curve import CURVE_CONSTRAINTS, check_budgets, in_units
+from sklearn_iso.metrics.diagnostics import checks_for, samples_suffice
+from sklearn_iso.metrics.findings import Finding, Sample, draw
+from sklearn_iso.metrics.nested import Runs, nested_runs
+from sklearn_iso.metrics.rendering import as_html, as_text
+
+
+@dataclass(frozen=True, eq=False)
+class RobustnessReport:
+    """What :func:`robustness_report` found; it prints as a table.
+
+    Attributes
+    ----------
+    estimator_name, norm : str
+    n_samples : int
+    eps : ndarray of shape (n_budgets,)
+    accuracy : ndarray of shape (n_budgets,)
+        Share of all samples that hold. It never rises with eps, by construction: what breaks
+        at a budget counts as broken at all larger ones.
+    interval : ndarray of shape (n_budgets, 2)
+        95% Wilson intervals.
+    classes : ndarray of shape (n_classes,)
+    class_counts : ndarray of shape (n_classes,)
+        Samples of each class.
+    class_accuracy : ndarray of shape (n_budgets, n_classes)
+        NaN for classes without samples.
+    broken_by : dict of str to ndarray of shape (n_budgets,)
+        How many samples each attack had broken by each budget; "clean" are those misclassified
+        without an attack.
+    kind : {"none", "white-box", "surrogate", "score-based", "decision-based"}
+        What evaluation was possible; "none" if there was nothing to attack.
+    reason : str
+        Why.
+    warnings : tuple of Finding
+        Signs that figures are too high, each with what to do next.
+    checked : tuple of str
+        The diagnostics that were run.
+    n_diagnosed : int
+        Samples that they looked at.
+
+    Examples
+    --------
+    See :func:`robustness_report`.
+
+    >>> from sklearn_iso.metrics.report import RobustnessReport
+    >>> RobustnessReport.__name__
+    'RobustnessReport'
+    """
+
+    estimator_name: str
+    norm: str
+    n_samples: int
+    eps: NDArray
+    accuracy: NDArray
+    interval: NDArray
+    classes: NDArray
+    class_counts: NDArray
+    class_accuracy: NDArray
+    broken_by: dict[str, NDArray]
+    kind: str
+    reason: str
+    warnings: tuple[Finding, ...] = ()
+    checked: tuple[str, ...] = field(default=(), repr=False)
+    n_diagnosed: int = 0
+
+    def columns(self) -> dict[str, NDArray]:
+        """Return the table by column, one entry for each budget."""
+        of_classes = {
+            f"accuracy of {label}": self.class_accuracy[:, position]
+            for position, label in enumerate(self.classes.tolist())
+        }
+        broken = {f"broken by {stage}": counts for stage, counts in self.broken_by.items()}
+        return {
+            "eps": self.eps,
+            "accuracy": self.accuracy,
+            "low": self.interval[:, 0],
+            "high": self.interval[:, 1],
+            **of_classes,
+            **broken,
+        }
+
+    def to_frame(self) -> Any:
+        """Return the table as a pandas DataFrame, one row for each budget.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "RobustnessReport.to_frame needs pandas. Install it with "
+                "pip install 'sklearn-iso[data]', or use RobustnessReport.columns()."
+            ) from error
+        return pd.DataFrame(self.columns())
+
+    def __str__(self) -> str:
+        """Return a table for people."""
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+
+@validate_params(
+    {**CURVE_CONSTRAINTS, "n_diagnosed": [Interval(Integral, 0, None, closed="left")]},
+    prefer_skip_nested_validation=False,
+)
+def robustness_report(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    norm: Any = "linf",
+    eps: ArrayLike,
+    units: ArrayLike | None = None,
+    attack: str | Attack = "cascade",
+    bounds: Bounds = None,
+    immutable: Any = None,
+    one_hot: Any = None,
+    n_steps: int = 40,
+    n_restarts: int = 1,
+    n_queries: int | None = None,
+    n_diagnosed: int = 100,
+    random_state: Any = None,
+    verbose: bool = True,
+) -> RobustnessReport:
+    """Evaluate the robustness of any fitted classifier, and whether to believe the figures.
+
+    Besides the curve of :func:`robustness_curve` the report tells what evaluation was possible,
+    which attack broke what, and the diagnostics of false robustness on a seeded sample of rows:
+    gradients that vanish or are NaN, probabilities in place of logits, predictions that do not
+    repeat, weak attacks that beat strong ones (one step, noise, transfer from a linear model,
+    random search), more steps that break more, survivors of an unbounded budget, larger budgets
+    that break less.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
+    y : array-like of shape (n_samples,)
+        Labels, all of them in ``estimator.classes_``.
+    eps : array-like of shape (n_budgets,)
+        Budgets, in units of X or, where given, of `units`.
+    norm, units, attack, bounds, immutable, one_hot, n_steps, n_restarts, n_queries, random_state
+        As in :func:`robustness_curve`.
+    n_diagnosed : int
+        Samples for the diagnostics; 0 leaves out those that attack.
+    verbose : bool
+        Show a progress bar on terminals if it takes more than two seconds.
+
+    Returns
+    -------
+    RobustnessReport
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`robustness_curve`; also if an attack leaves its budget or the bounds, touches
+        what is immutable, or returns NaN.
+
+    References
+    ----------
+    Carlini et al., On Evaluating Adversarial Robustness, arXiv 1902.06705.
+    Athalye, Carlini, Wagner, Obfuscated Gradients Give a False Sense of Security, ICML 2018.
+    Pintor et al., Indicators of Attack Failure, NeurIPS 2022.
+    Wilson, Probable Inference, the Law of Succession, and Statistical Inference, Journal of the
+    American Statistical Association 22, 1927.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_iso.metrics import robustness_report
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = LogisticRegression(max_iter=500).fit(X, y)
+    >>> report = robustness_report(classifier, X, y, eps=[0, 0.2, 0.4], random_state=0)
+    >>> print(report)
+    Robustness of LogisticRegression: linf, 150 samples
+    Evaluation: white-box (its twin equals the estimator on these samples)
+    <BLANKLINE>
+     eps  accuracy    95% interval      0      1      2  broken by
+       0     0.973  [0.933, 0.990]  1.000  0.940  0.980  clean 4
+     0.2     0.867  [0.803, 0.912]  1.000  0.800  0.800  clean 4, cross_entropy 16
+     0.4     0.640  [0.561, 0.712]  1.000  0.420  0.500  clean 4, cross_entropy 50
+    <BLANKLINE>
+    No warnings: 13 diagnostics of false robustness on 100 samples.
+    """
+    sizes = check_budgets(eps)
+    case = Case.of(estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot)
+    budgets = in_units(case, sizes, units)
+    generator = random_state if callable(attack) else as_generator(random_state)
+    procedure = Procedure(attack, n_steps, n_restarts, n_queries, generator)
+    runs = nested_runs(case, budgets, procedure, bool(verbose))
+    found, checked, n_looked_at = _diagnose(
+        case, runs, budgets, n_diagnosed, as_generator(random_state)
+    )
+    stages, counts = _broken_by(runs), _of_classes(case, runs)
+    n = len(case.table)
+    return RobustnessReport(
+        estimator_name=type(estimator).__name__,
+        norm=case.norm_name,
+        n_samples=n,
+        eps=sizes,
+        accuracy=runs.accuracy,
+        interval=np.array([_wilson(int(robust.sum()), n) for robust in runs.robust]),
+        classes=case.classes,
+        class_counts=np.bincount(case.codes, minlength=len(case.classes)),
+        class_accuracy=counts,
+        broken_by=stages,
+        kind="none" if runs.access is None else runs.access.kind,
+        reason="there was nothing to attack" if runs.access is None else runs.access.reason,
+        warnings=tuple(found),
+        checked=checked,
+        n_diagnosed=n_looked_at,
+    )
+
+
+def _wilson(n_robust: int, n: int) -> tuple[float, float]:
+    interval = binomtest(n_robust, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _of_classes(case: Case, runs: Runs) -> NDArray:
+    """Accuracy of each class at each budget; NaN without samples."""
+    of_class = case.codes == np.arange(len(case.classes))[:, None]
+    counts = of_class.sum(axis=1)
+    held = runs.robust.astype(float) @ of_class.T
+    return np.where(counts > 0, held / np.maximum(counts, 1), np.nan)
+
+
+def _broken_by(runs: Runs) -> dict[str, NDArray]:
+    names = [name for name in dict.fromkeys(runs.stage.tolist()) if name]
+    order = sorted(names, key=lambda name: (name != "clean", names.index(name)))
+    return {name: (~runs.robust & (runs.stage == name)).sum(axis=1) for name in order}
+
+
+def _diagnose(
+    case: Case, runs: Runs, budgets: list[Any], n_diagnosed: int, generator: Any
+) -> tuple[list[Finding], tuple[str, ...], int]:
+    """Return findings, names of the checks, and how many rows they looked at."""
+    few = samples_suffice(len(case.table))
+    found = [few] if few else []
+    right = runs.stage != "clean"
+    if runs.access is None or not n_diagnosed or not right.any():
+        return found, ("samples_suffice",), 0
+    eps = budgets[_telling(runs, budgets)]
+    sample = Sample(case, runs.access, draw(right, n_diagnosed, generator), eps, generator)
+    checks = checks_for(runs.access, attacked=True)
+    findings = [check(sample) for check in checks]
+    found += [finding for finding in findings if finding is not None]
+    return found, ("samples_suffice", *(check.__name__ for check in checks)), len(sample.rows)
+
+
+def _telling(runs: Runs, budgets: list[Any]) -> int:
+    """Return the budget at which about half of what is right breaks: there attacks differ most."""
+    half = float((runs.stage != "clean").mean()) / 2
+
+    def rank(position: int) -> tuple[bool, float, float]:
+        size = float(np.sum(budgets[position]))
+        return size == 0, abs(float(runs.accuracy[position]) - half), -size
+
+    return min(range(len(budgets)), key=rank)

@@ -1,0 +1,25 @@
+"""Penalties on how far a network is from keeping distances."""
+
+from sklearn_iso.penalties.base import Penalty, PenaltySum
+from sklearn_iso.penalties.batch import Batch
+from sklearn_iso.penalties.catalogue import PENALTIES, make_penalty
+from sklearn_iso.penalties.everywhere import GlobalIsometry
+from sklearn_iso.penalties.jacobian import JacobianIsometry
+from sklearn_iso.penalties.local import LocalIsometry
+from sklearn_iso.penalties.neighbours import NeighborIsometry
+from sklearn_iso.penalties.within_class import WithinClassIsometry
+from sklearn_iso.penalties.worst_case import WorstCaseIsometry
+
+__all__ = [
+    "PENALTIES",
+    "Batch",
+    "GlobalIsometry",
+    "JacobianIsometry",
+    "LocalIsometry",
+    "NeighborIsometry",
+    "Penalty",
+    "PenaltySum",
+    "WithinClassIsometry",
+    "WorstCaseIsometry",
+    "make_penalty",
+]

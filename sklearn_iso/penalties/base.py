@@ -1,0 +1,199 @@
+"""What every penalty is, and their weighted sum."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.metaestimators import _BaseComposition
+from torch import Tensor
+
+from sklearn_iso.modules import Layers
+from sklearn_iso.penalties.batch import Batch
+
+
+class Penalty(BaseEstimator, ABC):
+    """A loss on how far a map is from keeping distances.
+
+    A penalty of your own stores its parameters in ``__init__``, as every scikit-learn
+    estimator does, and returns a scalar from ``__call__``. Penalties add (``p + q``) and
+    scale (``0.1 * p``), and are cloned before they are calibrated.
+
+    Attributes
+    ----------
+    layers : layers or None
+        The representations the penalty reads; None means those of the estimator.
+    needs_input_gradient : bool
+        Whether the penalty differentiates representations with respect to X.
+
+    Examples
+    --------
+    >>> from sklearn_iso import IsometricClassifier
+    >>> from sklearn_iso.penalties import Penalty
+    >>> class SmallLogits(Penalty):
+    ...     def __call__(self, batch):
+    ...         (Z,) = batch.representations("logits")
+    ...         return Z.square().mean()
+    >>> IsometricClassifier(penalty=0.1 * SmallLogits()).penalty.weights
+    [0.1]
+    """
+
+    layers: Layers | None = None
+    needs_input_gradient: bool = False
+
+    @abstractmethod
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return the penalty of a batch, a scalar that is differentiable and at least 0."""
+
+    def calibrate(
+        self,
+        X: Tensor,
+        y: Tensor,
+        sample_weight: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Penalty:
+        """Set from the training data whatever is "auto", as attributes that end in ``_``."""
+        return self
+
+    def terms(self) -> list[tuple[str, float, Penalty]]:
+        """Return the name, the weight and the penalty of each summand."""
+        return [(name_of(self), 1.0, self)]
+
+    def __add__(self, other: Penalty) -> PenaltySum:
+        """Return the sum of two penalties."""
+        return weighted_sum([(weight, p) for _, weight, p in [*self.terms(), *other.terms()]])
+
+    def __mul__(self, factor: float) -> PenaltySum:
+        """Return the penalty times a non-negative factor."""
+        return weighted_sum([(factor * weight, clone(p)) for _, weight, p in self.terms()])
+
+    __rmul__ = __mul__
+
+
+def name_of(penalty: Penalty) -> str:
+    """Return the snake-case name of a penalty's class without the word Isometry."""
+    stem = type(penalty).__name__.removesuffix("Isometry").removesuffix("Penalty")
+    return "".join("_" + c.lower() if c.isupper() else c for c in stem).lstrip("_") or "penalty"
+
+
+class PenaltySum(_BaseComposition, Penalty):
+    r"""Weighted sum of penalties.
+
+    .. math:: P = \sum_k w_k P_k
+
+    A parameter is reached by the name of its term, as ``worst_case__radius``, and by its own
+    name where only one term has it, as ``radius``. Usually written ``p + 0.1 * q``.
+
+    Parameters
+    ----------
+    penalties : list of (str, Penalty)
+        Terms and their names.
+    weights : list of float, optional
+        Non-negative weight of each term; all 1 by default.
+
+    Examples
+    --------
+    >>> from sklearn_iso.penalties import WithinClassIsometry, WorstCaseIsometry
+    >>> penalty = WithinClassIsometry() + 10 * WorstCaseIsometry()
+    >>> penalty.weights
+    [1.0, 10.0]
+    >>> penalty.set_params(radius=2.0, within_class__scale=1.0).get_params()["radius"]
+    2.0
+    """
+
+    def __init__(
+        self,
+        penalties: list[tuple[str, Penalty]],
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        self.penalties = penalties
+        self.weights = weights
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return the weighted sum on a batch."""
+        values = [weight * penalty(batch) for _, weight, penalty in self.terms()]
+        return torch.stack(values).sum()
+
+    def calibrate(
+        self,
+        X: Tensor,
+        y: Tensor,
+        sample_weight: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> PenaltySum:
+        """Calibrate every term."""
+        self._check()
+        for _, penalty in self.penalties:
+            penalty.calibrate(X, y, sample_weight, generator)
+        return self
+
+    def terms(self) -> list[tuple[str, float, Penalty]]:
+        """Return the name, the weight and the penalty of each term."""
+        weights = self._weights()
+        return [(name, w, p) for (name, p), w in zip(self.penalties, weights, strict=True)]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, those of the terms too."""
+        params: dict[str, Any] = self._get_params("penalties", deep=deep)
+        if deep:
+            params |= {alias: params[key] for alias, key in self._aliases(params).items()}
+        return params
+
+    def set_params(self, **params: Any) -> PenaltySum:
+        """Set parameters of the sum or of its terms."""
+        aliases = self._aliases(self._get_params("penalties", deep=True))
+        self._refuse_shared(params)
+        self._set_params("penalties", **{aliases.get(key, key): v for key, v in params.items()})
+        return self
+
+    def _owners(self, params: dict[str, Any]) -> Counter[str]:
+        names = {name for name, _ in self.penalties}
+        return Counter(
+            key.split("__", 1)[1]
+            for key in params
+            if key.split("__", 1)[0] in names and "__" in key
+        )
+
+    def _aliases(self, params: dict[str, Any]) -> dict[str, str]:
+        owners = self._owners(params)
+        return {
+            key.split("__", 1)[1]: key
+            for key in params
+            if "__" in key and owners[key.split("__", 1)[1]] == 1
+        }
+
+    def _refuse_shared(self, params: dict[str, Any]) -> None:
+        owners = self._owners(self._get_params("penalties", deep=True))
+        for key in params:
+            if owners[key] > 1:
+                full = [f"{name}__{key}" for name, p in self.penalties if key in p.get_params()]
+                raise ValueError(
+                    f"A parameter that several penalties have needs the name of its term; "
+                    f"got {key!r}. Set one of {full}."
+                )
+
+    def _weights(self) -> list[float]:
+        return [1.0] * len(self.penalties) if self.weights is None else list(self.weights)
+
+    def _check(self) -> None:
+        if len(self._weights()) != len(self.penalties) or min(self._weights(), default=0) < 0:
+            raise ValueError(
+                f"weights must be one non-negative number for each of the "
+                f"{len(self.penalties)} penalties; got {self.weights}. "
+                "A penalty of negative weight would reward distortion."
+            )
+
+
+def weighted_sum(terms: list[tuple[float, Penalty]]) -> PenaltySum:
+    """Return the sum of weighted penalties under distinct names."""
+    taken: Counter[str] = Counter()
+    named = []
+    for _, penalty in terms:
+        name = name_of(penalty)
+        taken[name] += 1
+        named.append((name if taken[name] == 1 else f"{name}_{taken[name]}", penalty))
+    return PenaltySum(named, [float(weight) for weight, _ in terms])

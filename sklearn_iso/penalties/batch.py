@@ -1,0 +1,87 @@
+"""What a penalty sees of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_iso.modules import Layers, represent, represent_many
+
+
+class Batch:
+    """A batch of rows with the representations that the penalties ask for.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The map X -> logits.
+    X : Tensor of shape (n_samples, ...)
+        Input.
+    y : Tensor of shape (n_samples,)
+        Class of each row, as an index.
+    weight : Tensor of shape (n_samples,)
+        Weight of each row, positive.
+    layers : {"hidden", "last_hidden", "logits"} or sequence of str
+        Representations meant by a penalty that names none of its own.
+    choices : sequence of layers
+        Every choice that will be asked for, so that one forward pass serves all.
+    generator : torch.Generator
+        Draws whatever a penalty draws.
+    progress : float, default=1.0
+        Share of the training done, from 0 to 1.
+
+    Attributes
+    ----------
+    logits : Tensor of shape (n_samples, n_outputs)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from sklearn_iso.penalties import Batch
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> X, y, weight = torch.zeros(5, 4), torch.zeros(5, dtype=int), torch.ones(5)
+    >>> batch = Batch(net, X, y, weight, layers="hidden", generator=generator)
+    >>> [tuple(Z.shape) for Z in batch.representations()]
+    [(5, 3)]
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        X: Tensor,
+        y: Tensor,
+        weight: Tensor,
+        *,
+        layers: Layers = "hidden",
+        choices: Sequence[Layers | None] = (),
+        generator: torch.Generator,
+        progress: float = 1.0,
+    ) -> None:
+        self.module, self.X, self.y, self.weight = module, X, y, weight
+        self.layers, self.generator, self.progress = layers, generator, progress
+        asked = [self._default(choice) for choice in choices]
+        self.logits, found = represent_many(module, X, asked)
+        self._representations = dict(zip(map(_key, asked), found, strict=True))
+
+    def representations(self, layers: Layers | None = None) -> tuple[Tensor, ...]:
+        """Return the chosen representations of X, each (n_samples, n_units)."""
+        layers = self._default(layers)
+        key = _key(layers)
+        if key not in self._representations:
+            self._representations[key] = represent(self.module, self.X, layers)
+        return self._representations[key]
+
+    def represent(self, X: Tensor, layers: Layers | None = None) -> tuple[Tensor, ...]:
+        """Return the chosen representations of another input of the same shape."""
+        return represent(self.module, X, self._default(layers))
+
+    def _default(self, layers: Layers | None) -> Layers:
+        return self.layers if layers is None else layers
+
+
+def _key(layers: Layers) -> str | tuple[str, ...]:
+    return layers if isinstance(layers, str) else tuple(layers)

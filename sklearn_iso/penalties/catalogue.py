@@ -1,0 +1,71 @@
+"""Penalties by name, and the default sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sklearn.base import clone
+
+from sklearn_iso.penalties.base import Penalty
+from sklearn_iso.penalties.everywhere import GlobalIsometry
+from sklearn_iso.penalties.jacobian import JacobianIsometry
+from sklearn_iso.penalties.local import LocalIsometry
+from sklearn_iso.penalties.neighbours import NeighborIsometry
+from sklearn_iso.penalties.within_class import WithinClassIsometry
+from sklearn_iso.penalties.worst_case import WorstCaseIsometry
+
+
+def isometric() -> Penalty:
+    """Return the default: within-class isometry of the hidden layers + worst case of the logits.
+
+    Examples
+    --------
+    >>> from sklearn_iso.penalties import make_penalty
+    >>> [name for name, _, _ in make_penalty("isometric").terms()]
+    ['within_class', 'worst_case']
+    """
+    return WithinClassIsometry() + WorstCaseIsometry()
+
+
+#: Every penalty that a string can name, with a function that builds it.
+PENALTIES: dict[str, Callable[[], Penalty]] = {
+    "isometric": isometric,
+    "within_class": WithinClassIsometry,
+    "worst_case": WorstCaseIsometry,
+    "global": GlobalIsometry,
+    "neighbors": NeighborIsometry,
+    "local": LocalIsometry,
+    "jacobian": JacobianIsometry,
+}
+
+
+def make_penalty(penalty: str | Penalty) -> Penalty:
+    """Return a penalty that is safe to calibrate: a named default, or a clone.
+
+    Parameters
+    ----------
+    penalty : str or Penalty
+        A key of ``PENALTIES``, or a penalty.
+
+    Returns
+    -------
+    penalty : Penalty
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+
+    Examples
+    --------
+    >>> from sklearn_iso.penalties import make_penalty
+    >>> make_penalty("worst_case")
+    WorstCaseIsometry()
+    """
+    if isinstance(penalty, Penalty):
+        return clone(penalty)
+    if penalty not in PENALTIES:
+        raise ValueError(
+            f"penalty must be one of {sorted(PENALTIES)} or a Penalty object; got {penalty!r}."
+        )
+    return PENALTIES[penalty]()

@@ -1,0 +1,85 @@
+"""What the penalties on pairs of a batch share: their stress and its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor
+
+from sklearn_iso.geometry import Blocks, Kernel, Metric, Stress
+from sklearn_iso.penalties.batch import Batch
+
+LOSSES: dict[str, Callable[..., Stress]] = {
+    "normalized_stress": Stress.normalized,
+    "raw_stress": Stress.raw,
+    "relative": Stress.relative,
+    "absolute": Stress.absolute,
+}
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "loss": [StrOptions(set(LOSSES))],
+    "scale": [StrOptions({"fitted"}), Interval(Real, 0, None, closed="neither")],
+    "two_sided": ["boolean"],
+    "metric": [StrOptions({"l1", "l2", "linf"}), Interval(Real, 1, None, closed="both"), callable],
+    "target": [StrOptions({"input", "previous"})],
+    "layers": [str, "array-like", None],
+    "max_rows": [Interval(Integral, 2, None, closed="left"), None],
+}
+_ORDERS: dict[Any, float] = {"l1": 1.0, "l2": 2.0, "linf": np.inf}
+
+
+def check_pairwise(penalty: Any) -> None:
+    """Raise an error unless the parameters of a pairwise penalty fit together."""
+    penalty._validate_params()
+    if penalty.scale == "fitted" and (penalty.loss == "absolute" or not penalty.two_sided):
+        raise ValueError(
+            "scale='fitted' goes with two-sided squared losses, whose best scale has a closed "
+            f"form; got loss={penalty.loss!r}, two_sided={penalty.two_sided}. Pass a number."
+        )
+
+
+def order_of(metric: Any) -> Metric:
+    """Return the p of a norm by name or number, or the function that was passed."""
+    order: Metric = metric if callable(metric) else float(_ORDERS.get(metric, metric))
+    return order
+
+
+def pairwise_penalty(penalty: Any, batch: Batch, blocks: Blocks, rows: slice) -> Tensor:
+    """Return the mean over the layers of the stress of a penalty's pairs.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        Has the parameters of ``CONSTRAINTS``.
+    batch : Batch
+    blocks : Blocks
+        Pairs among the rows of the slice.
+    rows : slice
+
+    Returns
+    -------
+    stress : Tensor, scalar
+    """
+    metric = order_of(penalty.metric)
+    layers = [Z[rows] for Z in batch.representations(penalty.layers)]
+    if penalty.target == "input":
+        stress = _stress(penalty, blocks, blocks.distances(batch.X[rows], metric))
+        values = [stress(Z) for Z in layers]
+    else:
+        sources = [batch.X[rows], *(Z.detach() for Z in layers[:-1])]
+        distances = [blocks.distances(source, metric) for source in sources]
+        values = [_stress(penalty, blocks, d)(Z) for d, Z in zip(distances, layers, strict=True)]
+    return torch.stack(values).mean()
+
+
+def _stress(penalty: Any, blocks: Blocks, d_X: Tensor) -> Stress:
+    factor = None if penalty.scale == "fitted" else 1 / float(penalty.scale)
+    if penalty.loss == "absolute":
+        return Stress.absolute(blocks, d_X, not penalty.two_sided, factor or 0.0)
+    kernel = Kernel(one_sided=not penalty.two_sided)
+    return LOSSES[penalty.loss](blocks, d_X, factor=factor, kernel=kernel)

@@ -1,0 +1,231 @@
+"""Accuracy under attack against the budget of the attack."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
+
+from sklearn_iso.metrics import robustness_curve
+from sklearn_iso.plotting.axes import axes_for
+
+_SYMBOLS = {
+    **dict.fromkeys(("linf", np.inf), r"$L_\infty$"),
+    **dict.fromkeys(("l2", 2), "$L_2$"),
+    **dict.fromkeys(("l1", 1), "$L_1$"),
+}
+
+
+class RobustnessCurveDisplay:
+    """Accuracy under attack against the budget of the attack, with its confidence interval.
+
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`; draw several models on one
+    axes by passing the `ax_` of the first as `ax` of the next.
+
+    Parameters
+    ----------
+    eps : array-like of shape (n_budgets,)
+        Budgets of the attack, in units of the features.
+    accuracy : array-like of shape (n_budgets,)
+        Share of all samples that are classified correctly at each budget, in [0, 1].
+    norm : {"linf", "l2", "l1"} or {numpy.inf, 2, 1}
+        Norm that the budget bounds.
+    n_samples : int, default=None
+        How many samples each accuracy is a share of. If given, the display shows the 95% Wilson
+        interval of each.
+    estimator_name : str, default=None
+        Name of the model in the legend.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+        The curve.
+    band_ : matplotlib artist or None
+        The confidence intervals, if `n_samples` is known.
+    ax_ : matplotlib Axes
+        The axes drawn on.
+    figure_ : matplotlib Figure
+        Its figure.
+
+    References
+    ----------
+    Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
+    American Statistical Association 22, 1927.
+
+    Examples
+    --------
+    >>> from sklearn_iso.plotting import RobustnessCurveDisplay
+    >>> display = RobustnessCurveDisplay(
+    ...     eps=[0, 0.1, 0.2], accuracy=[0.97, 0.5, 0.1], norm="linf", n_samples=1000
+    ... )
+    >>> display.plot().ax_.get_ylabel()
+    'Accuracy under attack'
+    """
+
+    eps: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    line_: Any
+    band_: Any
+    ax_: Any
+    figure_: Any
+
+    def __init__(
+        self,
+        eps: ArrayLike,
+        accuracy: ArrayLike,
+        *,
+        norm: str | float,
+        n_samples: int | None = None,
+        estimator_name: str | None = None,
+    ) -> None:
+        self.eps = np.asarray(eps, dtype=float)
+        self.accuracy = np.asarray(accuracy, dtype=float)
+        self.norm = norm
+        self.n_samples = n_samples
+        self.estimator_name = estimator_name
+        self._check()
+
+    def _check(self) -> None:
+        if self.eps.ndim != 1 or self.eps.shape != self.accuracy.shape:
+            raise ValueError(
+                "eps and accuracy must be two lists of the same length; found shapes "
+                f"{self.eps.shape} and {self.accuracy.shape}. Pass one accuracy for each budget."
+            )
+        if not ((self.accuracy >= 0) & (self.accuracy <= 1)).all():
+            raise ValueError(
+                f"accuracy must lie in [0, 1]; found {self.accuracy.tolist()}. Pass shares of the "
+                "samples, not percentages or counts."
+            )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        eps: ArrayLike,
+        accuracy: ArrayLike,
+        *,
+        norm: str | float,
+        n_samples: int | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> "RobustnessCurveDisplay":
+        """Draw accuracies that are known already.
+
+        Parameters
+        ----------
+        eps, accuracy, norm, n_samples
+            As in :class:`RobustnessCurveDisplay`.
+        name : str, default=None
+            Name of the model in the legend.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : RobustnessCurveDisplay
+            The display, drawn.
+        """
+        display = cls(eps, accuracy, norm=norm, n_samples=n_samples, estimator_name=name)
+        return display.plot(ax=ax)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        eps: ArrayLike,
+        norm: str | float = "linf",
+        bounds: tuple[float, float] | None = None,
+        attack: Any = "cascade",
+        random_state: Any = 0,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> "RobustnessCurveDisplay":
+        """Attack a fitted classifier at each budget and draw what is left of its accuracy.
+
+        Parameters
+        ----------
+        estimator : classifier
+            A fitted classifier or Pipeline.
+        X : array-like of shape (n_samples, n_features)
+            Samples to attack.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        eps : array-like of shape (n_budgets,)
+            Budgets, in units of X. A budget of 0 gives the clean accuracy.
+        norm, bounds, attack, random_state
+            As in :func:`sklearn_iso.metrics.robustness_curve`.
+        name : str, default=None
+            Name of the model in the legend; the class name of `estimator` if None.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : RobustnessCurveDisplay
+            The display, drawn.
+        """
+        budgets = np.asarray(eps, dtype=float)
+        accuracy = robustness_curve(
+            estimator,
+            X,
+            y,
+            eps=budgets,
+            norm=norm,
+            attack=attack,
+            bounds=bounds,
+            random_state=random_state,
+        )
+        return cls.from_predictions(
+            budgets,
+            accuracy,
+            norm=norm,
+            n_samples=len(np.asarray(y)),
+            name=type(estimator).__name__ if name is None else name,
+            ax=ax,
+        )
+
+    def plot(
+        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
+    ) -> "RobustnessCurveDisplay":
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+        name : str, default=None
+            Name of the model in the legend; `estimator_name` if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        display : RobustnessCurveDisplay
+            The display itself.
+        """
+        ax = axes_for(self, ax)
+        style = {"label": self.estimator_name if name is None else name, "markersize": 5}
+        (self.line_,) = ax.plot(self.eps, self.accuracy, **{**style, **kwargs})
+        self.band_ = None
+        if self.n_samples is not None:
+            low, high = self._intervals(self.n_samples)
+            self.band_ = ax.fill_between(
+                self.eps, low, high, color=self.line_.get_color(), alpha=0.18, linewidth=0
+            )
+        self._annotate(ax)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _intervals(self, n_samples: int) -> NDArray[np.float64]:
+        tests = [binomtest(round(share * n_samples), n_samples) for share in self.accuracy.tolist()]
+        return np.array([test.proportion_ci(0.95, method="wilson") for test in tests]).T
+
+    def _annotate(self, ax: Any) -> None:
+        symbol = _SYMBOLS.get(self.norm, str(self.norm))
+        ax.set_xlabel(f"{symbol} budget eps, in units of the features")
+        ax.set_ylabel("Accuracy under attack")
+        ax.set_ylim(-0.02, 1.02)
+        if ax.get_legend_handles_labels()[1]:
+            ax.legend(frameon=False)

@@ -1,0 +1,46 @@
+"""How a network is trained: data, objective, randomness and the skorch net."""
+
+from sklearn_iso.training.calibration import calibrate, input_similarity
+from sklearn_iso.training.data import ArrayBatches, ArrayDataset
+from sklearn_iso.training.fit import (
+    OPTIMIZERS,
+    SCHEDULES,
+    TrainingSettings,
+    build_net,
+    release_data,
+    resolve_device,
+)
+from sklearn_iso.training.history import history_columns
+from sklearn_iso.training.labels import check_several_classes, combine_weights, encode_labels
+from sklearn_iso.training.net import LossNotFiniteError, PenalizedNet
+from sklearn_iso.training.objective import Objective
+from sklearn_iso.training.randomness import (
+    PrivateStream,
+    Randomness,
+    new_generator,
+    private_random_state,
+)
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "ArrayBatches",
+    "ArrayDataset",
+    "LossNotFiniteError",
+    "Objective",
+    "PenalizedNet",
+    "PrivateStream",
+    "Randomness",
+    "TrainingSettings",
+    "build_net",
+    "calibrate",
+    "check_several_classes",
+    "combine_weights",
+    "encode_labels",
+    "history_columns",
+    "input_similarity",
+    "new_generator",
+    "private_random_state",
+    "release_data",
+    "resolve_device",
+]

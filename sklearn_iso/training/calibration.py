@@ -1,0 +1,63 @@
+"""What a fit takes from the data before it starts: units, and the input similarity."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import gen_batches
+
+from sklearn_iso.penalties import Penalty
+from sklearn_iso.training.data import ArrayDataset
+from sklearn_iso.training.randomness import new_generator
+
+#: Rows that penalties are calibrated on.
+MAX_ROWS = 2000
+
+#: Root mean square length of the rows that enter the built-in network.
+INPUT_LENGTH = 8.0
+
+
+def calibrate(penalty: Penalty, dataset: ArrayDataset, rng: np.random.RandomState) -> Penalty:
+    """Calibrate a penalty in place on a subsample of the training rows, and return it."""
+    index = np.arange(len(dataset))
+    if len(index) > MAX_ROWS:
+        index = np.sort(rng.choice(index, MAX_ROWS, replace=False))
+    X, (y, weight) = dataset[index]
+    return penalty.calibrate(
+        torch.from_numpy(X), torch.from_numpy(y), torch.from_numpy(weight), new_generator(rng)
+    )
+
+
+def input_similarity(X: NDArray, weight: NDArray) -> tuple[NDArray, float]:
+    r"""Return the mean of the rows, and the factor that brings them to a distance of 8 from it.
+
+    .. math:: \mu = \frac{\sum_i w_i x_i}{\sum_i w_i}, \qquad
+              c^2 = \frac{\sum_i w_i \lVert x_i - \mu \rVert^2}{\sum_i w_i}, \qquad
+              \text{factor} = 8 / c
+
+    Eight is the root mean square length of 64 standardised features, for which the usual
+    initial weights and learning rates are made; it is the same in every unit and dimension.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    weight : ndarray of shape (n_samples,)
+
+    Returns
+    -------
+    shift : ndarray of shape (n_features,)
+    factor : float
+        ``1 / c``; 1 where all rows are equal.
+    """
+    total = weight.sum(dtype=np.float64)
+    batches = list(gen_batches(len(X), 1024))
+    shift = sum(weight[rows].astype(np.float64) @ X[rows] for rows in batches) / total
+    # Batches keep the temporary small; two passes keep the digits.
+    squares = sum(
+        float(weight[rows] @ np.square(X[rows] - shift, dtype=np.float64).sum(1))
+        for rows in batches
+    )
+    spread = np.sqrt(squares / total)
+    resolution = np.finfo(X.dtype).eps * float(np.abs(shift).max(initial=0.0))
+    return shift, float(INPUT_LENGTH / spread) if spread > resolution else 1.0

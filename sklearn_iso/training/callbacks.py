@@ -1,0 +1,72 @@
+"""skorch callbacks of every fit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+from tqdm.auto import tqdm
+
+#: What a batch is averaged with.
+_SIZE = {"train": "train_batch_size", "valid": "valid_batch_size"}
+
+
+class EpochMeans(Callback):
+    """Record for each epoch the mean over its rows of every value recorded by batch."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Average the columns of the epoch."""
+        batches = net.history[-1]["batches"]
+        for prefix, size in _SIZE.items():
+            rows = [row for row in batches if size in row]
+            columns = (
+                [key for key in rows[0] if key.startswith(prefix) and key != size] if rows else []
+            )
+            total = sum(row[size] for row in rows)
+            for key in columns:
+                mean = sum(row[key] * row[size] for row in rows) / total
+                net.history.record(key, mean)
+
+
+class LastGoodState(Callback):
+    """Keep the newest finite weights that an epoch began with."""
+
+    state_: dict[str, torch.Tensor]
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Copy the weights unless they are already spoilt."""
+        if all_finite(net.module_):
+            self.state_ = {name: v.clone() for name, v in net.module_.state_dict().items()}
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Let the copy go."""
+        self.state_ = {}
+
+
+class ProgressBar(Callback):
+    """Show a bar of the epochs with the loss and its parts."""
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Open the bar."""
+        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", desc="fit", leave=False)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Advance the bar."""
+        row = net.history[-1]
+        names = {"train_loss": "loss", "train_penalty": "penalty", "valid_loss": "valid"}
+        self.bar_.set_postfix({v: f"{row[k]:.3g}" for k, v in names.items() if k in row})
+        self.bar_.update()
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Close the bar."""
+        self.bar_.close()
+        self.bar_ = None
+
+
+def all_finite(module: torch.nn.Module) -> bool:
+    """Return whether no weight is NaN or infinite."""
+    # NaN and infinity survive a sum; the sum of finite weights cannot overflow in float64.
+    with torch.no_grad():
+        return all(math.isfinite(p.sum(dtype=torch.float64)) for p in module.parameters())

@@ -1,0 +1,82 @@
+"""In-memory rows, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+
+class ArrayDataset(Dataset):
+    """Rows of X with their class and weight.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, ...)
+        Input; a memory map is read batch by batch.
+    y : ndarray of shape (n_samples,)
+        Class of each row, as an index.
+    weight : ndarray of shape (n_samples,)
+        Weight of each row.
+    """
+
+    def __init__(self, X: NDArray, y: NDArray, weight: NDArray) -> None:
+        self.X, self.y, self.weight = X, y, weight
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.X)
+
+    def __getitem__(self, index: Any) -> tuple[NDArray, tuple[NDArray, NDArray]]:
+        """Return rows in the ``X, y`` form of skorch, the weight beside y."""
+        return self.X[index], (self.y[index], self.weight[index])
+
+    def subset(self, index: NDArray) -> ArrayDataset:
+        """Return the rows of an index as a data set of their own."""
+        return ArrayDataset(self.X[index], self.y[index], self.weight[index])
+
+
+class ArrayBatches:
+    """Slices of an :class:`ArrayDataset`: no worker, no collation.
+
+    Parameters
+    ----------
+    dataset : ArrayDataset
+    batch_size : int
+        Rows of a batch; the last may be smaller.
+    generator : torch.Generator, optional
+        Shuffles the rows anew for every pass; None keeps their order.
+    """
+
+    def __init__(
+        self, dataset: ArrayDataset, batch_size: int, generator: torch.Generator | None = None
+    ) -> None:
+        self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor]]]:
+        """Yield ``X, (y, weight)`` as tensors."""
+        n_samples = len(self.dataset)
+        order = np.arange(n_samples)
+        if self.generator is not None:
+            order = torch.randperm(n_samples, generator=self.generator).numpy()
+        for start in range(0, n_samples, self.batch_size):
+            X, (y, weight) = self.dataset[order[start : start + self.batch_size]]
+            yield torch.from_numpy(X), (torch.from_numpy(y), torch.from_numpy(weight))
+
+
+def make_iterator(
+    dataset: Dataset, batch_size: int, generator: torch.Generator | None = None
+) -> ArrayBatches | DataLoader:
+    """Return slices of an array data set, a DataLoader over any other."""
+    if isinstance(dataset, ArrayDataset):
+        return ArrayBatches(dataset, batch_size, generator)
+    return DataLoader(dataset, batch_size, shuffle=generator is not None, generator=generator)

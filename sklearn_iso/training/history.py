@@ -1,0 +1,32 @@
+"""What a fit recorded, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def history_columns(net: Any) -> dict[str, list[float]]:
+    """Return the finished epochs of a net as columns of equal length.
+
+    Columns: "epoch", "loss" (the objective), "classification_loss" and "penalty" (before
+    alpha), each term of a sum of penalties, and the same with the prefix "valid_" where
+    there was validation data. ``loss = classification_loss + alpha * penalty``.
+    """
+    rows = [row for row in net.history if "train_loss" in row]
+    columns: dict[str, list[float]] = {}
+    for row in rows:
+        values = {_column(key): value for key, value in row.items() if _is_column(key, value)}
+        values.setdefault("classification_loss", values["loss"])
+        values.setdefault("penalty", 0.0)
+        for name, value in values.items():
+            columns.setdefault(name, []).append(value)
+    return columns
+
+
+def _is_column(key: str, value: Any) -> bool:
+    counts = key.endswith(("_batch_count", "_best"))
+    return isinstance(value, int | float) and not isinstance(value, bool) and not counts
+
+
+def _column(key: str) -> str:
+    return key.removeprefix("train_")

@@ -1,0 +1,38 @@
+"""A trained module over rows of numpy, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import gen_batches
+from torch import Tensor, nn
+
+from sklearn_iso.modules import Layers, represent
+from sklearn_iso.modules.representations import first_output
+
+#: Rows that pass through the network at once.
+ROWS = 1024
+
+
+def logits(module: nn.Module, X: NDArray) -> NDArray:
+    """Return the logits (n_samples, n_outputs) of a module in evaluation mode."""
+    return _by_batch(module, X, lambda rows: first_output(module(rows)))
+
+
+def representation(module: nn.Module, X: NDArray, layers: Layers) -> NDArray:
+    """Return the last of the chosen representations (n_samples, n_units)."""
+    return _by_batch(module, X, lambda rows: represent(module, rows, layers)[-1])
+
+
+def _by_batch(module: nn.Module, X: NDArray, function: Callable[[Tensor], Tensor]) -> NDArray:
+    module.eval()
+    first = next(module.parameters())
+    outputs = []
+    with torch.no_grad():
+        for rows in gen_batches(len(X), ROWS):
+            batch = torch.tensor(np.asarray(X[rows]), dtype=first.dtype, device=first.device)
+            outputs.append(function(batch).cpu().numpy())
+    return np.concatenate(outputs)

@@ -1,0 +1,55 @@
+"""Class labels and weights as a network wants them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight
+
+
+def encode_labels(y: NDArray) -> tuple[NDArray, NDArray]:
+    """Return the sorted classes and the index of each label among them.
+
+    Raises
+    ------
+    ValueError
+        If the labels are continuous, or of one class only.
+    """
+    check_classification_targets(y)
+    classes, index = np.unique(y, return_inverse=True)
+    return classes, index.astype(np.int64)
+
+
+def check_several_classes(y: NDArray) -> None:
+    """Raise a ValueError unless the labels are of two classes or more."""
+    present = np.unique(y)
+    if len(present) < 2:
+        raise ValueError(
+            f"y must contain at least 2 classes with a positive weight; got {len(present)} "
+            f"class: {present!r}. Pass rows of another class."
+        )
+
+
+def combine_weights(X: NDArray, y: NDArray, sample_weight: Any, class_weight: Any) -> NDArray:
+    """Return one non-negative weight for each row, in the dtype of X.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, or none is positive.
+    """
+    weight = _check_sample_weight(
+        sample_weight, X, dtype=X.dtype, ensure_non_negative=True, copy=True
+    )
+    if class_weight is not None:
+        weight *= compute_sample_weight(class_weight, y).astype(X.dtype)
+    if not weight.any():
+        raise ValueError(
+            "sample_weight must be positive for at least one row; all are 0, so no class is "
+            "left to train on. Pass sample_weight=None for equal weights."
+        )
+    return weight

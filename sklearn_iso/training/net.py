@@ -1,0 +1,133 @@
+"""The skorch net that adds a penalty to the classification loss."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping
+from torch import Tensor
+
+from sklearn_iso.training.callbacks import EpochMeans, LastGoodState, all_finite
+from sklearn_iso.training.numerics import denormals_flushed
+from sklearn_iso.training.objective import Loss
+from sklearn_iso.training.randomness import Randomness
+
+
+class LossNotFiniteError(ArithmeticError):
+    """A batch's loss is NaN or infinite; the weights are those before the step."""
+
+
+class PenalizedNet(NeuralNet):
+    """skorch net whose criterion sees the module and not only its output.
+
+    The criterion is an :class:`~sklearn_iso.training.objective.Objective`.
+    """
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        return [("last_good_state", LastGoodState()), ("epoch_means", EpochMeans())]
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """Run one epoch; the mode is set once and not for every batch."""
+        if iterator is None:
+            return
+        self._set_training(training)
+        self._trained = [p for p in self.module_.parameters() if p.requires_grad]
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+            self.history.record_batch(f"{prefix}_batch_size", len(batch[0]))
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        self.history.record(f"{prefix}_batch_count", len(iterator))
+
+    def initialize_callbacks(self) -> PenalizedNet:
+        """Initialise the callbacks and note which of them listen to which event."""
+        super().initialize_callbacks()
+        self._listeners: dict[str, list[Callback]] = {}
+        return self
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Tell the callbacks that listen; most have nothing to do for a batch."""
+        getattr(self, method_name)(self, **cb_kwargs)
+        if method_name not in self._listeners:
+            silent = getattr(Callback, method_name)
+            self._listeners[method_name] = [
+                cb for _, cb in self.callbacks_ if getattr(type(cb), method_name) is not silent
+            ]
+        for callback in self._listeners[method_name]:
+            getattr(callback, method_name)(self, **cb_kwargs)
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Compute the loss of a batch and its gradients."""
+        with self._randomness.module_stream():
+            progress = len(self.history) / self.max_epochs
+            loss = self._loss(batch, self._randomness.penalty, progress)
+            if not math.isfinite(loss.total.item()):
+                raise LossNotFiniteError
+            # Only the weights: a penalty may have asked for gradients of X as well.
+            loss.total.backward(inputs=self._trained)
+        return self._record(loss, "train")
+
+    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Compute the loss of a batch; penalties may differentiate, so gradients are on."""
+        # The same draws in every epoch make the epochs comparable.
+        generator = torch.Generator().manual_seed(self._randomness.validation_seed)
+        return self._record(self._loss(batch, generator), "valid")
+
+    def _loss(self, batch: Any, generator: torch.Generator, progress: float = 1.0) -> Loss:
+        X, (y, weight) = batch
+        X, y, weight = (tensor.to(self.device) for tensor in (X, y, weight))
+        loss: Loss = self.criterion_(self.module_, X, y, weight, generator, progress)
+        return loss
+
+    def _record(self, loss: Loss, prefix: str) -> dict[str, Any]:
+        for name, value in loss.parts.items():
+            self.history.record_batch(f"{prefix}_{name}", value)
+        return {"loss": loss.total.detach(), "y_pred": loss.logits.detach()}
+
+    def run(self, train: Any, epochs: int, randomness: Randomness) -> None:
+        """Train for some epochs.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the user interrupts; early stopping ends quietly.
+        LossNotFiniteError
+            If a loss is not finite; the newest finite weights are restored.
+        """
+        self._randomness = randomness
+        self.notify("on_train_begin", X=train, y=None)
+        try:
+            with denormals_flushed():
+                self.fit_loop(train, None, epochs=epochs)
+            if not all_finite(self.module_):
+                raise LossNotFiniteError
+        except KeyboardInterrupt:
+            if not self._stopped_early():
+                raise
+        except LossNotFiniteError:
+            self._restore_last_good_state()
+            raise
+        finally:
+            self.notify("on_train_end", X=train, y=None)
+            del self._randomness  # a fitted net holds no generator
+
+    def _stopped_early(self) -> bool:
+        # skorch's callback says "stop" with the exception of Ctrl-C: tell them apart.
+        stoppers = [cb for _, cb in self.callbacks_ if isinstance(cb, EarlyStopping)]
+        return any(cb.misses_ >= cb.patience for cb in stoppers)
+
+    def _restore_last_good_state(self) -> None:
+        keeper = next(cb for _, cb in self.callbacks_ if isinstance(cb, LastGoodState))
+        self.module_.load_state_dict(keeper.state_)
+
+
+def softmax(logits: Tensor) -> Tensor:
+    """Return the probabilities of logits."""
+    return torch.softmax(logits, -1)

@@ -1,0 +1,126 @@
+"""Classification loss plus alpha times the penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from sklearn_iso.modules import Layers
+from sklearn_iso.modules.representations import first_output
+from sklearn_iso.penalties import Batch, Penalty
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss of a batch and what it is made of.
+
+    Attributes
+    ----------
+    total : Tensor
+        ``classification + alpha * penalty``.
+    logits : Tensor of shape (n_samples, n_classes)
+    parts : dict of str to float
+        "classification_loss", "penalty" and, for a sum, each of its terms; empty without
+        a penalty, when the total says it all.
+    """
+
+    total: Tensor
+    logits: Tensor
+    parts: dict[str, float]
+
+
+class Objective(nn.Module):
+    r"""The training objective.
+
+    .. math:: L = \frac{\sum_i w_i \mathrm{CE}(f(x_i), y_i)}{\sum_i w_i}
+              + \alpha \sum_k w_k P_k
+
+    Parameters
+    ----------
+    penalty : Penalty
+        Calibrated.
+    alpha : float
+        Strength; 0 skips the penalty altogether.
+    layers : layers
+        Representations of the penalties that name none.
+    """
+
+    def __init__(self, penalty: Penalty, alpha: float, layers: Layers) -> None:
+        super().__init__()
+        self.penalty, self.alpha, self.layers = penalty, alpha, layers
+
+    def forward(
+        self,
+        module: nn.Module,
+        X: Tensor,
+        y: Tensor,
+        weight: Tensor,
+        generator: torch.Generator,
+        progress: float = 1.0,
+    ) -> Loss:
+        """Return the loss of a batch, `progress` of the training done."""
+        if not self.alpha:  # no detour for a plain network
+            outputs = first_output(module(X))
+            return Loss(_classification_loss(outputs, y, weight), outputs, {})
+        terms = self.penalty.terms()
+        if any(term.needs_input_gradient for _, _, term in terms):
+            X = X.detach().requires_grad_()
+        choices = [term.layers for _, _, term in terms]
+        noisy = module.training and is_noisy(module)
+        logits: Tensor | None = first_output(module(X)) if noisy else None
+        with _as_predicting(module) if noisy else _unchanged():
+            batch = Batch(
+                module,
+                X,
+                y,
+                weight,
+                layers=self.layers,
+                choices=choices,
+                generator=generator,
+                progress=progress,
+            )
+            values = [(name, factor, term(batch)) for name, factor, term in terms]
+        logits = batch.logits if logits is None else logits
+        return self._add(_classification_loss(logits, y, weight), logits, values)
+
+    def _add(
+        self, classification: Tensor, logits: Tensor, values: list[tuple[str, float, Tensor]]
+    ) -> Loss:
+        penalty = torch.stack([factor * value for _, factor, value in values]).sum()
+        parts = {"classification_loss": classification.item(), "penalty": penalty.item()}
+        if len(values) > 1:
+            parts |= {name: value.item() for name, _, value in values}
+        return Loss(classification + self.alpha * penalty, logits, parts)
+
+
+def is_noisy(module: nn.Module) -> bool:
+    """Return whether the output of a row in training depends on chance or on other rows."""
+    return any(isinstance(part, _DropoutNd | _BatchNorm) for part in module.modules())
+
+
+def _classification_loss(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    losses = nn.functional.cross_entropy(logits, y, reduction="none")
+    return torch.dot(weight, losses) / weight.sum()
+
+
+@contextmanager
+def _as_predicting(module: nn.Module) -> Iterator[None]:
+    """Evaluate the map that predictions use, so that a pair differs by its input alone."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+@contextmanager
+def _unchanged() -> Iterator[None]:
+    yield

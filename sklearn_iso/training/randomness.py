@@ -1,0 +1,83 @@
+"""Random numbers that are ours alone: the global generators stay as they were."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+# torch's default generator belongs to the process; threads take turns at it.
+_TURN = threading.RLock()
+
+
+def private_random_state(
+    random_state: int | np.random.RandomState | None,
+) -> np.random.RandomState:
+    """Return scikit-learn's random state, but fresh entropy where it takes numpy's global one."""
+    if random_state is None:
+        return np.random.RandomState()
+    return check_random_state(random_state)
+
+
+def new_generator(rng: np.random.RandomState) -> torch.Generator:
+    """Return a torch generator seeded from a numpy one."""
+    return torch.Generator().manual_seed(int(rng.randint(np.iinfo(np.int32).max)))
+
+
+class PrivateStream:
+    """Random stream for modules that draw from torch's default generator.
+
+    Parameters
+    ----------
+    seed : int
+        Where the stream starts.
+
+    Notes
+    -----
+    Inside :meth:`active` the default generator continues this stream; afterwards it is
+    what it was before, so that dropout and weight initialisation of a user's module depend
+    on the seed and on nothing else.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._state = torch.Generator().manual_seed(seed).get_state()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Continue the stream within the block."""
+        with _TURN:
+            outside = torch.get_rng_state()
+            torch.set_rng_state(self._state)
+            try:
+                yield
+            finally:
+                self._state = torch.get_rng_state()
+                torch.set_rng_state(outside)
+
+
+@dataclass(frozen=True)
+class Randomness:
+    """Every source of chance in one training run.
+
+    Attributes
+    ----------
+    penalty : torch.Generator
+        Drawn from by the penalties in training.
+    validation_seed : int
+        Seeds the penalties of every validation batch.
+    module : PrivateStream or None
+        What a user's module draws from torch's default generator; None where nothing does.
+    """
+
+    penalty: torch.Generator
+    validation_seed: int
+    module: PrivateStream | None = None
+
+    def module_stream(self) -> AbstractContextManager[None]:
+        """Return the context in which the module may draw."""
+        return nullcontext() if self.module is None else self.module.active()

@@ -1,0 +1,56 @@
+"""The cascade is never weaker than its parts, and says which of them fooled a row."""
+
+import pytest
+import torch
+
+from sklearn_iso.attacks import NORMS, STAGES, cascade, cascade_stages, pgd
+
+
+def fooled(model, X_adv, y):
+    return model(X_adv).argmax(dim=1) != y
+
+
+@pytest.mark.parametrize("norm", list(NORMS))
+def test_cascade_fools_no_fewer_rows_than_any_loss_alone(norm, problem):
+    model, X, y = problem
+    eps = {"linf": 0.1, "l2": 0.25, "l1": 0.6}[norm]
+    ours = fooled(model, cascade(model, X, y, eps=eps, norm=norm, random_state=0), y)
+    assert 0 < ours.sum() < len(y)
+    for loss in ("cross_entropy", "margin", "targeted_margin"):
+        alone = pgd(model, X, y, eps=eps, norm=norm, loss=loss, random_state=0)
+        assert ours.sum() >= fooled(model, alone, y).sum()
+
+
+def test_stages_say_who_fooled_a_row(problem):
+    model, X, y = problem
+    y = torch.where(torch.arange(50) < 5, (y + 1) % 3, y)
+    X_adv, stage = cascade_stages(model, X, y, eps=0.1, n_queries=20, random_state=0)
+    assert (stage[:5] == 0).all() and (stage[5:] != 0).all()
+    assert torch.equal(stage >= 0, fooled(model, X_adv, y))
+    assert stage.max() < len(STAGES) and (stage == 1).any() and (stage == -1).any()
+    assert torch.equal(X_adv, cascade(model, X, y, eps=0.1, n_queries=20, random_state=0))
+
+
+def test_gradient_free_stage_breaks_what_hides_its_gradients(problem):
+    model, X, y = problem
+
+    def rounded(x):
+        return model(((x * 20).round() / 20 - x).detach() + 0 * x + x.detach())
+
+    _, without = cascade_stages(rounded, X, y, eps=0.3, random_state=0)
+    _, stage = cascade_stages(rounded, X, y, eps=0.3, n_queries=200, random_state=0)
+    assert (without == -1).sum() > (stage == -1).sum()
+    assert (stage == STAGES.index("square")).any()
+
+
+def test_later_stages_see_survivors_only(counting):
+    X = torch.tensor([[0.1]] * 90 + [[9.0]] * 10)
+    logits = counting(lambda x: torch.cat([x, -x], dim=1))
+    cascade(logits, X, torch.zeros(100, dtype=int), eps=1.0, random_state=0)
+    assert max(logits.seen[3:]) == 10
+
+
+def test_negative_queries_are_an_error(problem):
+    model, X, y = problem
+    with pytest.raises(ValueError, match="n_queries must not be negative; got -1"):
+        cascade(model, X, y, eps=0.1, n_queries=-1)

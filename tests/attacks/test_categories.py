@@ -1,0 +1,170 @@
+"""One-hot groups: exactly one 1 each, few flips, and the best of them on a linear model."""
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_iso.attacks import ATTACKS, Budget, cascade, distances, fmn, pgd, square
+from sklearn_iso.attacks.categories import Categories
+
+GROUPS = [(2, 3, 4), np.array([5, 6]), [7, 8, 9, 10]]
+GRADIENT_FREE = {"square", "rays"}
+every_attack = pytest.mark.parametrize("name", ATTACKS)
+
+
+def encoded(n=40, seed=0, dtype=torch.float64):
+    """Two numbers and three one-hot groups."""
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.zeros(n, 11, dtype=dtype)
+    X[:, :2] = torch.rand(n, 2, generator=generator, dtype=dtype)
+    for group in GROUPS:
+        chosen = torch.as_tensor(group)[torch.randint(len(group), (n,), generator=generator)]
+        X[torch.arange(n), chosen] = 1
+    return X, torch.randn(11, generator=generator, dtype=dtype)
+
+
+def attack(name, logits, X, y, **options):
+    if name == "ddn":
+        options["norm"] = "l2"
+    if name in GRADIENT_FREE:
+        options["n_queries"] = 60
+    return ATTACKS[name](logits, X, y, **options)
+
+
+def gains(w, X, n_flips):
+    """Largest drop of w x by flipping n_flips groups, by the closed form."""
+    best = [(X[:, list(group)] @ w[list(group)]) - w[list(group)].min() for group in GROUPS]
+    return torch.stack(best).sort(dim=0, descending=True).values[:n_flips].sum(dim=0)
+
+
+@every_attack
+@pytest.mark.parametrize("max_flips", [0, 1, 2])
+def test_groups_stay_one_hot_and_few_of_them_flip(name, max_flips):
+    X, w = encoded()
+    y = (X @ w > 0).long()
+    options = {"eps": 0.2, "one_hot": GROUPS, "max_flips": max_flips}
+    logits = lambda x: torch.stack([torch.zeros(len(x)), x @ w], dim=1)  # noqa: E731
+    X_adv = attack(name, logits, X, y, bounds=(0, 1), **options)
+    n_flips = sum((X_adv[:, list(g)] != X[:, list(g)]).any(dim=1).long() for g in GROUPS)
+    assert n_flips.max() == max_flips
+    for group in GROUPS:
+        block = X_adv[:, list(group)]
+        assert ((block == 0) | (block == 1)).all() and (block.sum(dim=1) == 1).all()
+    norm = "l2" if name == "ddn" else "linf"
+    Budget.of(X, norm=norm, bounds=(0, 1), **options).verify(X, X_adv)
+
+
+@pytest.mark.parametrize("max_flips", [0, 1, 2, 3])
+@pytest.mark.parametrize("run", [pgd, cascade, square, fmn])
+def test_linear_model_flips_just_beyond_the_best_categories(run, max_flips):
+    X, w = encoded()
+    eps = 0.1
+    reach = gains(w, X, max_flips) + eps * w[:2].abs().sum()
+    y = torch.ones(len(X), dtype=torch.long)
+    options = {"eps": eps, "one_hot": GROUPS, "max_flips": max_flips}
+    if run is not fmn:
+        options["random_state"] = 0
+    if run is square:
+        options["n_queries"] = 100
+    for factor, flipped in ((0.99, True), (1.01, False)):
+        for x, gap in zip(X[:5], reach[:5] * factor, strict=True):
+
+            def logits(rows, x=x, gap=gap):
+                return torch.stack([torch.zeros(len(rows)), gap + (rows - x) @ w], dim=1)
+
+            X_adv = run(logits, x[None], y[:1], **options)
+            assert bool(logits(X_adv).argmax() != 1) == flipped
+
+
+def test_flips_alone_fool_where_every_number_is_immutable():
+    X, w = encoded()
+    immutable = np.arange(11) < 2
+    gap = gains(w, X, 1) * 0.9
+    y = torch.ones(len(X), dtype=torch.long)
+    for row in range(5):
+
+        def logits(rows, row=row):
+            return torch.stack([torch.zeros(len(rows)), gap[row] + (rows - X[row]) @ w], dim=1)
+
+        X_adv = pgd(logits, X[[row]], y[:1], eps=1.0, one_hot=GROUPS, immutable=immutable)
+        assert bool(logits(X_adv).argmax() == 0)
+        assert torch.equal(X_adv[:, :2], X[[row], :2])
+
+
+@every_attack
+def test_immutable_columns_of_a_group_are_never_set_or_cleared(name):
+    X, w = encoded()
+    y = (X @ w > 0).long()
+    immutable = np.zeros(11, dtype=bool)
+    immutable[[2, 7]] = True
+    logits = lambda x: torch.stack([torch.zeros(len(x)), x @ w], dim=1)  # noqa: E731
+    X_adv = attack(name, logits, X, y, eps=0.1, one_hot=GROUPS, max_flips=3, immutable=immutable)
+    assert torch.equal(X_adv[:, immutable], X[:, immutable])
+    assert not torch.equal(X_adv[:, ~immutable], X[:, ~immutable])
+
+
+def test_a_flip_adds_nothing_to_the_distance():
+    X, w = encoded()
+    y = (X @ w > 0).long()
+    logits = lambda x: torch.stack([torch.zeros(len(x)), x @ w], dim=1)  # noqa: E731
+    options = {"one_hot": GROUPS, "norm": "linf"}
+    X_adv = fmn(logits, X, y, max_flips=1, **options)
+    best = torch.where(y > 0, gains(w, X, 1), gains(-w, X, 1))
+    exact = ((X @ w).abs() - best).clamp(min=0) / w[:2].abs().sum()
+    found = distances(logits, X, y, X_adv, **options)
+    torch.testing.assert_close(found, exact, rtol=1e-3, atol=1e-9)
+
+
+def test_best_flip_is_the_best_of_all():
+    X, w = encoded(5)
+    movable = torch.ones(11, dtype=torch.bool)
+    groups = Categories.of(X, one_hot=GROUPS, max_flips=1, movable=movable)
+    best = groups.best_flip(X, lambda x: x @ w)
+    every = [flipped[possible] @ w for possible, flipped in groups.flips(X)]
+    assert sum(map(len, every)) == 5 * (2 + 1 + 3)
+    assert (best @ w).max() == torch.cat(every).max()
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda X: X.clone().index_fill_(1, torch.tensor([2, 3, 4]), 0.0), "exactly one 1"),
+        (lambda X: X.roll(1, dims=1)[:, :0], "finite points of shape"),
+        (lambda X: two_flips(X), "at most max_flips=1 groups"),
+    ],
+)
+def test_budget_verifies_categories(spoil, message):
+    X, _ = encoded()
+    budget = Budget.of(X, eps=0.1, one_hot=GROUPS, max_flips=1)
+    budget.verify(X, X)
+    with pytest.raises(ValueError, match=message):
+        budget.verify(X, spoil(X))
+
+
+def two_flips(X):
+    flipped = X.clone()
+    for group in GROUPS[:2]:
+        flipped[:, list(group)] = flipped[:, list(group)].roll(1, dims=1)
+    return flipped
+
+
+def test_bounds_that_forbid_a_category_are_an_error():
+    X, _ = encoded()
+    high = np.where(np.arange(11) == 9, 0.5, 1.0)
+    with pytest.raises(ValueError, match="bounds must hold 0 and 1 in the columns of one_hot"):
+        Budget.of(X[X[:, 9] == 0], eps=0.1, bounds=(0, high), one_hot=GROUPS)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"max_flips": -1}, "max_flips must not be negative; got -1"),
+        ({"X": torch.zeros(2, 3, 4)}, "needs X of shape .n, n_features."),
+        ({"one_hot": [(2.0, 3.0)]}, "must list the column numbers"),
+    ],
+)
+def test_bad_groups_are_errors(change, message):
+    X, _ = encoded()
+    arguments = {"X": X, "eps": 0.1, "one_hot": GROUPS, **change}
+    with pytest.raises(ValueError, match=message):
+        Budget.of(arguments.pop("X"), **arguments)

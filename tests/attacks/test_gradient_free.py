@@ -1,0 +1,92 @@
+"""Attacks without gradients: on flat scores, on labels alone, and in high dimension."""
+
+import pytest
+import torch
+
+from sklearn_iso.attacks import NORMS, distances, rays, square
+
+DUAL_ORDER = {"linf": 1, "l2": 2, "l1": float("inf")}
+every_norm = pytest.mark.parametrize("norm", list(NORMS))
+
+
+def linear_problem(n_features, norm, n=20):
+    """Two classes, every row at distance 1 from the boundary."""
+    generator = torch.Generator().manual_seed(0)
+    w = torch.randn(n_features, generator=generator, dtype=torch.float64)
+    X = torch.randn(n, n_features, generator=generator, dtype=torch.float64)
+    dual = torch.linalg.vector_norm(w, ord=DUAL_ORDER[norm])
+    X = X - ((X @ w - dual) / (w @ w))[:, None] * w
+    return w, X, torch.ones(n, dtype=torch.long)
+
+
+def scores_of(w):
+    return lambda x: torch.stack([torch.zeros(len(x)).to(x), x @ w], dim=1)
+
+
+@every_norm
+def test_square_learns_the_slope_of_a_linear_model_in_high_dimension(norm):
+    w, X, y = linear_problem(200, norm)
+    X_adv = square(scores_of(w), X, y, eps=1.03, norm=norm, n_queries=3000, random_state=0)
+    assert (X_adv @ w < 0).double().mean() >= 0.95
+
+
+@every_norm
+@pytest.mark.parametrize("n_features, factor", [(2, 1.02), (8, 1.1)])
+def test_rays_come_close_to_the_exact_distance_by_labels_alone(norm, n_features, factor):
+    w, X, y = linear_problem(n_features, norm)
+    labels = lambda x: (x @ w > 0).long()  # noqa: E731
+    X_adv = rays(labels, X, y, norm=norm, n_queries=2000, random_state=0)
+    found = distances(labels, X, y, X_adv, norm=norm)
+    assert (found >= 1 - 1e-9).all() and found.median() < factor
+
+
+def test_scores_of_a_tree_are_searched_across_plateaus():
+    """A box of errors that no gradient points to."""
+
+    def scores(x):
+        inside = ((x - 0.8).abs() < 0.15).all(dim=1).double()
+        return torch.stack([1 - inside, inside], dim=1)
+
+    X, y = torch.full((30, 2), 0.5), torch.zeros(30, dtype=int)
+    X_adv = square(scores, X, y, eps=0.4, bounds=(0, 1), n_queries=500, random_state=0)
+    assert (scores(X_adv).argmax(dim=1) == 1).all()
+
+
+@pytest.mark.parametrize("transform", [torch.exp, torch.sigmoid, lambda z: z**3])
+def test_monotone_transforms_of_binary_scores_need_no_care(transform):
+    w, X, y = linear_problem(5, "linf")
+    scores = lambda x: transform(torch.stack([-(x @ w), x @ w], dim=1))  # noqa: E731
+    X_adv = square(scores, X, y, eps=1.05, n_queries=3000, random_state=0)
+    assert (X_adv @ w < 0).all()
+
+
+def test_rays_take_labels_or_scores_alike(problem):
+    model, X, y = problem
+    options = {"eps": 0.5, "n_queries": 100, "random_state": 0}
+    by_scores = rays(model, X, y, **options)
+    by_labels = rays(lambda x: model(x).argmax(dim=1), X, y, **options)
+    assert torch.equal(by_scores, by_labels)
+
+
+def test_queries_are_no_more_than_stated(problem, counting):
+    model, X, y = problem
+    for attack, extra in ((square, 1), (rays, 2)):  # the clean points, and a last check
+        logits = counting(model)
+        attack(logits, X, y, eps=1e-3, n_queries=50, random_state=0)
+        assert len(logits.seen) <= 50 + extra
+
+
+def test_more_queries_never_lengthen_a_ray(problem):
+    model, X, y = problem
+    found = [
+        distances(model, X, y, rays(model, X, y, n_queries=n, random_state=0), norm="linf")
+        for n in (50, 400)
+    ]
+    assert (found[1] <= found[0] * (1 + 1e-6)).all() and (found[1] < found[0]).any()
+
+
+@pytest.mark.parametrize("attack", [square, rays])
+def test_no_queries_are_an_error(attack, problem):
+    model, X, y = problem
+    with pytest.raises(ValueError, match="n_queries must be at least 1; got 0"):
+        attack(model, X, y, eps=0.1, n_queries=0)

@@ -1,0 +1,130 @@
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from scipy.stats import norm as normal
+from sklearn.datasets import make_blobs
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_iso.metrics import robustness_curve
+from sklearn_iso.plotting import RobustnessCurveDisplay
+
+EPS = [0.0, 0.1, 0.2]
+ACCURACY = [0.97, 0.5, 0.0]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y = make_blobs(60, centers=3, random_state=0)
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y), X, y
+
+
+def draw(**parameters):
+    return RobustnessCurveDisplay.from_predictions(EPS, ACCURACY, norm="linf", **parameters)
+
+
+def test_parameters_are_attributes():
+    display = draw(n_samples=100, name="model")
+    np.testing.assert_array_equal(display.eps, EPS)
+    np.testing.assert_array_equal(display.accuracy, ACCURACY)
+    assert (display.norm, display.n_samples, display.estimator_name) == ("linf", 100, "model")
+
+
+def test_constructor_draws_nothing_and_plot_returns_the_display():
+    display = RobustnessCurveDisplay(EPS, ACCURACY, norm="l2")
+    assert not plt.get_fignums()
+    assert display.plot() is display
+    assert display.figure_ is display.ax_.figure
+
+
+def test_curve_goes_through_the_accuracies():
+    np.testing.assert_array_equal(draw().line_.get_xydata(), np.transpose([EPS, ACCURACY]))
+
+
+def test_curve_from_an_estimator_has_the_values_of_the_metric(fitted):
+    model, X, y = fitted
+    display = RobustnessCurveDisplay.from_estimator(model, X, y, eps=[0, 0.5, 2], norm="l2")
+    expected = robustness_curve(model, X, y, eps=[0, 0.5, 2], norm="l2", random_state=0)
+    np.testing.assert_array_equal(display.accuracy, expected)
+    assert display.accuracy[0] == model.score(X, y) > display.accuracy[-1]
+    assert display.n_samples == len(X)
+    assert display.estimator_name == "Pipeline"
+
+
+def test_several_models_share_axes_in_different_colours_and_markers():
+    first = draw(name="first", n_samples=50)
+    second = draw(name="second", n_samples=50, ax=first.ax_)
+    assert second.ax_ is first.ax_
+    assert len(plt.get_fignums()) == 1
+    assert first.line_.get_color() != second.line_.get_color()
+    assert first.line_.get_marker() != second.line_.get_marker()
+    labels = [text.get_text() for text in first.ax_.get_legend().get_texts()]
+    assert labels == ["first", "second"]
+
+
+def test_band_is_the_wilson_interval():
+    n = 40
+    band = draw(n_samples=n).band_.get_paths()[0].vertices
+    z, share = normal.ppf(0.975), np.round(np.array(ACCURACY) * n) / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    for eps, low, high in zip(EPS, centre - half, centre + half, strict=True):
+        drawn = band[np.isclose(band[:, 0], eps), 1]
+        assert (drawn.min(), drawn.max()) == pytest.approx((low, high), abs=1e-12)
+
+
+def test_band_has_the_colour_of_its_curve():
+    display = draw(n_samples=40)
+    assert to_hex(display.band_.get_facecolor()[0]) == to_hex(display.line_.get_color())
+
+
+def test_without_n_samples_there_is_no_band():
+    assert draw().band_ is None
+
+
+@pytest.mark.parametrize(
+    "norm, symbol", [("linf", r"\infty"), (np.inf, r"\infty"), ("l2", "2"), (2, "2"), (1, "1")]
+)
+def test_label_names_the_norm_and_the_unit(norm, symbol):
+    label = RobustnessCurveDisplay(EPS, ACCURACY, norm=norm).plot().ax_.get_xlabel()
+    assert f"_{symbol}$" in label
+    assert "units of the features" in label
+
+
+def test_name_and_style_of_plot_override_those_of_the_display():
+    display = RobustnessCurveDisplay(EPS, ACCURACY, norm="l2", estimator_name="old")
+    display.plot(name="new", color="black", linestyle="--")
+    assert display.line_.get_label() == "new"
+    assert (display.line_.get_color(), display.line_.get_linestyle()) == ("black", "--")
+
+
+def test_an_unnamed_curve_has_no_legend():
+    assert draw().ax_.get_legend() is None
+
+
+def test_unequal_lengths_are_an_error():
+    with pytest.raises(ValueError, match=r"same length; found shapes \(3,\) and \(2,\)"):
+        RobustnessCurveDisplay(EPS, [0.9, 0.8], norm="l2")
+
+
+@pytest.mark.parametrize("wrong", [97, -0.1, np.nan])
+def test_accuracies_that_are_no_shares_are_an_error(wrong):
+    with pytest.raises(ValueError, match=r"accuracy must lie in \[0, 1\].*not percentages"):
+        RobustnessCurveDisplay(EPS, [wrong, 0.5, 0.1], norm="l2")
+
+
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    display = RobustnessCurveDisplay(EPS, ACCURACY, norm="l2")
+    with pytest.raises(ImportError, match=r"RobustnessCurveDisplay.*sklearn-iso\[plot\]"):
+        display.plot()

@@ -1,0 +1,19 @@
+"""Every public estimator keeps scikit-learn's contract, with no expected failure."""
+
+from __future__ import annotations
+
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_iso import IsometricClassifier
+
+ESTIMATORS = [
+    IsometricClassifier(),
+    IsometricClassifier(alpha=0),
+    IsometricClassifier(penalty="within_class"),
+    IsometricClassifier(penalty="worst_case"),
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_estimator_keeps_the_scikit_learn_contract(estimator, check):
+    check(estimator)

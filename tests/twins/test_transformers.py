@@ -1,0 +1,221 @@
+"""Twins of transformers equal transform, with finite and true gradients."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits, load_wine
+from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.feature_selection import (
+    RFE,
+    SelectFromModel,
+    SelectKBest,
+    SelectPercentile,
+    VarianceThreshold,
+)
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.kernel_approximation import Nystroem, RBFSampler
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import (
+    MinMaxScaler,
+    Normalizer,
+    PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
+    StandardScaler,
+)
+
+from sklearn_iso.twins import NotDifferentiableError, as_torch, surrogates
+
+X, Y = load_wine(return_X_y=True)
+X = X[:, [0, 1, 4, 9, 10]]  # alcohol, acid, magnesium, colour and hue: scales from 1 to 100
+SMOOTH = [
+    Normalizer(),
+    Normalizer("l1"),
+    PolynomialFeatures(),
+    PolynomialFeatures(3, interaction_only=True, include_bias=False),
+    PolynomialFeatures((2, 3)),
+    PowerTransformer(),
+    PowerTransformer(standardize=False),
+    PowerTransformer("box-cox"),
+    PCA(2),
+    PCA(whiten=True),
+    IncrementalPCA(3),
+    TruncatedSVD(3, random_state=0),
+    LinearDiscriminantAnalysis(),
+    LinearDiscriminantAnalysis(n_components=1),
+    LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto"),
+    SimpleImputer(),
+    SelectKBest(k=2),
+    SelectPercentile(percentile=50),
+    VarianceThreshold(1.0),
+    SelectFromModel(LogisticRegression(max_iter=2000)),
+    RFE(LinearDiscriminantAnalysis(), n_features_to_select=2),
+    RBFSampler(gamma=0.01, n_components=7, random_state=0),
+    RBFSampler(gamma="scale", n_components=7, random_state=0),
+    *(
+        # No more components than the kernel's rank: the others would be rounding, normalised.
+        make_pipeline(StandardScaler(), Nystroem(kernel, n_components=4, random_state=0))
+        for kernel in ("rbf", "linear", "poly", "sigmoid", "cosine", "laplacian")
+    ),
+    make_pipeline(StandardScaler(), Nystroem("poly", gamma=0.1, coef0=2, degree=2, n_components=4)),
+    FeatureUnion(
+        [("scale", MinMaxScaler()), ("same", "passthrough"), ("gone", "drop"), ("pca", PCA(2))],
+        transformer_weights={"pca": 3.0},
+    ),
+    make_pipeline(make_pipeline(StandardScaler(), FeatureUnion([("pca", PCA(2))])), PCA(1)),
+    FrozenEstimator(StandardScaler().fit(X)),
+]
+STEPPED = [  # flat or with corners at the points of the fit
+    Normalizer("max"),
+    QuantileTransformer(n_quantiles=20),
+    QuantileTransformer(n_quantiles=20, output_distribution="normal"),
+    QuantileTransformer(n_quantiles=178, output_distribution="normal"),
+]
+name = repr
+
+
+def fitted(transformer):
+    if isinstance(transformer, FrozenEstimator):
+        return transformer
+    random = {k: 0 for k in transformer.get_params() if k.endswith("random_state")}
+    return transformer.set_params(**random).fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("transformer", SMOOTH + STEPPED, ids=name)
+def test_twin_equals_transform(transformer):
+    transformer = fitted(transformer)
+    twin = as_torch(transformer, transform=True)
+    beyond = np.concatenate([X, X * 1.4 + 0.1, X * 0.3])
+    np.testing.assert_allclose(
+        twin(torch.tensor(beyond)), transformer.transform(beyond), rtol=1e-6, atol=1e-6
+    )
+    assert surrogates(twin) == []
+
+
+@pytest.mark.parametrize("transformer", SMOOTH + STEPPED, ids=name)
+def test_twin_in_float32_is_close(transformer):
+    transformer = fitted(transformer)
+    single = X.astype(np.float32)
+    actual = as_torch(transformer, transform=True)(torch.tensor(single))
+    # In float64, as scikit-learn's own float32 is off by more.
+    expected = transformer.transform(single.astype(np.float64))
+    scale = np.abs(expected).max()
+    assert actual.dtype == torch.float32
+    np.testing.assert_allclose(actual / scale, expected / scale, atol=1e-4)
+
+
+@pytest.mark.parametrize("transformer", SMOOTH, ids=name)
+def test_gradient_equals_finite_differences(transformer):
+    twin = as_torch(fitted(transformer), transform=True)
+    points = torch.tensor(X[:3], requires_grad=True)
+    assert torch.autograd.gradcheck(twin, (points,), eps=1e-6, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("transformer", SMOOTH + STEPPED, ids=name)
+def test_gradient_is_finite_also_at_zero_and_at_the_points_of_the_fit(transformer):
+    twin = as_torch(fitted(transformer), transform=True)
+    points = torch.tensor(np.concatenate([np.zeros((2, 5)), X]), requires_grad=True)
+    twin(points).sum().backward()
+    assert points.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("transformer", SMOOTH + STEPPED, ids=name)
+def test_twin_pickles(transformer):
+    twin = as_torch(fitted(transformer), transform=True)
+    points = torch.tensor(X)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(twin))(points), twin(points))
+
+
+@pytest.mark.parametrize("output", ["uniform", "normal"])
+def test_quantiles_with_jumps_and_constant_features_equal_scikit_learn(output):
+    digits = load_digits().data[:300, :20]  # repeated values and constant columns
+    transformer = QuantileTransformer(n_quantiles=60, output_distribution=output).fit(digits)
+    beyond = np.concatenate([digits, digits - 1, digits + 0.5, digits * 2])
+    np.testing.assert_allclose(
+        as_torch(transformer)(torch.tensor(beyond)), transformer.transform(beyond), atol=1e-6
+    )
+
+
+def test_quantiles_have_the_slope_of_their_segment():
+    transformer = QuantileTransformer(n_quantiles=3).fit([[0.0], [1.0], [3.0]])
+    points = torch.tensor([[0.5], [2.0], [9.0]], dtype=torch.float64, requires_grad=True)
+    as_torch(transformer)(points).sum().backward()
+    np.testing.assert_allclose(points.grad[:, 0], [0.5, 0.25, 0.0])
+
+
+@pytest.mark.parametrize("lmbda", [-1.0, 0.0, 0.5, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("method", ["yeo-johnson", "box-cox"])
+def test_power_transformer_of_every_kind_of_lambda(method, lmbda):
+    values = np.linspace(0.1 if method == "box-cox" else -3, 3, 40)[:, None]
+    transformer = PowerTransformer(method, standardize=False).fit(values)
+    transformer.lambdas_ = np.array([lmbda])
+    points = torch.tensor(values, requires_grad=True)
+    np.testing.assert_allclose(
+        as_torch(transformer)(points).detach(), transformer.transform(values), rtol=1e-9, atol=1e-12
+    )
+    assert torch.autograd.gradcheck(as_torch(transformer), (points,))
+
+
+def test_yeo_johnson_has_slope_one_at_zero():
+    transformer = PowerTransformer(standardize=False).fit(X)
+    zero = torch.zeros(1, 5, dtype=torch.float64, requires_grad=True)
+    as_torch(transformer)(zero).sum().backward()
+    np.testing.assert_allclose(zero.grad, np.ones((1, 5)))
+
+
+def test_imputer_fills_drops_and_indicates():
+    holes = X.copy()
+    holes[::7, 1] = np.nan
+    holes[:, 3] = np.nan
+    imputer = SimpleImputer(add_indicator=True).fit(holes)
+    with pytest.warns(UserWarning, match="Skipping features"):
+        expected = imputer.transform(holes)
+    np.testing.assert_allclose(as_torch(imputer)(torch.tensor(holes)), expected)
+    minus_one = np.where(np.isnan(holes), -1, holes)
+    imputer = SimpleImputer(missing_values=-1, keep_empty_features=True).fit(minus_one)
+    expected = imputer.transform(minus_one)
+    np.testing.assert_allclose(as_torch(imputer)(torch.tensor(minus_one)), expected)
+
+
+def test_discriminant_analysis_is_a_transformer_before_the_last_step_and_a_classifier_in_it():
+    lda = LinearDiscriminantAnalysis
+    pipeline = make_pipeline(lda(n_components=2), make_pipeline(lda(), lda())).fit(X, Y)
+    logits = as_torch(pipeline)(torch.tensor(X))
+    np.testing.assert_allclose(logits, pipeline.decision_function(X), atol=1e-8)
+
+
+def test_search_of_a_transformer_transforms():
+    search = GridSearchCV(LinearDiscriminantAnalysis(), {"n_components": [1]}, cv=2).fit(X, Y)
+    actual = as_torch(search, transform=True)(torch.tensor(X))
+    np.testing.assert_allclose(actual, search.transform(X), atol=1e-9)
+
+
+def test_elimination_that_predicts_has_the_twin_of_its_estimator():
+    selector = RFE(LinearDiscriminantAnalysis(), n_features_to_select=2).fit(X, Y)
+    logits = as_torch(selector)(torch.tensor(X))
+    np.testing.assert_allclose(logits, selector.decision_function(X), atol=1e-9)
+
+
+@pytest.mark.parametrize("kernel", [lambda a, b: a @ b, "chi2"], ids=["callable", "chi2"])
+def test_kernel_without_a_torch_form_is_named(kernel):
+    nystroem = Nystroem(kernel, n_components=3, random_state=0).fit(X)
+    with pytest.raises(NotDifferentiableError, match="kernel=.* has no torch form; use one of"):
+        as_torch(nystroem)
+
+
+def test_discriminant_analysis_without_transform_is_named():
+    lda = LinearDiscriminantAnalysis(solver="lsqr").fit(X, Y)
+    with pytest.raises(NotDifferentiableError, match="solver='lsqr' it has no transform"):
+        as_torch(lda, transform=True)
+
+
+def test_classifier_in_the_place_of_a_transformer_is_named():
+    with pytest.raises(NotDifferentiableError, match="stands here as a transformer"):
+        as_torch(LogisticRegression(max_iter=3000).fit(X, Y), transform=True)
