@@ -1,0 +1,38 @@
+"""Errors that a caller may want to tell apart."""
+
+from __future__ import annotations
+
+
+class TrainingDivergedError(ArithmeticError):
+    """The training loss became NaN or infinite.
+
+    The estimator that raises it keeps its last good state and can be used.
+
+    Parameters
+    ----------
+    epoch : int
+        The epoch, counted from 1, in which the loss was no longer finite.
+    learning_rate : float
+        The learning rate that was set.
+
+    Examples
+    --------
+    >>> from sklearn_iso.exceptions import TrainingDivergedError
+    >>> print(TrainingDivergedError(3, 10.0))
+    The training loss must stay finite; it became NaN or infinite in epoch 3. The estimator \
+keeps the weights from before that epoch. Lower learning_rate (now 10.0) or alpha, or scale \
+the features.
+    """
+
+    def __init__(self, epoch: int, learning_rate: float) -> None:
+        super().__init__(epoch, learning_rate)
+        self.epoch = epoch
+        self.learning_rate = learning_rate
+
+    def __str__(self) -> str:
+        """Return the rule, what came and the remedy."""
+        return (
+            f"The training loss must stay finite; it became NaN or infinite in epoch "
+            f"{self.epoch}. The estimator keeps the weights from before that epoch. "
+            f"Lower learning_rate (now {self.learning_rate}) or alpha, or scale the features."
+        )
