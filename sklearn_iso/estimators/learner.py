@@ -71,7 +71,8 @@ class Learner:
             calibrate(penalty, train, self.rng)
         module = self._module(train, len(classes))
         width = self._check_outputs(module, train, len(classes))
-        objective = Objective(penalty, float(estimator.alpha), estimator.layers)
+        weighted = bool(np.ptp(weight))
+        objective = Objective(penalty, float(estimator.alpha), estimator.layers, weighted=weighted)
         net = build_net(module, objective, self._settings(), self.shuffling, valid)
         estimator.classes_, estimator.penalty_, estimator.net_ = classes, penalty, net
         estimator._n_features_out = width

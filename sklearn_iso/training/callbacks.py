@@ -31,18 +31,32 @@ class EpochMeans(Callback):
 
 
 class LastGoodState(Callback):
-    """Keep the newest finite weights that an epoch began with."""
+    """Keep the weights that the last two epochs began with.
 
-    state_: dict[str, torch.Tensor]
+    A loss that is not finite stops the training, so that at most the newer copy is spoilt.
+    """
+
+    states_: list[dict[str, torch.Tensor]]
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start without a copy."""
+        self.states_ = []
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Copy the weights unless they are already spoilt."""
-        if all_finite(net.module_):
-            self.state_ = {name: v.clone() for name, v in net.module_.state_dict().items()}
+        """Copy the weights."""
+        copy = {name: v.clone() for name, v in net.module_.state_dict().items()}
+        self.states_ = [copy, *self.states_[:1]]
+
+    def restore(self, net: Any) -> None:
+        """Give the net its newest finite weights."""
+        for state in self.states_:
+            net.module_.load_state_dict(state)
+            if all_finite(net.module_):
+                return
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Let the copy go."""
-        self.state_ = {}
+        """Let the copies go."""
+        self.states_ = []
 
 
 class ProgressBar(Callback):

@@ -36,6 +36,10 @@ class ArrayDataset(Dataset):
         """Return rows in the ``X, y`` form of skorch, the weight beside y."""
         return self.X[index], (self.y[index], self.weight[index])
 
+    def take(self, index: NDArray) -> tuple[NDArray, tuple[NDArray, NDArray]]:
+        """Return the rows of an index, for less than ``self[index]``."""
+        return self.X.take(index, axis=0), (self.y.take(index), self.weight.take(index))
+
     def subset(self, index: NDArray) -> ArrayDataset:
         """Return the rows of an index as a data set of their own."""
         return ArrayDataset(self.X[index], self.y[index], self.weight[index])
@@ -69,7 +73,7 @@ class ArrayBatches:
         if self.generator is not None:
             order = torch.randperm(n_samples, generator=self.generator).numpy()
         for start in range(0, n_samples, self.batch_size):
-            X, (y, weight) = self.dataset[order[start : start + self.batch_size]]
+            X, (y, weight) = self.dataset.take(order[start : start + self.batch_size])
             yield torch.from_numpy(X), (torch.from_numpy(y), torch.from_numpy(weight))
 
 

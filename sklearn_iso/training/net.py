@@ -63,6 +63,11 @@ class PenalizedNet(NeuralNet):
         for callback in self._listeners[method_name]:
             getattr(callback, method_name)(self, **cb_kwargs)
 
+    def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
+        """Drop the gradients, which the optimiser's own method takes ten times as long for."""
+        for parameter in self._trained:
+            parameter.grad = None
+
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of a batch and its gradients."""
         with self._randomness.module_stream():
@@ -125,7 +130,7 @@ class PenalizedNet(NeuralNet):
 
     def _restore_last_good_state(self) -> None:
         keeper = next(cb for _, cb in self.callbacks_ if isinstance(cb, LastGoodState))
-        self.module_.load_state_dict(keeper.state_)
+        keeper.restore(self)
 
 
 def softmax(logits: Tensor) -> Tensor:
