@@ -3,7 +3,7 @@
 from sklearn_iso.geometry.blocks import Blocks, Metric, class_blocks, one_block
 from sklearn_iso.geometry.distances import pairwise_distances
 from sklearn_iso.geometry.nearest import nearest_other_class_distance
-from sklearn_iso.geometry.stress import Kernel, Stress, fitted_factor
+from sklearn_iso.geometry.stress import Kernel, Stress, fitted_factors
 
 __all__ = [
     "Blocks",
@@ -11,7 +11,7 @@ __all__ = [
     "Metric",
     "Stress",
     "class_blocks",
-    "fitted_factor",
+    "fitted_factors",
     "nearest_other_class_distance",
     "one_block",
     "pairwise_distances",

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_iso.geometry.distances import block_distances, centred_rows
+from sklearn_iso.geometry.distances import centred_rows, stacked_distances
 
 #: The p of a norm, or a function from X to the matrix of its distances.
 Metric = float | Callable[[Tensor], Tensor]
@@ -46,7 +46,7 @@ class Blocks:
             if callable(metric):
                 return metric(X)[self.index.unsqueeze(2), self.index.unsqueeze(1)]
             if metric == 2:
-                return block_distances(centred_rows(X.flatten(1), self.index))
+                return stacked_distances([centred_rows(X.flatten(1), self.index)])[0]
             rows = X.flatten(1)[self.index]
             return torch.cdist(rows, rows, p=metric)
 

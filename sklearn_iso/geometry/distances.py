@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,21 +16,24 @@ def centred_rows(Z: Tensor, index: Tensor) -> Tensor:
     return rows - rows.mean(1, keepdim=True)
 
 
-def block_distances(rows: Tensor) -> Tensor:
-    """Return the distances (n_blocks, n_rows, n_rows) within blocks of centred rows.
+def stacked_distances(maps: Sequence[Tensor]) -> Tensor:
+    """Return the distances (n_maps, n_blocks, n_rows, n_rows) within blocks of centred rows.
 
     The Gram expansion ``|a|^2 + |b|^2 - 2ab`` cancels for near pairs far from the origin:
     hence centred rows.
     """
-    gram = torch.bmm(rows, rows.mT)
+    n_blocks, n_rows, _ = maps[0].shape
+    gram = maps[0].new_empty(len(maps), n_blocks, n_rows, n_rows)
+    for rows, product in zip(maps, gram, strict=True):
+        torch.bmm(rows, rows.mT, out=product)
     # The squares from the same product: the diagonal cancels to exactly 0.
-    squares = gram.diagonal(dim1=1, dim2=2)
-    sums = squares.unsqueeze(2) + squares.unsqueeze(1)
+    squares = gram.diagonal(dim1=2, dim2=3)
+    sums = squares.unsqueeze(3) + squares.unsqueeze(2)
     return sums.sub_(gram, alpha=2).clamp_min_(0).sqrt_()
 
 
-def pull_rows(rows: Tensor, distances: Tensor, slope: Tensor) -> Tensor:
-    r"""Return the gradient in the rows, given a symmetric slope in the distances.
+def pull_rows(maps: Sequence[Tensor], distances: Tensor, slope: Tensor) -> list[Tensor]:
+    r"""Return the gradients in the rows, given symmetric slopes in the stacked distances.
 
     .. math:: \frac{\partial L}{\partial z_i} = \sum_j
               \Bigl( \frac{\partial L}{\partial d_{ij}} + \frac{\partial L}{\partial d_{ji}}
@@ -38,22 +42,26 @@ def pull_rows(rows: Tensor, distances: Tensor, slope: Tensor) -> Tensor:
     with 0 for the terms of coincident points; `slope` is the sum in the brackets.
     """
     pull = (slope / distances).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
-    return torch.baddbmm(pull.sum(2, keepdim=True) * rows, pull, rows, alpha=-1)
+    totals = pull.sum(3, keepdim=True)
+    return [
+        torch.baddbmm(total * rows, pulls, rows, alpha=-1)
+        for rows, pulls, total in zip(maps, pull, totals, strict=True)
+    ]
 
 
 class _PairwiseDistances(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, Z: Tensor) -> Tensor:
         rows = (Z - Z.mean(0)).unsqueeze(0)
-        distances = block_distances(rows)
+        distances = stacked_distances([rows])
         ctx.save_for_backward(rows, distances)
-        return distances[0]
+        return distances[0, 0]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         rows, distances = ctx.saved_tensors
-        symmetric = gradient + gradient.mT
-        return pull_rows(rows, distances, symmetric.unsqueeze(0))[0]
+        (pulled,) = pull_rows([rows], distances, gradient + gradient.mT)
+        return pulled[0]
 
 
 def pairwise_distances(Z: Tensor) -> Tensor:

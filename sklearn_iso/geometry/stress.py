@@ -9,36 +9,39 @@ import torch
 from torch import Tensor
 
 from sklearn_iso.geometry.blocks import Blocks
-from sklearn_iso.geometry.distances import block_distances, centred_rows, pull_rows
+from sklearn_iso.geometry.distances import centred_rows, pull_rows, stacked_distances
 
 
-def fitted_factor(d_X: Tensor, d_Z: Tensor, weight: Tensor) -> float:
-    r"""Return the factor that brings the distances of Z closest to those of X.
+def fitted_factors(d_X: Tensor, d_Z: Tensor, weight: Tensor) -> list[float]:
+    r"""Return for each map the factor that brings its distances closest to those of X.
 
     .. math:: c^* = \arg\min_c \sum w (c\, d_Z - d_X)^2 = \frac{\sum w\, d_X d_Z}{\sum w\, d_Z^2}
 
     Parameters
     ----------
-    d_X, d_Z, weight : Tensor of equal shape
-        Distances of the input and of the representation, and non-negative pair weights.
+    d_X, weight : Tensor of one shape
+        Distances of the input and non-negative pair weights.
+    d_Z : Tensor of shape (n_maps, ...)
+        Distances of each map.
 
     Returns
     -------
-    factor : float
-        The reciprocal of the scale `s` in ``d_Z = s * d_X``; 0 for a collapsed
-        representation, which no factor can mend.
+    factors : list of float
+        The reciprocals of the scales `s` in ``d_Z = s * d_X``; 0 for a collapsed map, which
+        no factor can mend.
 
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.geometry import fitted_factor
+    >>> from sklearn_iso.geometry import fitted_factors
     >>> d_X = torch.tensor([1.0, 2.0])
-    >>> fitted_factor(d_X, 2 * d_X, torch.ones(2))
-    0.5
+    >>> fitted_factors(d_X, torch.stack([2 * d_X, 0 * d_X]), torch.ones(2))
+    [0.5, 0.0]
     """
-    weighted = (weight * d_Z).flatten()
-    power = torch.dot(weighted, d_Z.flatten()).item()
-    return torch.dot(weighted, d_X.flatten()).item() / power if power > 0 else 0.0
+    weighted = (weight * d_Z).flatten(1)
+    powers = torch.linalg.vecdot(weighted, d_Z.flatten(1)).tolist()
+    products = torch.mv(weighted, d_X.flatten()).tolist()
+    return [p / power if power > 0 else 0.0 for p, power in zip(products, powers, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,13 @@ class Kernel:
     absolute: bool = False
     one_sided: bool = False
 
-    def value_and_slope(self, residual: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the weighted sum of the losses, and its slope in the residual."""
+    def value_and_slope(self, residual: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, float]:
+        """Return the weighted sum of the losses, and its slope in the residual over a factor."""
         if self.one_sided:
             residual = residual.clamp_min_(0)
-        if self.absolute:
-            slope = weight * residual.sign()
-            return torch.dot(slope.flatten(), residual.flatten()), slope
-        slope = weight * residual
-        return torch.dot(slope.flatten(), residual.flatten()), slope * 2
+        slope = weight * (residual.sign() if self.absolute else residual)
+        value = torch.dot(slope.flatten(), residual.flatten())
+        return value, slope, 1.0 if self.absolute else 2.0
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,9 @@ class Stress:
         kernel = Kernel(absolute=True, one_sided=one_sided)
         return cls(blocks, d_X, weight, _dot(weight, d_X), factor, kernel)
 
-    def __call__(self, Z: Tensor) -> Tensor:
-        """Return the stress of a representation (n_samples, ...); 0 where the divisor is."""
-        value: Tensor = _Stress.apply(Z.flatten(1), self)
+    def __call__(self, *Z: Tensor) -> Tensor:
+        """Return the mean stress of representations (n_samples, ...); 0 where the divisor is."""
+        value: Tensor = _Stress.apply(self, *(z.flatten(1) for z in Z))
         return value
 
 
@@ -149,24 +150,37 @@ def _dot(a: Tensor, b: Tensor) -> float:
 
 
 class _Stress(torch.autograd.Function):
-    """Value and gradient in one go: small batches pay by the number of operations."""
+    """Value and gradient in one go, of all maps: small batches pay by the operation."""
 
     @staticmethod
-    def forward(ctx: Any, Z: Tensor, stress: Stress) -> Tensor:
-        rows = centred_rows(Z, stress.blocks.index)
-        d_Z = block_distances(rows)
-        factor, weight = stress.factor, stress.weight
-        c = fitted_factor(stress.d_X, d_Z, weight) if factor is None else factor
+    def forward(ctx: Any, stress: Stress, *Z: Tensor) -> Tensor:
+        maps = [centred_rows(z, stress.blocks.index) for z in Z]
+        d_Z = stacked_distances(maps)
+        c: Tensor | float | None = stress.factor
+        if c is None:
+            factors = fitted_factors(stress.d_X, d_Z, stress.weight)
+            c = d_Z.new_tensor(factors).view(-1, 1, 1, 1)
         residual = (d_Z * c).sub_(stress.d_X)
-        value, slope = stress.kernel.value_and_slope(residual, weight)
+        value, slope, twice = stress.kernel.value_and_slope(residual, stress.weight)
         # Plain numbers: on small batches an operation on a scalar tensor costs a matrix's.
-        share = 1 / stress.divisor if stress.divisor > 0 else 0.0
-        ctx.save_for_backward(rows, d_Z, slope, stress.blocks.place)
-        ctx.share = 2 * c * share  # 2: a pair stands in both triangles of the matrix
+        share = 1 / (stress.divisor * len(Z)) if stress.divisor > 0 else 0.0
+        ctx.save_for_backward(d_Z, slope, stress.blocks.place, *maps)
+        # A pair stands in both triangles of the matrix, hence 2.
+        ctx.factor, ctx.lengths = c * (2 * twice * share), [len(z) for z in Z]
         return value * share
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        rows, d_Z, slope, place = ctx.saved_tensors
-        pulled = pull_rows(rows, d_Z, slope * (gradient * ctx.share))
-        return pulled.flatten(0, 1).index_select(0, place), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        d_Z, slope, place, *maps = ctx.saved_tensors
+        pulled = pull_rows(maps, d_Z, slope * (gradient * ctx.factor))
+        parts = zip(pulled, ctx.lengths, strict=True)
+        return None, *(_placed(rows.flatten(0, 1), place, n) for rows, n in parts)
+
+
+def _placed(rows: Tensor, place: Tensor, n_samples: int) -> Tensor:
+    """Return the rows at their places; the samples after those are in no pair."""
+    if n_samples == len(place):
+        return rows.index_select(0, place)
+    whole = rows.new_zeros(n_samples, rows.shape[1])
+    torch.index_select(rows, 0, place, out=whole[: len(place)])
+    return whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,8 @@ class Batch:
     Attributes
     ----------
     logits : Tensor of shape (n_samples, n_outputs)
+    total_weight : float
+        Sum of the weights.
 
     Examples
     --------
@@ -66,6 +69,11 @@ class Batch:
         asked = [self._default(choice) for choice in choices]
         self.logits, found = represent_many(module, X, asked)
         self._representations = dict(zip(map(_key, asked), found, strict=True))
+
+    @cached_property
+    def total_weight(self) -> float:
+        """Sum of the weights."""
+        return self.weight.sum().item()
 
     def representations(self, layers: Layers | None = None) -> tuple[Tensor, ...]:
         """Return the chosen representations of X, each (n_samples, n_units)."""

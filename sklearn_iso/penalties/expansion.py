@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -43,15 +45,46 @@ def expansion_penalty(
     penalty : Tensor, scalar
         A row whose delta is 0 has no pair and counts as undistorted.
     """
-    Z = torch.cat(batch.representations(layers), 1)
-    moved = torch.cat(batch.represent(batch.X.detach() + delta, layers), 1)
+    Z = joined(batch.representations(layers))
+    moved = joined(batch.represent(batch.X.detach() + delta, layers))
     size = norm.size(delta)
-    # The floor keeps a masked quotient from sending NaN back.
-    ratio = torch.linalg.vector_norm(moved - Z, dim=1) / size.clamp_min(_tiny(size))
-    scale = _fitted_scale(ratio.detach(), batch.weight) if scale is None else scale
-    distortion = torch.where(size > 0, ratio / scale, 1.0)
-    excess = distortion - 1 if two_sided else (distortion - 1).clamp_min(0)
-    return torch.dot(batch.weight, excess * excess) / batch.weight.sum()
+    if scale is None:
+        length = torch.linalg.vector_norm((moved - Z).detach(), dim=1)
+        scale = _fitted_scale(length / size.clamp_min(_tiny(size)), batch.weight)
+    penalty: Tensor = _Expansion.apply(
+        moved, Z, size * scale, batch.weight / batch.total_weight, two_sided
+    )
+    return penalty
+
+
+class _Expansion(torch.autograd.Function):
+    """Value and gradient in one go: small batches pay by the operation."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, moved: Tensor, Z: Tensor, allowed: Tensor, share: Tensor, two_sided: bool
+    ) -> Tensor:
+        difference = moved - Z
+        length = torch.linalg.vector_norm(difference, dim=1)
+        # A pair that did not move counts as undistorted; the floor keeps 0 / 0 out.
+        excess = (length / allowed.clamp_min(_tiny(allowed))).sub_(1)
+        excess = excess.masked_fill_(allowed <= 0, 0) if two_sided else excess.clamp_min_(0)
+        weighted = share * excess
+        ctx.save_for_backward(difference, length, allowed, weighted)
+        return torch.dot(weighted, excess)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        difference, length, allowed, weighted = ctx.saved_tensors
+        # A difference or a perturbation of 0 has no gradient: 0 there, never NaN.
+        slope = (weighted / allowed / length).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        pulled = difference * (slope * (2 * gradient)).unsqueeze(1)
+        return pulled, -pulled, None, None, None
+
+
+def joined(representations: tuple[Tensor, ...]) -> Tensor:
+    """Return several representations as one vector a row."""
+    return representations[0] if len(representations) == 1 else torch.cat(representations, 1)
 
 
 def _fitted_scale(ratio: Tensor, weight: Tensor) -> float:

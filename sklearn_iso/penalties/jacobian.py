@@ -11,6 +11,7 @@ from torch import Tensor
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
+from sklearn_iso.penalties.expansion import joined
 
 
 class JacobianIsometry(Penalty):
@@ -88,7 +89,7 @@ class JacobianIsometry(Penalty):
 
     def _draw_product(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return u and H u for each row, flattened."""
-        Z = torch.cat(batch.representations(self.layers), 1)
+        Z = joined(batch.representations(self.layers))
         n_features = batch.X[0].numel()
         width = min(Z.shape[1], n_features)
         draw = torch.randn(width, generator=batch.generator, dtype=torch.float64)

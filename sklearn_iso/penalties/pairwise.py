@@ -66,14 +66,12 @@ def pairwise_penalty(penalty: Any, batch: Batch, blocks: Blocks, rows: slice) ->
     stress : Tensor, scalar
     """
     metric = order_of(penalty.metric)
-    layers = [Z[rows] for Z in batch.representations(penalty.layers)]
+    layers = batch.representations(penalty.layers)
     if penalty.target == "input":
-        stress = _stress(penalty, blocks, blocks.distances(batch.X[rows], metric))
-        values = [stress(Z) for Z in layers]
-    else:
-        sources = [batch.X[rows], *(Z.detach() for Z in layers[:-1])]
-        distances = [blocks.distances(source, metric) for source in sources]
-        values = [_stress(penalty, blocks, d)(Z) for d, Z in zip(distances, layers, strict=True)]
+        return _stress(penalty, blocks, blocks.distances(batch.X[rows], metric))(*layers)
+    sources = [batch.X[rows], *(Z[rows].detach() for Z in layers[:-1])]
+    distances = [blocks.distances(source, metric) for source in sources]
+    values = [_stress(penalty, blocks, d)(Z) for d, Z in zip(distances, layers, strict=True)]
     return torch.stack(values).mean()
 
 

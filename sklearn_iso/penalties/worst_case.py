@@ -14,7 +14,7 @@ from sklearn_iso.geometry.norms import get_norm
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
-from sklearn_iso.penalties.expansion import expansion_penalty
+from sklearn_iso.penalties.expansion import expansion_penalty, joined
 
 #: Logit gap that the map may open over the distance to the nearest other class.
 LOGIT_GAP = 5.0
@@ -131,7 +131,7 @@ class WorstCaseIsometry(Penalty):
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted mean squared excess expansion of a batch."""
-        Z = torch.cat(batch.representations(self.layers), 1)
+        Z = joined(batch.representations(self.layers))
         return expansion_penalty(
             batch,
             self._ascend(batch, Z),
@@ -160,7 +160,7 @@ class WorstCaseIsometry(Penalty):
     def _displacement_gradient(self, batch: Batch, Z: Tensor, delta: Tensor) -> Tensor:
         X = (batch.X.detach() + delta).requires_grad_()
         with torch.enable_grad():
-            moved = torch.cat(batch.represent(X, self.layers), 1)
+            moved = joined(batch.represent(X, self.layers))
             # Rows are independent, so the gradient of the sum is that of every row.
             total = torch.linalg.vector_norm(moved - Z, dim=1).sum()
         (gradient,) = torch.autograd.grad(total, X)

@@ -102,11 +102,15 @@ class Objective(nn.Module):
     def _add(
         self, classification: Tensor, logits: Tensor, values: list[tuple[str, float, Tensor]]
     ) -> Loss:
-        penalty = torch.stack([factor * value for _, factor, value in values]).sum()
-        parts = {"classification_loss": classification.item(), "penalty": penalty.item()}
-        if len(values) > 1:
-            parts |= {name: value.item() for name, _, value in values}
-        return Loss(classification + self.alpha * penalty, logits, parts)
+        total, parts = classification, {"classification_loss": classification.item()}
+        parts["penalty"] = 0.0
+        for name, factor, value in values:
+            total = torch.add(total, value, alpha=self.alpha * factor)
+            number = value.item()
+            parts["penalty"] += factor * number
+            if len(values) > 1:
+                parts[name] = number
+        return Loss(total, logits, parts)
 
 
 def is_noisy(module: nn.Module) -> bool:

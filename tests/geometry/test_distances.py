@@ -12,7 +12,7 @@ from sklearn_iso.geometry import (
     Kernel,
     Stress,
     class_blocks,
-    fitted_factor,
+    fitted_factors,
     nearest_other_class_distance,
     one_block,
     pairwise_distances,
@@ -95,7 +95,8 @@ def test_fitted_stress_is_one_minus_the_squared_cosine(X, seed):
 def test_no_other_factor_gives_less_stress_than_the_fitted_one():
     X, Z = torch.randn(2, 12, 3, generator=torch.Generator().manual_seed(0)).double()
     blocks = whole(12)
-    best = fitted_factor(blocks.distances(X), blocks.distances(Z), blocks.pair_weight)
+    d_X, d_Z = blocks.distances(X), blocks.distances(Z)
+    (best,) = fitted_factors(d_X, d_Z[None], blocks.pair_weight)
     least = normalized(blocks, X)(Z)
     assert least == normalized(blocks, X, best)(Z)
     others = [normalized(blocks, X, best * f)(Z) for f in (0.9, 0.99, 1.01, 1.1)]
@@ -138,6 +139,19 @@ def test_stress_has_the_right_gradient_although_the_factor_is_held_fixed(kind):
     assert len(blocks.index) == 4
     stress = KINDS[kind](blocks, blocks.distances(X))
     assert torch.autograd.gradcheck(stress, Z.requires_grad_())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stress_of_several_maps_is_their_mean_and_rows_beyond_the_blocks_count_nothing(kind):
+    generator = torch.Generator().manual_seed(0)
+    X, first = torch.randn(2, 20, 3, generator=generator, dtype=torch.float64)
+    second = torch.randn(20, 5, generator=generator, dtype=torch.float64)
+    blocks = class_blocks(torch.tensor([0, 1] * 8), torch.ones(16, dtype=torch.float64))
+    stress = KINDS[kind](blocks, blocks.distances(X[:16]))
+    maps = [first.requires_grad_(), second.requires_grad_()]
+    assert torch.autograd.gradcheck(stress, maps)
+    mean = (stress(first[:16]) + stress(second[:16])) / 2
+    torch.testing.assert_close(stress(*maps), mean)
 
 
 @settings(max_examples=100, deadline=None)
