@@ -24,7 +24,7 @@ from torch import nn
 
 from sklearn_iso.estimators.input import check_fit_input, check_predict_input
 from sklearn_iso.estimators.learner import Learner
-from sklearn_iso.modules import ACTIVATIONS, Layers
+from sklearn_iso.modules import ACTIVATIONS, Layers, Representation
 from sklearn_iso.penalties import PENALTIES, Penalty
 from sklearn_iso.training import OPTIMIZERS, SCHEDULES, inference
 
@@ -71,6 +71,13 @@ class IsometricClassifier(
         Rows of a batch. Pairs are formed within a batch.
     shuffle : bool, default=True
         Order the rows anew in every epoch.
+    rows_per_class : int or None, default=None
+        Balanced batches, for many classes: rows of one class come in groups of at least so
+        many (all rows of a smaller class; at most half a batch), so that every batch holds
+        few classes and within-class pairs of each. Still every row comes once an epoch, and
+        the classes come evenly spread over it. Batches differ in size by less than two
+        groups. None mixes the rows regardless of class; with hundreds of classes, few rows
+        of a batch then have a partner.
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows, stop once their loss has not improved by
         the factor `tol` for `n_iter_no_change` epochs, and keep the best weights.
@@ -142,6 +149,7 @@ class IsometricClassifier(
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
+        "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -169,6 +177,7 @@ class IsometricClassifier(
         max_epochs: int = 100,
         batch_size: int = 256,
         shuffle: bool = True,
+        rows_per_class: int | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -192,6 +201,7 @@ class IsometricClassifier(
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.shuffle = shuffle
+        self.rows_per_class = rows_per_class
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -293,16 +303,22 @@ class IsometricClassifier(
         X = check_predict_input(self, X, many_dimensions=self.module is not None)
         return inference.representation(self.net_.module_, X, self.layers)
 
-    def to_torch(self) -> nn.Module:
-        """Return a copy of the trained module, which maps X to logits, on the CPU.
+    def to_torch(self, *, transform: bool = False) -> nn.Module:
+        """Return a copy of the trained module, on the CPU and in evaluation mode.
+
+        Parameters
+        ----------
+        transform : bool, default=False
+            Whether it ends at the representation that :meth:`transform` returns.
 
         Returns
         -------
         module : nn.Module
-            In evaluation mode; its outputs are in the order of ``classes_``.
+            Maps X to logits in the order of ``classes_``, or to the representation.
         """
         check_is_fitted(self)
-        return copy.deepcopy(self.net_.module_).cpu().eval()
+        module = copy.deepcopy(self.net_.module_).cpu()
+        return (Representation(module, self.layers) if transform else module).eval()
 
     def _logits(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)

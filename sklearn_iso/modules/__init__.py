@@ -3,7 +3,7 @@
 from sklearn_iso.modules.activations import ACTIVATIONS
 from sklearn_iso.modules.convnet import ConvNet
 from sklearn_iso.modules.mlp import INITIALIZATIONS, MLP
-from sklearn_iso.modules.representations import Layers, represent, represent_many
+from sklearn_iso.modules.representations import Layers, Representation, represent, represent_many
 
 __all__ = [
     "ACTIVATIONS",
@@ -11,6 +11,7 @@ __all__ = [
     "MLP",
     "ConvNet",
     "Layers",
+    "Representation",
     "represent",
     "represent_many",
 ]

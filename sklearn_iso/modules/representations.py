@@ -55,6 +55,33 @@ def represent(module: nn.Module, X: Tensor, layers: Layers) -> tuple[Tensor, ...
     return represent_many(module, X, [layers])[1][0]
 
 
+class Representation(nn.Module):
+    """A module that ends at its representation, the last of the chosen ones.
+
+    Parameters
+    ----------
+    module : nn.Module
+    layers : layers
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from sklearn_iso.modules import Representation
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> Representation(net, "hidden")(torch.zeros(5, 4)).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self, module: nn.Module, layers: Layers) -> None:
+        super().__init__()
+        self.module, self.layers = module, layers
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the representation (n_samples, n_units)."""
+        return represent(self.module, X, self.layers)[-1]
+
+
 def represent_many(
     module: nn.Module, X: Tensor, choices: Sequence[Layers]
 ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:

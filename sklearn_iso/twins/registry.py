@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from functools import singledispatch
 from typing import Any, TypeVar
@@ -193,7 +194,8 @@ def as_torch(estimator: Any, *, transform: bool = False) -> nn.Module:
 
     For a classifier the twin maps X to class scores, whose argmax is the column of the
     predicted label in ``classes_``; for a transformer, X to its transformation. It computes
-    in the dtype of the X passed; a ``to_torch`` module, in the dtype of its parameters.
+    in the dtype of the X passed; a ``to_torch`` module, in the dtype of its parameters. A
+    classifier that also transforms gives the twin of that by ``to_torch(transform=True)``.
     Where scikit-learn decides by votes or steps, which have no gradient, the twin has the
     gradient of a surrogate and says so: :func:`sklearn_iso.twins.surrogates`.
 
@@ -232,11 +234,21 @@ def as_torch(estimator: Any, *, transform: bool = False) -> nn.Module:
     True
     """
     check_is_fitted(estimator)
-    if hasattr(estimator, "to_torch") and not (transform and is_classifier(estimator)):
-        twin: nn.Module = InOwnDtype(copy.deepcopy(estimator.to_torch()))
-    else:
+    twin = _own_twin(estimator, transform)
+    if twin is None:
         twin = _build_transform(estimator) if transform else _build(estimator)
     return twin.eval().requires_grad_(False)
+
+
+def _own_twin(estimator: Any, transform: bool) -> nn.Module | None:
+    """Return what the estimator's to_torch gives, None where it has none of that kind."""
+    if not hasattr(estimator, "to_torch"):
+        return None
+    if not (transform and is_classifier(estimator)):
+        return InOwnDtype(copy.deepcopy(estimator.to_torch()))
+    if "transform" in inspect.signature(estimator.to_torch).parameters:
+        return InOwnDtype(copy.deepcopy(estimator.to_torch(transform=True)))
+    return None
 
 
 def twin_of_step(name: str, step: Any, *, transform: bool = False) -> nn.Module:

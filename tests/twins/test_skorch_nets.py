@@ -1,15 +1,17 @@
-"""Twins of skorch's classifiers."""
+"""Twins of skorch's classifiers and of our own."""
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
+from sklearn_iso import IsometricClassifier
 from sklearn_iso.twins import NotDifferentiableError, as_torch, torch_function, verify
 
 X, Y = load_iris(return_X_y=True)
@@ -128,3 +130,13 @@ def test_twin_is_a_frozen_copy():
 def test_net_without_weights_is_not_fitted(kind):
     with pytest.raises(NotFittedError):
         as_torch(kind(Layers))
+
+
+@pytest.mark.parametrize("layers", ["hidden", "logits", ["hidden.1"]])
+def test_isometric_classifier_that_hands_on_its_representation_has_a_twin(layers):
+    first = IsometricClassifier(
+        layers=layers, hidden_layer_sizes=(16, 8), max_epochs=5, random_state=0
+    )
+    pipeline = make_pipeline(StandardScaler(), first, LogisticRegression()).fit(X, Y)
+    scores = as_torch(pipeline)(torch.from_numpy(X)).numpy()
+    np.testing.assert_allclose(scores, pipeline.decision_function(X), atol=1e-5)
