@@ -3,18 +3,39 @@
 from sklearn_iso.metrics.adversarial import adversarial_accuracy, make_adversarial_scorer
 from sklearn_iso.metrics.curve import robustness_curve
 from sklearn_iso.metrics.distance import adversarial_distance
-from sklearn_iso.metrics.distortion import isometry_distortion, make_distortion_scorer
+from sklearn_iso.metrics.distortion import isometry_distortion, scale_normalized_stress
+from sklearn_iso.metrics.distortion_report import DistortionReport, distortion_report
+from sklearn_iso.metrics.distortion_scorer import make_distortion_scorer
 from sklearn_iso.metrics.findings import Finding
+from sklearn_iso.metrics.local import jacobian_singular_values, local_distortion
+from sklearn_iso.metrics.neighbourhoods import continuity, trustworthiness
 from sklearn_iso.metrics.report import RobustnessReport, robustness_report
+from sklearn_iso.metrics.stretch import (
+    bi_lipschitz_ratio,
+    contraction,
+    expansion,
+    shepard_correlation,
+)
 
 __all__ = [
+    "DistortionReport",
     "Finding",
     "RobustnessReport",
     "adversarial_accuracy",
     "adversarial_distance",
+    "bi_lipschitz_ratio",
+    "continuity",
+    "contraction",
+    "distortion_report",
+    "expansion",
     "isometry_distortion",
+    "jacobian_singular_values",
+    "local_distortion",
     "make_adversarial_scorer",
     "make_distortion_scorer",
     "robustness_curve",
     "robustness_report",
+    "scale_normalized_stress",
+    "shepard_correlation",
+    "trustworthiness",
 ]

@@ -1,14 +1,11 @@
 """Scale-optimal normalised stress: how far a representation is from keeping distances."""
 
-from dataclasses import dataclass, fields
-from numbers import Integral
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_scalar
 
-from sklearn_iso.metrics.pairs import ORDERS, Metric, check_pair_of_spaces, pair_distances
+from sklearn_iso.metrics.pairs import Metric, Sampling, check_pair_of_spaces, pair_distances
 
 
 @overload
@@ -118,19 +115,62 @@ def isometry_distortion(
     >>> round(isometry_distortion(square, square * [1, 0]), 3)
     0.521
     """
-    _check_parameters(metric, max_exact, n_pairs)
+    sampling = Sampling(metric, max_exact, n_pairs, random_state).checked()
     X, Z, classes = check_pair_of_spaces(X, Z, y)
-    pairs = pair_distances(
-        X,
-        Z,
-        classes,
-        metric=metric,
-        max_exact=max_exact,
-        n_pairs=n_pairs,
-        random_state=random_state,
-    )
+    pairs = pair_distances(X, Z, classes, **sampling._asdict())
     stress, std_error = _stress(pairs.d_X, pairs.d_Z)
     return (stress, 0.0 if pairs.exact else std_error) if return_std_error else stress
+
+
+def scale_normalized_stress(X: ArrayLike, Z: ArrayLike, **options: Any) -> Any:
+    r"""Return the scale-optimal normalised stress over all pairs, whatever their class.
+
+    .. math:: \mathrm{SNS} = \sqrt{1 - \cos^2(d_X, d_Z)}
+
+    The name under which embeddings are compared of :func:`isometry_distortion` without `y`.
+
+    Parameters
+    ----------
+    X, Z, **options
+        As for :func:`isometry_distortion`.
+
+    Returns
+    -------
+    stress : float
+        In [0, 1]; 0 for a similarity.
+    std_error : float
+        Only if ``return_std_error=True``.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`isometry_distortion`.
+
+    References
+    ----------
+    As for :func:`isometry_distortion`.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import scale_normalized_stress
+    >>> scale_normalized_stress([[0.0], [1.0], [3.0]], [[0.0], [2.0], [6.0]])
+    0.0
+    """
+    return isometry_distortion(X, Z, None, **options)
+
+
+def constant_distance_stress(d_X: NDArray[np.float64]) -> float:
+    r"""Return the stress of a map that puts all points at one distance from each other.
+
+    .. math:: \sqrt{1 - \bar{d_X}^2 / \overline{d_X^2}}
+
+    It falls as distances concentrate, so that a low stress alone proves little.
+    """
+    largest = d_X.max()
+    if largest == 0:
+        return 1.0
+    scaled = d_X / largest
+    return float(np.std(scaled) / np.sqrt(np.mean(scaled**2)))
 
 
 def best_scale(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
@@ -157,112 +197,6 @@ def _stress(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> tuple[float, 
     # mean of d_Z^2. The scale does not enter to first order, because it minimises.
     influence = (squared_residual - stress**2 * squared_Z) / squared_Z.mean()
     return stress, float(influence.std() / (2 * stress * np.sqrt(len(d_Z))))
-
-
-def _check_parameters(metric: str, max_exact: int, n_pairs: int) -> None:
-    if metric not in ORDERS:
-        raise ValueError(f"metric must be one of {sorted(ORDERS)}; got {metric!r}.")
-    check_scalar(max_exact, "max_exact", Integral, min_val=2)
-    check_scalar(n_pairs, "n_pairs", Integral, min_val=2)
-
-
-def make_distortion_scorer(
-    *,
-    within_class: bool = True,
-    scale: ArrayLike | None = None,
-    metric: Metric = "euclidean",
-    max_exact: int = 2000,
-    n_pairs: int = 200_000,
-    random_state: Any = 0,
-) -> "DistortionScorer":
-    """Make a scorer: the negated distortion of ``estimator.transform(X)`` against X.
-
-    The score is ``-isometry_distortion(X, estimator.transform(X), y)``, in [-1, 0] and greater is
-    better, for ``scoring=`` in :func:`~sklearn.model_selection.cross_validate` and
-    :class:`~sklearn.model_selection.GridSearchCV`, alone or in a dict of scorers. X is what the
-    estimator is given: in a Pipeline, the features before the first step.
-
-    Parameters
-    ----------
-    within_class : bool, default=True
-        Whether to count only pairs of the same class where y is given, as `isometry_distortion`
-        does. A classifier has to pull classes apart, so that distances across them say little about
-        it. With False all pairs count and y is not looked at, as for a regressor.
-    scale : float or array-like of shape (n_features,), default=None
-        Unit of each feature: distances are those of ``X / scale``. With a StandardScaler in
-        the pipeline, ``X_train.std(axis=0)`` measures against what the network is given. A
-        feature of scale 0 is constant and left out.
-    metric, max_exact, n_pairs, random_state
-        As in :func:`isometry_distortion`.
-
-    Returns
-    -------
-    scorer : callable
-        ``scorer(estimator, X, y=None) -> float``; it can be pickled.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is out of its range.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.decomposition import PCA
-    >>> from sklearn_iso.metrics import make_distortion_scorer
-    >>> X, y = load_iris(return_X_y=True)
-    >>> scorer = make_distortion_scorer()
-    >>> scorer
-    make_distortion_scorer()
-    >>> round(scorer(PCA(n_components=1).fit(X), X, y), 2)
-    -0.35
-    """
-    _check_parameters(metric, max_exact, n_pairs)
-    if scale is not None and not (np.isfinite(scale).all() and np.min(scale) >= 0):
-        raise ValueError(
-            f"scale must be finite and at least 0; got {scale!r}. Pass the unit of each feature, "
-            "such as X_train.std(axis=0)."
-        )
-    return DistortionScorer(within_class, scale, metric, max_exact, n_pairs, random_state)
-
-
-@dataclass(frozen=True, repr=False)
-class DistortionScorer:
-    """The callable that :func:`make_distortion_scorer` makes."""
-
-    within_class: bool = True
-    scale: ArrayLike | None = None
-    metric: Metric = "euclidean"
-    max_exact: int = 2000
-    n_pairs: int = 200_000
-    random_state: Any = 0
-
-    def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike | None = None) -> float:
-        """Return the negated distortion of ``estimator.transform(X)`` against X."""
-        return -isometry_distortion(
-            X if self.scale is None else _in_units(X, self.scale),
-            representation_of(estimator, X),
-            y if self.within_class else None,
-            metric=self.metric,
-            max_exact=self.max_exact,
-            n_pairs=self.n_pairs,
-            random_state=self.random_state,
-        )
-
-    def __repr__(self) -> str:
-        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
-        given = [
-            f"{name}={value!r}"
-            for name, (value, default) in values.items()
-            if isinstance(value, np.ndarray) or value != default
-        ]
-        return f"make_distortion_scorer({', '.join(given)})"
-
-
-def _in_units(X: ArrayLike, scale: ArrayLike) -> NDArray:
-    values = np.asarray(X, dtype=np.float64)
-    scale = np.asarray(scale, dtype=np.float64)
-    return np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
 
 
 def representation_of(estimator: Any, X: ArrayLike) -> Any:

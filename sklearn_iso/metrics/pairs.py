@@ -1,14 +1,33 @@
 """Pairs of points and their distances: every one, or a seeded uniform sample, in bounded memory."""
 
+from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist
-from sklearn.utils import check_array, check_random_state, column_or_1d
+from sklearn.utils import check_array, check_random_state, check_scalar, column_or_1d
 
 Metric = Literal["euclidean", "cityblock", "chebyshev"]
 ORDERS: dict[str, float] = {"euclidean": 2, "cityblock": 1, "chebyshev": np.inf}
+
+
+class Sampling(NamedTuple):
+    """Which pairs count, and by which distance."""
+
+    metric: Metric = "euclidean"
+    max_exact: int = 2000
+    n_pairs: int = 200_000
+    random_state: Any = 0
+
+    def checked(self) -> "Sampling":
+        """Return the same, or say which parameter is out of its range."""
+        if self.metric not in ORDERS:
+            raise ValueError(f"metric must be one of {sorted(ORDERS)}; got {self.metric!r}.")
+        check_scalar(self.max_exact, "max_exact", Integral, min_val=2)
+        check_scalar(self.n_pairs, "n_pairs", Integral, min_val=2)
+        return self
+
 
 _CHUNK_ENTRIES = 2**20  # 8 MB of float64 for each of the few arrays of a chunk
 

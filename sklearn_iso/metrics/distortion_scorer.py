@@ -1,0 +1,158 @@
+"""Scorers of distortion for scikit-learn's searches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sklearn_iso.metrics.distortion import isometry_distortion, representation_of
+from sklearn_iso.metrics.neighbourhoods import continuity, trustworthiness
+from sklearn_iso.metrics.pairs import Metric, Sampling
+from sklearn_iso.metrics.stretch import (
+    bi_lipschitz_ratio,
+    contraction,
+    expansion,
+    shepard_correlation,
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of distortion and what a scorer has to know of it.
+
+    Attributes
+    ----------
+    function : callable
+        ``(X, Z, ...) -> float``.
+    sign : int
+        1 where greater is better, -1 where less is.
+    of_pairs : bool
+        Whether it is one of pairs of points, which may be those of one class.
+    """
+
+    function: Callable[..., Any]
+    sign: int
+    of_pairs: bool = True
+
+
+#: Measures of distortion by name.
+MEASURES: dict[str, Measure] = {
+    "stress": Measure(isometry_distortion, -1),
+    "shepard_correlation": Measure(shepard_correlation, 1),
+    "expansion": Measure(expansion, -1),
+    "contraction": Measure(contraction, -1),
+    "bi_lipschitz_ratio": Measure(bi_lipschitz_ratio, -1),
+    "trustworthiness": Measure(trustworthiness, 1, of_pairs=False),
+    "continuity": Measure(continuity, 1, of_pairs=False),
+}
+
+
+def make_distortion_scorer(
+    *,
+    measure: str = "stress",
+    within_class: bool = True,
+    scale: ArrayLike | None = None,
+    metric: Metric = "euclidean",
+    max_exact: int = 2000,
+    n_pairs: int = 200_000,
+    random_state: Any = 0,
+) -> "DistortionScorer":
+    """Make a scorer: the negated distortion of ``estimator.transform(X)`` against X.
+
+    The score is ``-isometry_distortion(X, estimator.transform(X), y)``, in [-1, 0] and greater is
+    better, or that of another measure; for ``scoring=`` in
+    :func:`~sklearn.model_selection.cross_validate` and
+    :class:`~sklearn.model_selection.GridSearchCV`, alone or in a dict of scorers. X is what the
+    estimator is given: in a Pipeline, the features before the first step.
+
+    Parameters
+    ----------
+    measure : str, default="stress"
+        "stress" (:func:`isometry_distortion`), "expansion", "contraction" or
+        "bi_lipschitz_ratio", all negated; "shepard_correlation", "trustworthiness" or
+        "continuity", of which more is better.
+    within_class : bool, default=True
+        Whether to count only pairs of the same class where y is given, as `isometry_distortion`
+        does. A classifier has to pull classes apart, so that distances across them say little about
+        it. With False all pairs count and y is not looked at, as for a regressor and for the
+        measures of neighbourhoods.
+    scale : float or array-like of shape (n_features,), default=None
+        Unit of each feature: distances are those of ``X / scale``. With a StandardScaler in
+        the pipeline, ``X_train.std(axis=0)`` measures against what the network is given. A
+        feature of scale 0 is constant and left out.
+    metric, max_exact, n_pairs, random_state
+        As in :func:`isometry_distortion`.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y=None) -> float``; it can be pickled.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn_iso.metrics import make_distortion_scorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> scorer = make_distortion_scorer()
+    >>> scorer
+    make_distortion_scorer()
+    >>> round(scorer(PCA(n_components=1).fit(X), X, y), 2)
+    -0.35
+    """
+    if measure not in MEASURES:
+        raise ValueError(f"measure must be one of {sorted(MEASURES)}; got {measure!r}.")
+    Sampling(metric, max_exact, n_pairs, random_state).checked()
+    if scale is not None and not (np.isfinite(scale).all() and np.min(scale) >= 0):
+        raise ValueError(
+            f"scale must be finite and at least 0; got {scale!r}. Pass the unit of each feature, "
+            "such as X_train.std(axis=0)."
+        )
+    return DistortionScorer(measure, within_class, scale, metric, max_exact, n_pairs, random_state)
+
+
+@dataclass(frozen=True, repr=False)
+class DistortionScorer:
+    """The callable that :func:`make_distortion_scorer` makes."""
+
+    measure: str = "stress"
+    within_class: bool = True
+    scale: ArrayLike | None = None
+    metric: Metric = "euclidean"
+    max_exact: int = 2000
+    n_pairs: int = 200_000
+    random_state: Any = 0
+
+    def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike | None = None) -> float:
+        """Return the score of ``estimator.transform(X)`` against X."""
+        measure = MEASURES[self.measure]
+        options: dict[str, Any] = {
+            "metric": self.metric, "max_exact": self.max_exact, "random_state": self.random_state
+        }  # fmt: skip
+        if measure.of_pairs:
+            options |= {"y": y if self.within_class else None, "n_pairs": self.n_pairs}
+        X_in_units = X if self.scale is None else _in_units(X, self.scale)
+        score = measure.function(X_in_units, representation_of(estimator, X), **options)
+        return measure.sign * float(score)
+
+    def __repr__(self) -> str:
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        given = [
+            f"{name}={value!r}"
+            for name, (value, default) in values.items()
+            if isinstance(value, np.ndarray) or value != default
+        ]
+        return f"make_distortion_scorer({', '.join(given)})"
+
+
+def _in_units(X: ArrayLike, scale: ArrayLike) -> NDArray:
+    values = np.asarray(X, dtype=np.float64)
+    scale = np.asarray(scale, dtype=np.float64)
+    return np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)

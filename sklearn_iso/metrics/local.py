@@ -1,0 +1,126 @@
+"""How a fitted map stretches the space around single points."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array, check_scalar
+
+from sklearn_iso.twins import as_torch
+
+_ENTRIES = 2**22  # of the Jacobians held at once: 32 MB of float64
+
+
+def jacobian_singular_values(estimator: Any, X: ArrayLike) -> NDArray[np.float64]:
+    r"""Return the singular values of the Jacobian of ``transform`` at each point.
+
+    .. math:: \sigma_1 \ge \dots \ge \sigma_k \text{ of } J(x) = \partial f / \partial x
+
+    They say how much f stretches the k principal directions around x: all 1 for a local
+    isometry, all equal for a local similarity.
+
+    Parameters
+    ----------
+    estimator : fitted transformer or Pipeline
+        With a differentiable twin (:func:`sklearn_iso.twins.as_torch`).
+    X : array-like of shape (n_samples, n_features)
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, k)
+        In decreasing order, k the lesser of the widths of X and of ``transform(X)``; in units of
+        the representation over units of X.
+
+    Raises
+    ------
+    NotDifferentiableError
+        If the estimator, or a step of it, has no twin.
+    ValueError
+        If X holds NaN or infinity.
+
+    References
+    ----------
+    Any differential geometry; for networks J. Sokolić et al., "Robust Large Margin Deep Neural
+    Networks", IEEE TSP 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_iso.metrics import jacobian_singular_values
+    >>> X = np.array([[0.0, 0.0], [2.0, 8.0]])
+    >>> jacobian_singular_values(StandardScaler().fit(X), X)[0]
+    array([1.  , 0.25])
+    """
+    rows = check_array(X, dtype=[np.float64, np.float32], allow_nd=True, input_name="X")
+    twin = as_torch(estimator, transform=True)
+    points = torch.from_numpy(np.array(rows))
+    width = twin(points[:1]).flatten(1).shape[1]
+    step = max(1, _ENTRIES // (points[0].numel() * width))
+    values = [torch.linalg.svdvals(_jacobians(twin, part)) for part in points.split(step)]
+    return torch.cat(values).double().numpy()
+
+
+def _jacobians(twin: torch.nn.Module, points: torch.Tensor) -> torch.Tensor:
+    points = points.clone().requires_grad_()
+    with torch.enable_grad():
+        Z = twin(points).flatten(1)
+        # Rows are independent, so the gradient of a column's sum is that of every row.
+        columns = [
+            torch.autograd.grad(Z[:, k].sum(), points, retain_graph=True)[0].flatten(1)
+            for k in range(Z.shape[1])
+        ]
+    return torch.stack(columns, dim=1)
+
+
+def local_distortion(
+    estimator: Any, X: ArrayLike, y: ArrayLike | None = None, *, quantile: float = 0.5
+) -> float:
+    r"""Return how unevenly a map stretches the directions around a point, at a quantile.
+
+    .. math:: Q_q\{\sigma_1(x_i) / \sigma_k(x_i)\}
+
+    with the singular values of :func:`jacobian_singular_values`. It has no unit, lies in
+    [1, inf], is 1 for a local similarity, and infinite where a direction collapses that the
+    representation had room for.
+
+    Parameters
+    ----------
+    estimator : fitted transformer or Pipeline
+    X : array-like of shape (n_samples, n_features)
+    y : ignored
+        Here so that a lambda of it can be a scorer.
+    quantile : float, default=0.5
+        Over the points, in [0, 1].
+
+    Returns
+    -------
+    distortion : float
+
+    Raises
+    ------
+    NotDifferentiableError, ValueError
+        As for :func:`jacobian_singular_values`.
+
+    References
+    ----------
+    As for :func:`jacobian_singular_values`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn_iso.metrics import local_distortion
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> round(local_distortion(PCA(2).fit(X), X), 6)
+    1.0
+    """
+    check_scalar(quantile, "quantile", Real, min_val=0, max_val=1)
+    values = jacobian_singular_values(estimator, X)
+    smallest = values[:, -1]
+    ratios = np.divide(values[:, 0], smallest, out=np.full(len(values), np.inf), where=smallest > 0)
+    return float(np.quantile(ratios, quantile, method="higher"))

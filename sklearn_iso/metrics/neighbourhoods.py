@@ -1,0 +1,150 @@
+"""Whether a map keeps neighbourhoods: trustworthiness and continuity."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.manifold import trustworthiness as exact_trustworthiness
+from sklearn.metrics import pairwise_distances
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import check_random_state, check_scalar
+
+from sklearn_iso.metrics.pairs import check_pair_of_spaces
+
+_CHUNK_ENTRIES = 2**22  # of a matrix of distances: 32 MB of float64
+
+
+def trustworthiness(
+    X: ArrayLike,
+    Z: ArrayLike,
+    *,
+    n_neighbors: int = 5,
+    metric: str = "euclidean",
+    max_exact: int = 2000,
+    random_state: Any = 0,
+    return_std_error: bool = False,
+) -> Any:
+    r"""Return how far the neighbours in Z can be trusted to be neighbours in X.
+
+    .. math:: T(k) = 1 - \frac{2}{n k (2n - 3k - 1)} \sum_i \sum_{j \in U_k(i)} (r_X(i, j) - k)
+
+    where :math:`U_k(i)` are those of the k nearest neighbours in Z that are not so in X, and
+    :math:`r_X(i, j)` is the rank of j among the neighbours of i in X. It lies in [0, 1], is 1
+    where no stranger enters a neighbourhood, and changes under no similarity of either side.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...)
+        Points of the input space; further axes are flattened.
+    Z : array-like of shape (n_samples, ...)
+        Their representations, row by row.
+    n_neighbors : int, default=5
+        The k, less than half of the points.
+    metric : str, default="euclidean"
+        Distance in X; any name that scikit-learn knows.
+    max_exact : int, default=2000
+        Up to as many points the sum runs over all; above, over a seeded sample of that many
+        points, each ranked among all.
+    random_state : int, RandomState instance or None, default=0
+        Seed of that draw.
+    return_std_error : bool, default=False
+        Whether to return the standard error of the draw too.
+
+    Returns
+    -------
+    trustworthiness : float
+    std_error : float
+        Only if `return_std_error`; 0.0 where all points counted.
+
+    Raises
+    ------
+    ValueError
+        If the points break their rule, or n_neighbors is not less than half of them.
+
+    References
+    ----------
+    J. Venna, S. Kaski, "Neighborhood preservation in nonlinear projection methods: an
+    experimental study", ICANN 2001.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import trustworthiness
+    >>> line = [[0.0], [1.0], [2.0], [3.0], [4.0]]
+    >>> trustworthiness(line, line, n_neighbors=2)
+    1.0
+    """
+    X, Z, _ = check_pair_of_spaces(X, Z, None)
+    check_scalar(n_neighbors, "n_neighbors", Integral, min_val=1)
+    if n_neighbors >= len(X) / 2:
+        raise ValueError(
+            f"n_neighbors must be less than half of the points; got {n_neighbors} for {len(X)} "
+            "points. Pass fewer neighbours or more points."
+        )
+    if len(X) <= max_exact:
+        value = float(exact_trustworthiness(X, Z, n_neighbors=n_neighbors, metric=metric))
+        return (value, 0.0) if return_std_error else value
+    rows = check_random_state(random_state).choice(len(X), max_exact, replace=False)
+    excess = _excess_ranks(X, Z, rows, n_neighbors, metric)
+    n, k = len(X), n_neighbors
+    shares = 1 - excess * 2 / (k * (2 * n - 3 * k - 1))
+    error = shares.std(ddof=1) * np.sqrt((1 - max_exact / n) / max_exact)
+    return (float(shares.mean()), float(error)) if return_std_error else float(shares.mean())
+
+
+def continuity(X: ArrayLike, Z: ArrayLike, **options: Any) -> Any:
+    """Return how far the neighbours in X stay neighbours in Z.
+
+    It is :func:`trustworthiness` with the two spaces exchanged: 1 where no neighbour is lost.
+
+    Parameters
+    ----------
+    X, Z, **options
+        As for :func:`trustworthiness`; `metric` is that of Z.
+
+    Returns
+    -------
+    continuity : float
+    std_error : float
+        Only if `return_std_error`.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`trustworthiness`.
+
+    References
+    ----------
+    As for :func:`trustworthiness`.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import continuity
+    >>> line = [[0.0], [1.0], [2.0], [3.0], [4.0]]
+    >>> continuity(line, line, n_neighbors=2)
+    1.0
+    """
+    return trustworthiness(Z, X, **options)
+
+
+def _excess_ranks(
+    X: NDArray[Any], Z: NDArray[Any], rows: NDArray[np.intp], k: int, metric: str
+) -> NDArray[np.float64]:
+    """Return for each of the rows how far its neighbours in Z lie beyond the k-th in X."""
+    found = NearestNeighbors(n_neighbors=k + 1).fit(Z).kneighbors(Z[rows], return_distance=False)
+    # Not the point itself, which is not always the first where points coincide.
+    own = found == rows[:, None]
+    own[~own.any(axis=1), -1] = True
+    neighbours = found[~own].reshape(len(rows), k)
+    excess = np.empty(len(rows))
+    step = max(1, _CHUNK_ENTRIES // len(X))
+    for start in range(0, len(rows), step):
+        chunk = slice(start, start + step)
+        distances = pairwise_distances(X[rows[chunk]], X, metric=metric)
+        distances[np.arange(len(distances)), rows[chunk]] = np.inf
+        of_neighbours = np.take_along_axis(distances, neighbours[chunk], axis=1)
+        closer = [(distances < column[:, None]).sum(axis=1) for column in of_neighbours.T]
+        excess[chunk] = np.maximum(np.array(closer) + 1 - k, 0).sum(axis=0)
+    return excess

@@ -1,0 +1,283 @@
+"""How far a map stretches and shrinks distances, and whether it keeps their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import spearmanr
+from sklearn.utils import check_scalar
+
+from sklearn_iso.metrics.pairs import Sampling, binary_scale, check_pair_of_spaces, pair_distances
+
+#: Parts of a sample of pairs, from whose spread its standard error follows.
+_PARTS = 20
+
+Statistic = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
+
+
+def estimate(
+    statistic: Statistic, X: ArrayLike, Z: ArrayLike, y: ArrayLike | None, **sampling: Any
+) -> tuple[float, float]:
+    """Return a statistic of paired distances and the standard error of their draw.
+
+    Distances are in the units of X and of Z. The standard error is 0.0 where all pairs count;
+    otherwise that of a mean of the statistic over 20 equal parts of the sample.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics.stretch import estimate
+    >>> estimate(lambda d_X, d_Z: float((d_Z / d_X).max()), [[0.0], [1.0]], [[0.0], [3.0]], None)
+    (3.0, 0.0)
+    """
+    X, Z, classes = check_pair_of_spaces(X, Z, y)
+    pairs = pair_distances(X, Z, classes, **Sampling(**sampling).checked()._asdict())
+    d_X, d_Z = pairs.d_X * binary_scale(X), pairs.d_Z * binary_scale(Z)
+    value = statistic(d_X, d_Z)
+    if pairs.exact or len(d_X) < 2 * _PARTS:
+        return value, 0.0
+    parts = zip(np.array_split(d_X, _PARTS), np.array_split(d_Z, _PARTS), strict=True)
+    values = np.array([statistic(*part) for part in parts])
+    spread = float(values.std(ddof=1)) if np.isfinite(values).all() else float("inf")
+    return value, spread / _PARTS**0.5
+
+
+def _ratios(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> NDArray[np.float64]:
+    apart = (d_X > 0) | (d_Z > 0)
+    if not apart.any():
+        raise ValueError(
+            "A ratio of distances needs two points that differ in X or in Z; all pairs coincide "
+            "in both. Pass distinct points."
+        )
+    with np.errstate(divide="ignore", over="ignore"):
+        return d_Z[apart] / d_X[apart]
+
+
+def _largest(quantile: float) -> Statistic:
+    return lambda d_X, d_Z: float(np.quantile(_ratios(d_X, d_Z), quantile, method="higher"))
+
+
+def _largest_inverse(quantile: float) -> Statistic:
+    # The inverse ratio, so that a pair that Z merges counts as infinite.
+    return lambda d_X, d_Z: _largest(quantile)(d_Z, d_X)
+
+
+def _check_quantile(quantile: float) -> None:
+    check_scalar(quantile, "quantile", Real, min_val=0, max_val=1)
+
+
+def expansion(
+    X: ArrayLike,
+    Z: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    quantile: float = 0.95,
+    return_std_error: bool = False,
+    **sampling: Any,
+) -> Any:
+    r"""Return how far distances are stretched: a quantile of their ratio.
+
+    .. math:: \mathrm{expansion}_q = Q_q\left\{\frac{d_Z(z_i, z_j)}{d_X(x_i, x_j)}\right\}
+
+    With ``quantile=1`` it is the Lipschitz constant of the map on these points. It lies in
+    [0, inf], in units of Z over units of X, does not change under rigid motions of either side,
+    and scales with Z. A pair that coincides in X alone counts as infinitely stretched; one that
+    coincides in both does not count.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...)
+        Points of the input space; further axes are flattened.
+    Z : array-like of shape (n_samples, ...)
+        Their representations, row by row.
+    y : array-like of shape (n_samples,), default=None
+        Class labels. If given, only pairs of the same class count.
+    quantile : float, default=0.95
+        The q, in [0, 1]. Quantiles are those of a pair that is there, the larger neighbour.
+    return_std_error : bool, default=False
+        Whether to return the standard error of the draw of pairs too.
+    **sampling
+        ``metric``, ``max_exact``, ``n_pairs`` and ``random_state`` of
+        :func:`isometry_distortion`: all pairs count up to `max_exact` = 2,000 points, a seeded
+        sample of `n_pairs` above.
+
+    Returns
+    -------
+    expansion : float
+    std_error : float
+        Only if `return_std_error`; 0.0 where all pairs counted.
+
+    Raises
+    ------
+    ValueError
+        If the points or a parameter break their rule, or all pairs coincide in both spaces.
+
+    References
+    ----------
+    N. Linial, E. London, Y. Rabinovich, "The Geometry of Graphs and Some of its Algorithmic
+    Applications", Combinatorica 1995.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import expansion
+    >>> expansion([[0.0], [1.0], [2.0]], [[0.0], [1.0], [4.0]], quantile=1)
+    3.0
+    """
+    _check_quantile(quantile)
+    found = estimate(_largest(quantile), X, Z, y, **sampling)
+    return found if return_std_error else found[0]
+
+
+def contraction(
+    X: ArrayLike,
+    Z: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    quantile: float = 0.95,
+    return_std_error: bool = False,
+    **sampling: Any,
+) -> Any:
+    r"""Return how far distances are shrunk: a quantile of their inverse ratio.
+
+    .. math:: \mathrm{contraction}_q = Q_q\left\{\frac{d_X(x_i, x_j)}{d_Z(z_i, z_j)}\right\}
+
+    With ``quantile=1`` it is the Lipschitz constant of the inverse map on these points. It lies
+    in [0, inf], in units of X over units of Z; infinite where Z merges more pairs than the
+    quantile leaves out. Everything else is as for :func:`expansion`.
+
+    Parameters
+    ----------
+    X, Z, y, quantile, return_std_error, **sampling
+        As for :func:`expansion`.
+
+    Returns
+    -------
+    contraction : float
+    std_error : float
+        Only if `return_std_error`.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`expansion`.
+
+    References
+    ----------
+    As for :func:`expansion`.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import contraction
+    >>> contraction([[0.0], [1.0], [2.0]], [[0.0], [0.5], [2.0]], quantile=1)
+    2.0
+    """
+    _check_quantile(quantile)
+    found = estimate(_largest_inverse(quantile), X, Z, y, **sampling)
+    return found if return_std_error else found[0]
+
+
+def bi_lipschitz_ratio(
+    X: ArrayLike,
+    Z: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    quantile: float = 0.95,
+    return_std_error: bool = False,
+    **sampling: Any,
+) -> Any:
+    r"""Return expansion times contraction: the spread of the ratios of distances.
+
+    .. math:: \mathrm{ratio}_q = \mathrm{expansion}_q \cdot \mathrm{contraction}_q
+
+    With ``quantile=1`` it is the distortion of metric embeddings; with .95 it is the 95th over
+    the 5th percentile of :math:`d_Z / d_X`. It has no unit, is 1 for a similarity, at least 1
+    for any map where `quantile` is at least 0.5, and changes under no similarity of either side.
+
+    Parameters
+    ----------
+    X, Z, y, quantile, return_std_error, **sampling
+        As for :func:`expansion`.
+
+    Returns
+    -------
+    ratio : float
+    std_error : float
+        Only if `return_std_error`.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`expansion`.
+
+    References
+    ----------
+    As for :func:`expansion`.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import bi_lipschitz_ratio
+    >>> bi_lipschitz_ratio([[0.0], [1.0], [2.0]], [[0.0], [1.0], [4.0]], quantile=1)
+    3.0
+    """
+    _check_quantile(quantile)
+
+    def ratio(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
+        return _largest(quantile)(d_X, d_Z) * _largest_inverse(quantile)(d_X, d_Z)
+
+    found = estimate(ratio, X, Z, y, **sampling)
+    return found if return_std_error else found[0]
+
+
+def shepard_correlation(
+    X: ArrayLike,
+    Z: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    return_std_error: bool = False,
+    **sampling: Any,
+) -> Any:
+    r"""Return Spearman's correlation of the distances in X and in Z.
+
+    .. math:: r = \mathrm{corr}\bigl(\mathrm{rank}(d_X), \mathrm{rank}(d_Z)\bigr)
+
+    It lies in [-1, 1] and is 1 where the map keeps the order of all distances, whatever it does
+    to their sizes; it changes under no similarity of either side. It is 0 where the distances of
+    one side are all equal: there is no order to keep.
+
+    Parameters
+    ----------
+    X, Z, y, return_std_error, **sampling
+        As for :func:`expansion`.
+
+    Returns
+    -------
+    correlation : float
+    std_error : float
+        Only if `return_std_error`.
+
+    Raises
+    ------
+    ValueError
+        If the points or a parameter break their rule.
+
+    References
+    ----------
+    R. N. Shepard, "The analysis of proximities", Psychometrika 1962.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import shepard_correlation
+    >>> round(shepard_correlation([[0.0], [1.0], [3.0]], [[0.0], [1.0], [9.0]]), 6)
+    1.0
+    """
+
+    def spearman(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
+        if np.ptp(d_X) == 0 or np.ptp(d_Z) == 0:
+            return 0.0
+        return float(np.clip(spearmanr(d_X, d_Z).statistic, -1, 1))
+
+    found = estimate(spearman, X, Z, y, **sampling)
+    return found if return_std_error else found[0]
