@@ -11,6 +11,7 @@ ESTIMATORS = [
     IsometricClassifier(alpha=0),
     IsometricClassifier(penalty="within_class"),
     IsometricClassifier(penalty="worst_case"),
+    IsometricClassifier(rows_per_class=2),
 ]
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from sklearn_iso.training.by_class import class_batches
+
 
 class ArrayDataset(Dataset):
     """Rows of X with their class and weight.
@@ -55,12 +57,20 @@ class ArrayBatches:
         Rows of a batch; the last may be smaller.
     generator : torch.Generator, optional
         Shuffles the rows anew for every pass; None keeps their order.
+    rows_per_class : int, optional
+        Rows of one class that come together, as :func:`class_batches` says; a batch then
+        differs from the others in size by less than two such groups.
     """
 
     def __init__(
-        self, dataset: ArrayDataset, batch_size: int, generator: torch.Generator | None = None
+        self,
+        dataset: ArrayDataset,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        rows_per_class: int | None = None,
     ) -> None:
         self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
+        self.rows_per_class = rows_per_class
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -68,19 +78,30 @@ class ArrayBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor]]]:
         """Yield ``X, (y, weight)`` as tensors."""
+        for index in self._batches():
+            X, (y, weight) = self.dataset.take(index)
+            yield torch.from_numpy(X), (torch.from_numpy(y), torch.from_numpy(weight))
+
+    def _batches(self) -> list[NDArray]:
+        """Return the rows of each batch of a new pass."""
+        if self.rows_per_class is not None:
+            return class_batches(self.dataset.y, len(self), self.rows_per_class, self.generator)
         n_samples = len(self.dataset)
         order = np.arange(n_samples)
         if self.generator is not None:
             order = torch.randperm(n_samples, generator=self.generator).numpy()
-        for start in range(0, n_samples, self.batch_size):
-            X, (y, weight) = self.dataset.take(order[start : start + self.batch_size])
-            yield torch.from_numpy(X), (torch.from_numpy(y), torch.from_numpy(weight))
+        return [
+            order[start : start + self.batch_size] for start in range(0, n_samples, self.batch_size)
+        ]
 
 
 def make_iterator(
-    dataset: Dataset, batch_size: int, generator: torch.Generator | None = None
+    dataset: Dataset,
+    batch_size: int,
+    generator: torch.Generator | None = None,
+    rows_per_class: int | None = None,
 ) -> ArrayBatches | DataLoader:
     """Return slices of an array data set, a DataLoader over any other."""
     if isinstance(dataset, ArrayDataset):
-        return ArrayBatches(dataset, batch_size, generator)
+        return ArrayBatches(dataset, batch_size, generator, rows_per_class)
     return DataLoader(dataset, batch_size, shuffle=generator is not None, generator=generator)

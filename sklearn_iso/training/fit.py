@@ -55,6 +55,7 @@ class TrainingSettings:
     max_epochs: int = 100
     batch_size: int = 256
     shuffle: bool = True
+    rows_per_class: int | None = None
     n_iter_no_change: int = 10
     tol: float = 1e-4
     callbacks: Sequence[Any] = field(default_factory=tuple)
@@ -95,6 +96,7 @@ def build_net(
         batch_size=settings.batch_size,
         iterator_train=make_iterator,
         iterator_train__generator=shuffling if settings.shuffle else None,
+        iterator_train__rows_per_class=settings.rows_per_class,
         iterator_valid=make_iterator,
         train_split=None if valid is None else predefined_split(valid),
         callbacks=[*_own_callbacks(settings, valid is not None), *settings.callbacks],
