@@ -62,9 +62,20 @@ class DistortionReport:
     within_class: bool
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame, a row for each measure (needs pandas)."""
-        import pandas as pd
+        """Return a pandas DataFrame, a row for each measure.
 
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "DistortionReport.to_frame needs pandas. Install it with "
+                "pip install 'sklearn-iso[data]', or use DistortionReport.values."
+            ) from error
         columns = {"value": self.values, "std_error": self.std_errors, "isometry": _PERFECT}
         return pd.DataFrame(columns).loc[list(self.values)]
 
