@@ -1,0 +1,1 @@
+"""Parts of robust_mnist.py: networks, peers, training, measures and report."""

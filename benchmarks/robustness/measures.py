@@ -1,0 +1,80 @@
+"""What is measured on a trained network."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sklearn_iso.attacks import cascade
+
+BUDGETS = (
+    ("linf", 0.1), ("linf", 0.2), ("linf", 0.3), ("l2", 1.0), ("l2", 1.58), ("l2", 2.0),
+)  # fmt: skip
+N_JACOBIANS = 200
+
+
+def label(norm: str, eps: float) -> str:
+    return f"{norm} {eps:g}"
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, X: Tensor, y: Tensor) -> float:
+    """Share of the rows that are right, taken anew from the network."""
+    predicted = torch.cat([model(rows).argmax(dim=1) for rows in X.split(1000)])
+    return float((predicted == y).double().mean())
+
+
+def under_cascade(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> float:
+    X_adv = cascade(model, X, y, eps=eps, norm=norm, bounds=(0, 1), random_state=0)
+    return accuracy(model, X_adv, y)
+
+
+def under_autoattack(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> float:
+    from pyautoattack import AutoAttack
+
+    # Its square attack takes images only.
+    on_images = nn.Sequential(nn.Flatten(), model).eval()
+    kind = {"linf": "Linf", "l2": "L2"}[norm]
+    attack = AutoAttack(on_images, eps=eps, norm=kind, seed=0)
+    images = X.view(-1, 1, 28, 28)
+    with contextlib.redirect_stdout(io.StringIO()):
+        found, *_ = attack.run_standard_evaluation(images, y, batch_size=250)
+    X_adv = found.reshape(len(X), -1)
+    size = (X_adv - X).norm(p=np.inf if norm == "linf" else 2, dim=1)
+    if (size > eps * (1 + 1e-4)).any() or X_adv.min() < 0 or X_adv.max() > 1:
+        raise AssertionError(f"AutoAttack left its budget: {float(size.max())} > {eps}")
+    return accuracy(model, X_adv, y)
+
+
+def stretch(model: nn.Module, X: Tensor) -> dict[str, float]:
+    """Median over rows of the largest and the smallest singular value of the Jacobian.
+
+    Logits for each unit of X: what the map does to a short difference at its most and at its
+    least, within the directions that it does not collapse.
+    """
+    X = X[:N_JACOBIANS].clone().requires_grad_()
+    logits = model(X)
+    rows = [
+        torch.autograd.grad(logits[:, k].sum(), X, retain_graph=True)[0]
+        for k in range(logits.shape[1])
+    ]
+    values = torch.linalg.svdvals(torch.stack(rows, dim=1).double())
+    return {
+        "expansion": round(float(values[:, 0].median()), 4),
+        "contraction": round(float(values[:, -1].median()), 4),
+    }
+
+
+def measure(model: nn.Module, X_test: Tensor, y_test: Tensor, n_images: int) -> dict[str, Any]:
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    few, labels = X_test[:n_images], y_test[:n_images]
+    robust = {label(*b): under_cascade(model, few, labels, *b) for b in BUDGETS}
+    return {
+        "clean": accuracy(model, X_test, y_test), "cascade": robust, **stretch(model, few),
+    }  # fmt: skip

@@ -1,0 +1,133 @@
+"""Every row of the benchmark: how it is trained, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from robustness import peers
+from robustness.peers import Ball
+from robustness.training import Architecture, Trained, build, fit_by_hand, fit_ours
+from sklearn_iso.modules import ConvNet
+from sklearn_iso.penalties import (
+    LocalIsometry,
+    Penalty,
+    WithinClassIsometry,
+    WorstCaseIsometry,
+    make_penalty,
+)
+
+ARCHITECTURES = {
+    "mlp": Architecture("mlp", None, learning_rate=2e-3, batch_size=256, epochs=20),
+    "convnet": Architecture(
+        "convnet", partial(ConvNet, channels=(32, 64), n_hidden=200),
+        learning_rate=1e-3, batch_size=128, epochs=5,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A penalty of the package and its alpha."""
+
+    penalty: Callable[[], Penalty]
+    alpha: float = 1.0
+    sets_the_budget = True
+
+    def fit(
+        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
+    ) -> Trained:
+        return fit_ours(architecture, X, y, seed, penalty=self.penalty(), alpha=self.alpha)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A loss trained by hand for as long as the slowest of ours."""
+
+    loss: peers.Loss
+    weight_decay: float = 0.0
+    sets_the_budget = False
+
+    def fit(
+        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
+    ) -> Trained:
+        model = build(architecture, X, seed)
+        rows, labels = torch.from_numpy(X), torch.from_numpy(y).long()
+        return fit_by_hand(
+            architecture, model, self.loss, rows, labels, seconds, seed=seed,
+            weight_decay=self.weight_decay,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Lipschitz:
+    """deel-torchlip: orthogonal weights and sorting activations, of the MLP's widths."""
+
+    tau: float
+    sets_the_budget = False
+
+    def fit(
+        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
+    ) -> Trained:
+        from deel import torchlip
+
+        torch.manual_seed(seed)
+        model = torchlip.Sequential(
+            torchlip.SpectralLinear(784, 256), torchlip.GroupSort2(),
+            torchlip.SpectralLinear(256, 128), torchlip.GroupSort2(),
+            torchlip.FrobeniusLinear(128, 10),
+        )  # fmt: skip
+        rows, labels = torch.from_numpy(X), torch.from_numpy(y).long()
+        trained = fit_by_hand(
+            architecture, model, peers.Tempered(self.tau), rows, labels, seconds, seed=seed
+        )
+        exported: nn.Module = model.vanilla_export()
+        return Trained(exported.eval(), trained.epochs, trained.seconds)
+
+
+def _paper() -> Penalty:
+    return WithinClassIsometry(loss="raw_stress", scale=0.1, layers="last_hidden", max_rows=None)
+
+
+def _random_pairs() -> Penalty:
+    # The radius and the scale of the worst case, so that the pairs alone differ.
+    return LocalIsometry(radius=3.0, scale=0.8, layers="logits", two_sided=False)
+
+
+def _adversarial(norm: str, eps: float, n_steps: int = 3) -> Peer:
+    return Peer(peers.AdversarialTraining(Ball(norm, eps, n_steps)))
+
+
+def _trades(norm: str, eps: float, n_steps: int = 3) -> Peer:
+    return Peer(peers.Trades(Ball(norm, eps, n_steps)))
+
+
+#: By architecture and name; ours first, as they set the budget of the peers.
+METHODS: dict[str, dict[str, Any]] = {
+    "mlp": {
+        "worst-case + within-class (default)": Ours(lambda: make_penalty("isometric")),
+        "worst-case L2": Ours(WorstCaseIsometry),
+        "worst-case L-infinity": Ours(
+            partial(WorstCaseIsometry, norm="linf", radius=0.25, scale=10.0)
+        ),
+        "plain": Peer(peers.plain),
+        "PGD training L-infinity .1": _adversarial("linf", 0.1),
+        "TRADES L-infinity .1": _trades("linf", 0.1),
+        "TRADES L2 1.5": _trades("l2", 1.5),
+        "PGD training L2 1.5": _adversarial("l2", 1.5),
+        "1-Lipschitz": Lipschitz(tau=5.0),
+        "Gaussian noise": Peer(peers.GaussianNoise(0.4)),
+        "within-class (paper)": Ours(_paper, alpha=0.1),
+        "random local pairs": Ours(_random_pairs),
+        "Jacobian norm": Peer(peers.JacobianNorm(0.1)),
+        "input gradient": Peer(peers.InputGradient(3.0)),
+        "weight decay": Peer(peers.plain, weight_decay=1e-4),
+    },
+    "convnet": {},
+}

@@ -1,0 +1,102 @@
+"""The table and the figure of the results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robustness.measures import BUDGETS, label
+
+Row = dict[str, Any]
+
+
+def groups(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Rows of all seeds by network and method."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row["network"], row["method"]), []).append(row)
+    return found
+
+
+def cell(values: list[float], digits: int = 3) -> str:
+    """Mean, and the standard deviation over seeds where there are several."""
+    text = f"{np.mean(values):.{digits}f}".removeprefix("0")
+    if len(values) > 1:
+        text += f" ± {np.std(values, ddof=1):.{digits}f}".replace("± 0.", "± .")
+    return text
+
+
+def epoch_seconds(rows: list[Row]) -> float:
+    return float(np.mean([r["train_seconds"] / r["epochs"] for r in rows]))
+
+
+def print_table(rows: list[Row]) -> None:
+    """One Markdown table for each network."""
+    budgets = [label(*b) for b in BUDGETS]
+    for network in dict.fromkeys(row["network"] for row in rows):
+        print(f"\n### {network}\n")
+        columns = ["training", "seeds", "clean", *budgets, "expansion", "contraction",
+                   "seconds", "an epoch, times plain"]  # fmt: skip
+        print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+        found = {m: group for (n, m), group in groups(rows).items() if n == network}
+        unit = epoch_seconds(found["plain"]) if "plain" in found else float("nan")
+        for method, group in found.items():
+            cells = [
+                method, str(len(group)), cell([r["clean"] for r in group]),
+                *(cell([r["cascade"][b] for r in group]) for b in budgets),
+                cell([r["expansion"] for r in group], 2),
+                cell([r["contraction"] for r in group], 2),
+                f"{np.mean([r['train_seconds'] for r in group]):.0f}",
+                f"{epoch_seconds(group) / unit:.1f}",
+            ]  # fmt: skip
+            print("| " + " | ".join(cells) + " |")
+    _print_confirmed(rows, budgets)
+
+
+def _print_confirmed(rows: list[Row], budgets: list[str]) -> None:
+    print("\n### AutoAttack, standard\n\n| network, training, seed | images |", end="")
+    print(" " + " | ".join(budgets) + " |\n|---|---|" + "---|" * len(budgets))
+    for row in rows:
+        found = row.get("autoattack", {})
+        if found:
+            cells = [f"{found[b]['accuracy']:.3f}" if b in found else "–" for b in budgets]
+            images = max(entry["images"] for entry in found.values())
+            name = f"{row['network']}, {row['method']}, {row['seed']}"
+            print(f"| {name} | {images} | " + " | ".join(cells) + " |")
+
+
+def save_figure(rows: list[Row], path: Path) -> None:
+    """Clean against robust accuracy, one panel for each network and norm."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    networks = list(dict.fromkeys(row["network"] for row in rows))
+    panels = ["linf 0.1", "l2 1.58"]
+    figure, axes = plt.subplots(
+        len(networks), 2, figsize=(11, 4.6 * len(networks)), squeeze=False, layout="constrained"
+    )
+    for line, network in zip(axes, networks, strict=True):
+        for axis, budget in zip(line, panels, strict=True):
+            _scatter(axis, {m: g for (n, m), g in groups(rows).items() if n == network}, budget)
+            axis.set(title=f"{network}, cascade at {budget}", xlabel="clean accuracy",
+                     ylabel="accuracy under attack")  # fmt: skip
+        handles, labels = line[0].get_legend_handles_labels()
+        line[1].legend(handles, labels, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    figure.savefig(path, dpi=110)
+    print(f"saved {path}")
+
+
+def _scatter(axis: Any, found: dict[str, list[Row]], budget: str) -> None:
+    markers = "osD^v<>PX*hpd8H"
+    for i, (method, group) in enumerate(found.items()):
+        ours = group[0]["sets_the_budget"]
+        axis.scatter(
+            [r["clean"] for r in group], [r["cascade"][budget] for r in group],
+            marker=markers[i % len(markers)], color=f"C{i % 10}", s=70 if ours else 40,
+            edgecolor="black" if ours else "none", label=method,
+        )  # fmt: skip
+    axis.grid(alpha=0.3)

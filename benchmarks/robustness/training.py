@@ -1,0 +1,115 @@
+"""Training by hand for a number of seconds, and by the package; CPU seconds of both."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from robustness.peers import Loss
+from sklearn_iso import IsometricClassifier
+from sklearn_iso.modules import MLP
+from sklearn_iso.training import input_similarity
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network, and the optimiser settings that every method trains it with.
+
+    Attributes
+    ----------
+    name : str
+    module : callable or None
+        Builds it from ``n_features`` and ``n_outputs``; None is the package's MLP.
+    learning_rate, batch_size : float, int
+        Of Adam; the rate falls linearly to 0, epoch by epoch.
+    epochs : int
+        Of the package's penalties; peers get as many as fill the same seconds.
+    """
+
+    name: str
+    module: Callable[..., nn.Module] | None
+    learning_rate: float
+    batch_size: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    model: nn.Module
+    epochs: int
+    seconds: float
+
+
+def fit_ours(
+    architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, **params: Any
+) -> Trained:
+    settings: dict[str, Any] = {
+        "module": architecture.module, "learning_rate": architecture.learning_rate,
+        "batch_size": architecture.batch_size, "max_epochs": architecture.epochs,
+    }  # fmt: skip
+    start = time.process_time()
+    fitted = IsometricClassifier(**settings | params, random_state=seed).fit(X, y)
+    return Trained(fitted.net_.module_.eval(), fitted.n_iter_, time.process_time() - start)
+
+
+def build(architecture: Architecture, X: np.ndarray, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    if architecture.module is not None:
+        return architecture.module(n_features=X.shape[1], n_outputs=10)
+    mlp = MLP(X.shape[1], 10)
+    shift, factor = input_similarity(X, np.ones(len(X), dtype=X.dtype))
+    mlp.set_input_similarity(torch.from_numpy(shift), factor)
+    return mlp
+
+
+def fit_by_hand(
+    architecture: Architecture,
+    model: nn.Module,
+    loss: Loss,
+    X: Tensor,
+    y: Tensor,
+    seconds: float,
+    *,
+    seed: int,
+    weight_decay: float = 0.0,
+) -> Trained:
+    """Train for the least number of epochs that takes the given CPU seconds."""
+    torch.manual_seed(seed)
+    torch.set_flush_denormal(True)  # as the package does
+    start = time.process_time()
+    one_epoch = _seconds_of_an_epoch(architecture, model, loss, X, y)
+    epochs = max(1, math.ceil(seconds / one_epoch))
+    optimizer = torch.optim.Adam(
+        model.parameters(), architecture.learning_rate, weight_decay=weight_decay, fused=True
+    )
+    for epoch in range(epochs):
+        optimizer.param_groups[0]["lr"] = architecture.learning_rate * (1 - epoch / epochs)
+        for rows in torch.randperm(len(X)).split(architecture.batch_size):
+            optimizer.zero_grad()
+            loss(model, X[rows], y[rows]).backward()
+            optimizer.step()
+    spent = time.process_time() - start
+    torch.set_flush_denormal(False)
+    return Trained(model.eval(), epochs, spent)
+
+
+def _seconds_of_an_epoch(
+    architecture: Architecture, model: nn.Module, loss: Loss, X: Tensor, y: Tensor
+) -> float:
+    """Time gradients of a tenth of an epoch, after a warm-up; the weights stay as they are."""
+    batches = torch.arange(len(X)).split(architecture.batch_size)
+    measured = batches[: max(1, len(batches) // 10)]
+    for rows in measured[:5]:
+        loss(model, X[rows], y[rows]).backward()
+    start = time.process_time()
+    for rows in measured:
+        loss(model, X[rows], y[rows]).backward()
+    model.zero_grad()
+    return (time.process_time() - start) * len(batches) / len(measured)
