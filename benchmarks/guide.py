@@ -1,0 +1,268 @@
+"""What do alpha, radius, scale and norm of the worst-case penalty do? Figures of the guide.
+
+- moons: decision regions on two moons for several alpha and scales, and for the three norms.
+- mnist: clean accuracy and accuracy under attack against alpha, radius and scale, for L2 and
+  L-infinity pairs. A small run: 10,000 training images, 10 epochs, the first 500 test images for
+  the attacks, one seed. It shows the direction of each choice, not the best that can be had.
+
+    SKLEARN_ISO_DATA=folder python benchmarks/guide.py [--only moons|mnist] [--draw]
+
+Numbers stay in guide.json; --draw makes the figures of docs/images from them. Finished fits are
+kept in output/guide: an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle, Polygon, Rectangle
+from numpy.typing import NDArray
+from sklearn.datasets import make_moons
+from sklearn.model_selection import train_test_split
+from tqdm import tqdm
+
+from sklearn_iso import IsometricClassifier
+from sklearn_iso.datasets import load_mnist
+from sklearn_iso.geometry import nearest_other_class_distance
+from sklearn_iso.metrics import adversarial_accuracy
+from sklearn_iso.penalties import WorstCaseIsometry
+
+ROOT = Path(__file__).parents[1]
+IMAGES, CELLS = ROOT / "docs" / "images", ROOT / "output" / "guide"
+SEED = 0
+ORDERS = {"l2": 2.0, "linf": float("inf"), "l1": 1.0}
+
+# Two moons: every point of the grid differs from the plain network in what its title says.
+MOON_ALPHAS, MOON_SCALES, MOON_EPS = (0.1, 1.0, 10.0), (2.5, 5.0, 10.0), 0.3
+
+# MNIST: budgets of the attacks in grey levels from 0 to 1, and choices around the defaults.
+N_TRAIN, N_TEST, N_ATTACKED, EPOCHS = 10_000, 10_000, 500, 10
+BUDGETS = {"l2": 1.58, "linf": 0.1}
+DEFAULTS = {"alpha": 1.0, "radius": 0.5, "scale": 5.0}
+CHOICES = {
+    "alpha": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+    "radius": (0.125, 0.25, 0.5, 1.0),
+    "scale": (1.25, 2.5, 5.0, 10.0, 20.0),
+}
+AXES = {"alpha": "alpha", "radius": "radius, in units of q", "scale": "scale, in units of 1 / q"}
+LOOKS = {"l2": ("C0", "o"), "linf": ("C1", "s")}
+
+
+def unit_of(X: NDArray, y: NDArray, norm: str) -> float:
+    return nearest_other_class_distance(
+        torch.from_numpy(X), torch.from_numpy(y), order=ORDERS[norm],
+        generator=torch.Generator().manual_seed(SEED),
+    )  # fmt: skip
+
+
+# ---- two moons
+
+
+def moons() -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    X, y = make_moons(1000, noise=0.15, random_state=SEED)
+    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_state=SEED)
+    return X_train, X_test, y_train, y_test
+
+
+def fit_moons(alpha: float, **penalty: Any) -> IsometricClassifier:
+    X, _, y, _ = moons()
+    return IsometricClassifier(
+        alpha=alpha, penalty=WorstCaseIsometry(**penalty), random_state=SEED
+    ).fit(X, y)
+
+
+def measure_moons(model: IsometricClassifier, norm: str = "l2") -> dict[str, float]:
+    X, X_test, y, y_test = moons()
+    eps = MOON_EPS * unit_of(X, y, norm)
+    return {
+        "clean": model.score(X_test, y_test),
+        "robust": adversarial_accuracy(
+            model, X_test, y_test, eps=eps, norm=norm, attack="apgd", random_state=SEED
+        ),
+    }
+
+
+def draw_regions(ax: Axes, model: IsometricClassifier, norm: str, radius: float | None) -> None:
+    """Probabilities as shades, data as dots, and one ball of the penalty at its size."""
+    X, _, y, _ = moons()
+    across, down = np.meshgrid(np.linspace(-1.6, 2.6, 211), np.linspace(-1.2, 1.7, 146))
+    grid = np.column_stack([across.ravel(), down.ravel()])
+    probability = model.predict_proba(grid)[:, 1].reshape(across.shape)
+    ax.contourf(across, down, probability, np.linspace(0, 1, 11), cmap="RdBu_r", alpha=0.75)
+    ax.contour(across, down, probability, [0.5], colors="black", linewidths=1)
+    ax.scatter(*X.T, c=y, cmap="RdBu_r", s=4, edgecolors="none")
+    if radius is not None:
+        ax.add_patch(ball(norm, (-1.1, -0.65), radius))
+    ax.set(xticks=[], yticks=[], aspect="equal")
+
+
+def ball(norm: str, centre: tuple[float, float], radius: float) -> Any:
+    x, y = centre
+    style = {"fill": False, "edgecolor": "black", "linewidth": 1.2}
+    if norm == "l2":
+        return Circle(centre, radius, **style)
+    if norm == "linf":
+        return Rectangle((x - radius, y - radius), 2 * radius, 2 * radius, **style)
+    corners = [(x + radius, y), (x, y + radius), (x - radius, y), (x, y - radius)]
+    return Polygon(corners, **style)
+
+
+def title(name: str, values: dict[str, float], norm: str = "l2") -> str:
+    letter = {"l2": "L2", "linf": "L-inf", "l1": "L1"}[norm]
+    robust = f"{letter} {MOON_EPS}q {values['robust']:.3f}"
+    return f"{name}\nclean {values['clean']:.3f}, {robust}"
+
+
+def run_moons() -> dict[str, Any]:
+    """Fit, measure and draw: two figures, the numbers in their titles."""
+    X, _, y, _ = moons()
+    results: dict[str, Any] = {"seed": SEED, "unit": {n: unit_of(X, y, n) for n in ORDERS}}
+    plain = fit_moons(0)
+    results["plain"] = {norm: measure_moons(plain, norm) for norm in ORDERS}
+    figure, axes = plt.subplots(3, 4, figsize=(12, 7.4), layout="constrained")
+    for row, scale in enumerate(MOON_SCALES):
+        draw_regions(axes[row, 0], plain, "l2", None)
+        axes[row, 0].set_title(title("plain (alpha 0)", results["plain"]["l2"]), fontsize=9)
+        for column, alpha in enumerate(MOON_ALPHAS, 1):
+            model = fit_moons(alpha, scale=scale / results["unit"]["l2"])
+            name = f"alpha {alpha:g}, scale {scale:g} / q"
+            results[name] = measure_moons(model)
+            draw_regions(axes[row, column], model, "l2", model.radius_)
+            axes[row, column].set_title(title(name, results[name]), fontsize=9)
+    figure.savefig(IMAGES / "choose_alpha_moons.png", dpi=110)
+    plt.close(figure)
+    figure, axes = plt.subplots(1, 4, figsize=(12, 2.7), layout="constrained")
+    draw_regions(axes[0], plain, "l2", None)
+    axes[0].set_title(title("plain (alpha 0)", results["plain"]["l2"]), fontsize=9)
+    for ax, norm in zip(axes[1:], ORDERS, strict=True):
+        model = fit_moons(10.0, norm=norm)
+        results[f"norm {norm}"] = measure_moons(model, norm)
+        draw_regions(ax, model, norm, model.radius_)
+        name = f'norm "{norm}", alpha 10'
+        ax.set_title(title(name, results[f"norm {norm}"], norm), fontsize=9)
+    figure.savefig(IMAGES / "choose_norm_moons.png", dpi=110)
+    plt.close(figure)
+    return results
+
+
+# ---- MNIST
+
+
+def settings() -> list[dict[str, Any]]:
+    """The plain network, and each choice varied with the other two at their defaults."""
+    found: list[dict[str, Any]] = [{"norm": "l2", **DEFAULTS, "alpha": 0.0}]
+    for norm in BUDGETS:
+        for choice, values in CHOICES.items():
+            for value in values:
+                setting = {"norm": norm, **DEFAULTS, choice: value}
+                if setting not in found:
+                    found.append(setting)
+    return found
+
+
+def name_of(setting: dict[str, Any]) -> str:
+    return "{norm}-{alpha:g}-{radius:g}-{scale:g}".format(**setting)
+
+
+def measure_mnist(setting: dict[str, Any], data: tuple[NDArray, ...]) -> dict[str, Any]:
+    X, X_test, y, y_test = data
+    norm, unit = setting["norm"], unit_of(X, y, setting["norm"])
+    penalty = WorstCaseIsometry(
+        norm=norm, radius=setting["radius"] * unit, scale=setting["scale"] / unit
+    )
+    start = time.perf_counter()
+    model = IsometricClassifier(
+        alpha=setting["alpha"], penalty=penalty, max_epochs=EPOCHS, random_state=SEED
+    ).fit(X, y)
+    seconds = time.perf_counter() - start
+    robust = {
+        norm: adversarial_accuracy(
+            model, X_test[:N_ATTACKED], y_test[:N_ATTACKED], eps=eps, norm=norm, attack="apgd",
+            bounds=(0, 1), random_state=SEED,
+        )
+        for norm, eps in BUDGETS.items()
+    }  # fmt: skip
+    return {**setting, "unit": round(unit, 4), "clean": model.score(X_test, y_test),
+            "robust": robust, "seconds": round(seconds, 1)}  # fmt: skip
+
+
+def run_mnist() -> dict[str, Any]:
+    X, X_test, y, y_test = load_mnist()
+    data = (X[:N_TRAIN], X_test[:N_TEST], y[:N_TRAIN], y_test[:N_TEST])
+    CELLS.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for setting in tqdm(settings(), desc="mnist", unit="fit"):
+        path = CELLS / f"{name_of(setting)}.json"
+        if not path.exists():
+            path.write_text(json.dumps(measure_mnist(setting, data)))
+        rows.append(json.loads(path.read_text()))
+        row = rows[-1]
+        robust = "  ".join(f"{n} {row['robust'][n]:.3f}" for n in BUDGETS)
+        tqdm.write(f"{name_of(setting):20} clean {row['clean']:.3f}  {robust}")
+    return {"seed": SEED, "images": N_TRAIN, "epochs": EPOCHS, "attacked": N_ATTACKED,
+            "attack": "apgd", "budgets": BUDGETS, "rows": rows}  # fmt: skip
+
+
+def draw_mnist(results: dict[str, Any]) -> None:
+    """One column for each choice; clean accuracy above, the two budgets below."""
+    rows = results["rows"]
+    plain = next(row for row in rows if row["alpha"] == 0)
+    figure, axes = plt.subplots(3, 3, figsize=(11, 8), sharex="col", sharey="row",
+                                layout="constrained")  # fmt: skip
+    heights = [("clean accuracy", lambda row: row["clean"])] + [
+        (f"accuracy under {label}", lambda row, norm=norm: row["robust"][norm])
+        for norm, label in (("l2", "L2 1.58"), ("linf", "L-infinity 0.1"))
+    ]
+    for column, choice in enumerate(CHOICES):
+        for row_of_axes, (label, height) in enumerate(heights):
+            ax = axes[row_of_axes, column]
+            for norm, (colour, marker) in LOOKS.items():
+                points = sorted(
+                    (row[choice], height(row)) for row in rows
+                    if row["alpha"] > 0 and row["norm"] == norm
+                    and all(row[k] == v for k, v in DEFAULTS.items() if k != choice)
+                )  # fmt: skip
+                ax.plot(*np.transpose(points), color=colour, marker=marker, label=f"{norm} pairs")
+            ax.axhline(height(plain), color="grey", linestyle="--", label="plain (alpha 0)")
+            ax.axvline(DEFAULTS[choice], color="lightgrey", linewidth=6, zorder=0)
+            ax.set_xscale("log")
+            ax.set_xticks(CHOICES[choice], [f"{value:g}" for value in CHOICES[choice]])
+            ax.minorticks_off()
+            if column == 0:
+                ax.set_ylabel(label)
+        axes[-1, column].set_xlabel(AXES[choice])
+    axes[0, 0].legend(fontsize=8)
+    figure.savefig(IMAGES / "choose_mnist.png", dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=("moons", "mnist"))
+    parser.add_argument("--draw", action="store_true", help="draw the MNIST figure again, only")
+    options = parser.parse_args()
+    path = Path(__file__).with_suffix(".json")
+    results = json.loads(path.read_text()) if path.exists() else {}
+    for part, run in {"moons": run_moons, "mnist": run_mnist}.items():
+        if options.only in (None, part) and not options.draw:
+            results[part] = run()
+            path.write_text(json.dumps(results, indent=1) + "\n")
+    print(json.dumps(results.get("moons", {}), indent=1))
+    if "mnist" in results:
+        draw_mnist(results["mnist"])
+
+
+if __name__ == "__main__":
+    main()
