@@ -12,7 +12,7 @@ FLOORS = {
     0: {"geometry", "modules", "datasets"},
     1: {"penalties", "attacks", "twins"},
     2: {"training", "metrics"},
-    3: {"estimators", "plotting", "persistence", "testing"},
+    3: {"estimators", "plotting", "model_selection", "persistence", "testing"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 BELOW_EVERY_FLOOR = {"exceptions", "_version"}
