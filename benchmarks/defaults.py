@@ -2,8 +2,8 @@
 
 - digits, standardised, 5 seeds: accuracy clean and under L2 PGD-40 at 0.3 of the median
   distance to the nearest other class.
-- MNIST, 20 epochs: accuracy on the test images, and on the first 1,000 of them under
-  L-infinity PGD-40 with 5 restarts at 0.1; within-class distortion of the last hidden layer.
+- MNIST, 20 epochs: accuracy on the test images, and on the first 1,000 of them under PGD-40
+  with 5 restarts and under the cascade; within-class distortion of the last hidden layer.
 - MNIST, peak memory of a fit on 60,000 images, and of isometry_distortion on them.
 
     python benchmarks/defaults.py [--only digits|mnist|memory]
@@ -33,6 +33,7 @@ from sklearn_iso.metrics import adversarial_accuracy, isometry_distortion
 
 SEEDS = range(5)
 EPOCHS = 20
+BUDGETS = (("linf", 0.1), ("linf", 0.2), ("l2", 1.0), ("l2", 1.58), ("l2", 2.0))
 
 
 def digits() -> dict[str, Any]:
@@ -84,19 +85,15 @@ def mnist() -> dict[str, Any]:
         model.fit(X_train, y_train)
         seconds = time.perf_counter() - start
         robust = {
-            f"{norm} {eps}": adversarial_accuracy(
-                model,
-                few,
-                labels,
-                eps=eps,
-                norm=norm,
-                attack="pgd",
-                bounds=(0, 1),
-                n_restarts=5,
-                random_state=0,
-            )
-            for norm, eps in (("linf", 0.1), ("linf", 0.2), ("l2", 1.0), ("l2", 1.58), ("l2", 2.0))
-        }
+            attack: {
+                f"{norm} {eps}": adversarial_accuracy(
+                    model, few, labels, eps=eps, norm=norm, attack=attack, bounds=(0, 1),
+                    n_restarts=n_restarts, random_state=0,
+                )
+                for norm, eps in BUDGETS
+            }
+            for attack, n_restarts in (("pgd", 5), ("cascade", 1))
+        }  # fmt: skip
         results[f"alpha={alpha:g}"] = {
             "clean": model.score(X_test, y_test), "robust": robust,
             "distortion": round(isometry_distortion(X_test, model.transform(X_test), y_test), 4),
@@ -106,7 +103,8 @@ def mnist() -> dict[str, Any]:
     results["distortion_ratio"] = round(default["distortion"] / plain["distortion"], 3)
     results["met"] = {
         "robust at least .75 where plain is under .05": (
-            default["robust"]["linf 0.1"] >= 0.75 and plain["robust"]["linf 0.1"] < 0.05
+            default["robust"]["pgd"]["linf 0.1"] >= 0.75
+            and plain["robust"]["pgd"]["linf 0.1"] < 0.05
         ),
         "clean at most .01 below plain": default["clean"] >= plain["clean"] - 0.01,
         "distortion at most .65 of plain": results["distortion_ratio"] <= 0.65,
