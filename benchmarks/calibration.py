@@ -44,7 +44,11 @@ FRACTIONS = np.linspace(0, 0.5, 6)  # budgets over q
 ATTACK = {"attack": "apgd", "n_steps": 30, "random_state": 0}
 SEEDS = {"default": range(5), "study": range(100, 102)}  # the study's seeds are others
 DEFAULTS = {"radius": 0.5, "scale": 5.0, "alpha": 1.0}
-CHOICES = {"radius": (0.25, 0.5, 1.0), "scale": (2.5, 5.0, 10.0), "alpha": (0.3, 1.0, 3.0, 10.0)}
+CHOICES = {
+    "radius": (0.25, 0.5, 1.0),
+    "scale": (2.5, 5.0, 7.5, 10.0),
+    "alpha": (0.3, 1.0, 3.0, 10.0),
+}
 N_SAMPLES = 1000  # of generated data; half of all data is for testing
 
 Rows = tuple[NDArray, NDArray]

@@ -1,6 +1,7 @@
 """What do alpha, radius, scale and norm of the worst-case penalty do? Figures of the guide.
 
-- moons: decision regions on two moons for several alpha and scales, and for the three norms.
+- moons: decision regions on 100 points of two moons for several alpha and radii, and for
+  several scales and the three norms.
 - mnist: clean accuracy and accuracy under attack against alpha, radius and scale, for L2 and
   L-infinity pairs. A small run: 10,000 training images, 10 epochs, the first 500 test images for
   the attacks, one seed. It shows the direction of each choice, not the best that can be had.
@@ -27,6 +28,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon, Rectangle
 from numpy.typing import NDArray
 from sklearn.datasets import make_moons
@@ -44,8 +46,9 @@ IMAGES, CELLS = ROOT / "docs" / "images", ROOT / "output" / "guide"
 SEED = 0
 ORDERS = {"l2": 2.0, "linf": float("inf"), "l1": 1.0}
 
-# Two moons: every point of the grid differs from the plain network in what its title says.
-MOON_ALPHAS, MOON_SCALES, MOON_EPS = (0.1, 1.0, 10.0), (2.5, 5.0, 10.0), 0.3
+# Two moons. At the default scale of 5 / q little changes in the plane: a smaller one shows more.
+MOON_ALPHAS, MOON_RADII, MOON_SCALES, MOON_EPS = (0.1, 1.0, 10.0), (0.25, 0.5, 1.0), (1, 2, 5), 0.3
+SMALL_SCALE = 2.0
 
 # MNIST: budgets of the attacks in grey levels from 0 to 1, and choices around the defaults.
 N_TRAIN, N_TEST, N_ATTACKED, EPOCHS = 10_000, 10_000, 500, 10
@@ -71,15 +74,15 @@ def unit_of(X: NDArray, y: NDArray, norm: str) -> float:
 
 
 def moons() -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    X, y = make_moons(1000, noise=0.15, random_state=SEED)
-    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_state=SEED)
+    X, y = make_moons(1100, noise=0.2, random_state=SEED)
+    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=1000, random_state=SEED)
     return X_train, X_test, y_train, y_test
 
 
 def fit_moons(alpha: float, **penalty: Any) -> IsometricClassifier:
     X, _, y, _ = moons()
     return IsometricClassifier(
-        alpha=alpha, penalty=WorstCaseIsometry(**penalty), random_state=SEED
+        alpha=alpha, penalty=WorstCaseIsometry(**penalty), batch_size=10, random_state=SEED
     ).fit(X, y)
 
 
@@ -97,15 +100,15 @@ def measure_moons(model: IsometricClassifier, norm: str = "l2") -> dict[str, flo
 def draw_regions(ax: Axes, model: IsometricClassifier, norm: str, radius: float | None) -> None:
     """Probabilities as shades, data as dots, and one ball of the penalty at its size."""
     X, _, y, _ = moons()
-    across, down = np.meshgrid(np.linspace(-1.6, 2.6, 211), np.linspace(-1.2, 1.7, 146))
+    across, down = np.meshgrid(np.linspace(-1.7, 2.7, 221), np.linspace(-1.5, 1.8, 166))
     grid = np.column_stack([across.ravel(), down.ravel()])
     probability = model.predict_proba(grid)[:, 1].reshape(across.shape)
     ax.contourf(across, down, probability, np.linspace(0, 1, 11), cmap="RdBu_r", alpha=0.75)
     ax.contour(across, down, probability, [0.5], colors="black", linewidths=1)
-    ax.scatter(*X.T, c=y, cmap="RdBu_r", s=4, edgecolors="none")
+    ax.scatter(*X.T, c=y, cmap="RdBu_r", s=6, edgecolors="none")
     if radius is not None:
-        ax.add_patch(ball(norm, (-1.1, -0.65), radius))
-    ax.set(xticks=[], yticks=[], aspect="equal")
+        ax.add_patch(ball(norm, (-0.95, -0.8), radius))
+    ax.set(xticks=[], yticks=[], aspect="equal", xlim=(-1.7, 2.7), ylim=(-1.5, 1.8))
 
 
 def ball(norm: str, centre: tuple[float, float], radius: float) -> Any:
@@ -128,33 +131,43 @@ def title(name: str, values: dict[str, float], norm: str = "l2") -> str:
 def run_moons() -> dict[str, Any]:
     """Fit, measure and draw: two figures, the numbers in their titles."""
     X, _, y, _ = moons()
-    results: dict[str, Any] = {"seed": SEED, "unit": {n: unit_of(X, y, n) for n in ORDERS}}
+    units = {norm: unit_of(X, y, norm) for norm in ORDERS}
     plain = fit_moons(0)
+    results: dict[str, Any] = {"seed": SEED, "unit": units}
     results["plain"] = {norm: measure_moons(plain, norm) for norm in ORDERS}
-    figure, axes = plt.subplots(3, 4, figsize=(12, 7.4), layout="constrained")
-    for row, scale in enumerate(MOON_SCALES):
-        draw_regions(axes[row, 0], plain, "l2", None)
-        axes[row, 0].set_title(title("plain (alpha 0)", results["plain"]["l2"]), fontsize=9)
-        for column, alpha in enumerate(MOON_ALPHAS, 1):
-            model = fit_moons(alpha, scale=scale / results["unit"]["l2"])
-            name = f"alpha {alpha:g}, scale {scale:g} / q"
-            results[name] = measure_moons(model)
-            draw_regions(axes[row, column], model, "l2", model.radius_)
-            axes[row, column].set_title(title(name, results[name]), fontsize=9)
-    figure.savefig(IMAGES / "choose_alpha_moons.png", dpi=110)
-    plt.close(figure)
-    figure, axes = plt.subplots(1, 4, figsize=(12, 2.7), layout="constrained")
-    draw_regions(axes[0], plain, "l2", None)
-    axes[0].set_title(title("plain (alpha 0)", results["plain"]["l2"]), fontsize=9)
-    for ax, norm in zip(axes[1:], ORDERS, strict=True):
-        model = fit_moons(10.0, norm=norm)
-        results[f"norm {norm}"] = measure_moons(model, norm)
+
+    def panel(ax: Axes, name: str, alpha: float, norm: str = "l2", **choice: float) -> None:
+        sizes = {"radius": 0.5 * units[norm], "scale": SMALL_SCALE / units[norm], **choice}
+        model = fit_moons(alpha, norm=norm, **sizes)
+        results[name] = measure_moons(model, norm)
         draw_regions(ax, model, norm, model.radius_)
-        name = f'norm "{norm}", alpha 10'
-        ax.set_title(title(name, results[f"norm {norm}"], norm), fontsize=9)
-    figure.savefig(IMAGES / "choose_norm_moons.png", dpi=110)
-    plt.close(figure)
+        ax.set_title(title(name, results[name], norm), fontsize=9)
+
+    def plain_panel(ax: Axes) -> None:
+        draw_regions(ax, plain, "l2", None)
+        ax.set_title(title("plain (alpha 0)", results["plain"]["l2"]), fontsize=9)
+
+    q = units["l2"]
+    figure, axes = plt.subplots(3, 4, figsize=(12, 8.4), layout="constrained")
+    for row, radius in enumerate(MOON_RADII):
+        plain_panel(axes[row, 0])
+        for ax, alpha in zip(axes[row, 1:], MOON_ALPHAS, strict=True):
+            panel(ax, f"alpha {alpha:g}, radius {radius:g} q", alpha, radius=radius * q)
+    save(figure, "choose_alpha_moons")
+    figure, axes = plt.subplots(2, 4, figsize=(12, 5.6), layout="constrained")
+    for row in axes:
+        plain_panel(row[0])
+    for ax, scale in zip(axes[0, 1:], MOON_SCALES, strict=True):
+        panel(ax, f"alpha 1, scale {scale:g} / q", 1.0, scale=scale / q)
+    for ax, norm in zip(axes[1, 1:], ORDERS, strict=True):
+        panel(ax, f'alpha 1, norm "{norm}"', 1.0, norm)
+    save(figure, "choose_norm_moons")
     return results
+
+
+def save(figure: Figure, name: str) -> None:
+    figure.savefig(IMAGES / f"{name}.png", dpi=110)
+    plt.close(figure)
 
 
 # ---- MNIST
@@ -244,8 +257,7 @@ def draw_mnist(results: dict[str, Any]) -> None:
                 ax.set_ylabel(label)
         axes[-1, column].set_xlabel(AXES[choice])
     axes[0, 0].legend(fontsize=8)
-    figure.savefig(IMAGES / "choose_mnist.png", dpi=110)
-    plt.close(figure)
+    save(figure, "choose_mnist")
 
 
 def main() -> None:
