@@ -2,5 +2,6 @@
 
 from sklearn_iso.estimators.classifier import IsometricClassifier
 from sklearn_iso.estimators.presets import PRESETS, preset
+from sklearn_iso.estimators.transformer import IsometricTransformer
 
-__all__ = ["PRESETS", "IsometricClassifier", "preset"]
+__all__ = ["PRESETS", "IsometricClassifier", "IsometricTransformer", "preset"]

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
 
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
@@ -44,3 +49,69 @@ def _float_types(X: Any) -> list[type]:
     if str(getattr(X, "dtype", "")) in _SMALL:
         return [np.float32, np.float64]
     return [np.float64, np.float32]
+
+
+def check_embedding_input(estimator: BaseEstimator, X: ArrayLike) -> NDArray:
+    """Validate the training rows of an embedding, labels apart, and remember the features."""
+    checked: NDArray = validate_data(
+        estimator, X, dtype=_float_types(X), order="C", ensure_min_samples=2
+    )
+    return checked
+
+
+def check_optional_labels(y: ArrayLike | None, X: NDArray) -> NDArray | None:
+    """Return the labels, one for each row, where there are any."""
+    if y is None:
+        return None
+    labels: NDArray = column_or_1d(y, warn=True)
+    check_consistent_length(X, labels)
+    return labels
+
+
+def check_distances(metric: Any, distances: ArrayLike | None, X: NDArray) -> NDArray | None:
+    """Return the distances between the rows of X, where metric="precomputed" calls for them.
+
+    Raises
+    ------
+    ValueError
+        If they come without being called for or the other way round, or are no distances:
+        not square, of other rows than X, NaN, infinite, negative, asymmetric, or not 0
+        between a row and itself.
+    """
+    wanted = isinstance(metric, str) and metric == "precomputed"
+    if distances is None and not wanted:
+        return None
+    if distances is None or not wanted:
+        raise ValueError(
+            f"distances and metric='precomputed' go together; got metric={metric!r} and "
+            f"distances {'given' if distances is not None else 'missing'}. X holds the features "
+            "that the map starts from: pass fit(X, distances=D)."
+        )
+    D: NDArray = check_array(distances, dtype=[np.float64, np.float32], input_name="distances")
+    if D.shape != (len(X), len(X)):
+        raise ValueError(
+            f"distances must have a row and a column for each of the {len(X)} rows of X; got "
+            f"shape {D.shape}."
+        )
+    if (lowest := D.min()) < 0:
+        raise ValueError(
+            f"distances must not be negative; found {lowest:.3g}. Turn similarities into "
+            "distances first."
+        )
+    _check_symmetric(D)
+    return D
+
+
+def _check_symmetric(D: NDArray) -> None:
+    tolerance = 1e-5 * float(D.max())
+    gap = max(float(np.abs(row - column).max()) for row, column in zip(D, D.T, strict=True))
+    if gap > tolerance:
+        raise ValueError(
+            f"distances must be symmetric; two directions of a pair differ by {gap:.3g}. Pass "
+            "(D + D.T) / 2 if the difference means nothing."
+        )
+    if (largest := float(D.diagonal().max())) > tolerance:
+        raise ValueError(
+            f"distances from a row to itself must be 0; found {largest:.3g}. Pass distances, "
+            "not similarities."
+        )

@@ -64,7 +64,7 @@ class Learner:
         estimator = self.estimator
         classes, labels = encode_labels(y)
         weight = combine_weights(X, y, sample_weight, estimator.class_weight)
-        train, valid = self._split(_positive_rows(X, labels, weight))
+        train, valid = self._split(positive_rows(X, labels, weight))
         check_several_classes(classes[train.y])
         penalty = make_penalty(estimator.penalty)
         if estimator.alpha > 0:
@@ -73,10 +73,14 @@ class Learner:
         width = self._check_outputs(module, train, len(classes))
         weighted = bool(np.ptp(weight))
         objective = Objective(penalty, float(estimator.alpha), estimator.layers, weighted=weighted)
-        net = build_net(module, objective, self._settings(), self.shuffling, valid)
+        net = build_net(module, objective, settings_of(estimator), self.shuffling, valid)
         estimator.classes_, estimator.penalty_, estimator.net_ = classes, penalty, net
         estimator._n_features_out = width
-        self._run(train)
+        try:
+            run_net(estimator, train, self.randomness)
+        finally:
+            # Also after an interrupt: what was fitted so far is a usable estimator.
+            self._set_results()
 
     def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:
@@ -100,7 +104,7 @@ class Learner:
         mlp = MLP(
             n_features,
             n_outputs,
-            hidden_layer_sizes=_widths(estimator.hidden_layer_sizes),
+            hidden_layer_sizes=layer_widths(estimator.hidden_layer_sizes),
             activation=estimator.activation,
             generator=self.weights,
             dtype=dtype,
@@ -124,23 +128,6 @@ class Learner:
             )
         return int(representations[-1].shape[1])
 
-    def _settings(self) -> TrainingSettings:
-        params = self.estimator.get_params(deep=False)
-        chosen = {f.name: params[f.name] for f in fields(TrainingSettings)}
-        return TrainingSettings(**chosen | {"callbacks": params["callbacks"] or ()})
-
-    def _run(self, train: ArrayDataset) -> None:
-        estimator, net = self.estimator, self.estimator.net_
-        try:
-            net.run(train, estimator.max_epochs, self.randomness)
-        except LossNotFiniteError:
-            epoch = len(net.history)
-            raise TrainingDivergedError(epoch, estimator.learning_rate) from None
-        finally:
-            # Also after an interrupt: what was fitted so far is a usable estimator.
-            release_data(net)
-            self._set_results()
-
     def _set_results(self) -> None:
         estimator = self.estimator
         estimator.history_ = history_columns(estimator.net_)
@@ -152,14 +139,40 @@ class Learner:
                     setattr(estimator, name, getattr(term, name))
 
 
-def _positive_rows(X: NDArray, labels: NDArray, weight: NDArray) -> ArrayDataset:
+def settings_of(estimator: Any) -> TrainingSettings:
+    """Return the training parameters of an estimator."""
+    params = estimator.get_params(deep=False)
+    chosen = {f.name: params[f.name] for f in fields(TrainingSettings) if f.name in params}
+    return TrainingSettings(**chosen | {"callbacks": params["callbacks"] or ()})
+
+
+def run_net(estimator: Any, train: ArrayDataset, randomness: Randomness) -> None:
+    """Train the ``net_`` of an estimator, and let go of the data whatever happens.
+
+    Raises
+    ------
+    TrainingDivergedError
+        If the loss becomes NaN or infinite; the last good state is restored.
+    """
+    net = estimator.net_
+    try:
+        net.run(train, estimator.max_epochs, randomness)
+    except LossNotFiniteError:
+        raise TrainingDivergedError(len(net.history), estimator.learning_rate) from None
+    finally:
+        release_data(net)
+
+
+def positive_rows(X: NDArray, labels: NDArray, weight: NDArray) -> ArrayDataset:
+    """Return the rows that weigh anything."""
     if weight.all():
         return ArrayDataset(X, labels, weight)
     index = np.flatnonzero(weight)
     return ArrayDataset(X, labels, weight).subset(index)
 
 
-def _widths(hidden_layer_sizes: Any) -> list[int]:
+def layer_widths(hidden_layer_sizes: Any) -> list[int]:
+    """Return the widths of the hidden layers, checked."""
     widths = np.atleast_1d(np.asarray(hidden_layer_sizes))
     if widths.size and (widths.ndim > 1 or widths.dtype.kind not in "iu" or widths.min() < 1):
         raise ValueError(

@@ -2,8 +2,14 @@
 
 from sklearn_iso.penalties.base import Penalty, PenaltySum
 from sklearn_iso.penalties.batch import Batch
-from sklearn_iso.penalties.catalogue import PENALTIES, make_penalty
+from sklearn_iso.penalties.catalogue import (
+    EMBEDDING_PENALTIES,
+    PENALTIES,
+    embedding_penalty,
+    make_penalty,
+)
 from sklearn_iso.penalties.everywhere import GlobalIsometry
+from sklearn_iso.penalties.geodesic import GeodesicIsometry
 from sklearn_iso.penalties.jacobian import JacobianIsometry
 from sklearn_iso.penalties.local import LocalIsometry
 from sklearn_iso.penalties.neighbours import NeighborIsometry
@@ -11,8 +17,10 @@ from sklearn_iso.penalties.within_class import WithinClassIsometry
 from sklearn_iso.penalties.worst_case import WorstCaseIsometry
 
 __all__ = [
+    "EMBEDDING_PENALTIES",
     "PENALTIES",
     "Batch",
+    "GeodesicIsometry",
     "GlobalIsometry",
     "JacobianIsometry",
     "LocalIsometry",
@@ -21,5 +29,6 @@ __all__ = [
     "PenaltySum",
     "WithinClassIsometry",
     "WorstCaseIsometry",
+    "embedding_penalty",
     "make_penalty",
 ]

@@ -29,6 +29,10 @@ class Penalty(BaseEstimator, ABC):
         The representations the penalty reads; None means those of the estimator.
     needs_input_gradient : bool
         Whether the penalty differentiates representations with respect to X.
+    needs_all_rows : bool
+        Whether it is calibrated on every training row and not on a sample of them.
+    needs_labels : bool
+        Whether it means nothing without y.
 
     Examples
     --------
@@ -44,6 +48,8 @@ class Penalty(BaseEstimator, ABC):
 
     layers: Layers | None = None
     needs_input_gradient: bool = False
+    needs_all_rows: bool = False
+    needs_labels: bool = False
 
     @abstractmethod
     def __call__(self, batch: Batch) -> Tensor:
@@ -58,6 +64,9 @@ class Penalty(BaseEstimator, ABC):
     ) -> Penalty:
         """Set from the training data whatever is "auto", as attributes that end in ``_``."""
         return self
+
+    def release(self) -> None:
+        """Let go of training data that calibration kept; called when a fit ends."""
 
     def terms(self) -> list[tuple[str, float, Penalty]]:
         """Return the name, the weight and the penalty of each summand."""
@@ -130,6 +139,11 @@ class PenaltySum(_BaseComposition, Penalty):
         for _, penalty in self.penalties:
             penalty.calibrate(X, y, sample_weight, generator)
         return self
+
+    def release(self) -> None:
+        """Release every term."""
+        for _, penalty in self.penalties:
+            penalty.release()
 
     def terms(self) -> list[tuple[str, float, Penalty]]:
         """Return the name, the weight and the penalty of each term."""

@@ -32,6 +32,10 @@ class Batch:
         Draws whatever a penalty draws.
     progress : float, default=1.0
         Share of the training done, from 0 to 1.
+    index : Tensor of shape (n_samples,), optional
+        Number of each row among the training rows.
+    distances : Tensor of shape (n_samples, n_samples), optional
+        Distances between the rows that were given instead of a metric.
 
     Attributes
     ----------
@@ -63,7 +67,10 @@ class Batch:
         choices: Sequence[Layers | None] = (),
         generator: torch.Generator,
         progress: float = 1.0,
+        index: Tensor | None = None,
+        distances: Tensor | None = None,
     ) -> None:
+        self.index, self.distances = index, distances
         self.module, self.X, self.y, self.weight = module, X, y, weight
         self.layers, self.generator, self.progress = layers, generator, progress
         asked = [self._default(choice) for choice in choices]

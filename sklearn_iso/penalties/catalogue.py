@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from sklearn.base import clone
 
+from sklearn_iso.geometry import Metric
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.everywhere import GlobalIsometry
+from sklearn_iso.penalties.geodesic import GeodesicIsometry
 from sklearn_iso.penalties.jacobian import JacobianIsometry
 from sklearn_iso.penalties.local import LocalIsometry
 from sklearn_iso.penalties.neighbours import NeighborIsometry
@@ -37,6 +40,38 @@ PENALTIES: dict[str, Callable[[], Penalty]] = {
     "local": LocalIsometry,
     "jacobian": JacobianIsometry,
 }
+
+#: On the embedding itself, in the units of X and over all pairs of a batch.
+_EMBEDDING: dict[str, Any] = {"scale": 1.0, "layers": "logits", "max_rows": None}
+
+
+def _geodesic(metric: Any, n_neighbors: int) -> Penalty:
+    if metric == "precomputed":  # then the shortest paths come in place of the distances
+        return GlobalIsometry(metric=metric, **_EMBEDDING)
+    return GeodesicIsometry(n_neighbors=n_neighbors, metric=metric, **_EMBEDDING)
+
+
+#: Penalties of an embedding by name; given a metric and a number of neighbours.
+EMBEDDING_PENALTIES: dict[str, Callable[[Any, int], Penalty]] = {
+    "global": lambda metric, _: GlobalIsometry(metric=metric, **_EMBEDDING),
+    "neighbors": lambda metric, n: NeighborIsometry(n_neighbors=n, metric=metric, **_EMBEDDING),
+    "geodesic": _geodesic,
+    "within_class": lambda metric, _: WithinClassIsometry(metric=metric, **_EMBEDDING),
+}
+
+
+def embedding_penalty(penalty: str | Penalty, metric: str | Metric, n_neighbors: int) -> Penalty:
+    """Return a penalty that is safe to calibrate: a named one for embeddings, or a clone.
+
+    Examples
+    --------
+    >>> from sklearn_iso.penalties.catalogue import embedding_penalty
+    >>> embedding_penalty("neighbors", "l2", 7).n_neighbors
+    7
+    """
+    if isinstance(penalty, Penalty):
+        return clone(penalty)
+    return EMBEDDING_PENALTIES[penalty](metric, n_neighbors)
 
 
 def make_penalty(penalty: str | Penalty) -> Penalty:

@@ -12,7 +12,7 @@ from sklearn_iso.geometry import Metric, one_block
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
-from sklearn_iso.penalties.pairwise import CONSTRAINTS, check_pairwise, order_of, pairwise_penalty
+from sklearn_iso.penalties.pairwise import CONSTRAINTS, check_pairwise, metric_of, pairwise_penalty
 
 
 class NeighborIsometry(Penalty):
@@ -39,8 +39,9 @@ class NeighborIsometry(Penalty):
     two_sided : bool, default=True
         Penalise contraction as well as expansion; one-sided asks for a non-expansive map
         and needs a number as scale.
-    metric : {"l1", "l2", "linf"}, float >= 1 or callable, default="l2"
-        Distances of X: a norm, its p, or a function from a tensor (n, ...) to (n, n).
+    metric : {"l1", "l2", "linf", "precomputed"}, float >= 1 or callable, default="l2"
+        Distances of X: a norm, its p, a function from a tensor (n, ...) to (n, n), or those
+        that were passed to ``IsometricTransformer.fit``.
     target : {"input", "previous"}, default="input"
         Whose distances each layer keeps: those of X, or those of the layer before it, which
         are held fixed as a target.
@@ -102,7 +103,7 @@ class NeighborIsometry(Penalty):
         """Return the mean stress of the layers."""
         rows = slice(self.max_rows)
         blocks = one_block(batch.weight[rows])
-        d_X = blocks.distances(batch.X[rows], order_of(self.metric))[0]
+        d_X = blocks.distances(batch.X[rows], metric_of(self, batch, rows))[0]
         near = neighbour_pairs(d_X, batch.weight[rows], self.n_neighbors)
         return pairwise_penalty(self, batch, blocks.only(near[None]), rows)
 

@@ -25,7 +25,11 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "loss": [StrOptions(set(LOSSES))],
     "scale": [StrOptions({"fitted"}), Interval(Real, 0, None, closed="neither")],
     "two_sided": ["boolean"],
-    "metric": [StrOptions({"l1", "l2", "linf"}), Interval(Real, 1, None, closed="both"), callable],
+    "metric": [
+        StrOptions({"l1", "l2", "linf", "precomputed"}),
+        Interval(Real, 1, None, closed="both"),
+        callable,
+    ],
     "target": [StrOptions({"input", "previous"})],
     "layers": [str, "array-like", None],
     "max_rows": [Interval(Integral, 2, None, closed="left"), None],
@@ -41,12 +45,32 @@ def check_pairwise(penalty: Any) -> None:
             "scale='fitted' goes with two-sided squared losses, whose best scale has a closed "
             f"form; got loss={penalty.loss!r}, two_sided={penalty.two_sided}. Pass a number."
         )
+    if penalty.metric == "precomputed" and penalty.target == "previous":
+        raise ValueError(
+            "target='previous' measures the layers, which have no precomputed distances. "
+            "Pass target='input', or a norm as metric."
+        )
 
 
-def order_of(metric: Any) -> Metric:
-    """Return the p of a norm by name or number, or the function that was passed."""
-    order: Metric = metric if callable(metric) else float(_ORDERS.get(metric, metric))
-    return order
+def norm_order(metric: str | float) -> float:
+    """Return the p of a norm by name or number."""
+    return float(_ORDERS.get(metric, metric))
+
+
+def metric_of(penalty: Any, batch: Batch, rows: slice) -> Metric:
+    """Return how the distances between rows of a batch are found."""
+    if callable(penalty.metric):
+        function: Metric = penalty.metric
+        return function
+    if penalty.metric != "precomputed":
+        return norm_order(penalty.metric)
+    if batch.distances is None:
+        raise ValueError(
+            "metric='precomputed' needs the distances between the training rows, and there are "
+            "none. Pass them as IsometricTransformer(metric='precomputed').fit(X, distances=D)."
+        )
+    given = batch.distances[rows, rows]
+    return lambda _: given
 
 
 def pairwise_penalty(penalty: Any, batch: Batch, blocks: Blocks, rows: slice) -> Tensor:
@@ -65,17 +89,18 @@ def pairwise_penalty(penalty: Any, batch: Batch, blocks: Blocks, rows: slice) ->
     -------
     stress : Tensor, scalar
     """
-    metric = order_of(penalty.metric)
+    metric = metric_of(penalty, batch, rows)
     layers = batch.representations(penalty.layers)
     if penalty.target == "input":
-        return _stress(penalty, blocks, blocks.distances(batch.X[rows], metric))(*layers)
+        return stress_of(penalty, blocks, blocks.distances(batch.X[rows], metric))(*layers)
     sources = [batch.X[rows], *(Z[rows].detach() for Z in layers[:-1])]
     distances = [blocks.distances(source, metric) for source in sources]
-    values = [_stress(penalty, blocks, d)(Z) for d, Z in zip(distances, layers, strict=True)]
+    values = [stress_of(penalty, blocks, d)(Z) for d, Z in zip(distances, layers, strict=True)]
     return torch.stack(values).mean()
 
 
-def _stress(penalty: Any, blocks: Blocks, d_X: Tensor) -> Stress:
+def stress_of(penalty: Any, blocks: Blocks, d_X: Tensor) -> Stress:
+    """Return the stress that a penalty's parameters ask for, against distances of X."""
     factor = None if penalty.scale == "fitted" else 1 / float(penalty.scale)
     if penalty.loss == "absolute":
         return Stress.absolute(blocks, d_X, not penalty.two_sided, factor or 0.0)

@@ -36,8 +36,9 @@ class WithinClassIsometry(Penalty):
     two_sided : bool, default=True
         Penalise contraction as well as expansion; one-sided asks for a non-expansive map
         and needs a number as scale.
-    metric : {"l1", "l2", "linf"}, float >= 1 or callable, default="l2"
-        Distances of X: a norm, its p, or a function from a tensor (n, ...) to (n, n).
+    metric : {"l1", "l2", "linf", "precomputed"}, float >= 1 or callable, default="l2"
+        Distances of X: a norm, its p, a function from a tensor (n, ...) to (n, n), or those
+        that were passed to ``IsometricTransformer.fit``.
     target : {"input", "previous"}, default="input"
         Whose distances each layer keeps: those of X, or those of the layer before it, which
         are held fixed as a target.
@@ -57,6 +58,8 @@ class WithinClassIsometry(Penalty):
     >>> from sklearn_iso.penalties import WithinClassIsometry
     >>> paper = WithinClassIsometry(loss="raw_stress", scale=0.1, max_rows=None)  # K = 10
     """
+
+    needs_labels = True
 
     _parameter_constraints: dict = CONSTRAINTS
 

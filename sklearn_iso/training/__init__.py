@@ -2,6 +2,7 @@
 
 from sklearn_iso.training.calibration import calibrate, input_similarity
 from sklearn_iso.training.data import ArrayBatches, ArrayDataset
+from sklearn_iso.training.embedding import EmbeddingObjective
 from sklearn_iso.training.fit import (
     OPTIMIZERS,
     SCHEDULES,
@@ -14,6 +15,7 @@ from sklearn_iso.training.history import history_columns
 from sklearn_iso.training.labels import check_several_classes, combine_weights, encode_labels
 from sklearn_iso.training.net import LossNotFiniteError, PenalizedNet
 from sklearn_iso.training.objective import Objective
+from sklearn_iso.training.principal import principal_axes
 from sklearn_iso.training.randomness import (
     PrivateStream,
     Randomness,
@@ -26,6 +28,7 @@ __all__ = [
     "SCHEDULES",
     "ArrayBatches",
     "ArrayDataset",
+    "EmbeddingObjective",
     "LossNotFiniteError",
     "Objective",
     "PenalizedNet",
@@ -40,6 +43,7 @@ __all__ = [
     "history_columns",
     "input_similarity",
     "new_generator",
+    "principal_axes",
     "private_random_state",
     "release_data",
     "resolve_device",

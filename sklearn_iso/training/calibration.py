@@ -19,9 +19,13 @@ INPUT_LENGTH = 8.0
 
 
 def calibrate(penalty: Penalty, dataset: ArrayDataset, rng: np.random.RandomState) -> Penalty:
-    """Calibrate a penalty in place on a subsample of the training rows, and return it."""
+    """Calibrate a penalty in place, and return it.
+
+    On a subsample of the training rows, unless a term needs all of them.
+    """
     index = np.arange(len(dataset))
-    if len(index) > MAX_ROWS:
+    needs_all = any(term.needs_all_rows for _, _, term in penalty.terms())
+    if len(index) > MAX_ROWS and not needs_all:
         index = np.sort(rng.choice(index, MAX_ROWS, replace=False))
     X, (y, weight) = dataset[index]
     return penalty.calibrate(

@@ -18,7 +18,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from sklearn_iso.training.callbacks import ProgressBar
 from sklearn_iso.training.data import ArrayDataset, make_iterator
 from sklearn_iso.training.net import PenalizedNet, softmax
-from sklearn_iso.training.objective import Objective
 
 #: torch optimisers by name; the fused kernels save a third of a small network's time.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -65,7 +64,7 @@ class TrainingSettings:
 
 def build_net(
     module: nn.Module,
-    objective: Objective,
+    objective: nn.Module,
     settings: TrainingSettings,
     shuffling: torch.Generator,
     valid: ArrayDataset | None = None,
@@ -76,7 +75,7 @@ def build_net(
     ----------
     module : nn.Module
         Trained in place.
-    objective : Objective
+    objective : Objective or EmbeddingObjective
     settings : TrainingSettings
     shuffling : torch.Generator
         Orders the rows of every epoch.

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 
-def history_columns(net: Any) -> dict[str, list[float]]:
+def history_columns(net: Any, data_term: str = "classification_loss") -> dict[str, list[float]]:
     """Return the finished epochs of a net as columns of equal length.
 
-    Columns: "epoch", "loss" (the objective), "classification_loss" and "penalty" (before
-    alpha), each term of a sum of penalties, and the same with the prefix "valid_" where
-    there was validation data. ``loss = classification_loss + alpha * penalty``.
+    Columns: "epoch", "loss" (the objective), the data term and "penalty" (before alpha), each
+    term of a sum of penalties, and the same with the prefix "valid_" where there was
+    validation data. ``loss = data_term + alpha * penalty``.
     """
     rows = [row for row in net.history if "train_loss" in row]
     columns: dict[str, list[float]] = {}
     for row in rows:
         values = {_column(key): value for key, value in row.items() if _is_column(key, value)}
-        values.setdefault("classification_loss", values["loss"])
+        values.setdefault(data_term, values["loss"])
         values.setdefault("penalty", 0.0)
         for name, value in values.items():
             columns.setdefault(name, []).append(value)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 from torch import Tensor, nn
 
-from sklearn_iso.modules import Layers, represent
+from sklearn_iso.modules import Autoencoder, Layers, represent
 from sklearn_iso.modules.representations import first_output
 
 #: Rows that pass through the network at once.
@@ -25,6 +25,11 @@ def logits(module: nn.Module, X: NDArray) -> NDArray:
 def representation(module: nn.Module, X: NDArray, layers: Layers) -> NDArray:
     """Return the last of the chosen representations (n_samples, n_units)."""
     return _by_batch(module, X, lambda rows: represent(module, rows, layers)[-1])
+
+
+def squared_errors(module: Autoencoder, X: NDArray) -> NDArray:
+    """Return how far (n_samples,), squared, each row is from its way there and back."""
+    return _by_batch(module, X, lambda rows: (module(rows)[1] - rows).flatten(1).square().sum(1))
 
 
 def _by_batch(module: nn.Module, X: NDArray, function: Callable[[Tensor], Tensor]) -> NDArray:

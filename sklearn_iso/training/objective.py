@@ -23,11 +23,11 @@ class Loss:
     Attributes
     ----------
     total : Tensor
-        ``classification + alpha * penalty``.
-    logits : Tensor of shape (n_samples, n_classes)
+        ``data term + alpha * penalty``.
+    logits : Tensor of shape (n_samples, n_outputs)
     parts : dict of str to float
-        "classification_loss", "penalty" and, for a sum, each of its terms; empty without
-        a penalty, when the total says it all.
+        The data term ("classification_loss" or "reconstruction_error"), "penalty" and, for a
+        sum, each of its terms; empty without a penalty, when the total says it all.
     """
 
     total: Tensor
@@ -91,7 +91,8 @@ class Objective(nn.Module):
             )
             values = [(name, factor, term(batch)) for name, factor, term in terms]
         logits = batch.logits if logits is None else logits
-        return self._add(self._classification(logits, y, weight), logits, values)
+        classification = self._classification(logits, y, weight)
+        return add_terms("classification_loss", classification, logits, values, self.alpha)
 
     def _classification(self, logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         if not self.weighted:
@@ -99,18 +100,23 @@ class Objective(nn.Module):
         losses = nn.functional.cross_entropy(logits, y, reduction="none")
         return torch.dot(weight, losses) / weight.sum()
 
-    def _add(
-        self, classification: Tensor, logits: Tensor, values: list[tuple[str, float, Tensor]]
-    ) -> Loss:
-        total, parts = classification, {"classification_loss": classification.item()}
-        parts["penalty"] = 0.0
-        for name, factor, value in values:
-            total = torch.add(total, value, alpha=self.alpha * factor)
-            number = value.item()
-            parts["penalty"] += factor * number
-            if len(values) > 1:
-                parts[name] = number
-        return Loss(total, logits, parts)
+
+def add_terms(
+    name: str,
+    data_term: Tensor,
+    logits: Tensor,
+    values: list[tuple[str, float, Tensor]],
+    alpha: float,
+) -> Loss:
+    """Return ``data_term + alpha * sum of factor * value``, with its parts by name."""
+    total, parts = data_term, {name: data_term.item(), "penalty": 0.0}
+    for term, factor, value in values:
+        total = torch.add(total, value, alpha=alpha * factor)
+        number = value.item()
+        parts["penalty"] += factor * number
+        if len(values) > 1:
+            parts[term] = number
+    return Loss(total, logits, parts)
 
 
 def is_noisy(module: nn.Module) -> bool:

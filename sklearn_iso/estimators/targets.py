@@ -1,0 +1,122 @@
+"""The distances that an embedding is asked to keep, and how well it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from sklearn_iso.geometry import Metric, Stress, one_block
+from sklearn_iso.penalties import GeodesicIsometry, Penalty
+from sklearn_iso.penalties.graph import MAX_EXACT, geodesic_distances, neighbour_graph
+from sklearn_iso.penalties.pairwise import norm_order
+
+#: Metrics by their names in scikit-learn and SciPy.
+METRICS: dict[Any, Any] = {
+    "euclidean": "l2",
+    "l2": "l2",
+    "manhattan": "l1",
+    "cityblock": "l1",
+    "l1": "l1",
+    "chebyshev": "linf",
+    "linf": "linf",
+    "precomputed": "precomputed",
+}
+
+#: Rows between which all distances are measured; more are sampled.
+MAX_MEASURED = 2000
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Distances between rows, from wherever they come.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    metric : str, float or callable
+        As the pairwise penalties take it.
+    distances : ndarray of shape (n_samples, n_samples), optional
+        Given ones, or the shortest paths through their graph.
+    paths : GeodesicIsometry, optional
+        A calibrated penalty that knows them.
+    """
+
+    X: NDArray
+    metric: str | Metric
+    distances: NDArray | None = None
+    paths: GeodesicIsometry | None = None
+
+    def sample(self, rng: np.random.RandomState, size: int = MAX_MEASURED) -> NDArray:
+        """Return the rows to measure, all of them where there are no more than `size`."""
+        rows = np.arange(len(self.X)) if self.paths is None else self.paths.landmarks_
+        return rows if len(rows) <= size else np.sort(rng.choice(rows, size, replace=False))
+
+    def between(self, rows: NDArray) -> NDArray:
+        """Return the distances (n, n) between some rows, in float64."""
+        if self.paths is not None:
+            found: NDArray = self.paths.distances_between(torch.from_numpy(rows)).numpy()
+            return found.astype(np.float64)
+        if self.distances is not None:
+            return self.distances[np.ix_(rows, rows)].astype(np.float64)
+        X = torch.from_numpy(self.X[rows].astype(np.float64))
+        metric = norm_order(self.metric) if isinstance(self.metric, str | float) else self.metric
+        return one_block(torch.ones(len(X))).distances(X, metric)[0].numpy()
+
+    def spread(self, rng: np.random.RandomState) -> float | None:
+        """Return how far the rows are from their centre; None where X itself tells."""
+        if self.paths is not None:
+            return self.paths.spread_
+        if self.distances is None and self.metric == "l2":
+            return None
+        return float(np.sqrt(np.square(self.between(self.sample(rng, 500))).mean() / 2))
+
+    def stress(self, Z: NDArray, rows: NDArray) -> float:
+        """Return the scale-optimal normalised stress of the embedding Z of some rows."""
+        d_X = torch.from_numpy(self.between(rows))[None]
+        blocks = one_block(torch.ones(len(rows), dtype=torch.float64))
+        squared = Stress.normalized(blocks, d_X)(torch.from_numpy(Z.astype(np.float64)))
+        return float(squared.clamp(0, 1).sqrt())
+
+
+def given_distances(estimator: Any, distances: NDArray | None, rows: NDArray) -> NDArray | None:
+    """Return the given distances of some rows, or the shortest paths that penalty="geodesic" asks.
+
+    Raises
+    ------
+    ValueError
+        If there are too many rows for their shortest paths, or the graph falls apart.
+    """
+    if distances is None:
+        return None
+    if len(rows) < len(distances):
+        distances = distances[np.ix_(rows, rows)]
+    if estimator.penalty != "geodesic":
+        return distances
+    if len(distances) > MAX_EXACT:
+        raise ValueError(
+            f"Shortest paths through precomputed distances are found for up to {MAX_EXACT} rows; "
+            f"got {len(distances)}. Pass fewer rows, or a norm as metric, which takes landmarks."
+        )
+    graph = neighbour_graph(distances, estimator.n_neighbors, "precomputed")
+    return geodesic_distances(graph, np.arange(len(distances)), distances.dtype)
+
+
+def find_paths(penalty: Penalty) -> GeodesicIsometry | None:
+    """Return the first term that measures geodesics, if any."""
+    terms = (term for _, _, term in penalty.terms())
+    return next((term for term in terms if isinstance(term, GeodesicIsometry)), None)
+
+
+def paths_among(penalty: Penalty, X: NDArray, rng: np.random.RandomState) -> Any:
+    """Return a penalty that knows the geodesics among new rows, where there is one at all."""
+    term = find_paths(penalty)
+    if term is None:
+        return None
+    generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
+    rows = torch.from_numpy(X)
+    return clone(term).calibrate(rows, torch.zeros(len(X)), None, generator)

@@ -1,0 +1,358 @@
+"""IsometricTransformer: a metric embedding with an out-of-sample map and an inverse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_array, check_is_fitted
+from torch import device as torch_device
+
+from sklearn_iso.estimators.embedder import Embedder
+from sklearn_iso.estimators.input import (
+    check_distances,
+    check_embedding_input,
+    check_optional_labels,
+    check_predict_input,
+)
+from sklearn_iso.estimators.targets import METRICS, Targets, given_distances, paths_among
+from sklearn_iso.modules import ACTIVATIONS
+from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
+from sklearn_iso.training import OPTIMIZERS, SCHEDULES, inference, private_random_state
+
+
+class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    r"""Map to few dimensions that keeps distances, with a map back.
+
+    .. math:: L = \frac{\sum_i w_i \lVert g(f(x_i)) - x_i \rVert^2}{c^2 \sum_i w_i}
+              + \alpha P(f, X)
+
+    The encoder f is metric multidimensional scaling (or Isomap, by `penalty`) that also
+    embeds new rows, and the decoder g goes back; c is the root mean square distance of the
+    rows from their mean. Both are networks that start at principal component analysis and its
+    inverse, so that a small budget of epochs suffices and the seed hardly matters.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Width of the embedding; at most ``min(n_samples, n_features)``.
+    alpha : float, default=100.0
+        Strength of the penalty, dimensionless. Distances come first in the default; small
+        values give more to reconstruction, and 0 trains a plain autoencoder.
+    penalty : {"global", "neighbors", "geodesic", "within_class"} or Penalty, default="global"
+        Which distances are kept:
+
+        - "global": those of all pairs, as metric multidimensional scaling does;
+        - "neighbors": those to the `n_neighbors` nearest rows of the batch;
+        - "geodesic": shortest paths through the graph of the `n_neighbors` nearest rows, as
+          Isomap does (:class:`~sklearn_iso.penalties.GeodesicIsometry`);
+        - "within_class": those between rows of one class; needs y.
+
+        An object brings its own metric and number of neighbours, and a grid reaches its
+        parameters, for example ``penalty__n_neighbors``.
+    decoder_penalty : "jacobian" or Penalty, optional
+        Added to `penalty`, for the decoder: "jacobian" asks that the way back be locally
+        isometric up to scale (:class:`~sklearn_iso.penalties.JacobianIsometry`).
+    metric : str, float >= 1 or callable, default="euclidean"
+        Distances of X: "euclidean" ("l2"), "manhattan" ("cityblock", "l1"), "chebyshev"
+        ("linf"), the p of a norm, a function from a tensor (n, n_features) to (n, n), or
+        "precomputed": then :meth:`fit` takes them as `distances` beside the features X.
+    n_neighbors : int, default=10
+        For "neighbors" and "geodesic".
+    hidden_layer_sizes : sequence of int, default=(128, 128)
+        Widths of the hidden layers of the encoder; the decoder has them in reverse.
+    activation : str, default="silu"
+        A key of :data:`sklearn_iso.modules.ACTIVATIONS`.
+    optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
+    learning_rate : float, default=0.01
+    learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"
+        "linear" and "cosine" let the learning rate fall to 0 over the epochs.
+    weight_decay : float, default=0.0
+    max_epochs : int, default=60
+        Passes over the training rows.
+    batch_size : int, default=256
+        Rows of a batch. Pairs are formed within a batch.
+    shuffle : bool, default=True
+        Order the rows anew in every epoch.
+    early_stopping : bool, default=False
+        Hold out `validation_fraction` of the rows, stop once their loss has not improved by
+        the factor `tol` for `n_iter_no_change` epochs, and keep the best weights.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    callbacks : sequence of skorch callbacks, optional
+    device : str or torch.device, default="cpu"
+        "auto" takes a GPU where there is one.
+    verbose : bool, default=False
+        Show a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Decides weights, order of rows and the draws of the penalty.
+
+    Attributes
+    ----------
+    stress_ : float
+        Scale-optimal normalised stress of the training rows, in [0, 1]:
+        ``sqrt(1 - cos^2)`` of the distances that were to be kept and those of the embedding;
+        over all pairs of up to 2,000 rows, a random sample of those above.
+    reconstruction_error_ : float
+        Squared distance of the training rows from their way there and back, over that from
+        their mean: 0 is perfect, and 1 minus it is the explained variance.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` has an ``encoder`` and a ``decoder``.
+    penalty_, decoder_penalty_ : Penalty
+        The calibrated penalties.
+    n_iter_ : int
+        Epochs run.
+    history_ : dict of str to list of float
+        Columns "epoch", "loss", "reconstruction_error", "penalty", those of each term of a
+        sum, and "valid_..." where there was validation data.
+    loss_curve_ : list of float
+        The column "loss".
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+
+    See Also
+    --------
+    sklearn_iso.metrics.distortion_report : How far an embedding keeps distances.
+    sklearn.manifold.MDS, sklearn.manifold.Isomap : Embeddings without or with a costly map.
+
+    Notes
+    -----
+    A normalised stress falls with the dimension of X whatever the embedding: distances
+    concentrate, so that a map to equal distances would score well. Compare embeddings of the
+    same X, and read :func:`~sklearn_iso.metrics.distortion_report`, which prints that floor.
+
+    References
+    ----------
+    I. Borg, P. Groenen, *Modern Multidimensional Scaling*, 2nd ed., Springer 2005.
+    J. B. Tenenbaum, V. de Silva, J. C. Langford, "A Global Geometric Framework for Nonlinear
+    Dimensionality Reduction", Science 2000.
+    Y. Lee, S. Yoon, M. Son, F. C. Park, "Regularized Autoencoders for Isometric
+    Representation Learning", ICLR 2022, for the Jacobian of the decoder.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_iso import IsometricTransformer
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> embedding = IsometricTransformer(random_state=0).fit(X[::2])
+    >>> Z = embedding.transform(X[1::2])
+    >>> Z.shape, embedding.score(X[1::2]) > -0.05
+    ((75, 2), True)
+    >>> embedding.inverse_transform(Z).shape
+    (75, 4)
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "penalty": [StrOptions(set(EMBEDDING_PENALTIES)), Penalty],
+        "decoder_penalty": [StrOptions({"jacobian"}), Penalty, None],
+        "metric": [StrOptions(set(METRICS)), Interval(Real, 1, None, closed="both"), callable],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "shuffle": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "callbacks": [list, tuple, None],
+        "device": [str, torch_device],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        alpha: float = 100.0,
+        penalty: str | Penalty = "global",
+        decoder_penalty: str | Penalty | None = None,
+        metric: str | float | Callable[..., Any] = "euclidean",
+        n_neighbors: int = 10,
+        hidden_layer_sizes: Sequence[int] = (128, 128),
+        activation: str = "silu",
+        optimizer: str | Callable[..., Any] = "adam",
+        learning_rate: float = 1e-2,
+        learning_rate_schedule: str = "linear",
+        weight_decay: float = 0.0,
+        max_epochs: int = 60,
+        batch_size: int = 256,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch_device = "cpu",
+        verbose: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.alpha = alpha
+        self.penalty = penalty
+        self.decoder_penalty = decoder_penalty
+        self.metric = metric
+        self.n_neighbors = n_neighbors
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.weight_decay = weight_decay
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.callbacks = callbacks
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        distances: ArrayLike | None = None,
+    ) -> IsometricTransformer:
+        """Learn the map and its inverse.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows. float32 and float64 keep their precision.
+        y : array-like of shape (n_samples,), optional
+            Class labels, for penalties that use them.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights; rows of weight 0 are left out.
+        distances : array-like of shape (n_samples, n_samples), optional
+            The distances to keep, for ``metric="precomputed"``: symmetric, not negative, 0
+            between a row and itself.
+
+        Returns
+        -------
+        self : IsometricTransformer
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter breaks its rule.
+        TrainingDivergedError
+            If the loss becomes NaN or infinite; the last good state stays usable.
+        KeyboardInterrupt
+            If the user interrupts; what was fitted so far stays usable.
+        """
+        X = check_embedding_input(self, X)
+        labels = check_optional_labels(y, X)
+        if self.n_components > min(X.shape):
+            raise ValueError(
+                f"n_components must be at most min(n_samples, n_features) = {min(X.shape)}; got "
+                f"n_components={self.n_components} with n_samples={X.shape[0]} and "
+                f"n_features={X.shape[1]}. Lower n_components."
+            )
+        given = check_distances(self.metric, distances, X)
+        Embedder(self).fit(X, labels, sample_weight, given)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray:
+        """Embed rows, each by itself.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+            In the units of the distances that are kept.
+        """
+        check_is_fitted(self)
+        X = check_predict_input(self, X, many_dimensions=False)
+        return inference.representation(self.net_.module_.encoder, X, "logits")
+
+    def inverse_transform(self, X: ArrayLike) -> NDArray:
+        """Go back from embeddings to rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Embeddings, called X by scikit-learn's convention.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        Z = check_array(X, dtype=[np.float64, np.float32])
+        if Z.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"An embedding has n_components={self._n_features_out} columns; got "
+                f"{Z.shape[1]}. Pass what transform returns."
+            )
+        return inference.representation(self.net_.module_.decoder, Z, "logits")
+
+    def score(self, X: ArrayLike, y: Any = None, *, distances: ArrayLike | None = None) -> float:
+        """Return the negative scale-optimal normalised stress of some rows, greater is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, new ones or not; above 2,000 a random sample of them is measured. With
+            geodesic distances, the shortest paths are those among these rows.
+        y : ignored
+        distances : array-like of shape (n_samples, n_samples), optional
+            The distances between them, for ``metric="precomputed"``.
+
+        Returns
+        -------
+        score : float
+            In [-1, 0].
+        """
+        check_is_fitted(self)
+        X = check_predict_input(self, X, many_dimensions=False)
+        rng = private_random_state(0)  # scores of the same rows compare
+        every = np.arange(len(X))
+        given = given_distances(self, check_distances(self.metric, distances, X), every)
+        metric = METRICS.get(self.metric, self.metric)
+        targets = Targets(X, metric, given, paths_among(self.penalty_, X, rng))
+        rows = targets.sample(rng)
+        return -targets.stress(self.transform(X[rows]), rows)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Width of the embedding that was fitted."""
+        width: int = self.net_.module_.encoder.linear.out_features
+        return width
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.non_deterministic = False
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

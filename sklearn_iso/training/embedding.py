@@ -1,0 +1,114 @@
+"""Objective of an embedding: the way back, plus alpha times what the map does to distances."""
+
+from __future__ import annotations
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sklearn_iso.modules import Autoencoder
+from sklearn_iso.penalties import Batch, Penalty
+from sklearn_iso.training.objective import Loss, add_terms
+
+
+class EmbeddingObjective(nn.Module):
+    r"""The training objective of an autoencoder whose embedding keeps distances.
+
+    .. math:: L = \frac{\sum_i w_i \lVert g(f(x_i)) - x_i \rVert^2}{c^2 \sum_i w_i}
+              + \alpha \Bigl( \sum_k w_k P_k(f) + \sum_l v_l Q_l(g) \Bigr)
+
+    Parameters
+    ----------
+    penalty : Penalty
+        Calibrated; acts on the encoder.
+    decoder_penalty : Penalty or None
+        Calibrated; acts on the decoder, at the embeddings of the rows.
+    alpha : float
+        Strength of both; 0 leaves a plain autoencoder.
+    mean_square : float
+        The :math:`c^2`: mean squared distance of the training rows from their mean.
+    labels : Tensor of shape (n_training_rows,)
+        Class of each training row, all 0 without y.
+    distances : ndarray of shape (n_training_rows, n_training_rows), optional
+        Those of metric="precomputed".
+
+    Notes
+    -----
+    The y of a batch is the number of each of its rows among the training rows: what else is
+    known about a row is looked up by it.
+    """
+
+    def __init__(
+        self,
+        penalty: Penalty,
+        decoder_penalty: Penalty | None,
+        alpha: float,
+        mean_square: float,
+        labels: Tensor,
+        distances: NDArray | None = None,
+    ) -> None:
+        super().__init__()
+        self.penalty, self.decoder_penalty, self.alpha = penalty, decoder_penalty, alpha
+        self.mean_square, self.labels, self.distances = mean_square, labels, distances
+
+    def forward(
+        self,
+        module: Autoencoder,
+        X: Tensor,
+        index: Tensor,
+        weight: Tensor,
+        generator: torch.Generator,
+        progress: float = 1.0,
+    ) -> Loss:
+        """Return the loss of a batch, `progress` of the training done."""
+        terms = self.penalty.terms() if self.alpha else []
+        if any(term.needs_input_gradient for _, _, term in terms):
+            X = X.detach().requires_grad_()
+        rows = index.cpu()
+        batch = Batch(
+            module.encoder,
+            X,
+            self.labels[rows].to(X.device),
+            weight,
+            layers="logits",
+            choices=[term.layers for _, _, term in terms],
+            generator=generator,
+            progress=progress,
+            index=index,
+            distances=self._given(rows, X),
+        )
+        values = [(name, factor, term(batch)) for name, factor, term in terms]
+        values += self._of_decoder(module.decoder, batch)
+        squares = (module.decoder(batch.logits) - X.detach()).flatten(1).square().sum(1)
+        error = torch.dot(weight, squares) / (weight.sum() * self.mean_square)
+        return add_terms("reconstruction_error", error, batch.logits, values, self.alpha)
+
+    def _given(self, rows: Tensor, X: Tensor) -> Tensor | None:
+        if self.distances is None:
+            return None
+        index = rows.numpy()
+        return torch.from_numpy(self.distances[index[:, None], index]).to(X)
+
+    def _of_decoder(self, decoder: nn.Module, batch: Batch) -> list[tuple[str, float, Tensor]]:
+        if self.decoder_penalty is None or not self.alpha:
+            return []
+        terms = self.decoder_penalty.terms()
+        Z = batch.logits.detach().requires_grad_()
+        onward = Batch(
+            decoder,
+            Z,
+            batch.y,
+            batch.weight,
+            layers="logits",
+            choices=[term.layers for _, _, term in terms],
+            generator=batch.generator,
+            progress=batch.progress,
+        )
+        return [(f"decoder_{name}", factor, term(onward)) for name, factor, term in terms]
+
+    def release(self) -> None:
+        """Let go of the training data, and of what the penalties kept of it."""
+        self.labels, self.distances = self.labels[:0], None
+        for penalty in (self.penalty, self.decoder_penalty):
+            if penalty is not None:
+                penalty.release()
