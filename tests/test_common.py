@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_iso import IsometricClassifier
+from sklearn_iso import IsometricClassifier, IsometricTransformer
 
 ESTIMATORS = [
     IsometricClassifier(),
@@ -12,6 +12,7 @@ ESTIMATORS = [
     IsometricClassifier(penalty="within_class"),
     IsometricClassifier(penalty="worst_case"),
     IsometricClassifier(rows_per_class=2),
+    IsometricTransformer(),
 ]
 
 
