@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from robustness.measures import BUDGETS, label, measure, under_autoattack
 from robustness.methods import ARCHITECTURES, METHODS
-from robustness.report import print_table, save_figure
+from robustness.report import in_order, print_table, save_figure
 from torch import Tensor, nn
 
 from sklearn_iso.datasets import load_mnist
@@ -134,8 +134,9 @@ def main() -> None:
     options = arguments()
     results = Results(RESULTS)
     if options.report:
-        print_table(results.rows)
-        save_figure(results.rows, ROOT / "docs" / "images" / "robust_mnist.png")
+        rows = in_order(results.rows, METHODS)
+        print_table(rows)
+        save_figure(rows, ROOT / "docs" / "images" / "robust_mnist.png")
         return
     torch.set_num_threads(1)
     X_train, X_test, y_train, y_test = load_mnist()

@@ -13,7 +13,8 @@ from torch import nn
 
 from robustness import peers
 from robustness.peers import Ball
-from robustness.training import Architecture, Trained, build, fit_by_hand, fit_ours
+from robustness.training import Architecture, Trained, build, fit_by_hand, fit_ours, timed_fit
+from sklearn_iso import preset
 from sklearn_iso.modules import ConvNet
 from sklearn_iso.penalties import (
     LocalIsometry,
@@ -27,7 +28,7 @@ ARCHITECTURES = {
     "mlp": Architecture("mlp", None, learning_rate=2e-3, batch_size=256, epochs=20),
     "convnet": Architecture(
         "convnet", partial(ConvNet, channels=(32, 64), n_hidden=200),
-        learning_rate=1e-3, batch_size=128, epochs=5,
+        learning_rate=1e-3, batch_size=128, epochs=0,  # the presets bring their own
     ),
 }  # fmt: skip
 
@@ -38,12 +39,29 @@ class Ours:
 
     penalty: Callable[[], Penalty]
     alpha: float = 1.0
+    epochs: int | None = None
     sets_the_budget = True
 
     def fit(
         self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
     ) -> Trained:
-        return fit_ours(architecture, X, y, seed, penalty=self.penalty(), alpha=self.alpha)
+        params = {} if self.epochs is None else {"max_epochs": self.epochs}
+        return fit_ours(
+            architecture, X, y, seed, penalty=self.penalty(), alpha=self.alpha, **params
+        )
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A preset of the package, its training included."""
+
+    name: str
+    sets_the_budget = True
+
+    def fit(
+        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
+    ) -> Trained:
+        return timed_fit(preset(self.name, random_state=seed), X, y)
 
 
 @dataclass(frozen=True)
@@ -100,6 +118,11 @@ def _random_pairs() -> Penalty:
     return LocalIsometry(radius=3.0, scale=0.8, layers="logits", two_sided=False)
 
 
+def _looser() -> Penalty:
+    # Twice the default gap of 5 logits, over the same distance of 6.8, and shorter pairs.
+    return 0.3 * WithinClassIsometry() + WorstCaseIsometry(scale=1.5, radius=2.5)
+
+
 def _adversarial(norm: str, eps: float, n_steps: int = 3) -> Peer:
     return Peer(peers.AdversarialTraining(Ball(norm, eps, n_steps)))
 
@@ -116,12 +139,13 @@ METHODS: dict[str, dict[str, Any]] = {
         "worst-case L-infinity": Ours(
             partial(WorstCaseIsometry, norm="linf", radius=0.25, scale=10.0)
         ),
+        "worst-case + within-class, twice the gap": Ours(_looser, epochs=22),
         "plain": Peer(peers.plain),
         "PGD training L-infinity .1": _adversarial("linf", 0.1),
         "TRADES L-infinity .1": _trades("linf", 0.1),
         "TRADES L2 1.5": _trades("l2", 1.5),
         "PGD training L2 1.5": _adversarial("l2", 1.5),
-        "1-Lipschitz": Lipschitz(tau=5.0),
+        "1-Lipschitz": Lipschitz(tau=2.0),
         "Gaussian noise": Peer(peers.GaussianNoise(0.4)),
         "within-class (paper)": Ours(_paper, alpha=0.1),
         "random local pairs": Ours(_random_pairs),
@@ -129,5 +153,14 @@ METHODS: dict[str, dict[str, Any]] = {
         "input gradient": Peer(peers.InputGradient(3.0)),
         "weight decay": Peer(peers.plain, weight_decay=1e-4),
     },
-    "convnet": {},
+    "convnet": {
+        "preset images": Preset("images"),
+        "preset images-l2": Preset("images-l2"),
+        "preset images-large-budget": Preset("images-large-budget"),
+        "plain": Peer(peers.plain),
+        "PGD training L-infinity .3": _adversarial("linf", 0.3, n_steps=7),
+        "TRADES L-infinity .3": _trades("linf", 0.3, n_steps=7),
+        "PGD training L2 1.5": _adversarial("l2", 1.5, n_steps=7),
+        "Gaussian noise": Peer(peers.GaussianNoise(0.4)),
+    },
 }

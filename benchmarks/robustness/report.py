@@ -12,6 +12,10 @@ from robustness.measures import BUDGETS, label
 Row = dict[str, Any]
 
 
+TITLES = {"mlp": "MLP 256-128", "convnet": "ConvNet 32-64"}
+NAMES = {"linf 0.1": "L-infinity 0.1", "l2 1.58": "L2 1.58"}
+
+
 def groups(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
     """Rows of all seeds by network and method."""
     found: dict[tuple[str, str], list[Row]] = {}
@@ -30,6 +34,12 @@ def cell(values: list[float], digits: int = 3) -> str:
 
 def epoch_seconds(rows: list[Row]) -> float:
     return float(np.mean([r["train_seconds"] / r["epochs"] for r in rows]))
+
+
+def in_order(rows: list[Row], order: dict[str, dict[str, Any]]) -> list[Row]:
+    """Rows in the order of the methods, those of a method by seed."""
+    places = {(n, m): (i, j) for i, n in enumerate(order) for j, m in enumerate(order[n])}
+    return sorted(rows, key=lambda r: (*places[r["network"], r["method"]], r["seed"]))
 
 
 def print_table(rows: list[Row]) -> None:
@@ -82,8 +92,8 @@ def save_figure(rows: list[Row], path: Path) -> None:
     for line, network in zip(axes, networks, strict=True):
         for axis, budget in zip(line, panels, strict=True):
             _scatter(axis, {m: g for (n, m), g in groups(rows).items() if n == network}, budget)
-            axis.set(title=f"{network}, cascade at {budget}", xlabel="clean accuracy",
-                     ylabel="accuracy under attack")  # fmt: skip
+            axis.set(title=f"{TITLES[network]}, {NAMES[budget]}", xlabel="clean accuracy",
+                     ylabel="accuracy under the cascade")  # fmt: skip
         handles, labels = line[0].get_legend_handles_labels()
         line[1].legend(handles, labels, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     figure.savefig(path, dpi=110)
@@ -93,10 +103,13 @@ def save_figure(rows: list[Row], path: Path) -> None:
 def _scatter(axis: Any, found: dict[str, list[Row]], budget: str) -> None:
     markers = "osD^v<>PX*hpd8H"
     for i, (method, group) in enumerate(found.items()):
-        ours = group[0]["sets_the_budget"]
+        # Large rings for the package's own, so that a peer at the same place is seen in them.
+        color = f"C{i % 10}"
+        look = {"facecolor": "none", "s": 110} if group[0]["sets_the_budget"] else {"s": 30}
         axis.scatter(
             [r["clean"] for r in group], [r["cascade"][budget] for r in group],
-            marker=markers[i % len(markers)], color=f"C{i % 10}", s=70 if ours else 40,
-            edgecolor="black" if ours else "none", label=method,
+            marker=markers[i % len(markers)], linewidth=1.8, label=method,
+            **{"facecolor": color, "edgecolor": color} | look,
         )  # fmt: skip
+    axis.locator_params(axis="x", nbins=5)
     axis.grid(alpha=0.3)

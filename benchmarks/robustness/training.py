@@ -54,9 +54,14 @@ def fit_ours(
         "module": architecture.module, "learning_rate": architecture.learning_rate,
         "batch_size": architecture.batch_size, "max_epochs": architecture.epochs,
     }  # fmt: skip
+    return timed_fit(IsometricClassifier(**settings | params, random_state=seed), X, y)
+
+
+def timed_fit(classifier: IsometricClassifier, X: np.ndarray, y: np.ndarray) -> Trained:
     start = time.process_time()
-    fitted = IsometricClassifier(**settings | params, random_state=seed).fit(X, y)
-    return Trained(fitted.net_.module_.eval(), fitted.n_iter_, time.process_time() - start)
+    classifier.fit(X, y)
+    spent = time.process_time() - start
+    return Trained(classifier.net_.module_.eval(), classifier.n_iter_, spent)
 
 
 def build(architecture: Architecture, X: np.ndarray, seed: int) -> nn.Module:
