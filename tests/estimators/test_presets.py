@@ -24,6 +24,20 @@ def test_every_preset_clones_fits_and_predicts(name):
     assert np.isfinite(fitted.loss_curve_).all()
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_share_no_penalty(name):
+    changed = preset(name)
+    before = preset(name).penalty.scale
+    changed.penalty.set_params(scale=before + 1)
+    assert preset(name).penalty.scale == before
+
+
+def test_pairs_of_the_preset_for_images_are_longer_than_the_budget_it_is_made_for():
+    penalty = preset("images").penalty
+    assert penalty.norm == "linf"
+    assert penalty.radius > 0.2
+
+
 def test_paper_network_starts_isometric():
     X, y = images()
     fitted = preset("paper", max_epochs=1, learning_rate=1e-12, random_state=0).fit(X, y)
