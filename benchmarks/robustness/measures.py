@@ -76,5 +76,6 @@ def measure(model: nn.Module, X_test: Tensor, y_test: Tensor, n_images: int) -> 
     few, labels = X_test[:n_images], y_test[:n_images]
     robust = {label(*b): under_cascade(model, few, labels, *b) for b in BUDGETS}
     return {
-        "clean": accuracy(model, X_test, y_test), "cascade": robust, **stretch(model, few),
+        "images": n_images, "clean": accuracy(model, X_test, y_test), "cascade": robust,
+        **stretch(model, few),
     }  # fmt: skip

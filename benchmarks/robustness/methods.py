@@ -123,6 +123,14 @@ def _looser() -> Penalty:
     return 0.3 * WithinClassIsometry() + WorstCaseIsometry(scale=1.5, radius=2.5)
 
 
+def _l2_pairs(scale: float) -> Penalty:
+    return WorstCaseIsometry(radius=3.0, scale=scale, n_steps=2, warmup=0.25)
+
+
+def _long_pairs() -> Penalty:
+    return WorstCaseIsometry(norm="linf", radius=0.35, scale=4.0, n_steps=3, warmup=0.3)
+
+
 def _adversarial(norm: str, eps: float, n_steps: int = 3) -> Peer:
     return Peer(peers.AdversarialTraining(Ball(norm, eps, n_steps)))
 
@@ -155,8 +163,9 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "convnet": {
         "preset images": Preset("images"),
-        "preset images-l2": Preset("images-l2"),
-        "preset images-large-budget": Preset("images-large-budget"),
+        "worst-case L2": Ours(partial(_l2_pairs, scale=0.8), alpha=2.0, epochs=8),
+        "worst-case L2, half the scale": Ours(partial(_l2_pairs, scale=0.45), alpha=4.0, epochs=8),
+        "worst-case L-infinity, half the scale": Ours(_long_pairs, alpha=2.0, epochs=14),
         "plain": Peer(peers.plain),
         "PGD training L-infinity .3": _adversarial("linf", 0.3, n_steps=7),
         "TRADES L-infinity .3": _trades("linf", 0.3, n_steps=7),
