@@ -2,8 +2,8 @@
 
 Full MNIST. Accuracy on the 10,000 test images, and on the first 1,000 of them under the cascade
 of attacks at six budgets. Rows of the package train for a fixed number of epochs; every peer
-trains for at least as many CPU seconds as the slowest of them. Rows that the JSON holds are
-skipped, so that a run can be taken up again; `--confirm` attacks rows with AutoAttack as well.
+trains for as many epochs as fill the CPU seconds of the slowest of them. Rows that the JSON holds
+are skipped, so that a run can be taken up again; `--confirm` attacks rows with AutoAttack as well.
 
     SKLEARN_ISO_DATA=folder python benchmarks/robust_mnist.py [--network mlp] [--seeds 0 1 2]
         [--methods NAME ...] [--confirm] [--images 1000] [--report]

@@ -46,12 +46,12 @@ def print_table(rows: list[Row]) -> None:
     """One Markdown table for each network."""
     budgets = [label(*b) for b in BUDGETS]
     for network in dict.fromkeys(row["network"] for row in rows):
-        print(f"\n### {network}\n")
+        print(f"\n### {TITLES[network]}\n")
         columns = ["training", "seeds", "clean", *budgets, "expansion", "contraction",
                    "seconds", "an epoch, times plain"]  # fmt: skip
         print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
         found = {m: group for (n, m), group in groups(rows).items() if n == network}
-        unit = epoch_seconds(found["plain"]) if "plain" in found else float("nan")
+        unit = epoch_seconds(found["plain"]) if "plain" in found else None
         for method, group in found.items():
             cells = [
                 method, str(len(group)), cell([r["clean"] for r in group]),
@@ -59,19 +59,19 @@ def print_table(rows: list[Row]) -> None:
                 cell([r["expansion"] for r in group], 2),
                 cell([r["contraction"] for r in group], 2),
                 f"{np.mean([r['train_seconds'] for r in group]):.0f}",
-                f"{epoch_seconds(group) / unit:.1f}",
+                f"{epoch_seconds(group) / unit:.1f}" if unit else "–",
             ]  # fmt: skip
             print("| " + " | ".join(cells) + " |")
     _print_confirmed(rows, budgets)
 
 
 def _print_confirmed(rows: list[Row], budgets: list[str]) -> None:
-    print("\n### AutoAttack, standard\n\n| network, training, seed | images |", end="")
+    print("\n### AutoAttack\n\n| network, training, seed | images |", end="")
     print(" " + " | ".join(budgets) + " |\n|---|---|" + "---|" * len(budgets))
     for row in rows:
         found = row.get("autoattack", {})
         if found:
-            cells = [f"{found[b]['accuracy']:.3f}" if b in found else "–" for b in budgets]
+            cells = [cell([found[b]["accuracy"]]) if b in found else "–" for b in budgets]
             images = max(entry["images"] for entry in found.values())
             name = f"{row['network']}, {row['method']}, {row['seed']}"
             print(f"| {name} | {images} | " + " | ".join(cells) + " |")
