@@ -23,10 +23,10 @@ from torch import device as torch_device
 from torch import nn
 
 from sklearn_iso.estimators.input import check_fit_input, check_predict_input
-from sklearn_iso.estimators.learner import Learner
+from sklearn_iso.estimators.learner import Learner, check_by_chunks
 from sklearn_iso.modules import ACTIVATIONS, Layers, Representation
 from sklearn_iso.penalties import PENALTIES, Penalty
-from sklearn_iso.training import OPTIMIZERS, SCHEDULES, inference
+from sklearn_iso.training import OPTIMIZERS, SCHEDULES, inference, known_classes
 
 
 class IsometricClassifier(
@@ -243,6 +243,51 @@ class IsometricClassifier(
         """
         X, y = check_fit_input(self, X, y, many_dimensions=self.module is not None)
         Learner(self).fit(X, y, sample_weight)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> IsometricClassifier:
+        """Train for one epoch on some rows, for data that come chunk by chunk.
+
+        The first call builds the network and calibrates the penalty on its rows; the later
+        ones, also after :meth:`fit`, go on with weights, optimiser and random draws. The
+        learning rate is constant, and a warm-up of the penalty counts calls against
+        `max_epochs`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), optional
+            All labels that will ever come; needed in the first call.
+        sample_weight : array-like of shape (n_samples,), optional
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        self : IsometricClassifier
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`; and if classes are missing in the first call or differ later, for
+            a label that is not among them, or if ``early_stopping`` or
+            ``class_weight="balanced"`` ask for all rows at once.
+        TrainingDivergedError, KeyboardInterrupt
+            As :meth:`fit`.
+        """
+        check_by_chunks(self)
+        known = known_classes(classes, self.classes_ if hasattr(self, "net_") else None)
+        X, y = check_fit_input(
+            self, X, y, many_dimensions=self.module is not None, reset=not hasattr(self, "net_")
+        )
+        Learner(self, getattr(self, "_rng", None)).fit_chunk(X, y, known, sample_weight)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray:

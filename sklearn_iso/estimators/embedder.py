@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_sample_weight
 
-from sklearn_iso.estimators.learner import layer_widths, positive_rows, run_net, settings_of
+from sklearn_iso.estimators.learner import (
+    as_module,
+    layer_widths,
+    positive_rows,
+    run_net,
+    settings_of,
+)
 from sklearn_iso.estimators.targets import METRICS, Targets, find_paths, given_distances
 from sklearn_iso.modules import MLP, Autoencoder, ResidualMLP
 from sklearn_iso.penalties import JacobianIsometry, Penalty, embedding_penalty
@@ -20,6 +27,7 @@ from sklearn_iso.training import (
     ArrayDataset,
     EmbeddingObjective,
     Randomness,
+    TrainingSettings,
     build_net,
     calibrate,
     encode_labels,
@@ -29,6 +37,7 @@ from sklearn_iso.training import (
     new_generator,
     principal_axes,
     private_random_state,
+    resume_net,
 )
 from sklearn_iso.training.calibration import INPUT_LENGTH
 
@@ -40,11 +49,13 @@ class Embedder:
     ----------
     estimator : IsometricTransformer
         Its parameters are read and its fitted attributes set.
+    rng : RandomState, optional
+        Where an earlier fit left off; by default, what `random_state` says.
     """
 
-    def __init__(self, estimator: Any) -> None:
+    def __init__(self, estimator: Any, rng: np.random.RandomState | None = None) -> None:
         self.estimator = estimator
-        rng = private_random_state(estimator.random_state)
+        rng = private_random_state(estimator.random_state) if rng is None else rng
         self.weights = new_generator(rng)
         self.shuffling = new_generator(rng)
         self.randomness = Randomness(
@@ -58,19 +69,48 @@ class Embedder:
     ) -> None:
         """Train on validated arrays."""
         estimator = self.estimator
-        weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-        kept = positive_rows(X, np.arange(len(X)), weight)
-        # From here on a row is known by its number among those that weigh anything.
-        rows = ArrayDataset(kept.X, np.arange(len(kept)), kept.weight)
-        self.dtype = torch.float64 if X.dtype == np.float64 else torch.float32
+        rows, kept = _numbered(X, sample_weight)
+        given = given_distances(estimator, distances, kept)
+        train, valid = self._split(rows)
+        settings = settings_of(estimator)
+        targets = self._start(rows, None if y is None else y[kept], settings, given, valid)
+        self._run(train, rows, targets, estimator.max_epochs)
+
+    def fit_chunk(self, X: NDArray, y: NDArray | None, sample_weight: Any) -> None:
+        """Train for one epoch on some rows, from where the estimator is or from the start."""
+        estimator = self.estimator
+        rows, kept = _numbered(X, sample_weight)
+        y = None if y is None else y[kept]
+        settings = replace(settings_of(estimator), learning_rate_schedule="constant")
+        if not hasattr(estimator, "net_"):
+            targets = self._start(rows, y, settings)
+        else:
+            rows.X, rows.weight = as_module(estimator.net_, rows.X, rows.weight)
+            labels = _labels(estimator.penalty_, y, len(rows))
+            estimator.net_.criterion_.labels = torch.from_numpy(labels)
+            targets = Targets(rows.X, METRICS.get(estimator.metric, estimator.metric))
+            resume_net(estimator.net_, settings, self.shuffling)
+        estimator.net_.criterion_.alpha = float(estimator.alpha)
+        self._run(rows, rows, targets, 1)
+
+    def _start(
+        self,
+        rows: ArrayDataset,
+        y: NDArray | None,
+        settings: TrainingSettings,
+        given: NDArray | None = None,
+        valid: ArrayDataset | None = None,
+    ) -> Targets:
+        """Give the estimator a net at its start, and return the distances to keep."""
+        estimator = self.estimator
+        self.dtype = torch.float64 if rows.X.dtype == np.float64 else torch.float32
         metric = METRICS.get(estimator.metric, estimator.metric)
         penalty = embedding_penalty(estimator.penalty, metric, estimator.n_neighbors)
         decoder_penalty = self._decoder_penalty()
-        labels = _labels(penalty, None if y is None else y[kept.y], len(rows))
-        calibrate(penalty, ArrayDataset(rows.X, labels, rows.weight), self.rng)
-        if decoder_penalty is not None:
-            calibrate(decoder_penalty, ArrayDataset(rows.X, labels, rows.weight), self.rng)
-        given = given_distances(estimator, distances, kept.y)
+        labels = _labels(penalty, y, len(rows))
+        for term in (penalty, decoder_penalty):
+            if term is not None:
+                calibrate(term, ArrayDataset(rows.X, labels, rows.weight), self.rng)
         targets = Targets(rows.X, metric, given, find_paths(penalty))
         module, mean_square = self._module(rows, targets.spread(self.rng))
         objective = EmbeddingObjective(
@@ -81,15 +121,19 @@ class Embedder:
             torch.from_numpy(labels),
             given,
         )
-        train, valid = self._split(rows)
-        estimator.net_ = build_net(module, objective, settings_of(estimator), self.shuffling, valid)
+        estimator.net_ = build_net(module, objective, settings, self.shuffling, valid)
         estimator.penalty_, estimator.decoder_penalty_ = penalty, decoder_penalty
+        return targets
+
+    def _run(self, train: ArrayDataset, rows: ArrayDataset, targets: Targets, epochs: int) -> None:
+        objective = self.estimator.net_.criterion_
         try:
-            run_net(estimator, train, self.randomness)
+            run_net(self.estimator, train, self.randomness, epochs)
         finally:
             # Also after an interrupt: what was fitted so far is a usable estimator.
-            self._set_results(rows, targets, mean_square)
+            self._set_results(rows, targets, objective.mean_square)
             objective.release()
+            self.estimator._rng = self.rng
 
     def _decoder_penalty(self) -> Penalty | None:
         penalty = self.estimator.decoder_penalty
@@ -152,6 +196,26 @@ class Embedder:
         squares = inference.squared_errors(module, rows.X)
         error = float(rows.weight.astype(np.float64) @ squares / rows.weight.sum(dtype=float))
         estimator.reconstruction_error_ = error / mean_square
+
+
+def check_pairs_by_chunks(estimator: Any) -> None:
+    """Raise a ValueError if the distances to keep need all rows at once."""
+    metric = METRICS.get(estimator.metric, estimator.metric)
+    penalty = embedding_penalty(estimator.penalty, metric, estimator.n_neighbors)
+    if metric == "precomputed" or any(term.needs_all_rows for _, _, term in penalty.terms()):
+        raise ValueError(
+            "Geodesic and precomputed distances are known among all rows only, while partial_fit "
+            f"sees one chunk of rows at a time; got penalty={estimator.penalty!r} and "
+            f"metric={estimator.metric!r}. Choose penalty='neighbors' or 'global' with a norm as "
+            "metric, or call fit."
+        )
+
+
+def _numbered(X: NDArray, sample_weight: Any) -> tuple[ArrayDataset, NDArray]:
+    """Return the rows that weigh anything, known by their number, and which of X they are."""
+    weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    kept = positive_rows(X, np.arange(len(X)), weight)
+    return ArrayDataset(kept.X, np.arange(len(kept)), kept.weight), kept.y
 
 
 def _labels(penalty: Penalty, y: NDArray | None, n_samples: int) -> NDArray:

@@ -19,9 +19,14 @@ _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
 
 
 def check_fit_input(
-    estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, *, many_dimensions: bool
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    many_dimensions: bool,
+    reset: bool = True,
 ) -> tuple[NDArray, NDArray]:
-    """Validate training data and remember its features.
+    """Validate training data and remember its features, or compare them with ``reset=False``.
 
     Returns
     -------
@@ -30,7 +35,13 @@ def check_fit_input(
     """
     checked: NDArray
     checked, y = validate_data(
-        estimator, X, y, dtype=_float_types(X), order="C", allow_nd=many_dimensions
+        estimator,
+        X,
+        y,
+        dtype=_float_types(X),
+        order="C",
+        allow_nd=many_dimensions,
+        reset=reset,
     )
     return checked, column_or_1d(y, warn=True)
 
@@ -51,12 +62,22 @@ def _float_types(X: Any) -> list[type]:
     return [np.float64, np.float32]
 
 
-def check_embedding_input(estimator: BaseEstimator, X: ArrayLike) -> NDArray:
+def check_embedding_input(estimator: BaseEstimator, X: ArrayLike, reset: bool = True) -> NDArray:
     """Validate the training rows of an embedding, labels apart, and remember the features."""
     checked: NDArray = validate_data(
-        estimator, X, dtype=_float_types(X), order="C", ensure_min_samples=2
+        estimator, X, dtype=_float_types(X), order="C", ensure_min_samples=2, reset=reset
     )
     return checked
+
+
+def check_width(n_components: int, X: NDArray) -> None:
+    """Raise a ValueError if an embedding of rows X cannot have so many components."""
+    if n_components > min(X.shape):
+        raise ValueError(
+            f"n_components must be at most min(n_samples, n_features) = {min(X.shape)}; got "
+            f"n_components={n_components} with n_samples={X.shape[0]} and "
+            f"n_features={X.shape[1]}. Lower n_components."
+        )
 
 
 def check_optional_labels(y: ArrayLike | None, X: NDArray) -> NDArray | None:

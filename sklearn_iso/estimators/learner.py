@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from sklearn_iso.training import (
     ArrayDataset,
     LossNotFiniteError,
     Objective,
+    PenalizedNet,
     PrivateStream,
     Randomness,
     TrainingSettings,
@@ -26,12 +27,14 @@ from sklearn_iso.training import (
     calibrate,
     check_several_classes,
     combine_weights,
+    encode_among,
     encode_labels,
     history_columns,
     input_similarity,
     new_generator,
     private_random_state,
     release_data,
+    resume_net,
 )
 
 
@@ -42,11 +45,13 @@ class Learner:
     ----------
     estimator : IsometricClassifier
         Its parameters are read and its fitted attributes set.
+    rng : RandomState, optional
+        Where an earlier fit left off; by default, what `random_state` says.
     """
 
-    def __init__(self, estimator: Any) -> None:
+    def __init__(self, estimator: Any, rng: np.random.RandomState | None = None) -> None:
         self.estimator = estimator
-        rng = private_random_state(estimator.random_state)
+        rng = private_random_state(estimator.random_state) if rng is None else rng
         # Every source has a seed of its own, so that switching one parameter on or off
         # leaves the draws of the others as they were.
         self.weights = new_generator(rng)
@@ -66,21 +71,57 @@ class Learner:
         weight = combine_weights(X, y, sample_weight, estimator.class_weight)
         train, valid = self._split(positive_rows(X, labels, weight))
         check_several_classes(classes[train.y])
+        self._start(train, classes, settings_of(estimator), valid)
+        self._run(train, estimator.max_epochs)
+
+    def fit_chunk(
+        self, X: NDArray, y: NDArray, classes: NDArray, sample_weight: ArrayLike | None
+    ) -> None:
+        """Train for one epoch on some rows, from where the estimator is or from the start."""
+        estimator = self.estimator
+        labels = encode_among(classes, y)
+        weight = combine_weights(X, y, sample_weight, estimator.class_weight)
+        settings = replace(settings_of(estimator), learning_rate_schedule="constant")
+        if not hasattr(estimator, "net_"):
+            rows = positive_rows(X, labels, weight)
+            if estimator.alpha > 0:  # a penalty may measure how far the classes are apart
+                check_several_classes(classes[rows.y])
+            self._start(rows, classes, settings)
+        else:
+            X, weight = as_module(estimator.net_, X, weight)
+            rows = positive_rows(X, labels, weight)
+            resume_net(estimator.net_, settings, self.shuffling)
+        objective = estimator.net_.criterion_
+        objective.alpha, objective.weighted = float(estimator.alpha), bool(np.ptp(rows.weight))
+        self._run(rows, 1)
+
+    def _start(
+        self,
+        train: ArrayDataset,
+        classes: NDArray,
+        settings: TrainingSettings,
+        valid: ArrayDataset | None = None,
+    ) -> None:
+        """Give the estimator an untrained net, its penalty calibrated."""
+        estimator = self.estimator
         penalty = make_penalty(estimator.penalty)
         if estimator.alpha > 0:
             calibrate(penalty, train, self.rng)
         module = self._module(train, len(classes))
         width = self._check_outputs(module, train, len(classes))
-        weighted = bool(np.ptp(weight))
+        weighted = bool(np.ptp(train.weight))
         objective = Objective(penalty, float(estimator.alpha), estimator.layers, weighted=weighted)
-        net = build_net(module, objective, settings_of(estimator), self.shuffling, valid)
+        net = build_net(module, objective, settings, self.shuffling, valid)
         estimator.classes_, estimator.penalty_, estimator.net_ = classes, penalty, net
         estimator._n_features_out = width
+
+    def _run(self, train: ArrayDataset, epochs: int) -> None:
         try:
-            run_net(estimator, train, self.randomness)
+            run_net(self.estimator, train, self.randomness, epochs)
         finally:
             # Also after an interrupt: what was fitted so far is a usable estimator.
             self._set_results()
+            self.estimator._rng = self.rng
 
     def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:
@@ -146,7 +187,7 @@ def settings_of(estimator: Any) -> TrainingSettings:
     return TrainingSettings(**chosen | {"callbacks": params["callbacks"] or ()})
 
 
-def run_net(estimator: Any, train: ArrayDataset, randomness: Randomness) -> None:
+def run_net(estimator: Any, train: ArrayDataset, randomness: Randomness, epochs: int) -> None:
     """Train the ``net_`` of an estimator, and let go of the data whatever happens.
 
     Raises
@@ -156,11 +197,32 @@ def run_net(estimator: Any, train: ArrayDataset, randomness: Randomness) -> None
     """
     net = estimator.net_
     try:
-        net.run(train, estimator.max_epochs, randomness)
+        net.run(train, epochs, randomness)
     except LossNotFiniteError:
         raise TrainingDivergedError(len(net.history), estimator.learning_rate) from None
     finally:
         release_data(net)
+
+
+def as_module(net: PenalizedNet, X: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+    """Return rows and weights in the precision of a trained net."""
+    double = next(net.module_.parameters()).dtype == torch.float64
+    dtype = np.float64 if double else np.float32
+    return X.astype(dtype, copy=False), weight.astype(dtype, copy=False)
+
+
+def check_by_chunks(estimator: Any) -> None:
+    """Raise a ValueError if a parameter needs all rows at once."""
+    if estimator.early_stopping:
+        raise ValueError(
+            "early_stopping=True holds out rows of one fit, while partial_fit sees one chunk of "
+            "rows at a time. Set early_stopping=False."
+        )
+    if getattr(estimator, "class_weight", None) == "balanced":
+        raise ValueError(
+            "class_weight='balanced' counts all rows, while partial_fit sees one chunk of rows "
+            "at a time. Pass class_weight as a dict of weights."
+        )
 
 
 def positive_rows(X: NDArray, labels: NDArray, weight: NDArray) -> ArrayDataset:

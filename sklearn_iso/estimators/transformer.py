@@ -18,13 +18,15 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import device as torch_device
 
-from sklearn_iso.estimators.embedder import Embedder
+from sklearn_iso.estimators.embedder import Embedder, check_pairs_by_chunks
 from sklearn_iso.estimators.input import (
     check_distances,
     check_embedding_input,
     check_optional_labels,
     check_predict_input,
+    check_width,
 )
+from sklearn_iso.estimators.learner import check_by_chunks
 from sklearn_iso.estimators.targets import METRICS, Targets, given_distances, paths_among
 from sklearn_iso.modules import ACTIVATIONS
 from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
@@ -268,14 +270,48 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         """
         X = check_embedding_input(self, X)
         labels = check_optional_labels(y, X)
-        if self.n_components > min(X.shape):
-            raise ValueError(
-                f"n_components must be at most min(n_samples, n_features) = {min(X.shape)}; got "
-                f"n_components={self.n_components} with n_samples={X.shape[0]} and "
-                f"n_features={X.shape[1]}. Lower n_components."
-            )
+        check_width(self.n_components, X)
         given = check_distances(self.metric, distances, X)
         Embedder(self).fit(X, labels, sample_weight, given)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> IsometricTransformer:
+        """Train for one epoch on some rows, for data that come chunk by chunk.
+
+        The first call starts at the principal components of its rows; the later ones, also
+        after :meth:`fit`, go on. The learning rate is constant. ``stress_`` and
+        ``reconstruction_error_`` are those of the rows of the last call.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), optional
+        sample_weight : array-like of shape (n_samples,), optional
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        self : IsometricTransformer
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`; and if ``early_stopping``, geodesic or precomputed distances ask
+            for all rows at once.
+        TrainingDivergedError, KeyboardInterrupt
+            As :meth:`fit`.
+        """
+        check_by_chunks(self)
+        check_pairs_by_chunks(self)
+        first = not hasattr(self, "net_")
+        X = check_embedding_input(self, X, reset=first)
+        labels = check_optional_labels(y, X)
+        if first:
+            check_width(self.n_components, X)
+        Embedder(self, getattr(self, "_rng", None)).fit_chunk(X, labels, sample_weight)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray:

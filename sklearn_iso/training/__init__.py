@@ -10,9 +10,16 @@ from sklearn_iso.training.fit import (
     build_net,
     release_data,
     resolve_device,
+    resume_net,
 )
 from sklearn_iso.training.history import history_columns
-from sklearn_iso.training.labels import check_several_classes, combine_weights, encode_labels
+from sklearn_iso.training.labels import (
+    check_several_classes,
+    combine_weights,
+    encode_among,
+    encode_labels,
+    known_classes,
+)
 from sklearn_iso.training.net import LossNotFiniteError, PenalizedNet
 from sklearn_iso.training.objective import Objective
 from sklearn_iso.training.principal import principal_axes
@@ -39,12 +46,15 @@ __all__ = [
     "calibrate",
     "check_several_classes",
     "combine_weights",
+    "encode_among",
     "encode_labels",
     "history_columns",
     "input_similarity",
+    "known_classes",
     "new_generator",
     "principal_axes",
     "private_random_state",
     "release_data",
     "resolve_device",
+    "resume_net",
 ]

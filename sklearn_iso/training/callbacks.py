@@ -64,7 +64,7 @@ class ProgressBar(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
-        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", desc="fit", leave=False)
+        self.bar_ = tqdm(total=net.epochs_to_run, unit="epoch", desc="fit", leave=False)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Advance the bar."""

@@ -107,6 +107,25 @@ def build_net(
     return net.initialize()
 
 
+def resume_net(net: PenalizedNet, settings: TrainingSettings, shuffling: torch.Generator) -> None:
+    """Ready a trained net for more epochs; its weights, optimiser and history go on.
+
+    Parameters
+    ----------
+    net : PenalizedNet
+        Changed in place.
+    settings : TrainingSettings
+        Its learning rate, order of rows and callbacks hold from here on.
+    shuffling : torch.Generator
+        Orders the rows of every epoch.
+    """
+    for group in net.optimizer_.param_groups:
+        group["lr"] = settings.learning_rate
+    net.iterator_train__generator = shuffling if settings.shuffle else None
+    net.callbacks = [*_own_callbacks(settings, False), *settings.callbacks]
+    net.initialize_callbacks()
+
+
 def release_data(net: PenalizedNet) -> None:
     """Let go of what only training needs, so that a fitted net holds no data."""
     net.train_split = None

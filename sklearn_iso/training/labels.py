@@ -24,6 +24,52 @@ def encode_labels(y: NDArray) -> tuple[NDArray, NDArray]:
     return classes, index.astype(np.int64)
 
 
+def known_classes(classes: Any, known: NDArray | None) -> NDArray:
+    """Return the classes of an estimator that learns by chunks, sorted.
+
+    Raises
+    ------
+    ValueError
+        If they are missing in the first call, where nothing is known; fewer than two; or
+        not those that are known.
+    """
+    if classes is None:
+        if known is None:
+            raise ValueError(
+                "classes must be passed on the first call to partial_fit: rows of a class may "
+                "come later. Pass classes=numpy.unique(y) of all labels."
+            )
+        return known
+    found = np.unique(classes)
+    if len(found) < 2:
+        raise ValueError(f"classes must hold at least 2 labels; got {found!r}.")
+    if known is not None and not np.array_equal(found, known):
+        raise ValueError(
+            f"classes must be those of the first call, {known!r}; got {found!r}. Leave them out, "
+            "or fit a clone."
+        )
+    return found
+
+
+def encode_among(classes: NDArray, y: NDArray) -> NDArray:
+    """Return the index of each label among sorted classes.
+
+    Raises
+    ------
+    ValueError
+        If a label is none of them.
+    """
+    check_classification_targets(y)
+    index = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    if (unknown := classes[index] != y).any():
+        raise ValueError(
+            f"y must hold labels of the first call only, classes_={classes!r}; found "
+            f"{np.unique(y[unknown])!r}. Name every class in the first partial_fit(X, y, "
+            "classes=...)."
+        )
+    return index.astype(np.int64)
+
+
 def check_several_classes(y: NDArray) -> None:
     """Raise a ValueError unless the labels are of two classes or more."""
     present = np.unique(y)

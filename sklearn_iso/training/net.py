@@ -71,7 +71,7 @@ class PenalizedNet(NeuralNet):
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of a batch and its gradients."""
         with self._randomness.module_stream():
-            progress = len(self.history) / self.max_epochs
+            progress = min(1.0, len(self.history) / self.max_epochs)
             loss = self._loss(batch, self._randomness.penalty, progress)
             if not math.isfinite(loss.total.item()):
                 raise LossNotFiniteError
@@ -106,7 +106,7 @@ class PenalizedNet(NeuralNet):
         LossNotFiniteError
             If a loss is not finite; the newest finite weights are restored.
         """
-        self._randomness = randomness
+        self._randomness, self.epochs_to_run = randomness, epochs
         self.notify("on_train_begin", X=train, y=None)
         try:
             with denormals_flushed():
