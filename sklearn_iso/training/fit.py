@@ -68,6 +68,7 @@ def build_net(
     settings: TrainingSettings,
     shuffling: torch.Generator,
     valid: ArrayDataset | None = None,
+    net_class: type[PenalizedNet] = PenalizedNet,
 ) -> PenalizedNet:
     """Return an initialised net; with validation data it stops early.
 
@@ -80,13 +81,15 @@ def build_net(
     shuffling : torch.Generator
         Orders the rows of every epoch.
     valid : ArrayDataset, optional
+    net_class : type, default=PenalizedNet
+        What takes the steps.
 
     Returns
     -------
     net : PenalizedNet
     """
     optimizer = settings.optimizer
-    net = PenalizedNet(
+    net = net_class(
         module,
         criterion=objective,
         optimizer=OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer,

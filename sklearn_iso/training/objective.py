@@ -71,7 +71,7 @@ class Objective(nn.Module):
         """Return the loss of a batch, `progress` of the training done."""
         if not self.alpha:  # no detour for a plain network
             outputs = first_output(module(X))
-            return Loss(self._classification(outputs, y, weight), outputs, {})
+            return Loss(cross_entropy(outputs, y, weight, self.weighted), outputs, {})
         terms = self.penalty.terms()
         if any(term.needs_input_gradient for _, _, term in terms):
             X = X.detach().requires_grad_()
@@ -91,14 +91,16 @@ class Objective(nn.Module):
             )
             values = [(name, factor, term(batch)) for name, factor, term in terms]
         logits = batch.logits if logits is None else logits
-        classification = self._classification(logits, y, weight)
+        classification = cross_entropy(logits, y, weight, self.weighted)
         return add_terms("classification_loss", classification, logits, values, self.alpha)
 
-    def _classification(self, logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-        if not self.weighted:
-            return nn.functional.cross_entropy(logits, y)
-        losses = nn.functional.cross_entropy(logits, y, reduction="none")
-        return torch.dot(weight, losses) / weight.sum()
+
+def cross_entropy(logits: Tensor, y: Tensor, weight: Tensor, weighted: bool) -> Tensor:
+    """Return the weighted mean cross-entropy; unweighted, all rows weigh the same."""
+    if not weighted:
+        return nn.functional.cross_entropy(logits, y)
+    losses = nn.functional.cross_entropy(logits, y, reduction="none")
+    return torch.dot(weight, losses) / weight.sum()
 
 
 def add_terms(
