@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,8 +17,27 @@ from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
 from sklearn_iso.penalties.expansion import expansion_penalty, joined
 
-#: Logit gap that the map may open over the distance to the nearest other class.
-LOGIT_GAP = 5.0
+#: Log-odds of a class against all others together that the map may reach.
+LOG_ODDS = 5.0
+
+
+def logit_gap(n_classes: int) -> float:
+    r"""Return the gap that the map may open over the distance to the nearest other class.
+
+    .. math:: 5 + \log(k - 1)
+
+    A logit that stands out by so much against each of k - 1 others has log-odds of 5 against
+    all of them together: a probability of .993, whatever the number of classes.
+
+    Parameters
+    ----------
+    n_classes : int
+
+    Returns
+    -------
+    gap : float
+    """
+    return LOG_ODDS + math.log(max(n_classes - 1, 1))
 
 
 class WorstCaseIsometry(Penalty):
@@ -39,8 +59,9 @@ class WorstCaseIsometry(Penalty):
         The r, in the units of X and in the norm `norm`. "auto" is half the median distance
         to the nearest other class: two such balls just touch.
     scale : "auto" or float, default="auto"
-        The s, logits for each unit of X. "auto" allows a gap of 5 logits over the median
-        distance to the nearest other class.
+        The s, logits for each unit of X. "auto" allows a gap of
+        ``5 + log(n_classes - 1)`` logits over the median distance to the nearest other class:
+        enough for a probability of .993.
     norm : {"l2", "linf", "l1"} or {2, numpy.inf, 1}, default="l2"
         Norm of the ball and of the distances of X.
     n_steps : int, default=1
@@ -126,7 +147,9 @@ class WorstCaseIsometry(Penalty):
                 generator=generator,
             )
         self.radius_ = 0.5 * unit if self.radius == "auto" else float(self.radius)
-        self.scale_ = LOGIT_GAP / unit if self.scale == "auto" else float(self.scale)
+        self.scale_ = (
+            logit_gap(len(torch.unique(y))) / unit if self.scale == "auto" else float(self.scale)
+        )
         return self
 
     def __call__(self, batch: Batch) -> Tensor:

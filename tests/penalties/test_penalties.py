@@ -352,11 +352,21 @@ def test_paper_form_is_the_published_formula():
     assert penalty(batch).item() == pytest.approx(expected.item(), rel=1e-9)
 
 
-def test_auto_radius_and_scale_are_half_and_five_units():
+def test_auto_radius_is_half_a_unit_and_auto_scale_five_logits_for_two_classes():
     X = torch.tensor([[0.0], [2.0], [4.0], [6.0]])
     penalty = WorstCaseIsometry().calibrate(X, torch.tensor([0, 1, 0, 1]))
     assert penalty.radius_ == pytest.approx(1.0)
     assert penalty.scale_ == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 40])
+def test_auto_scale_lets_one_class_reach_the_same_odds_against_any_number(n_classes):
+    X = torch.arange(n_classes, dtype=torch.float64).reshape(-1, 1)
+    penalty = WorstCaseIsometry().calibrate(X, torch.arange(n_classes))
+    logits = torch.zeros(n_classes, dtype=torch.float64)
+    logits[0] = penalty.scale_  # over the distance of 1 to the nearest other class
+    log_odds = logits[0] - torch.logsumexp(logits[1:], 0)
+    assert log_odds.item() == pytest.approx(5.0)
 
 
 def test_sum_is_the_weighted_sum_of_its_terms():
