@@ -1,6 +1,6 @@
 """Neural networks that keep distances, for scikit-learn."""
 
 from sklearn_iso._version import __version__
-from sklearn_iso.estimators import IsometricClassifier, IsometricTransformer, preset
+from sklearn_iso.estimators import IsometricClassifier, IsometricTransformer, load, preset
 
-__all__ = ["IsometricClassifier", "IsometricTransformer", "__version__", "preset"]
+__all__ = ["IsometricClassifier", "IsometricTransformer", "__version__", "load", "preset"]

@@ -36,3 +36,7 @@ the features.
             f"{self.epoch}. The estimator keeps the weights from before that epoch. "
             f"Lower learning_rate (now {self.learning_rate}) or alpha, or scale the features."
         )
+
+
+class ModelFileError(ValueError):
+    """A model file is damaged, of a newer version, or holds what may not be loaded."""

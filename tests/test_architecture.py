@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "sklearn_iso"
 FLOORS = {
     0: {"geometry", "modules", "datasets"},
     1: {"penalties", "attacks", "twins"},
-    2: {"training", "metrics"},
-    3: {"estimators", "plotting", "model_selection", "persistence", "testing"},
+    2: {"training", "metrics", "persistence"},
+    3: {"estimators", "plotting", "model_selection", "testing"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 BELOW_EVERY_FLOOR = {"exceptions", "_version"}

@@ -1,7 +1,8 @@
 """Estimators."""
 
 from sklearn_iso.estimators.classifier import IsometricClassifier
+from sklearn_iso.estimators.loading import load
 from sklearn_iso.estimators.presets import PRESETS, preset
 from sklearn_iso.estimators.transformer import IsometricTransformer
 
-__all__ = ["PRESETS", "IsometricClassifier", "IsometricTransformer", "preset"]
+__all__ = ["PRESETS", "IsometricClassifier", "IsometricTransformer", "load", "preset"]

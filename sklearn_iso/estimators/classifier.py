@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
+from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.input import check_fit_input, check_predict_input
 from sklearn_iso.estimators.learner import Learner, check_by_chunks
-from sklearn_iso.modules import ACTIVATIONS, Layers, Representation
+from sklearn_iso.modules import Layers, Representation
 from sklearn_iso.penalties import PENALTIES, Penalty
-from sklearn_iso.training import OPTIMIZERS, SCHEDULES, inference, known_classes
+from sklearn_iso.persistence.store import save_estimator
+from sklearn_iso.training import inference, known_classes
 
 
 class IsometricClassifier(
@@ -135,30 +138,12 @@ class IsometricClassifier(
     True
     """
 
-    _parameter_constraints: dict = {
-        "alpha": [Interval(Real, 0, None, closed="left")],
+    _parameter_constraints: dict = TRAINING | {
         "penalty": [StrOptions(set(PENALTIES)), Penalty],
         "layers": [str, "array-like"],
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
         "module": [callable, None],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
         "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
         "class_weight": [StrOptions({"balanced"}), dict, None],
-        "callbacks": [list, tuple, None],
-        "device": [str, torch_device],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -364,6 +349,23 @@ class IsometricClassifier(
         check_is_fitted(self)
         module = copy.deepcopy(self.net_.module_).cpu()
         return (Representation(module, self.layers) if transform else module).eval()
+
+    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
+        """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ends in ".safetensors".
+        include_optimizer : bool, default=True
+            Keep what the optimiser knows, so that :meth:`partial_fit` goes on as if nothing
+            had happened. It is twice the size of the weights for Adam; without it the file
+            holds little but the weights, and the optimiser starts anew.
+        """
+        check_is_fitted(self)
+        save_estimator(
+            self, path, n_outputs=len(self.classes_), include_optimizer=include_optimizer
+        )
 
     def _logits(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -18,6 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import device as torch_device
 
+from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.embedder import Embedder, check_pairs_by_chunks
 from sklearn_iso.estimators.input import (
     check_distances,
@@ -28,9 +30,9 @@ from sklearn_iso.estimators.input import (
 )
 from sklearn_iso.estimators.learner import check_by_chunks
 from sklearn_iso.estimators.targets import METRICS, Targets, given_distances, paths_among
-from sklearn_iso.modules import ACTIVATIONS
 from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
-from sklearn_iso.training import OPTIMIZERS, SCHEDULES, inference, private_random_state
+from sklearn_iso.persistence.store import save_estimator
+from sklearn_iso.training import inference, private_random_state
 
 
 class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -155,30 +157,13 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     (75, 4)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: dict = TRAINING | {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
         "penalty": [StrOptions(set(EMBEDDING_PENALTIES)), Penalty],
         "decoder_penalty": [StrOptions({"jacobian"}), Penalty, None],
         "metric": [StrOptions(set(METRICS)), Interval(Real, 1, None, closed="both"), callable],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "shuffle": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "callbacks": [list, tuple, None],
-        "device": [str, torch_device],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -377,6 +362,23 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         targets = Targets(X, metric, given, paths_among(self.penalty_, X, rng))
         rows = targets.sample(rng)
         return -targets.stress(self.transform(X[rows]), rows)
+
+    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
+        """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ends in ".safetensors".
+        include_optimizer : bool, default=True
+            Keep what the optimiser knows, so that :meth:`partial_fit` goes on as if nothing
+            had happened. It is twice the size of the weights for Adam; without it the file
+            holds little but the weights, and the optimiser starts anew.
+        """
+        check_is_fitted(self)
+        save_estimator(
+            self, path, n_outputs=self._n_features_out, include_optimizer=include_optimizer
+        )
 
     @property
     def _n_features_out(self) -> int:

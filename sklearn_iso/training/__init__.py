@@ -3,15 +3,7 @@
 from sklearn_iso.training.calibration import calibrate, input_similarity
 from sklearn_iso.training.data import ArrayBatches, ArrayDataset
 from sklearn_iso.training.embedding import EmbeddingObjective
-from sklearn_iso.training.fit import (
-    OPTIMIZERS,
-    SCHEDULES,
-    TrainingSettings,
-    build_net,
-    release_data,
-    resolve_device,
-    resume_net,
-)
+from sklearn_iso.training.fit import build_net, release_data, resume_net
 from sklearn_iso.training.history import history_columns
 from sklearn_iso.training.labels import (
     check_several_classes,
@@ -28,6 +20,12 @@ from sklearn_iso.training.randomness import (
     Randomness,
     new_generator,
     private_random_state,
+)
+from sklearn_iso.training.settings import (
+    OPTIMIZERS,
+    SCHEDULES,
+    TrainingSettings,
+    resolve_device,
 )
 
 __all__ = [

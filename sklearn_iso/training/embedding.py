@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from sklearn_iso.modules import Autoencoder
 from sklearn_iso.penalties import Batch, Penalty
 from sklearn_iso.training.objective import Loss, add_terms
+from sklearn_iso.training.state import own_attributes
 
 
 class EmbeddingObjective(nn.Module):
@@ -82,6 +85,14 @@ class EmbeddingObjective(nn.Module):
         squares = (module.decoder(batch.logits) - X.detach()).flatten(1).square().sum(1)
         error = torch.dot(weight, squares) / (weight.sum() * self.mean_square)
         return add_terms("reconstruction_error", error, batch.logits, values, self.alpha)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return own_attributes(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__init__()
+        vars(self).update(state)
+        self.labels = torch.tensor(self.labels)
 
     def _given(self, rows: Tensor, X: Tensor) -> Tensor | None:
         if self.distances is None:

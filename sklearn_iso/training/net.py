@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
-from torch import Tensor
 
 from sklearn_iso.training.callbacks import EpochMeans, LastGoodState, all_finite
 from sklearn_iso.training.numerics import denormals_flushed
 from sklearn_iso.training.objective import Loss
 from sklearn_iso.training.randomness import Randomness
+from sklearn_iso.training.state import net_state, restore_net
 
 
 class LossNotFiniteError(ArithmeticError):
@@ -132,7 +132,10 @@ class PenalizedNet(NeuralNet):
         keeper = next(cb for _, cb in self.callbacks_ if isinstance(cb, LastGoodState))
         keeper.restore(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the trained net as arrays and plain data: nothing of torch but a user's module."""
+        return net_state(self)
 
-def softmax(logits: Tensor) -> Tensor:
-    """Return the probabilities of logits."""
-    return torch.softmax(logits, -1)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build the net anew."""
+        restore_net(self, state)

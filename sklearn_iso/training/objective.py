@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from sklearn_iso.modules import Layers
 from sklearn_iso.modules.representations import first_output
 from sklearn_iso.penalties import Batch, Penalty
+from sklearn_iso.training.state import own_attributes
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,13 @@ class Objective(nn.Module):
         logits = batch.logits if logits is None else logits
         classification = cross_entropy(logits, y, weight, self.weighted)
         return add_terms("classification_loss", classification, logits, values, self.alpha)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return own_attributes(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__init__()
+        vars(self).update(state)
 
 
 def cross_entropy(logits: Tensor, y: Tensor, weight: Tensor, weighted: bool) -> Tensor:

@@ -1,0 +1,90 @@
+"""Fitted estimators from files."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from sklearn_iso import modules, penalties, training
+from sklearn_iso.estimators.classifier import IsometricClassifier
+from sklearn_iso.estimators.transformer import IsometricTransformer
+from sklearn_iso.persistence.plain import name_of
+from sklearn_iso.persistence.store import load_estimator
+
+#: Estimators that a file may hold.
+_ESTIMATORS = (IsometricClassifier, IsometricTransformer)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    module: nn.Module | Callable[..., nn.Module] | None = None,
+    classes: Sequence[Any] = (),
+) -> Any:
+    """Return the fitted estimator that ``save(path)`` wrote.
+
+    Nothing in the file is run: it names classes, and only those of this package and of
+    ``torch.optim`` are known. A checksum tells a file that was changed by accident; it does
+    not tell who wrote it.
+
+    Parameters
+    ----------
+    path : path-like
+    module : nn.Module, its class or a function returning one, optional
+        What the estimator got as `module`, where it is not a network of this package. Its
+        weights are those of the file.
+    classes : sequence of classes and functions, optional
+        Further ones that you trust: of a penalty of your own, of callbacks, a metric.
+
+    Returns
+    -------
+    estimator : IsometricClassifier or IsometricTransformer
+        It predicts and goes on learning as the one that was saved.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged or of a newer version, names a class that is not known, or needs
+        a module that was not passed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> import sklearn_iso
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = sklearn_iso.IsometricClassifier(max_epochs=5, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "model.safetensors"
+    ...     clf.save(file)
+    ...     again = sklearn_iso.load(file)
+    >>> bool((again.predict_proba(X) == clf.predict_proba(X)).all())
+    True
+    """
+    known = [*_ESTIMATORS, *_of_this_package(), *classes]
+    names = {name_of(thing): thing for thing in known} | _OPTIMIZERS
+    return load_estimator(path, names, module, training.PrivateStream(0).active())
+
+
+def _of_this_package() -> list[Any]:
+    """Return what fitted estimators are made of."""
+    rooms = [vars(room) for room in (modules, penalties, training)]
+    return [
+        thing
+        for room in rooms
+        for thing in room.values()
+        if inspect.isclass(thing) and thing.__module__.startswith("sklearn_iso.")
+    ]
+
+
+#: torch's own, and the functions that our names for them stand for.
+_OPTIMIZERS = {
+    name_of(thing): thing
+    for thing in vars(torch.optim).values()
+    if inspect.isclass(thing) and issubclass(thing, torch.optim.Optimizer)
+}

@@ -1,0 +1,139 @@
+"""The networks of this package as plain data, and back: what a stored model is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sklearn_iso.modules.activations import ACTIVATIONS
+from sklearn_iso.modules.autoencoder import Autoencoder, ResidualMLP
+from sklearn_iso.modules.convnet import ConvNet
+from sklearn_iso.modules.mlp import MLP
+
+
+def describe(module: nn.Module) -> dict[str, Any] | None:
+    """Return what a network is beside its weights; None for a module of somebody else's.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_iso.modules import MLP
+    >>> from sklearn_iso.modules.architecture import describe
+    >>> describe(MLP(4, 3, activation="tanh"))
+    {'kind': 'MLP', 'activation': 'tanh'}
+    >>> describe(nn.Linear(4, 3)) is None
+    True
+    """
+    if type(module) is MLP:
+        types = {type(part) for part in module.hidden if not isinstance(part, nn.Linear)}
+        names = [name for name, known in ACTIVATIONS.items() if known in types]
+        return {"kind": "MLP", "activation": names[0] if names else "relu"}
+    if type(module) is ConvNet:
+        return {"kind": "ConvNet", "image_shape": list(module.image_shape)}
+    if type(module) is ResidualMLP:
+        return _of_parts("ResidualMLP", mlp=module.mlp)
+    if type(module) is Autoencoder:
+        return _of_parts("Autoencoder", encoder=module.encoder, decoder=module.decoder)
+    return None
+
+
+def rebuild(description: dict[str, Any], weights: dict[str, NDArray]) -> nn.Module:
+    """Return the network of a description with given weights.
+
+    Its widths are those of the weights, so that what is built is no larger than what came.
+
+    Parameters
+    ----------
+    description : dict
+        What :func:`describe` returned.
+    weights : dict of str to ndarray
+        As ``state_dict`` names them.
+
+    Returns
+    -------
+    module : nn.Module
+
+    Raises
+    ------
+    KeyError, RuntimeError
+        If the weights are not those of the description.
+
+    Examples
+    --------
+    >>> from sklearn_iso.modules import MLP
+    >>> from sklearn_iso.modules.architecture import describe, rebuild
+    >>> mlp = MLP(4, 3, hidden_layer_sizes=(8,))
+    >>> weights = {name: value.numpy() for name, value in mlp.state_dict().items()}
+    >>> rebuild(describe(mlp), weights).hidden
+    Sequential(
+      (0): Linear(in_features=4, out_features=8, bias=True)
+      (1): ReLU()
+    )
+    """
+    module = _KINDS[description["kind"]](description, weights)
+    module.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    return module
+
+
+def _of_parts(kind: str, **parts: nn.Module) -> dict[str, Any] | None:
+    described = {name: describe(part) for name, part in parts.items()}
+    return None if None in described.values() else {"kind": kind, **described}
+
+
+def _part(name: str, description: dict[str, Any], weights: dict[str, NDArray]) -> Any:
+    prefix = f"{name}."
+    own = {key.removeprefix(prefix): v for key, v in weights.items() if key.startswith(prefix)}
+    return rebuild(description[name], own)
+
+
+def _mlp(description: dict[str, Any], weights: dict[str, NDArray]) -> MLP:
+    layers = sum(key.startswith("hidden.") and key.endswith(".weight") for key in weights)
+    return MLP(
+        len(weights["offset"]),
+        len(weights["output.bias"]),
+        hidden_layer_sizes=[len(weights[f"hidden.{2 * k}.bias"]) for k in range(layers)],
+        activation=description["activation"],
+        generator=torch.Generator(),  # the draws are overwritten; none is the process's own
+        dtype=_dtype(weights["output.bias"]),
+    )
+
+
+def _dtype(values: NDArray) -> torch.dtype:
+    return torch.tensor(values[:0]).dtype
+
+
+def _convnet(description: dict[str, Any], weights: dict[str, NDArray]) -> ConvNet:
+    kernels = [v for key, v in weights.items() if v.ndim == 4]
+    shape = tuple(int(size) for size in description["image_shape"])
+    with torch.device("meta"):  # no weights are drawn, as those of others follow
+        built = ConvNet(
+            shape[0] * shape[1] * shape[2],
+            len(weights["head.3.bias"]),
+            image_shape=(shape[0], shape[1], shape[2]),
+            channels=[len(kernel) for kernel in kernels],
+            kernel_size=kernels[0].shape[-1] if kernels else 1,
+            n_hidden=len(weights["head.1.bias"]),
+        )
+    return built.to_empty(device="cpu").to(_dtype(weights["head.3.bias"]))
+
+
+def _residual(description: dict[str, Any], weights: dict[str, NDArray]) -> ResidualMLP:
+    mlp = _part("mlp", description, weights)
+    return ResidualMLP(mlp, torch.zeros(weights["linear.weight"].shape))
+
+
+def _autoencoder(description: dict[str, Any], weights: dict[str, NDArray]) -> Autoencoder:
+    return Autoencoder(
+        _part("encoder", description, weights), _part("decoder", description, weights)
+    )
+
+
+_KINDS = {
+    "MLP": _mlp,
+    "ConvNet": _convnet,
+    "ResidualMLP": _residual,
+    "Autoencoder": _autoencoder,
+}

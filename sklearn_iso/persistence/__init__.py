@@ -1,0 +1,3 @@
+"""Models on disk: files, ONNX and cards."""
+
+__all__: list[str] = []

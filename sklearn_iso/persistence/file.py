@@ -1,0 +1,106 @@
+"""One safetensors file whose header says what the arrays mean, sealed by a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from sklearn_iso._version import __version__
+from sklearn_iso.exceptions import ModelFileError
+
+#: Version of the layout; a reader refuses files of a higher one.
+FORMAT = 1
+
+_KEY = "sklearn_iso"
+_ZEROS = "0" * 64
+#: The checksum as it stands in the file: JSON inside of a JSON string.
+_SEAL = re.compile(rb'\\"sha256\\": \\"([0-9a-f]{64})\\"')
+
+
+def write(
+    path: str | os.PathLike[str], content: dict[str, Any], arrays: dict[str, NDArray]
+) -> None:
+    """Write JSON and arrays as one file, at once or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+    content : dict
+        What JSON can hold.
+    arrays : dict of str to ndarray
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, pathlib
+    >>> from sklearn_iso.persistence.file import read, write
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "model.safetensors"
+    ...     write(file, {"of": "a0"}, {"a0": np.arange(3)})
+    ...     content, arrays = read(file)
+    >>> content["of"], arrays["a0"]
+    ('a0', array([0, 1, 2]))
+    """
+    header = {"sha256": _ZEROS, "format": FORMAT, "version": __version__} | content
+    raw = safetensors.numpy.save(arrays, {_KEY: json.dumps(header, allow_nan=False)})
+    sealed = _sealed(raw, hashlib.sha256(raw).hexdigest().encode())
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(sealed)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    """Return the JSON and the arrays of a file.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is no model file, was changed since it was written, or is of a newer version.
+    """
+    raw = Path(path).read_bytes()
+    found = _SEAL.search(raw)
+    if found is None:
+        raise ModelFileError(
+            f"{os.fspath(path)!r} is no model file of this package, or was changed since it was "
+            "written. Load what an estimator's save(path) wrote."
+        )
+    if hashlib.sha256(_sealed(raw, _ZEROS.encode())).hexdigest().encode() != found[1]:
+        raise ModelFileError(
+            f"A model file must be as it was written; the checksum of {os.fspath(path)!r} does "
+            "not fit its content. Copy or save it again."
+        )
+    try:
+        length = int.from_bytes(raw[:8], "little")
+        content = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"][_KEY])
+        newer = content["format"] > FORMAT
+        arrays = {} if newer else safetensors.numpy.load(raw)
+    except (ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
+        raise ModelFileError(f"{os.fspath(path)!r} is no model file: {error}.") from error
+    if newer:
+        raise ModelFileError(
+            f"{os.fspath(path)!r} is of format {content['format']}, written by sklearn-iso "
+            f"{content.get('version')}; sklearn-iso {__version__} reads up to format {FORMAT}. "
+            "Upgrade with pip install -U sklearn-iso."
+        )
+    return content, arrays
+
+
+def _sealed(raw: bytes, digest: bytes) -> bytes:
+    """Return a file with its checksum set."""
+    found = _SEAL.search(raw)
+    if found is None:
+        raise ValueError("no place for a checksum")
+    return raw[: found.start(1)] + digest + raw[found.end(1) :]

@@ -1,0 +1,302 @@
+"""Python objects as JSON and arrays, and back, with classes from a list only."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sklearn_iso.modules.architecture import describe, rebuild
+
+#: Kinds of arrays that safetensors holds: bool, signed, unsigned and floating.
+_NUMERIC = "biuf"
+#: Lists of so many floats are worth an array.
+_MANY = 8
+
+
+def name_of(thing: Any) -> str:
+    """Return the name under which a class or function is stored.
+
+    Examples
+    --------
+    >>> from sklearn_iso import IsometricClassifier
+    >>> from sklearn_iso.persistence.plain import name_of
+    >>> import torch
+    >>> name_of(IsometricClassifier), name_of(torch.optim.SGD)
+    ('IsometricClassifier', 'torch.optim.sgd.SGD')
+    """
+    name: str = thing.__qualname__
+    own = thing.__module__.split(".")[0] == "sklearn_iso"
+    return name if own else f"{thing.__module__}.{name}"
+
+
+class Encoder:
+    """Turns objects into what JSON holds, and collects their arrays.
+
+    Parameters
+    ----------
+    leave_out : collection of str
+        Keys of the states of objects that are not stored.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+
+    Raises
+    ------
+    TypeError
+        If an object is neither plain data nor has a state that is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.persistence.plain import Encoder
+    >>> encoder = Encoder()
+    >>> encoder.encode({"a": (1, np.zeros(2))})
+    {'dict': [['a', {'tuple': [1, {'array': 'a0'}]}]]}
+    >>> encoder.arrays
+    {'a0': array([0., 0.])}
+    """
+
+    def __init__(self, leave_out: Collection[str] = ()) -> None:
+        self.leave_out = leave_out
+        self.arrays: dict[str, NDArray] = {}
+        self._by_content: dict[bytes, str] = {}
+        self._seen: dict[int, tuple[int, Any]] = {}
+
+    def encode(self, value: Any) -> Any:
+        """Return a value as JSON."""
+        if value is None or isinstance(value, bool | str) or type(value) is int:
+            return value
+        if type(value) is float:
+            return value if math.isfinite(value) else {"float": repr(value)}
+        if isinstance(value, list | tuple | dict):
+            return self._container(value)
+        if isinstance(value, np.ndarray | np.generic):
+            return self._array(value)
+        return self._object(value)
+
+    def _container(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {"dict": [[self.encode(k), self.encode(v)] for k, v in value.items()]}
+        if type(value) is list and len(value) >= _MANY and all(type(v) is float for v in value):
+            return {"floats": self._store(np.array(value))}
+        items = [self.encode(item) for item in value]
+        return items if type(value) is list else {"tuple": items}
+
+    def _array(self, value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return {"scalar": self._array(np.array([value]))}
+        if value.dtype.kind in _NUMERIC and value.dtype.itemsize <= 8:
+            return {"array": self._store(value)}
+        if value.dtype.kind in "UO":
+            items = [self.encode(item) for item in value.ravel().tolist()]
+            return {"items": items, "dtype": value.dtype.str, "shape": list(value.shape)}
+        raise TypeError(
+            f"A model file holds numbers and text; got an array of {value.dtype}. Cast it first."
+        )
+
+    def _store(self, value: NDArray) -> str:
+        """Return the name of an array; equal ones are stored once."""
+        native = np.array(value, order="C", dtype=value.dtype.newbyteorder("="))
+        content = repr((native.dtype, native.shape)).encode() + native.tobytes()
+        name = self._by_content.setdefault(hashlib.sha256(content).digest(), f"a{len(self.arrays)}")
+        self.arrays[name] = native
+        return name
+
+    def _object(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return {"tensor": self._store(value.numpy(force=True))}
+        if isinstance(value, torch.device):
+            return {"device": str(value)}
+        if isinstance(value, nn.Module) and (network := self._network(value)):
+            return network
+        if (reference := self._reference(value)) is not None:
+            return reference
+        if id(value) in self._seen:
+            return {"same": self._seen[id(value)][0]}
+        self._seen[id(value)] = (len(self._seen), value)  # kept, so that its id stays its own
+        return {"object": name_of(type(value)), "state": self._state(value)}
+
+    def _reference(self, value: Any) -> Any:
+        if isinstance(value, np.random.RandomState):
+            return {"random_state": self.encode(value.get_state())}
+        if isinstance(value, functools.partial):
+            parts = [value.func, list(value.args), value.keywords]
+            return {"partial": [self.encode(part) for part in parts]}
+        if hasattr(value, "__qualname__"):  # a class or a function
+            return {"name": name_of(value)}
+        return None
+
+    def _network(self, module: nn.Module) -> Any:
+        weights = {name: v.numpy(force=True) for name, v in module.state_dict().items()}
+        if not weights:
+            return None
+        if (architecture := describe(module)) is not None:
+            return {"network": architecture, "weights": self.encode(weights)}
+        return {"module": name_of(type(module)), "weights": self.encode(weights)}
+
+    def _state(self, value: Any) -> Any:
+        state = value.__getstate__() if hasattr(value, "__getstate__") else vars(value)
+        if not isinstance(state, dict):
+            raise TypeError(
+                f"A model file holds plain data and objects whose state is a dict; got "
+                f"{value!r}. Use pickle for it."
+            )
+        encoded = []
+        for key, inner in state.items():
+            if key == "module" and _is_foreign(inner):
+                encoded.append([key, {"given": key}])
+            elif key not in self.leave_out:
+                encoded.append([key, self.encode(inner)])
+        return {"dict": encoded}
+
+
+def _is_foreign(module: Any) -> bool:
+    """Return whether the parameter `module` is of somebody else's making."""
+    built = module.func if isinstance(module, functools.partial) else module
+    if isinstance(built, nn.Module):
+        return describe(built) is None
+    return built is not None and (not hasattr(built, "__qualname__") or "." in name_of(built))
+
+
+class Decoder:
+    """Turns back into objects what an :class:`Encoder` made of them; runs no code of the file.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+    names : mapping of str to class or function
+        All that may be built, by the name under which it is stored.
+    module : object, optional
+        The user's parameter `module`, where the file needs one.
+    build : callable, optional
+        Returns a new network from `module`.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, RuntimeError
+        If the file does not hold what an encoder writes.
+    """
+
+    def __init__(
+        self,
+        arrays: Mapping[str, NDArray],
+        names: Mapping[str, Any],
+        module: Any = None,
+        build: Callable[[], nn.Module] | None = None,
+    ) -> None:
+        self.arrays, self.names, self.module, self.build = arrays, names, module, build
+        self._seen: list[Any] = []
+
+    def decode(self, node: Any) -> Any:
+        """Return the value of a JSON node."""
+        if isinstance(node, list):
+            return [self.decode(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        tag = next(iter(node), None)
+        if tag not in _TAGS:
+            raise KeyError(tag)
+        return getattr(self, f"_{tag}")(node[tag], node)
+
+    def _float(self, value: str, node: Any) -> float:
+        return float(value)
+
+    def _tuple(self, items: Any, node: Any) -> tuple[Any, ...]:
+        return tuple(self.decode(items))
+
+    def _dict(self, pairs: Any, node: Any) -> dict[Any, Any]:
+        return {self.decode(key): self.decode(value) for key, value in pairs}
+
+    def _floats(self, name: str, node: Any) -> list[float]:
+        values: list[float] = self.arrays[name].tolist()
+        return values
+
+    def _array(self, name: str, node: Any) -> NDArray:
+        return self.arrays[name].copy()
+
+    def _scalar(self, array: Any, node: Any) -> Any:
+        return self.decode(array)[0]
+
+    def _items(self, items: Any, node: Any) -> NDArray:
+        decoded = self.decode(items)
+        if np.dtype(node["dtype"]).kind == "U":
+            return np.array(decoded, dtype=str).reshape(node["shape"])
+        array = np.empty(len(decoded), dtype=object)
+        array[:] = decoded
+        return array.reshape(node["shape"])
+
+    def _tensor(self, name: str, node: Any) -> torch.Tensor:
+        return torch.tensor(self.arrays[name])
+
+    def _device(self, name: str, node: Any) -> torch.device:
+        return torch.device(name)
+
+    def _random_state(self, state: Any, node: Any) -> np.random.RandomState:
+        random_state = np.random.RandomState(0)
+        random_state.set_state(self.decode(state))
+        return random_state
+
+    def _partial(self, parts: Any, node: Any) -> functools.partial:
+        function, args, keywords = self.decode(parts)
+        return functools.partial(function, *args, **keywords)
+
+    def _name(self, name: str, node: Any) -> Any:
+        if name not in self.names:
+            raise ForeignClassError(name)
+        return self.names[name]
+
+    def _same(self, index: int, node: Any) -> Any:
+        return self._seen[index]
+
+    def _object(self, name: str, node: Any) -> Any:
+        kind = self._name(name, node)
+        value: Any = object.__new__(kind)
+        self._seen.append(value)
+        state = self._dict(node["state"]["dict"], node)
+        if hasattr(value, "__setstate__"):
+            value.__setstate__(state)
+        else:
+            vars(value).update(state)
+        return value
+
+    def _network(self, architecture: Any, node: Any) -> nn.Module:
+        return rebuild(architecture, self.decode(node["weights"]))
+
+    def _module(self, name: str, node: Any) -> nn.Module:
+        if self.build is None:
+            raise MissingModuleError(name)
+        module = self.build()
+        weights = {key: torch.tensor(v) for key, v in self.decode(node["weights"]).items()}
+        floating = [v.dtype for v in weights.values() if v.is_floating_point()]
+        module.to(floating[0] if floating else torch.float32).load_state_dict(weights)
+        return module.eval()
+
+    def _given(self, key: str, node: Any) -> Any:
+        if self.build is None:
+            raise MissingModuleError(key)
+        return self.module
+
+
+#: First keys of nodes; each has its method.
+_TAGS = frozenset(
+    name.removeprefix("_")
+    for name in vars(Decoder)
+    if name.startswith("_") and not name.startswith("__")
+)
+
+
+class ForeignClassError(LookupError):
+    """A file names a class that is not on the list."""
+
+
+class MissingModuleError(LookupError):
+    """A file holds the weights of a module that was not passed."""

@@ -1,0 +1,115 @@
+"""Fitted estimators in one file that runs no code when it is loaded."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from torch import nn
+
+from sklearn_iso.exceptions import ModelFileError
+from sklearn_iso.modules.build import build_module
+from sklearn_iso.persistence.file import read, write
+from sklearn_iso.persistence.plain import Decoder, Encoder, ForeignClassError, MissingModuleError
+
+#: What a state calls the moments of its optimiser.
+_OPTIMIZER = "optimizer_state"
+
+
+def save_estimator(
+    estimator: Any,
+    path: str | os.PathLike[str],
+    *,
+    n_outputs: int,
+    include_optimizer: bool = True,
+) -> None:
+    """Write a fitted estimator to a file that :func:`sklearn_iso.load` reads.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    path : path-like
+    n_outputs : int
+        Width of the output, for a user's module that is built to size.
+    include_optimizer : bool, default=True
+        Whether the moments of the optimiser come along.
+
+    Raises
+    ------
+    TypeError
+        If a parameter can be stored by pickle only.
+    """
+    encoder = Encoder(() if include_optimizer else (_OPTIMIZER,))
+    sizes = [int(estimator.n_features_in_), int(n_outputs)]
+    content = {"sizes": sizes, "estimator": encoder.encode(estimator)}
+    write(path, content, encoder.arrays)
+
+
+def load_estimator(
+    path: str | os.PathLike[str],
+    names: Mapping[str, Any],
+    module: Any = None,
+    stream: AbstractContextManager[Any] | None = None,
+) -> Any:
+    """Return the estimator of a file.
+
+    Parameters
+    ----------
+    path : path-like
+    names : mapping of str to class or function
+        All that the file may name.
+    module : nn.Module, its class or a function returning one, optional
+        The estimator's parameter of that name.
+    stream : context manager, optional
+        Where the module may draw its first weights.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, of a newer version, names a class that is not on the list, or
+        needs a module that was not passed.
+    """
+    content, arrays = read(path)
+
+    def build() -> nn.Module:
+        n_features, n_outputs = content["sizes"]
+        with stream or nullcontext():
+            return build_module(module, n_features, n_outputs)
+
+    decoder = Decoder(arrays, names, module, None if module is None else build)
+    try:
+        estimator = decoder.decode(content["estimator"])
+    except ForeignClassError as error:
+        raise ModelFileError(
+            f"A model file may name classes of this package and of torch.optim only; found "
+            f"{str(error)!r}. If it is yours and you trust it, pass load(path, classes=[...])."
+        ) from None
+    except MissingModuleError as error:
+        raise ModelFileError(
+            f"This file holds the weights of a module of your own, {str(error)!r}. Pass "
+            "load(path, module=...) what was passed to the estimator as module."
+        ) from None
+    except _MALFORMED as error:
+        raise ModelFileError(
+            f"{os.fspath(path)!r} does not hold a fitted estimator"
+            f"{'' if module is None else ' with this module'}: {error}."
+        ) from error
+    if inspect.isclass(estimator) or not hasattr(estimator, "fit"):
+        raise ModelFileError(f"{os.fspath(path)!r} does not hold an estimator.")
+    return estimator
+
+
+#: What a decoder meets in a file that no encoder wrote, or with another module.
+_MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)

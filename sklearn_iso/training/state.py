@@ -1,0 +1,111 @@
+"""A trained net as arrays and plain data, and back: what pickle, joblib and skops store."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sklearn_iso.modules.architecture import describe, rebuild
+from sklearn_iso.training.settings import OPTIMIZERS, TrainingSettings, net_arguments
+
+
+def net_state(net: Any) -> dict[str, Any]:
+    """Return all that a trained net needs to predict and to go on.
+
+    Callbacks stay behind, and the values that the history recorded for every batch. A module
+    that is not of this package comes as it is, on the CPU.
+    """
+    module = net.module_
+    architecture = describe(module)
+    state: dict[str, Any] = {
+        "settings": _settings_of(net),
+        "criterion": net.criterion_,
+        "history": _columns(net.history),
+        "frozen": [name for name, p in module.named_parameters() if not p.requires_grad],
+        "optimizer_state": to_arrays(net.optimizer_.state_dict()),
+    }
+    if architecture is None:
+        on_cpu = net.device == "cpu" or str(net.device) == "cpu"
+        return state | {"trained_module": module if on_cpu else copy.deepcopy(module).cpu()}
+    return state | {"architecture": architecture, "weights": to_arrays(module.state_dict())}
+
+
+def restore_net(net: Any, state: dict[str, Any]) -> None:
+    """Initialise a net from its state; without a GPU that it was trained on, on the CPU."""
+    settings = dict(state["settings"])
+    if str(settings["device"]).startswith("cuda") and not torch.cuda.is_available():
+        settings["device"] = "cpu"
+    if "architecture" in state:
+        module = rebuild(state["architecture"], state["weights"])
+    else:
+        module = state["trained_module"]
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name not in state["frozen"])
+    arguments = net_arguments(TrainingSettings(**settings))
+    type(net).__init__(
+        net, module, criterion=state["criterion"], train_split=None, callbacks=[], **arguments
+    )
+    net.initialize()
+    module.eval()
+    net.history.extend(_rows(state["history"]))
+    if "optimizer_state" in state:
+        net.optimizer_.load_state_dict(to_tensors(state["optimizer_state"]))
+
+
+def to_arrays(value: Any) -> Any:
+    """Return nested dicts and lists with arrays for tensors."""
+    if isinstance(value, Tensor):
+        return value.numpy(force=True)
+    if isinstance(value, dict):
+        return {key: to_arrays(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(to_arrays(inner) for inner in value)
+    return value
+
+
+def to_tensors(value: Any) -> Any:
+    """Return nested dicts and lists with tensors, copied, for arrays."""
+    if isinstance(value, np.ndarray | np.generic):
+        return torch.tensor(value)
+    if isinstance(value, dict):
+        return {key: to_tensors(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(to_tensors(inner) for inner in value)
+    return value
+
+
+def own_attributes(module: nn.Module) -> dict[str, Any]:
+    """Return the attributes of an objective beyond those of every module, as plain data."""
+    usual = vars(nn.Module())
+    return {name: to_arrays(v) for name, v in vars(module).items() if name not in usual}
+
+
+def _settings_of(net: Any) -> dict[str, Any]:
+    """Return what the net was built with, which its estimator's parameters may no longer be."""
+    names = [name for name, known in OPTIMIZERS.items() if known is net.optimizer]
+    return {
+        "optimizer": names[0] if names else net.optimizer,
+        "learning_rate": net.lr,
+        "weight_decay": vars(net).get("optimizer__weight_decay", 0.0),
+        "max_epochs": net.max_epochs,
+        "batch_size": net.batch_size,
+        "rows_per_class": net.iterator_train__rows_per_class,
+        "device": str(net.device),
+    }
+
+
+def _columns(history: Any) -> dict[str, list[Any]]:
+    """Return the values of each epoch by name, None where an epoch has none."""
+    names = dict.fromkeys(key for row in history for key in row if key != "batches")
+    return {name: [row.get(name) for row in history] for name in names}
+
+
+def _rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    rows = [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+    return [{"batches": []} | {k: v for k, v in row.items() if v is not None} for row in rows]

@@ -1,0 +1,426 @@
+"""Laws of model files: what comes back, what is refused, and that nothing in them is run."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import json
+import pickle
+from functools import partial
+
+import joblib
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from torch import nn
+
+import sklearn_iso
+from sklearn_iso import IsometricClassifier, IsometricTransformer
+from sklearn_iso.exceptions import ModelFileError
+from sklearn_iso.modules import MLP, ConvNet
+from sklearn_iso.penalties import Penalty, WithinClassIsometry
+from sklearn_iso.persistence import file as model_file
+
+X, y = load_digits(return_X_y=True)
+X = X / 16
+FIT, REST = slice(0, 300), slice(300, 600)
+NAMES = np.array(["zero one two three four five six seven eight nine".split()]).ravel()
+
+
+def classifier(**params):
+    quick = {"hidden_layer_sizes": (64, 32), "max_epochs": 3, "random_state": 0}
+    return IsometricClassifier(**quick | params)
+
+
+def embedding(**params):
+    return IsometricTransformer(
+        **{"hidden_layer_sizes": (16,), "max_epochs": 2, "random_state": 0} | params
+    )
+
+
+class SmallLogits(Penalty):
+    """A penalty that a user wrote."""
+
+    def __init__(self, power=2):
+        self.power = power
+
+    def __call__(self, batch):
+        (Z,) = batch.representations("logits")
+        return Z.abs().pow(self.power).mean()
+
+
+class TwoLayers(nn.Module):
+    """A module that a user wrote."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.first = nn.Linear(n_features, 12)
+        self.drop = nn.Dropout(0.2)
+        self.last = nn.Linear(12, n_outputs)
+
+    def forward(self, X):
+        return self.last(self.drop(torch.relu(self.first(X))))
+
+
+FITTED = {
+    "classifier": lambda: classifier().fit(X[FIT], y[FIT]),
+    "float64 with text labels": lambda: classifier().fit(X[FIT].astype(float), NAMES[y[FIT]]),
+    "object labels": lambda: classifier().fit(X[FIT], NAMES[y[FIT]].astype(object)),
+    "plain network": lambda: classifier(alpha=0).fit(X[FIT], y[FIT]),
+    "stopped early": lambda: classifier(early_stopping=True).fit(X[FIT], y[FIT]),
+    "sgd": lambda: classifier(optimizer="sgd", weight_decay=1e-4).fit(X[FIT], y[FIT]),
+    "torch optimiser": lambda: classifier(optimizer=torch.optim.RMSprop).fit(X[FIT], y[FIT]),
+    "penalty object": lambda: classifier(penalty=0.1 * WithinClassIsometry()).fit(X[FIT], y[FIT]),
+    "convolutions": lambda: classifier(module=partial(ConvNet, channels=(4,), n_hidden=8)).fit(
+        X[FIT], y[FIT]
+    ),
+    "network instance": lambda: classifier(
+        module=MLP(64, 10, hidden_layer_sizes=(8,), activation="tanh")
+    ).fit(X[FIT], y[FIT]),
+    "balanced classes": lambda: classifier(class_weight="balanced").fit(X[FIT], y[FIT]),
+    "own class weights": lambda: classifier(class_weight={3: 2.0}).fit(X[FIT], y[FIT]),
+    "balanced batches": lambda: classifier(rows_per_class=4).fit(X[FIT], y[FIT]),
+    "chunks": lambda: classifier().partial_fit(X[FIT], y[FIT], classes=np.arange(10)),
+    "RandomState": lambda: classifier(random_state=np.random.RandomState(3)).fit(X[FIT], y[FIT]),
+    "embedding": lambda: embedding().fit(X[FIT]),
+    "embedding by class": lambda: embedding(penalty="within_class").fit(X[FIT], y[FIT]),
+    "embedding with a way back": lambda: embedding(decoder_penalty="jacobian").fit(X[FIT]),
+    "shortest paths": lambda: embedding(penalty="geodesic", n_neighbors=20).fit(X[FIT]),
+}
+
+
+def through_file(estimator, folder, **passed):
+    estimator.save(folder / "model.safetensors")
+    return sklearn_iso.load(folder / "model.safetensors", **passed)
+
+
+def through_pickle(estimator, folder):
+    return pickle.loads(pickle.dumps(estimator))
+
+
+def through_joblib(estimator, folder):
+    joblib.dump(estimator, folder / "model.joblib")
+    return joblib.load(folder / "model.joblib")
+
+
+def through_skops(estimator, folder):
+    sio = pytest.importorskip("skops.io")
+    stored = sio.dumps(estimator)
+    types = sio.get_untrusted_types(data=stored)
+    own = ("sklearn_iso.", "torch.optim.", "functools.partial")  # the last two: parameters
+    assert not [name for name in types if not name.startswith(own)]
+    return sio.loads(stored, trusted=types)
+
+
+WAYS = pytest.mark.parametrize(
+    "way", [through_file, through_pickle, through_joblib, through_skops], ids=lambda f: f.__name__
+)
+
+
+def outputs(estimator):
+    rows = X[REST]
+    found = [estimator.transform(rows)]
+    return found + ([estimator.predict_proba(rows)] if hasattr(estimator, "predict") else [])
+
+
+def assert_same(first, second):
+    for a, b in zip(outputs(first), outputs(second), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == b.dtype
+    assert first.history_ == second.history_
+    assert first.__dict__.keys() == second.__dict__.keys()
+
+
+def params_of(estimator):
+    unlike = ("module", "random_state")  # their repr tells where they are in memory
+    return {key: repr(v) for key, v in estimator.get_params().items() if key not in unlike}
+
+
+@WAYS
+@pytest.mark.parametrize("name", FITTED)
+def test_what_comes_back_is_what_was_stored(name, way, tmp_path):
+    if name == "network instance" and way is through_skops:
+        pytest.skip("skops stores no torch module as a parameter")
+    estimator = FITTED[name]()
+    again = way(estimator, tmp_path)
+    assert type(again) is type(estimator)
+    assert params_of(again) == params_of(estimator)
+    assert_same(estimator, again)
+    if hasattr(estimator, "classes_"):
+        np.testing.assert_array_equal(again.classes_, estimator.classes_)
+        assert again.classes_.dtype.kind == estimator.classes_.dtype.kind
+
+
+@WAYS
+@pytest.mark.parametrize(
+    "name", ["classifier", "sgd", "chunks", "convolutions", "stopped early", "embedding"]
+)
+def test_learning_goes_on_as_if_nothing_had_happened(name, way, tmp_path):
+    estimator = FITTED[name]().set_params(early_stopping=False)
+    again = way(estimator, tmp_path)
+    for _ in range(2):
+        estimator.partial_fit(X[REST], y[REST])
+        again.partial_fit(X[REST], y[REST])
+    assert_same(estimator, again)
+
+
+@WAYS
+def test_parameters_set_after_a_fit_leave_the_stored_net_as_it_is(way, tmp_path):
+    estimator = classifier().fit(X[FIT], y[FIT]).set_params(optimizer="sgd", batch_size=7, alpha=3)
+    again = way(estimator, tmp_path)
+    assert again.get_params()["alpha"] == 3
+    assert_same(estimator.partial_fit(X[REST], y[REST]), again.partial_fit(X[REST], y[REST]))
+
+
+@WAYS
+def test_a_fit_of_what_came_back_is_a_fit_of_the_original(way, tmp_path):
+    estimator = classifier().fit(X[FIT], y[FIT])
+    again = way(estimator, tmp_path)
+    assert_same(estimator.fit(X[REST], y[REST]), again.fit(X[REST], y[REST]))
+
+
+@WAYS
+def test_global_generators_are_left_alone(way, tmp_path):
+    estimator = FITTED["convolutions"]()
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    way(estimator, tmp_path)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
+
+
+def test_a_copy_learns_apart_from_the_original():
+    estimator = classifier().fit(X[FIT], y[FIT])
+    before = outputs(estimator)
+    copy.deepcopy(estimator).partial_fit(X[REST], y[REST])
+    for a, b in zip(before, outputs(estimator), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_frozen_weights_stay_frozen(tmp_path):
+    network = MLP(64, 10, hidden_layer_sizes=(8,))
+    network.hidden.requires_grad_(False)
+    again = through_file(classifier(module=network).fit(X[FIT], y[FIT]), tmp_path)
+    assert not again.net_.module_.hidden[0].weight.requires_grad
+    assert again.net_.module_.output.weight.requires_grad
+
+
+# --- modules and classes of the user -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "module", [TwoLayers, TwoLayers(64, 10), partial(TwoLayers, n_features=64)], ids=repr
+)
+def test_a_module_of_ones_own_is_passed_to_load(module, tmp_path):
+    estimator = classifier(module=module).fit(X[FIT], y[FIT])
+    with pytest.raises(ModelFileError, match=r"load\(path, module=...\)"):
+        through_file(estimator, tmp_path)
+    again = through_file(estimator, tmp_path, module=module)
+    assert again.module is module
+    assert_same(estimator, again)
+    assert_same(estimator.partial_fit(X[REST], y[REST]), again.partial_fit(X[REST], y[REST]))
+
+
+def test_building_a_module_of_ones_own_draws_from_no_global_generator(tmp_path):
+    estimator = classifier(module=TwoLayers).fit(X[FIT], y[FIT])
+    before = torch.get_rng_state()
+    through_file(estimator, tmp_path, module=TwoLayers)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_another_module_than_the_trained_one_is_refused(tmp_path):
+    estimator = classifier(module=TwoLayers).fit(X[FIT], y[FIT])
+    with pytest.raises(ModelFileError, match="with this module"):
+        through_file(estimator, tmp_path, module=nn.Linear(64, 10))
+
+
+def test_a_penalty_of_ones_own_is_named_to_load(tmp_path):
+    estimator = classifier(penalty=0.1 * SmallLogits(power=3)).fit(X[FIT], y[FIT])
+    with pytest.raises(ModelFileError, match=r"SmallLogits.*load\(path, classes="):
+        through_file(estimator, tmp_path)
+    again = through_file(estimator, tmp_path, classes=[SmallLogits])
+    assert again.get_params()["penalty__power"] == 3
+    assert_same(estimator.partial_fit(X[REST], y[REST]), again.partial_fit(X[REST], y[REST]))
+
+
+def test_saving_before_fitting_is_refused(tmp_path):
+    with pytest.raises(NotFittedError, match="not fitted"):
+        classifier().save(tmp_path / "model.safetensors")
+
+
+# --- size ----------------------------------------------------------------------------------
+
+
+def weights_in_bytes(estimator):
+    return sum(v.numel() * v.element_size() for v in estimator.net_.module_.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: classifier(max_epochs=100), lambda: classifier(hidden_layer_sizes=(256, 128))]
+)
+def test_a_file_to_ship_is_less_than_twice_its_weights(make, tmp_path):
+    estimator = make().fit(X[FIT], y[FIT])
+    path = tmp_path / "model.safetensors"
+    estimator.save(path, include_optimizer=False)
+    assert path.stat().st_size < 2 * weights_in_bytes(estimator)
+    again = sklearn_iso.load(path)
+    assert_same(estimator, again)
+    again.partial_fit(X[REST], y[REST])  # with an optimiser that starts anew
+
+
+def test_moments_of_adam_are_all_that_makes_a_file_larger(tmp_path):
+    estimator = classifier(hidden_layer_sizes=(256, 128)).fit(X[FIT], y[FIT])
+    sizes = []
+    for kept in (True, False):
+        estimator.save(tmp_path / "model", include_optimizer=kept)
+        sizes.append((tmp_path / "model").stat().st_size)
+    moments = 2 * weights_in_bytes(estimator)
+    assert moments - 1000 < sizes[0] - sizes[1] < moments + 5000
+
+
+# --- damage and malice ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    path = tmp_path_factory.mktemp("stored") / "model.safetensors"
+    classifier(hidden_layer_sizes=(4,)).fit(X[FIT], y[FIT]).save(path)
+    return path.read_bytes()
+
+
+def load_bytes(raw, folder):
+    (folder / "edited").write_bytes(raw)
+    return sklearn_iso.load(folder / "edited")
+
+
+def test_any_edited_byte_is_an_error(stored, tmp_path):
+    rng = np.random.default_rng(0)
+    places = [*range(0, 300), *rng.integers(len(stored), size=300).tolist(), len(stored) - 1]
+    for place in places:
+        raw = bytearray(stored)
+        raw[place] ^= int(rng.integers(1, 256))
+        with pytest.raises(ModelFileError):
+            load_bytes(bytes(raw), tmp_path)
+
+
+@pytest.mark.parametrize("cut", [0, 7, 8, 100, -1])
+def test_a_file_cut_short_or_long_is_an_error(stored, cut, tmp_path):
+    with pytest.raises(ModelFileError):
+        load_bytes(stored[:cut], tmp_path)
+    with pytest.raises(ModelFileError):
+        load_bytes(stored + b"x", tmp_path)
+
+
+def resealed(stored, change):
+    """Return a file whose content somebody changed, checksum and all."""
+    length = int.from_bytes(stored[:8], "little")
+    content = json.loads(json.loads(stored[8 : 8 + length])["__metadata__"]["sklearn_iso"])
+    change(content)
+    content["sha256"] = "0" * 64
+    arrays = safetensors.numpy.load(stored)
+    raw = safetensors.numpy.save(arrays, {"sklearn_iso": json.dumps(content)})
+    return raw.replace(b"0" * 64, hashlib.sha256(raw).hexdigest().encode(), 1)
+
+
+def test_resealing_itself_breaks_nothing(stored, tmp_path):
+    assert load_bytes(resealed(stored, lambda content: None), tmp_path).predict(X[:1]).shape == (1,)
+
+
+RAN = []
+
+
+class Trap:
+    """Notes that its code was run."""
+
+    def __init__(self, *args, **kwargs):
+        RAN.append("__init__")
+
+    def __setstate__(self, state):
+        RAN.append("__setstate__")
+
+
+FOREIGN = ["builtins.eval", "os.system", "subprocess.Popen", "test_files.Trap", "numpy.load"]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize(
+    "node",
+    [
+        lambda name: {"object": name, "state": {"dict": []}},
+        lambda name: {"name": name},
+        lambda name: {"partial": [{"name": name}, [], {"dict": []}]},
+    ],
+    ids=["object", "name", "partial"],
+)
+def test_a_foreign_class_is_an_error_and_runs_nothing(stored, name, node, tmp_path):
+    def inject(content):
+        content["estimator"]["state"]["dict"].append(["extra", node(name)])
+
+    with pytest.raises(ModelFileError, match="may name classes of this package"):
+        load_bytes(resealed(stored, inject), tmp_path)
+    assert not RAN
+
+
+def test_an_estimator_of_another_package_is_an_error(stored, tmp_path):
+    def swap(content):
+        content["estimator"]["object"] = "sklearn.linear_model.LogisticRegression"
+
+    with pytest.raises(ModelFileError, match="LogisticRegression"):
+        load_bytes(resealed(stored, swap), tmp_path)
+
+
+def test_a_file_of_a_newer_format_is_an_error_that_names_the_version(stored, tmp_path):
+    def renew(content):
+        content |= {"format": model_file.FORMAT + 1, "version": "9.9"}
+
+    with pytest.raises(ModelFileError, match=r"written by sklearn-iso 9\.9.*Upgrade"):
+        load_bytes(resealed(stored, renew), tmp_path)
+
+
+MALFORMED = {
+    "no estimator": lambda content: content.pop("estimator"),
+    "a number": lambda content: content.update(estimator=3),
+    "a class": lambda content: content.update(estimator={"name": "IsometricClassifier"}),
+    "an unknown tag": lambda content: content.update(estimator={"call": "x"}),
+    "an empty node": lambda content: content.update(estimator={}),
+    "a missing array": lambda content: content.update(estimator={"array": "nowhere"}),
+    "a penalty": lambda content: content.update(
+        estimator={"object": "WorstCaseIsometry", "state": {"dict": []}}
+    ),
+    "a net without state": lambda content: content.update(
+        estimator={"object": "PenalizedNet", "state": {"dict": []}}
+    ),
+    "no format": lambda content: content.pop("format"),
+    "a format of text": lambda content: content.update(format="1"),
+    "a method": lambda content: content.update(estimator={"_encode": 1}),
+}
+
+
+@pytest.mark.parametrize("change", MALFORMED.values(), ids=MALFORMED)
+def test_a_file_of_other_content_is_an_error(stored, change, tmp_path):
+    with pytest.raises(ModelFileError):
+        load_bytes(resealed(stored, change), tmp_path)
+
+
+def test_a_pickle_is_not_loaded(tmp_path):
+    with pytest.raises(ModelFileError, match="is no model file"):
+        load_bytes(pickle.dumps(classifier()), tmp_path)
+
+
+def test_a_file_that_is_not_there_is_the_usual_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        sklearn_iso.load(tmp_path / "nowhere")
+
+
+def test_a_save_that_fails_leaves_the_old_file(stored, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(stored)
+    estimator = classifier(hidden_layer_sizes=(4,)).fit(X[FIT], y[FIT])
+    estimator.extra_ = io.StringIO()
+    with pytest.raises(TypeError, match="plain data"):
+        estimator.save(path)
+    assert path.read_bytes() == stored
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
