@@ -56,7 +56,7 @@ class Preset:
     """A preset of the package, its training included."""
 
     name: str
-    sets_the_budget = True
+    sets_the_budget: bool = True
 
     def fit(
         self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
@@ -165,6 +165,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "preset images": Preset("images"),
         "worst-case L2": Ours(partial(_l2_pairs, scale=0.8), alpha=2.0, epochs=8),
         "worst-case L2, half the scale": Ours(partial(_l2_pairs, scale=0.45), alpha=4.0, epochs=8),
+        "preset images_large_budgets": Preset("images_large_budgets", sets_the_budget=False),
         "worst-case L-infinity, half the scale": Ours(_long_pairs, alpha=2.0, epochs=14),
         "plain": Peer(peers.plain),
         "PGD training L-infinity .3": _adversarial("linf", 0.3, n_steps=7),
