@@ -1,6 +1,19 @@
 """Neural networks that keep distances, for scikit-learn."""
 
 from sklearn_iso._version import __version__
-from sklearn_iso.estimators import IsometricClassifier, IsometricTransformer, load, preset
+from sklearn_iso.estimators import (
+    HierarchicalIsometricClassifier,
+    IsometricClassifier,
+    IsometricTransformer,
+    load,
+    preset,
+)
 
-__all__ = ["IsometricClassifier", "IsometricTransformer", "__version__", "load", "preset"]
+__all__ = [
+    "HierarchicalIsometricClassifier",
+    "IsometricClassifier",
+    "IsometricTransformer",
+    "__version__",
+    "load",
+    "preset",
+]

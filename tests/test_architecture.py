@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sklearn_iso"
 FLOORS = {
-    0: {"geometry", "modules", "datasets"},
+    0: {"geometry", "modules", "datasets", "hierarchy"},
     1: {"penalties", "attacks", "twins"},
     2: {"training", "metrics", "persistence"},
     3: {"estimators", "plotting", "model_selection", "testing"},

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_iso import IsometricClassifier, IsometricTransformer
+from sklearn_iso import (
+    HierarchicalIsometricClassifier,
+    IsometricClassifier,
+    IsometricTransformer,
+)
 
 ESTIMATORS = [
     IsometricClassifier(),
@@ -13,6 +17,7 @@ ESTIMATORS = [
     IsometricClassifier(penalty="worst_case"),
     IsometricClassifier(rows_per_class=2),
     IsometricTransformer(),
+    HierarchicalIsometricClassifier(max_epochs=30),
 ]
 
 

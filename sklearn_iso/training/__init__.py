@@ -12,6 +12,7 @@ from sklearn_iso.training.labels import (
     encode_labels,
     known_classes,
 )
+from sklearn_iso.training.levels import AlternatingNet, LevelsObjective
 from sklearn_iso.training.net import LossNotFiniteError, PenalizedNet
 from sklearn_iso.training.objective import Objective
 from sklearn_iso.training.principal import principal_axes
@@ -31,9 +32,11 @@ from sklearn_iso.training.settings import (
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
+    "AlternatingNet",
     "ArrayBatches",
     "ArrayDataset",
     "EmbeddingObjective",
+    "LevelsObjective",
     "LossNotFiniteError",
     "Objective",
     "PenalizedNet",

@@ -1,0 +1,396 @@
+"""HierarchicalIsometricClassifier: one block for each level of the labels, coarse to fine."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted
+from torch import device as torch_device
+from torch import nn
+
+from sklearn_iso.estimators.hierarchical_labels import Labels, check_hierarchical_input
+from sklearn_iso.estimators.hierarchical_learner import HierarchicalLearner
+from sklearn_iso.estimators.hierarchical_level import LevelClassifier, check_level
+from sklearn_iso.estimators.input import check_predict_input
+from sklearn_iso.modules import ACTIVATIONS, Layers, LeafScores, Representation, StackLevel
+from sklearn_iso.penalties import PENALTIES, Penalty
+from sklearn_iso.training import OPTIMIZERS, SCHEDULES, inference
+
+
+class HierarchicalIsometricClassifier(
+    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+):
+    r"""Stacked locally isometric blocks for labels of several levels, coarse to fine.
+
+    Each level has a block of layers, which starts where the block of the level above ends,
+    a head, and a penalty on the pairs of *its* classes:
+
+    .. math:: L = \sum_k \bigl( \mathrm{CE}(f_k(X), y_k) + \alpha P_k(f_k, X, y_k) \bigr)
+
+    So every block cuts the space at one resolution and keeps the distances inside the
+    classes of its level. A path gets the sum of the logits of its labels as its score,
+
+    .. math:: P(\text{path} \mid x) \propto \exp \sum_k f_k(x)_{\text{path}_k},
+
+    over the paths of the tree alone: predictions always are paths, and the probability of a
+    label is the sum of those of the labels below it. With one level this is
+    :class:`IsometricClassifier`, number for number.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalties, dimensionless; 0 trains a plain network.
+    penalty : {"isometric", "within_class", "worst_case"} or Penalty, default="isometric"
+        What `alpha` multiplies; each level has a copy, calibrated on its own classes.
+    layers : {"hidden", "last_hidden", "logits"}, default="hidden"
+        Representations within a block whose distances are kept.
+    block_sizes : sequence or None, default=None
+        For each level the widths of its block's hidden layers, an integer or a sequence of
+        them, such as ``((256, 128), 128, 64)``. None takes (256, 128) for the first block and
+        128 for each further one.
+    target : {"input", "previous"}, default="input"
+        Whose distances the penalties on pairs of a batch keep: those of X, as in the paper, or
+        those of the output of the block before.
+    training : {"joint", "alternating"}, default="joint"
+        One step for all blocks, or, as in the paper, for every batch one step of each block
+        in turn, with the other blocks frozen.
+    hierarchy : mapping or networkx.DiGraph, optional
+        For a `y` of fine labels alone: the label above each label, or a graph with edges from
+        coarse to fine. Chains give several levels.
+    activation : str, default="relu"
+    optimizer, learning_rate, learning_rate_schedule, weight_decay, max_epochs, batch_size, \
+    shuffle, early_stopping, validation_fraction, n_iter_no_change, tol, callbacks, device, verbose
+        As in :class:`IsometricClassifier`.
+    rows_per_class : int or None, default=None
+        Balanced batches, as in :class:`IsometricClassifier`, by the finest label.
+    random_state : int, RandomState instance or None, default=None
+        Decides weights, order of rows and the draws of the penalties.
+
+    Attributes
+    ----------
+    classes_ : list of ndarray, or ndarray
+        Sorted labels of each level; for a 1-D `y` the finest labels alone.
+    tree_ : LabelTree
+        Labels, their parents, and the paths that are predicted.
+    n_levels_ : int
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the :class:`~sklearn_iso.modules.Stack`.
+    penalties_ : list of Penalty
+        The calibrated penalty of each level.
+    n_iter_ : int
+    history_ : dict of str to list of float
+        As in :class:`IsometricClassifier`; the terms of a level start with ``level_k_``.
+    loss_curve_ : list of float
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+
+    See Also
+    --------
+    sklearn_iso.metrics.hierarchical_f1_score : How much of the paths is right.
+    sklearn_iso.metrics.tree_distance : How far off errors are.
+
+    Notes
+    -----
+    Paths may end early, with None, NaN or "" after their end. One that ends at a label which
+    has children in other rows leaves the finer label open: such rows train the coarse levels
+    alone, and predictions go on to a leaf. The labels of a level must be all text or all
+    numbers. Numbers are codes of their level; text names one label of the whole tree.
+
+    Cross-validation: scikit-learn does not stratify a 2-D `y`. Pass
+    ``cv=list(StratifiedKFold(5).split(X, Y[:, -1]))`` to stratify on the leaf.
+
+    References
+    ----------
+    K. Beshkov, J. Verhellen, M. E. Lepperød, "Isometric Representations in Neural Networks
+    Improve Robustness", Scientific Reports 2025, doi:10.1038/s41598-025-20619-0.
+
+    Examples
+    --------
+    >>> from sklearn_iso import HierarchicalIsometricClassifier
+    >>> from sklearn_iso.datasets import make_torus
+    >>> X, Y = make_torus(400, n_levels=2, random_state=0)
+    >>> clf = HierarchicalIsometricClassifier(max_epochs=30, random_state=0).fit(X, Y)
+    >>> clf.predict(X[:2]).shape, [P.shape for P in clf.predict_proba(X[:2])]
+    ((2, 2), [(2, 2), (2, 4)])
+    """
+
+    __metadata_request__transform = {"level": UNUSED}
+
+    _parameter_constraints: dict = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "penalty": [StrOptions(set(PENALTIES)), Penalty],
+        "layers": [str, "array-like"],
+        "block_sizes": ["array-like", None],
+        "target": [StrOptions({"input", "previous"})],
+        "training": [StrOptions({"joint", "alternating"})],
+        "hierarchy": [dict, HasMethods(["predecessors"]), HasMethods(["items"]), None],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "callbacks": [list, tuple, None],
+        "device": [str, torch_device],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        *,
+        penalty: str | Penalty = "isometric",
+        layers: Layers = "hidden",
+        block_sizes: Sequence[Any] | None = None,
+        target: str = "input",
+        training: str = "joint",
+        hierarchy: Any = None,
+        activation: str = "relu",
+        optimizer: Any = "adam",
+        learning_rate: float = 2e-3,
+        learning_rate_schedule: str = "linear",
+        weight_decay: float = 0.0,
+        max_epochs: int = 100,
+        batch_size: int = 256,
+        shuffle: bool = True,
+        rows_per_class: int | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch_device = "cpu",
+        verbose: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.alpha = alpha
+        self.penalty = penalty
+        self.layers = layers
+        self.block_sizes = block_sizes
+        self.target = target
+        self.training = training
+        self.hierarchy = hierarchy
+        self.activation = activation
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.weight_decay = weight_decay
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.rows_per_class = rows_per_class
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.callbacks = callbacks
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> HierarchicalIsometricClassifier:
+        """Train the blocks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Input. float32 and float64 keep their precision.
+        y : array-like of shape (n_samples, n_levels) or (n_samples,)
+            Labels, coarse to fine; or the finest alone, with `hierarchy`. Without one, a 1-D
+            `y` is a hierarchy of one level.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self : HierarchicalIsometricClassifier
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter breaks its rule, or the labels are no tree.
+        TrainingDivergedError
+            If the loss becomes NaN or infinite; the last good state stays usable.
+        KeyboardInterrupt
+            If the user interrupts; what was fitted so far stays usable.
+        """
+        X, labels = check_hierarchical_input(self, X, y)
+        HierarchicalLearner(self).fit(X, labels, sample_weight)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Return the most probable path of each row; its last label, if `y` was 1-D.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples, n_levels) or (n_samples,)
+            Paths that end early end as those in `y` did.
+        """
+        best = self._leaf_scores(X).argmax(axis=1)
+        return self._labels.answers[best]
+
+    def predict_paths(self, X: ArrayLike) -> NDArray:
+        """Return the most probable path of each row, all of its labels whatever `y` was.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        paths : ndarray of shape (n_samples, n_levels)
+        """
+        best = self._leaf_scores(X).argmax(axis=1)
+        paths: NDArray = self.tree_.leaves[best]
+        return paths
+
+    def predict_proba(self, X: ArrayLike) -> Any:
+        """Return the probabilities of the labels of each level.
+
+        That of a label is the sum of those of the labels below it. Where paths end early, a
+        level may sum to less than 1: what is missing is the probability of having ended.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        probabilities : list of ndarray of shape (n_samples, n_labels)
+            One for each level, in the order of ``classes_``; for a 1-D `y` the array of the
+            finest labels alone.
+        """
+        leaves = softmax(self._leaf_scores(X), axis=1)
+        return self._labels.probabilities(leaves)
+
+    def transform(self, X: ArrayLike, level: int = -1) -> NDArray:
+        """Return the representation of each row after the block of a level.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        level : int, default=-1
+            Counted from 0, the coarsest; negative from the finest.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_units)
+        """
+        check_is_fitted(self)
+        module = StackLevel(self.net_.module_, check_level(self, level))
+        X = check_predict_input(self, X, many_dimensions=False)
+        return inference.representation(module, X, "last_hidden")
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the share of rows whose path is right in every label that `y` tells.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like, as in :meth:`fit`
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        score : float
+
+        Raises
+        ------
+        ValueError
+            If y holds a label that was not there in :meth:`fit`.
+        """
+        check_is_fitted(self)
+        right = self._labels.agreement(y, self.predict_paths(X), self.hierarchy)
+        weight = None if sample_weight is None else np.asarray(sample_weight)
+        return float(np.average(right, weights=weight))
+
+    def at_level(self, level: int) -> LevelClassifier:
+        """Return one level of this fitted estimator as a classifier of its own.
+
+        It predicts the label that the most probable path has at that level, and whatever takes
+        a classifier takes it: ``adversarial_accuracy(clf.at_level(0), X, Y[:, 0], eps=0.1)``.
+
+        Parameters
+        ----------
+        level : int
+            Counted from 0, the coarsest; negative from the finest.
+
+        Returns
+        -------
+        classifier : LevelClassifier
+        """
+        check_is_fitted(self)
+        return LevelClassifier(self, check_level(self, level))
+
+    def to_torch(self, *, transform: bool = False) -> nn.Module:
+        """Return a copy of the trained module, on the CPU and in evaluation mode.
+
+        Parameters
+        ----------
+        transform : bool, default=False
+            Whether it ends at the representation that :meth:`transform` returns.
+
+        Returns
+        -------
+        module : nn.Module
+            Maps X to the score of every path, in the order of ``tree_.leaves`` (for a 1-D `y`,
+            of ``classes_``), or to the representation.
+        """
+        check_is_fitted(self)
+        stack = copy.deepcopy(self.net_.module_).cpu()
+        if transform:
+            last = StackLevel(stack, self.n_levels_ - 1)
+            return Representation(last, "last_hidden").eval()
+        columns = self._labels.columns[self._labels.order]
+        return LeafScores(stack, torch.from_numpy(columns)).eval()
+
+    def _leaf_scores(self, X: ArrayLike) -> NDArray:
+        check_is_fitted(self)
+        X = check_predict_input(self, X, many_dimensions=False)
+        logits = inference.logits(self.net_.module_, X)
+        scores: NDArray = logits[:, self._labels.columns].sum(axis=2)
+        return scores
+
+    @property
+    def _labels(self) -> Labels:
+        labels: Labels = self.labels_
+        return labels
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.non_deterministic = False
+        return tags

@@ -1,0 +1,158 @@
+"""The steps of a hierarchical classifier's fit, from validated arrays to fitted attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import train_test_split
+
+from sklearn_iso.estimators.hierarchical_labels import Labels
+from sklearn_iso.estimators.learner import layer_widths, positive_rows, run_net, settings_of
+from sklearn_iso.modules import Stack
+from sklearn_iso.penalties import Penalty, make_penalty
+from sklearn_iso.training import (
+    AlternatingNet,
+    ArrayDataset,
+    LevelsObjective,
+    PenalizedNet,
+    Randomness,
+    build_net,
+    calibrate,
+    check_several_classes,
+    combine_weights,
+    history_columns,
+    input_similarity,
+    new_generator,
+    private_random_state,
+)
+
+#: Widths of the blocks, the first of them as in IsometricClassifier.
+FIRST_BLOCK, FURTHER_BLOCK = (256, 128), (128,)
+
+
+class HierarchicalLearner:
+    """Fits one estimator; holds what only the fit needs.
+
+    Parameters
+    ----------
+    estimator : HierarchicalIsometricClassifier
+        Its parameters are read and its fitted attributes set.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+        rng = private_random_state(estimator.random_state)
+        # In the order of IsometricClassifier's learner, so that one level gives its numbers.
+        self.weights = new_generator(rng)
+        self.shuffling = new_generator(rng)
+        rng.randint(2**31 - 1)  # the stream of a user's module, which there is not
+        self.randomness = Randomness(
+            penalty=new_generator(rng), validation_seed=rng.randint(2**31 - 1)
+        )
+        self.rng = rng
+
+    def fit(self, X: NDArray, labels: Labels, sample_weight: ArrayLike | None) -> None:
+        """Train on validated arrays."""
+        estimator, tree = self.estimator, labels.tree
+        rows = tree.end_of_row.astype(np.int64).ravel()
+        weight = combine_weights(X, rows, sample_weight, None)
+        train, valid = self._split(positive_rows(X, rows, weight))
+        check_several_classes(tree.levels[0][tree.ends[train.y, 0]])
+        sizes = block_widths(estimator.block_sizes, tree.n_levels)
+        penalties = [self._penalty(level, train, labels) for level in range(tree.n_levels)]
+        objective = LevelsObjective(
+            penalties,
+            torch.from_numpy(tree.end_cells.astype(np.int64)),
+            float(estimator.alpha),
+            estimator.layers,
+            target=estimator.target,
+            weighted=bool(np.ptp(train.weight)),
+        )
+        net = build_net(
+            self._stack(train, tree.n_cells, sizes),
+            objective,
+            settings_of(estimator),
+            self.shuffling,
+            valid,
+            AlternatingNet if estimator.training == "alternating" else PenalizedNet,
+        )
+        estimator.labels_, estimator.tree_, estimator.classes_ = labels, tree, labels.classes
+        estimator.n_levels_, estimator._n_features_out = tree.n_levels, sizes[-1][-1]
+        estimator.penalties_, estimator.net_ = penalties, net
+        try:
+            run_net(estimator, train, self.randomness, estimator.max_epochs)
+        finally:
+            # Also after an interrupt: what was fitted so far is a usable estimator.
+            self._set_results()
+
+    def _penalty(self, level: int, train: ArrayDataset, labels: Labels) -> Penalty:
+        """Return the penalty of a level, calibrated on the rows whose label there is known."""
+        penalty = make_penalty(self.estimator.penalty)
+        if self.estimator.alpha > 0:
+            y = labels.tree.end_cells[train.y, level].astype(np.int64)
+            rows = ArrayDataset(train.X, y, train.weight)
+            if (y < 0).any():
+                rows = rows.subset(np.flatnonzero(y >= 0))
+            calibrate(penalty, rows, self.rng)
+        return penalty
+
+    def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
+        if not self.estimator.early_stopping:
+            return rows, None
+        # A path of one row cannot be on both sides.
+        stratify = rows.y if np.bincount(rows.y)[np.unique(rows.y)].min() > 1 else None
+        train, valid = train_test_split(
+            np.arange(len(rows)),
+            test_size=self.estimator.validation_fraction,
+            stratify=stratify,
+            random_state=self.rng,
+        )
+        return rows.subset(train), rows.subset(valid)
+
+    def _stack(self, train: ArrayDataset, n_cells: list[int], sizes: list[list[int]]) -> Stack:
+        stack = Stack(
+            self.estimator.n_features_in_,
+            n_cells,
+            block_sizes=sizes,
+            activation=self.estimator.activation,
+            generator=self.weights,
+            dtype=torch.float64 if train.X.dtype == np.float64 else torch.float32,
+        )
+        shift, factor = input_similarity(train.X, train.weight)
+        stack.set_input_similarity(torch.from_numpy(shift), factor)
+        return stack
+
+    def _set_results(self) -> None:
+        estimator = self.estimator
+        estimator.history_ = history_columns(estimator.net_)
+        estimator.loss_curve_ = list(estimator.history_.get("loss", []))
+        estimator.n_iter_ = len(estimator.loss_curve_)
+
+
+def block_widths(block_sizes: Any, n_levels: int) -> list[list[int]]:
+    """Return the widths of the hidden layers of each block, checked.
+
+    Raises
+    ------
+    ValueError
+        If there is not one block for each level, or a block has no layer.
+    """
+    if block_sizes is None:
+        return [list(FIRST_BLOCK), *([list(FURTHER_BLOCK)] * (n_levels - 1))]
+    blocks = list(block_sizes)
+    if len(blocks) != n_levels:
+        raise ValueError(
+            f"block_sizes must have one entry for each of the {n_levels} levels of y; got "
+            f"{len(blocks)}: {block_sizes!r}. Pass for example "
+            f"{((256, 128), *[128] * (n_levels - 1))}."
+        )
+    sizes = [layer_widths(block) for block in blocks]
+    if not all(sizes):
+        raise ValueError(
+            f"Every block needs at least one hidden layer, whose output the next one starts from; "
+            f"got block_sizes={block_sizes!r}. Pass for example 128 for that level."
+        )
+    return sizes
