@@ -1,0 +1,182 @@
+"""The laws that every attack keeps, as one check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_iso.attacks import ATTACKS, Budget, get_norm
+from sklearn_iso.modules import MLP
+from sklearn_iso.testing.broken import LawBrokenError, require, shown
+from sklearn_iso.testing.generators import require_global_generators_kept
+
+Attack = Callable[..., Tensor]
+
+
+def check_attack(
+    attack: Attack | str,
+    *,
+    norms: Sequence[str] = ("linf", "l2", "l1"),
+    reach: float | None = 1.01,
+    n_features: int = 5,
+    **options: Any,
+) -> None:
+    r"""Check the laws that an attack must keep.
+
+    An attack is a function ``(logits, X, y, *, eps, norm, bounds, ...)`` of tensors, such as
+    :func:`sklearn_iso.attacks.pgd`. In every norm it
+
+    - returns finite points of the shape of X, within the ball and the bounds, also where each
+      feature has an eps of its own, and moves no feature of eps 0;
+    - returns X for eps 0, and returns rows unchanged that are misclassified as they are;
+    - fools a linear model at `reach` times its exact distance
+      :math:`|f(x)| / \|w\|_*` in the dual norm;
+    - leaves X, the gradients of the parameters and all global generators as they were, and
+      repeats itself with the same options.
+
+    Parameters
+    ----------
+    attack : callable or str
+        An attack of your own, or a key of :data:`sklearn_iso.attacks.ATTACKS`.
+    norms : sequence of str
+        The norms that it takes.
+    reach : float or None, default=1.01
+        Budget over the exact distance at which every row of a linear model must be fooled.
+        None leaves that out, as for an attack that looks at one step only.
+    n_features : int, default=5
+        Features of the linear model; attacks without gradients need many queries for more.
+    **options
+        Passed to the attack, such as ``random_state=0`` or ``n_queries=3000``.
+
+    Raises
+    ------
+    LawBrokenError
+        If a law is broken: an AssertionError that names it and the worst row.
+
+    Examples
+    --------
+    >>> from sklearn_iso.testing import check_attack
+    >>> check_attack("pgd", random_state=0)
+    >>> def too_far(logits, X, y, *, eps, norm, bounds=None):
+    ...     return X + 2 * eps
+    >>> check_attack(too_far)
+    Traceback (most recent call last):
+    sklearn_iso.testing.broken.LawBrokenError: An attack must stay within eps; found ...
+    """
+    if isinstance(attack, str):
+        attack = ATTACKS[attack]
+    for norm in norms:
+        run = _Run(attack, norm, options)
+        run.check_side_effects()
+        run.check_budget()
+        run.check_zero_budget()
+        if reach is not None:
+            run.check_reach(reach, n_features)
+
+
+def linear_problem(n_features: int, norm: str, n: int = 20) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the weights of a linear model, rows of class 1, and their distance to class 0."""
+    generator = torch.Generator().manual_seed(n_features)
+    w = torch.randn(n_features, generator=generator, dtype=torch.float64)
+    X = torch.randn(n, n_features, generator=generator, dtype=torch.float64)
+    order = get_norm(norm).order
+    dual = {np.inf: 1.0, 1.0: np.inf}.get(order, 2.0)
+    # Every row at the same distance, so that one budget reaches all of them or none.
+    X += (0.7 * torch.linalg.vector_norm(w, ord=dual) - X @ w)[:, None] * w / (w @ w)
+    return w, X, (X @ w).abs() / torch.linalg.vector_norm(w, ord=dual)
+
+
+def linear_logits(w: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return logits (0, w x)."""
+    return lambda x: torch.stack([torch.zeros_like(x[:, 0]), x @ w.to(x)], dim=1)
+
+
+class _Run:
+    """An attack in one norm, on a small network with points in the unit box."""
+
+    def __init__(self, attack: Attack, norm: str, options: dict[str, Any]) -> None:
+        self.attack, self.norm, self.options = attack, norm, options
+        generator = torch.Generator().manual_seed(0)
+        self.model = MLP(
+            6, 3, hidden_layer_sizes=(16,), activation="tanh", generator=generator
+        ).eval()
+        self.X = torch.rand(30, 6, generator=generator)
+        with torch.no_grad():
+            self.y = self.model(self.X).argmax(1)
+
+    def __call__(self, logits: Any, X: Tensor, y: Tensor, **budget: Any) -> Tensor:
+        return self.attack(logits, X, y, norm=self.norm, **budget, **self.options)
+
+    def check_zero_budget(self) -> None:
+        X_adv = self(self.model, self.X, self.y, eps=0.0, bounds=(0, 1))
+        require(
+            torch.equal(X_adv, self.X), f"An attack must return X for eps 0; {self.told(X_adv)}"
+        )
+        wrong = (self.y + 1) % 3
+        X_adv = self(self.model, self.X, wrong, eps=0.1, bounds=(0, 1))
+        require(
+            torch.equal(X_adv, self.X),
+            f"Rows that are misclassified already must come back unchanged; {self.told(X_adv)}",
+        )
+
+    def check_budget(self) -> None:
+        each = torch.tensor([0.0, 0.01, 0.05, 0.1, 0.3, 0.6])
+        moved = False
+        box = (0.0, 1.0)
+        trials: list[tuple[Any, Any]] = [(0.3, None), (0.3, box), (each, box)]
+        for eps, bounds in trials:
+            X_adv = self(self.model, self.X, self.y, eps=eps, bounds=bounds)
+            budget = Budget.of(self.X, eps=eps, norm=self.norm, bounds=bounds)
+            try:
+                budget.verify(self.X, X_adv)
+            except ValueError as error:
+                raise LawBrokenError(
+                    f"{error} It came with eps={eps}, bounds={bounds}. {self.told(X_adv)}"
+                ) from None
+            moved = moved or not torch.equal(X_adv, self.X)
+        require(moved, f"An attack must move some row; none moved in norm {self.norm!r}.")
+        require(
+            torch.equal(X_adv[:, 0], self.X[:, 0]),
+            f"A feature of eps 0 must stay as it is; {self.told(X_adv)}",
+        )
+
+    def check_side_effects(self) -> None:
+        X = self.X.clone()
+        with require_global_generators_kept("An attack"):
+            first, again = (self(self.model, X, self.y, eps=0.2) for _ in range(2))
+        require(torch.equal(X, self.X), "An attack must leave X as it was; it wrote into it.")
+        require(
+            all(parameter.grad is None for parameter in self.model.parameters()),
+            "An attack must leave no gradient in the parameters. Use torch.autograd.grad.",
+        )
+        require(
+            torch.equal(first, again),
+            "An attack must repeat itself with the same options. Pass random_state=0, or draw "
+            "from nothing.",
+        )
+
+    def check_reach(self, reach: float, n_features: int) -> None:
+        w, X, distance = linear_problem(n_features, self.norm)
+        y, eps = torch.ones(len(X), dtype=torch.long), float(distance[0]) * reach
+        X_adv = self(linear_logits(w), X, y, eps=eps)
+        safe = (X_adv @ w > 0).nonzero().flatten().tolist()
+        require(
+            not safe,
+            f"An attack must fool a linear model at {reach:g} times its exact distance in norm "
+            f"{self.norm!r}; {len(safe)} of {len(X)} rows were not, the first of them row "
+            f"{safe[0] if safe else None}. Give it more steps, or pass reach=None.",
+        )
+
+    def told(self, X_adv: Tensor) -> str:
+        """Return the row that moved farthest."""
+        if X_adv.shape != self.X.shape:
+            return f"found shape {tuple(X_adv.shape)} for {tuple(self.X.shape)}."
+        row = int((X_adv - self.X).abs().amax(1).argmax())
+        return (
+            f"in norm {self.norm!r}, row {row} came from {shown(self.X[row])} to "
+            f"{shown(X_adv[row].detach())}."
+        )

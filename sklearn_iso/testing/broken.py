@@ -1,0 +1,40 @@
+"""The error that a broken law raises, and how it names the points at fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class LawBrokenError(AssertionError):
+    """What was checked does not keep its law; the message names the worst case found.
+
+    Attributes
+    ----------
+    pair : tuple or None
+        The pair of rows at fault: two row numbers of X for
+        :func:`check_distance_preservation`, two points for :func:`check_lipschitz`.
+
+    Examples
+    --------
+    >>> from sklearn_iso.testing import LawBrokenError
+    >>> issubclass(LawBrokenError, AssertionError)
+    True
+    """
+
+    def __init__(self, message: str, pair: tuple[Any, Any] | None = None) -> None:
+        super().__init__(message)
+        self.pair = pair
+
+
+def require(condition: Any, message: str) -> None:
+    """Raise a LawBrokenError unless the condition holds."""
+    if not condition:
+        raise LawBrokenError(message)
+
+
+def shown(point: Any) -> str:
+    """Return the coordinates of a point, the inner ones of a long point left out."""
+    values = np.asarray(point, dtype=np.float64).ravel()
+    return np.array2string(values, precision=4, threshold=6, edgeitems=2, separator=", ")

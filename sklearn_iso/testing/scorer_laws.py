@@ -1,0 +1,152 @@
+"""The laws that a scorer of accuracy under attack keeps, as one check."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+
+from sklearn_iso.attacks import get_norm
+from sklearn_iso.testing.broken import require
+from sklearn_iso.testing.generators import require_global_generators_kept
+
+Scorer = Callable[[Any, Any, Any], float]
+
+_N_SAMPLES = 40
+_WEIGHTS = np.array([1.0, -2.0, 0.5])
+
+
+def check_adversarial_scorer(
+    scorer: Scorer,
+    *,
+    eps: float | None = None,
+    norm: str | None = None,
+    reach: float = 1.02,
+) -> None:
+    r"""Check the laws that a scorer of accuracy under attack must keep.
+
+    A scorer ``(estimator, X, y) -> float`` of the budget `eps`, measured on linear classifiers
+    whose exact distances :math:`|f(x)| / \|w\|_*` are known,
+
+    - counts a row just within the budget as fooled and one just beyond it as right;
+    - counts rows that are wrong without an attack as fooled: the denominator is all rows;
+    - finds the same where the estimator hides its gradient, knowing labels alone;
+    - does not depend on the order of the rows;
+    - leaves the estimator, X and all global generators as they were, and repeats itself.
+
+    Parameters
+    ----------
+    scorer : callable
+        Such as :func:`sklearn_iso.metrics.make_adversarial_scorer` makes. It is called with
+        linear classifiers of 3 features without bounds.
+    eps : float, optional
+        Its budget, one positive number; by default its attribute ``eps``.
+    norm : {"linf", "l2", "l1"}, optional
+        Its norm; by default its attribute ``norm``.
+    reach : float, default=1.02
+        Rows lie at eps over this number, where they must be fooled, and at eps times it,
+        where they cannot be.
+
+    Raises
+    ------
+    LawBrokenError
+        If a law is broken: an AssertionError that names it.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import make_adversarial_scorer
+    >>> from sklearn_iso.testing import check_adversarial_scorer
+    >>> check_adversarial_scorer(make_adversarial_scorer(eps=0.2))
+    >>> check_adversarial_scorer(lambda model, X, y: model.score(X, y), eps=0.2, norm="linf")
+    Traceback (most recent call last):
+    sklearn_iso.testing.broken.LawBrokenError: A row within the budget must count as fooled; ...
+    """
+    budget = getattr(scorer, "eps", None) if eps is None else eps
+    norm = getattr(scorer, "norm", None) if norm is None else norm
+    if norm is None or budget is None or np.ndim(budget) or not budget > 0:
+        raise ValueError(
+            f"check_adversarial_scorer needs the budget of the scorer as one positive number and "
+            f"its norm; got eps={budget!r} and norm={norm!r}. Pass eps=0.1, norm='linf'."
+        )
+    X, y, near = _rows(float(budget), norm, reach)
+    linear = _linear_classifier()
+    _check_share(scorer, linear, X, y, near)
+    _check_side_effects(scorer, linear, X, y)
+    silent = _LabelsOnly(linear)
+    found, expected = scorer(silent, X, y), float(np.mean(~near))
+    require(
+        abs(found - expected) < 0.5 / len(X),
+        f"A classifier that hides its gradient is as robust as it was; got {found} in place of "
+        f"{expected} for one with labels alone. Search without gradients where there are none.",
+    )
+
+
+def _check_share(scorer: Scorer, linear: Any, X: NDArray, y: NDArray, near: NDArray) -> None:
+    found, expected = scorer(linear, X, y), float(np.mean(~near))
+    law = "within the budget must count as fooled"
+    if found < expected:
+        law = "beyond the budget must count as right"
+    require(
+        abs(found - expected) < 0.5 / len(X),
+        f"A row {law}; {near.sum()} of {len(X)} rows are closer to the boundary than eps, so that "
+        f"the score is {expected}; got {found}.",
+    )
+    right = np.arange(len(y)) % 4 < 3
+    partly = np.where(right, y, 1 - y)
+    found, expected = scorer(linear, X, partly), float(np.mean(right & ~near))
+    require(
+        abs(found - expected) < 0.5 / len(X),
+        f"All rows count, and those that are wrong without an attack count as fooled; got {found} "
+        f"in place of {expected}, where the label of every fourth row is wrong.",
+    )
+
+
+def _check_side_effects(scorer: Scorer, linear: Any, X: NDArray, y: NDArray) -> None:
+    state, rows = pickle.dumps(linear), X.copy()
+    with require_global_generators_kept("A scorer"):
+        score, again = (scorer(linear, X, y) for _ in range(2))
+    require(score == again, f"A scorer must repeat itself; got {score} and {again}.")
+    turned = scorer(linear, X[::-1].copy(), y[::-1].copy())
+    require(turned == score, f"The order of the rows must not count; got {score} and {turned}.")
+    require(np.array_equal(X, rows), "A scorer must leave X as it was; it wrote into it.")
+    require(pickle.dumps(linear) == state, "A scorer must leave the estimator as it was.")
+
+
+def _linear_classifier() -> LogisticRegression:
+    """Return a fitted linear classifier with weights that are known."""
+    linear = LogisticRegression().fit(np.eye(len(_WEIGHTS)), np.arange(len(_WEIGHTS)) % 2)
+    linear.coef_, linear.intercept_ = _WEIGHTS[None].copy(), np.zeros(1)
+    return linear
+
+
+def _rows(eps: float, norm: str, reach: float) -> tuple[NDArray, NDArray, NDArray]:
+    """Return rows of both classes, and which of them are closer to the boundary than eps."""
+    normal = np.random.RandomState(0).normal(size=(_N_SAMPLES, len(_WEIGHTS))) * eps
+    order = get_norm(norm).order
+    dual = np.linalg.norm(_WEIGHTS, ord={np.inf: 1, 1: np.inf}.get(order, 2))
+    number = np.arange(_N_SAMPLES)
+    y, near = number % 2, number // 2 % 2 == 0
+    value = np.where(y == 1, 1, -1) * eps * np.where(near, 1 / reach, reach) * dual
+    step = (value - normal @ _WEIGHTS) / (_WEIGHTS @ _WEIGHTS)
+    return normal + step[:, None] * _WEIGHTS, y, near
+
+
+class _LabelsOnly(ClassifierMixin, BaseEstimator):
+    """A classifier that tells labels and nothing else."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.classes_ = inner.classes_
+        self.n_features_in_ = inner.n_features_in_
+
+    def fit(self, X: Any, y: Any) -> _LabelsOnly:
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        labels: NDArray = self.inner.predict(X)
+        return labels

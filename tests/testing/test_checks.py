@@ -1,0 +1,212 @@
+"""Every check passes what keeps its law, and names what breaks it."""
+
+import importlib
+import importlib.util
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from sklearn.base import BaseEstimator
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_iso.metrics import bi_lipschitz_ratio
+from sklearn_iso.testing import (
+    LawBrokenError,
+    bi_lipschitz_maps,
+    check_distance_preservation,
+    check_lipschitz,
+    check_rigid_motion_invariance,
+    labelled_point_clouds,
+    point_clouds,
+    similarities,
+)
+
+RNG = np.random.RandomState(0)
+X = RNG.normal(size=(30, 4))
+
+
+# ---- distances
+
+
+@settings(max_examples=40, deadline=None)
+@given(point_clouds(general_position=True), similarities())
+def test_similarity_preserves_distances(X, move):
+    check_distance_preservation(move.in_units_of(X), X, max_distortion=1 + 1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(labelled_point_clouds(general_position=True, min_per_class=2), bi_lipschitz_maps())
+def test_found_distortion_is_the_bi_lipschitz_ratio(data, bend):
+    X, y = data
+    bend = bend.in_units_of(X)
+    for labels in (None, y):
+        for quantile in (1.0, 0.9):
+            found = check_distance_preservation(
+                bend, X, max_distortion=16.1, quantile=quantile, y=labels
+            )
+            expected = bi_lipschitz_ratio(X, bend(X), labels, quantile=quantile)
+            assert found == pytest.approx(expected, rel=1e-12)
+
+
+def moved_apart(X):
+    """Move row 7 away, which stretches its distances to all others."""
+    Z = X.copy()
+    Z[7] += [0, 0, 20, 0]
+    return Z
+
+
+def test_worst_pair_is_named():
+    with pytest.raises(LawBrokenError, match="worst pair is stretched: rows . and 7|7 and") as info:
+        check_distance_preservation(moved_apart, X, max_distortion=1.5)
+    assert 7 in info.value.pair
+    i, j = info.value.pair
+    ratio = np.linalg.norm(moved_apart(X)[i] - moved_apart(X)[j]) / np.linalg.norm(X[i] - X[j])
+    assert ratio > 5
+
+
+def test_quantile_leaves_the_worst_pairs_out():
+    share = 30 / (30 * 29 / 2)  # of the pairs that one row is in
+    assert check_distance_preservation(moved_apart, X, max_distortion=1.01, quantile=1 - share)
+
+
+def test_classes_leave_pairs_between_them_out():
+    y = np.arange(30) == 7
+    shifted = check_distance_preservation(moved_apart, X, max_distortion=1 + 1e-9, y=y)
+    assert shifted == pytest.approx(1)
+
+
+def test_merged_pair_is_named():
+    above = np.vstack([X, X[3] + [0, 0, 0, 5]])  # differs from row 3 in what the map drops
+    with pytest.raises(LawBrokenError, match="found inf.*shrunk: rows 3 and 30") as info:
+        check_distance_preservation(lambda X: X[:, :3], above, max_distortion=100)
+    assert info.value.pair == (3, 30)
+
+
+def test_rows_without_distance_have_nothing_to_check():
+    with pytest.raises(ValueError, match="all pairs coincide"):
+        check_distance_preservation(lambda X: X, np.ones((3, 2)), max_distortion=2)
+
+
+def test_estimator_that_maps_nothing_is_an_error():
+    with pytest.raises(TypeError, match="must have transform or be callable; got object"):
+        check_distance_preservation(object(), X, max_distortion=2)
+
+
+def test_sample_of_the_pairs_of_many_rows_sees_a_stretched_axis():
+    many = RNG.normal(size=(2500, 2))
+    with pytest.raises(LawBrokenError, match="factor of 2"):
+        check_distance_preservation(lambda X: X * [1, 3], many, max_distortion=2)
+
+
+# ---- Lipschitz bounds
+
+
+NORMAL = torch.ones(20, dtype=torch.float64) / 20**0.5
+
+
+class Ramp(torch.nn.Module):
+    """Slope 1, which rises smoothly to 5 beyond a plane that lies 0.7 from the origin."""
+
+    def forward(self, X):
+        return X + 0.5 * torch.nn.functional.softplus(8 * (X @ NORMAL - 0.7))[:, None] * NORMAL
+
+
+class RampTransformer(BaseEstimator):
+    """A transformer with a twin whose steepest place is far from the data."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def transform(self, X):
+        return Ramp()(torch.from_numpy(X)).numpy()
+
+    def to_torch(self):
+        return Ramp()
+
+
+ORIGIN = np.zeros((3, 20))
+
+
+def expansion(f, u, v):
+    return np.linalg.norm(f(u) - f(v), axis=1) / np.linalg.norm(u - v, axis=1)
+
+
+def test_climb_finds_the_slope_that_samples_miss():
+    steps = RNG.normal(size=(2, 1000, 20))
+    u, v = steps / np.linalg.norm(steps, axis=2, keepdims=True)
+    model = RampTransformer()
+    assert expansion(model.transform, u, v).max() < 2.5
+    with pytest.raises(LawBrokenError, match="within 1 of row") as info:
+        check_lipschitz(model, ORIGIN, bound=4.0, radius=1.0)
+    u, v = (point[None] for point in info.value.pair)
+    assert expansion(model.transform, u, v) > 4
+    assert max(np.linalg.norm(u), np.linalg.norm(v)) <= 1 + 1e-9
+
+
+def test_bound_that_holds_is_not_refuted():
+    assert 4.9 < check_lipschitz(RampTransformer(), ORIGIN, bound=5.0, radius=2.0) <= 5.0
+    steepest = 1 + 4 / (1 + np.exp(8 * (0.7 - 0.05)))  # where the ball comes closest
+    found = check_lipschitz(RampTransformer(), ORIGIN, bound=steepest, radius=0.05)
+    assert found == pytest.approx(steepest, rel=3e-3)
+
+
+def test_random_steps_find_a_slope_without_gradients():
+    flat = np.zeros((2, 3))
+    steep = lambda X: np.hstack([X, 6 * np.maximum(X[:, :1] - 0.5, 0)])  # noqa: E731
+    with pytest.raises(LawBrokenError, match="No pair may be expanded by more than 5"):
+        check_lipschitz(steep, flat, bound=5.0, radius=1.0)
+
+
+def test_function_may_return_one_number_a_row():
+    with pytest.raises(LawBrokenError, match="more than 1"):
+        check_lipschitz(lambda X: X @ [3.0, 4.0], np.zeros((2, 2)), bound=1.0, radius=1.0)
+    found = check_lipschitz(lambda X: X @ [3.0, 4.0], np.zeros((2, 2)), bound=5.0, radius=1.0)
+    assert found == pytest.approx(5, rel=1e-3)
+
+
+def test_estimator_without_a_twin_is_searched_all_the_same():
+    kmeans = KMeans(2, n_init=1, random_state=0).fit(X)
+    found = check_lipschitz(kmeans, X[:5], bound=2**0.5, radius=0.5)
+    assert found > 1.2  # distances to two centres: at most the root of 2
+
+
+@pytest.mark.parametrize("n_components", [1, 4])
+def test_linear_map_reaches_its_largest_singular_value(n_components):
+    pca = PCA(n_components).fit(X)
+    assert check_lipschitz(pca, X, bound=1.0, radius=0.1) == pytest.approx(1, rel=1e-6)
+    scaler = StandardScaler().fit(X)
+    assert check_lipschitz(scaler, X, bound=2, radius=0.1) == pytest.approx(1 / scaler.scale_.min())
+
+
+# ---- measures
+
+
+def test_measure_of_positions_is_refused():
+    with pytest.raises(LawBrokenError, match="must not change under rigid motions"):
+        check_rigid_motion_invariance(lambda X, Z: float(np.abs(X).max()))
+
+
+def test_measure_in_units_is_no_similarity_invariant():
+    spread = lambda X, Z: float(X.std(axis=0) @ X.std(axis=0))  # noqa: E731
+    check_rigid_motion_invariance(spread)
+    with pytest.raises(LawBrokenError, match="must not change under similarities"):
+        check_rigid_motion_invariance(spread, scale_invariant=True)
+
+
+def test_measure_that_is_nan_is_refused():
+    with pytest.raises(LawBrokenError, match="got nan"):
+        check_rigid_motion_invariance(lambda X, Z: float("nan"))
+
+
+def test_kit_without_hypothesis_names_the_extra(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "sklearn_iso.testing.hypothesis_extra")
+    with pytest.raises(ImportError, match=r"pip install 'sklearn-iso\[testing\]'"):
+        importlib.import_module("sklearn_iso.testing.hypothesis_extra")

@@ -1,0 +1,125 @@
+"""The project's own penalties, attacks and measures, held to the kit that it offers."""
+
+import pytest
+import torch
+from sklearn.base import clone
+
+from sklearn_iso.attacks import ATTACKS, NORMS
+from sklearn_iso.metrics import (
+    bi_lipschitz_ratio,
+    continuity,
+    contraction,
+    expansion,
+    isometry_distortion,
+    make_adversarial_scorer,
+    scale_normalized_stress,
+    shepard_correlation,
+    trustworthiness,
+)
+from sklearn_iso.penalties import (
+    EMBEDDING_PENALTIES,
+    PENALTIES,
+    GeodesicIsometry,
+    GlobalIsometry,
+    JacobianIsometry,
+    LocalIsometry,
+    NeighborIsometry,
+    PenaltySum,
+    WithinClassIsometry,
+    WorstCaseIsometry,
+)
+from sklearn_iso.testing import (
+    check_adversarial_scorer,
+    check_attack,
+    check_penalty,
+    check_rigid_motion_invariance,
+)
+
+UP_TO_SCALE = {"within_class", "global", "neighbors", "local", "jacobian"}
+
+
+def hold_perturbation(penalty, batch):
+    """Hold delta where it is on a batch: it is chosen without a gradient, by definition."""
+    terms = [(name, _held(clone(term).set_params(**term.get_params()), term, batch), factor)
+             for name, factor, term in penalty.terms()]  # fmt: skip
+    return PenaltySum([(name, term) for name, term, _ in terms], [factor for *_, factor in terms])
+
+
+def _held(copy, term, batch):
+    copy.__dict__.update(term.__dict__)
+    if isinstance(term, WorstCaseIsometry):
+        delta = term._ascend(batch, torch.cat(batch.representations(term.layers), 1))
+        copy._ascend = lambda batch, Z: delta
+    return copy
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_penalty_of_the_list_keeps_the_laws(name):
+    zero_at = "any scale" if name in UP_TO_SCALE else None
+    check_penalty(name, zero_at=zero_at, hold=hold_perturbation)
+
+
+VARIANTS = {
+    "raw stress": (WithinClassIsometry(loss="raw_stress", scale=0.1), 0.1),
+    "fixed scale": (WithinClassIsometry(scale=2.0), 2.0),
+    "relative": (WithinClassIsometry(loss="relative"), "any scale"),
+    "absolute": (WithinClassIsometry(loss="absolute", scale=0.5), None),
+    "non-expansive": (GlobalIsometry(scale=0.1, two_sided=False), 0.1),
+    "l1 metric": (GlobalIsometry(metric="l1"), None),
+    "two neighbours": (NeighborIsometry(n_neighbors=2), "any scale"),
+    "local, linf": (LocalIsometry(norm="linf", scale=0.5, two_sided=False), None),
+    "jacobian at scale": (JacobianIsometry(scale=0.3), 0.3),
+    "linf": (WorstCaseIsometry(norm="linf", n_steps=3), None),
+    "l1": (WorstCaseIsometry(norm="l1", n_steps=2), None),
+    "two-sided": (WorstCaseIsometry(two_sided=True, n_steps=2), None),
+    "hidden": (WorstCaseIsometry(layers="hidden", start="random"), None),
+}
+
+
+@pytest.mark.parametrize("penalty, zero_at", VARIANTS.values(), ids=VARIANTS)
+def test_variant_of_a_penalty_keeps_the_laws(penalty, zero_at):
+    check_penalty(penalty, zero_at=zero_at, hold=hold_perturbation)
+
+
+def test_every_penalty_class_is_held_to_the_laws():
+    held = {type(t) for p in PENALTIES.values() for *_, t in p().terms()}
+    # Geodesic distances are those of training rows known by number: see test_geodesic.py.
+    named = {type(t) for p in EMBEDDING_PENALTIES.values() for *_, t in p("l2", 3).terms()}
+    assert named - held == {GeodesicIsometry}
+
+
+# In two dimensions, where a few hundred queries find the boundary.
+FEW = {"n_queries": 400, "n_features": 2, "reach": 1.05}
+OPTIONS = {"square": FEW, "rays": FEW}
+DETERMINISTIC = {"fgsm", "ddn", "fmn"}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attack_of_the_list_keeps_the_laws(name, norm):
+    if name == "ddn" and norm != "l2":
+        pytest.skip("takes the Euclidean norm only")
+    options = {} if name in DETERMINISTIC else {"random_state": 0}
+    check_attack(name, norms=[norm], **options, **OPTIONS.get(name, {}))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_own_scorer_keeps_the_laws(norm):
+    check_adversarial_scorer(make_adversarial_scorer(eps=0.3, norm=norm))
+
+
+MEASURES = {
+    "isometry_distortion": (isometry_distortion, True),
+    "scale_normalized_stress": (scale_normalized_stress, True),
+    "shepard_correlation": (shepard_correlation, True),
+    "expansion": (expansion, False),
+    "contraction": (contraction, False),
+    "bi_lipschitz_ratio": (bi_lipschitz_ratio, True),
+    "trustworthiness": (trustworthiness, True),
+    "continuity": (continuity, True),
+}
+
+
+@pytest.mark.parametrize("measure, scale_invariant", MEASURES.values(), ids=MEASURES)
+def test_measure_does_not_change_under_motions(measure, scale_invariant):
+    check_rigid_motion_invariance(measure, scale_invariant=scale_invariant)
