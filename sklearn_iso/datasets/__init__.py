@@ -2,5 +2,6 @@
 
 from sklearn_iso.datasets.manifolds import make_entangled_rings, make_torus
 from sklearn_iso.datasets.mnist import load_mnist
+from sklearn_iso.datasets.taxonomy import digit_paths, make_taxonomy
 
-__all__ = ["load_mnist", "make_entangled_rings", "make_torus"]
+__all__ = ["digit_paths", "load_mnist", "make_entangled_rings", "make_taxonomy", "make_torus"]

@@ -7,6 +7,14 @@ from sklearn_iso.metrics.distortion import isometry_distortion, scale_normalized
 from sklearn_iso.metrics.distortion_report import DistortionReport, distortion_report
 from sklearn_iso.metrics.distortion_scorer import make_distortion_scorer
 from sklearn_iso.metrics.findings import Finding
+from sklearn_iso.metrics.hierarchical import (
+    hierarchical_f1_score,
+    hierarchical_precision_score,
+    hierarchical_recall_score,
+    make_hierarchical_scorer,
+    tree_distance,
+)
+from sklearn_iso.metrics.levels import at_level, make_level_scorer
 from sklearn_iso.metrics.local import jacobian_singular_values, local_distortion
 from sklearn_iso.metrics.neighbourhoods import continuity, trustworthiness
 from sklearn_iso.metrics.report import RobustnessReport, robustness_report
@@ -23,19 +31,26 @@ __all__ = [
     "RobustnessReport",
     "adversarial_accuracy",
     "adversarial_distance",
+    "at_level",
     "bi_lipschitz_ratio",
     "continuity",
     "contraction",
     "distortion_report",
     "expansion",
+    "hierarchical_f1_score",
+    "hierarchical_precision_score",
+    "hierarchical_recall_score",
     "isometry_distortion",
     "jacobian_singular_values",
     "local_distortion",
     "make_adversarial_scorer",
     "make_distortion_scorer",
+    "make_hierarchical_scorer",
+    "make_level_scorer",
     "robustness_curve",
     "robustness_report",
     "scale_normalized_stress",
     "shepard_correlation",
+    "tree_distance",
     "trustworthiness",
 ]

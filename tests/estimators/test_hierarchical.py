@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
-import sys
 from pathlib import Path
 
 import networkx as nx
@@ -30,8 +30,12 @@ from sklearn_iso.penalties import WithinClassIsometry
 from sklearn_iso.training import LevelsObjective
 from sklearn_iso.twins import as_torch
 
-sys.path.append(str(Path(__file__).parents[1] / "hierarchy"))
-from test_label_tree import tree_paths  # noqa: E402
+_spec = importlib.util.spec_from_file_location(
+    "label_trees", Path(__file__).parents[1] / "hierarchy" / "label_trees.py"
+)
+label_trees = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(label_trees)
+tree_paths = label_trees.tree_paths
 
 X, Y = make_torus(240, n_levels=2, random_state=0)
 IRIS, SPECIES = load_iris(return_X_y=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import networkx as nx
 import numpy as np
 import pandas as pd
@@ -12,19 +15,14 @@ from hypothesis import strategies as st
 
 from sklearn_iso.hierarchy import LabelTree, ancestry_paths, as_paths, common_depth, depths
 
+_spec = importlib.util.spec_from_file_location(
+    "label_trees", Path(__file__).with_name("label_trees.py")
+)
+label_trees = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(label_trees)
+tree_paths = label_trees.tree_paths
+
 BIRDS = [["bird", "owl"], ["bird", "crow"], ["fish", None]]
-
-
-@st.composite
-def tree_paths(draw):
-    """Return ragged paths of a random tree; a name tells all of its ancestors."""
-    n_levels = draw(st.integers(1, 4))
-    steps = st.lists(st.integers(0, 2), min_size=1, max_size=n_levels)
-    routes = draw(st.lists(steps, min_size=2, max_size=12))
-    routes += [[0], [1]]
-    width = max(map(len, routes))
-    names = [["/".join(map(str, route[: k + 1])) for k in range(len(route))] for route in routes]
-    return np.array([row + [None] * (width - len(row)) for row in names], dtype=object)
 
 
 @given(tree_paths())
