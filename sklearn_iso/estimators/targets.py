@@ -112,6 +112,15 @@ def find_paths(penalty: Penalty) -> GeodesicIsometry | None:
     return next((term for term in terms if isinstance(term, GeodesicIsometry)), None)
 
 
+def targets_among(
+    estimator: Any, X: NDArray, distances: NDArray | None, rng: np.random.RandomState
+) -> Targets:
+    """Return the distances that a fitted estimator was to keep, between new rows."""
+    given = given_distances(estimator, distances, np.arange(len(X)))
+    metric = METRICS.get(estimator.metric, estimator.metric)
+    return Targets(X, metric, given, paths_among(estimator.penalty_, X, rng))
+
+
 def paths_among(penalty: Penalty, X: NDArray, rng: np.random.RandomState) -> Any:
     """Return a penalty that knows the geodesics among new rows, where there is one at all."""
     term = find_paths(penalty)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
@@ -18,6 +19,7 @@ from sklearn.base import (
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import device as torch_device
+from torch import nn
 
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.embedder import Embedder, check_pairs_by_chunks
@@ -29,7 +31,7 @@ from sklearn_iso.estimators.input import (
     check_width,
 )
 from sklearn_iso.estimators.learner import check_by_chunks
-from sklearn_iso.estimators.targets import METRICS, Targets, given_distances, paths_among
+from sklearn_iso.estimators.targets import METRICS, targets_among
 from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
 from sklearn_iso.persistence.store import save_estimator
 from sklearn_iso.training import inference, private_random_state
@@ -356,12 +358,14 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         check_is_fitted(self)
         X = check_predict_input(self, X, many_dimensions=False)
         rng = private_random_state(0)  # scores of the same rows compare
-        every = np.arange(len(X))
-        given = given_distances(self, check_distances(self.metric, distances, X), every)
-        metric = METRICS.get(self.metric, self.metric)
-        targets = Targets(X, metric, given, paths_among(self.penalty_, X, rng))
+        targets = targets_among(self, X, check_distances(self.metric, distances, X), rng)
         rows = targets.sample(rng)
         return -targets.stress(self.transform(X[rows]), rows)
+
+    def to_torch(self) -> nn.Module:
+        """Return a copy of the trained map X to Z, on the CPU and in evaluation mode."""
+        check_is_fitted(self)
+        return copy.deepcopy(self.net_.module_.encoder).cpu().eval()
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
         """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
@@ -371,9 +375,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         path : path-like
             Usually ends in ".safetensors".
         include_optimizer : bool, default=True
-            Keep what the optimiser knows, so that :meth:`partial_fit` goes on as if nothing
-            had happened. It is twice the size of the weights for Adam; without it the file
-            holds little but the weights, and the optimiser starts anew.
+            As in :meth:`IsometricClassifier.save`.
         """
         check_is_fitted(self)
         save_estimator(

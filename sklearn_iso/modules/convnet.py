@@ -73,5 +73,5 @@ class ConvNet(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the logits of rows (n_samples, n_features) or images (n_samples, *shape)."""
-        logits: Tensor = self.head(self.convolutions(X.reshape(len(X), *self.image_shape)))
+        logits: Tensor = self.head(self.convolutions(X.reshape(-1, *self.image_shape)))
         return logits

@@ -1,3 +1,6 @@
 """Models on disk: files, ONNX and cards."""
 
-__all__: list[str] = []
+from sklearn_iso.persistence.card import model_card
+from sklearn_iso.persistence.onnx import to_onnx
+
+__all__ = ["model_card", "to_onnx"]

@@ -101,7 +101,7 @@ class AmongMore(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """Return log-probabilities of all classes."""
         known = log_proba(self.member, X)
-        return known.new_full((len(X), self.n_classes), NEVER).index_copy(1, self.columns, known)
+        return known.new_full((X.shape[0], self.n_classes), NEVER).index_copy(1, self.columns, known)
 
     log_proba = forward
 

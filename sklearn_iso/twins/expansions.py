@@ -49,7 +49,7 @@ class Monomials(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """Return the products."""
         X = torch.cat([X, torch.ones_like(X[:, :1])], dim=1)
-        outputs = X.new_ones(len(X), self.factors.shape[1])
+        outputs = X.new_ones(X.shape[0], self.factors.shape[1])
         for columns in self.factors:
             outputs = outputs * X[:, columns]
         return outputs

@@ -1,0 +1,112 @@
+"""What a reader of a shipped model wants to know, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import sklearn
+import torch
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_iso._version import __version__
+
+#: Most class labels that are spelt out.
+_MOST_LABELS = 20
+
+
+def model_card(
+    estimator: Any, *, title: str | None = None, metrics: Mapping[str, float] | None = None
+) -> str:
+    """Return a model card in Markdown: what an estimator is, takes, gives and was trained with.
+
+    What the model is for, the origin of its data and its licence only you know: the card ends
+    with a place for them.
+
+    Parameters
+    ----------
+    estimator : fitted estimator or Pipeline
+    title : str, optional
+        The name of its class by default.
+    metrics : mapping of str to float, optional
+        What you measured, by name; with the data in the name, as "accuracy on test rows".
+
+    Returns
+    -------
+    card : str
+
+    References
+    ----------
+    M. Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_iso import IsometricClassifier
+    >>> from sklearn_iso.persistence import model_card
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = IsometricClassifier(max_epochs=5, random_state=0).fit(X, y)
+    >>> print(model_card(clf, title="Iris", metrics={"accuracy on the training rows": 0.8}))
+    # Iris
+    <BLANKLINE>
+    ...
+    | accuracy on the training rows | 0.8 |
+    ...
+    """
+    check_is_fitted(estimator)
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    versions = f"sklearn-iso {__version__}, scikit-learn {sklearn.__version__}"
+    sections = [
+        f"# {title or type(last).__name__}",
+        f"```python\n{estimator!r}\n```",
+        f"Trained with {versions}, torch {torch.__version__}.",
+        _table("Input and output", _interface(estimator, last)),
+        _table("Training", _training(last)),
+        _table("Measured", {name: f"{value:.4g}" for name, value in (metrics or {}).items()}),
+        "## Use, data and limits\n\nTo be written: what the model is for and not for, where its "
+        "data come from, its licence.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _interface(estimator: Any, last: Any) -> dict[str, Any]:
+    rows: dict[str, Any] = {"features": estimator.n_features_in_}
+    if hasattr(estimator, "feature_names_in_"):
+        rows["names of the features"] = ", ".join(estimator.feature_names_in_)
+    if hasattr(last, "classes_"):
+        labels = ", ".join(map(str, last.classes_[:_MOST_LABELS]))
+        rows["classes"] = labels + (", ..." if len(last.classes_) > _MOST_LABELS else "")
+    return rows
+
+
+def _training(last: Any) -> dict[str, Any]:
+    rows = {}
+    if hasattr(last, "net_"):
+        rows["weights"] = sum(p.numel() for p in last.net_.module_.parameters())
+    for text, name in (
+        ("epochs", "n_iter_"),
+        ("radius of the worst case, in units of the last step's input", "radius_"),
+        ("scale of the worst case, output per unit of input", "scale_"),
+        ("stress of the training rows", "stress_"),
+        ("reconstruction error of the training rows", "reconstruction_error_"),
+    ):
+        if hasattr(last, name):
+            rows[text] = getattr(last, name)
+    for name, values in getattr(last, "history_", {}).items():
+        if name != "epoch" and values:
+            rows[f"last {name.replace('_', ' ')}"] = values[-1]
+    return rows
+
+
+def _table(title: str, rows: Mapping[str, Any]) -> str:
+    if not rows:
+        return ""
+    lines = [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows.items()]
+    return "\n".join([f"## {title}\n", "| | |", "|---|---|", *lines])
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,193 @@
+"""Estimators and whole pipelines as ONNX graphs, by way of their twins."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_classifier, is_regressor
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    import onnx
+
+#: What torch's exporter notes at a node: where in which source file it was made.
+_NOTES = "metadata_props"
+
+
+def to_onnx(estimator: Any, X: ArrayLike) -> onnx.ModelProto:
+    """Return a fitted estimator or pipeline as an ONNX graph.
+
+    Steps of a pipeline may be whatever has a twin: :func:`sklearn_iso.twins.as_torch`. The
+    graph takes an input "X" of any number of rows, in the precision of the X passed, and gives
+
+    - for a classifier "label", as ``predict`` does, and "probabilities" (or "scores", without
+      ``predict_proba``);
+    - for a regressor "prediction"; for a transformer "Z".
+
+    Parameters
+    ----------
+    estimator : fitted estimator or Pipeline
+    X : array-like of shape (n_samples, n_features)
+        Some rows as they will come, of which only the shape and the type count. Many runtimes
+        lack convolutions in float64: pass float32.
+
+    Returns
+    -------
+    model : onnx.ModelProto
+
+    Raises
+    ------
+    ImportError
+        If the packages of the extra "onnx" are missing.
+    NotDifferentiableError
+        If a step has no twin.
+    ValueError
+        If torch cannot export a step, or the labels are no numbers and no text.
+
+    Examples
+    --------
+    >>> import onnxruntime
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_iso import IsometricClassifier
+    >>> from sklearn_iso.persistence import to_onnx
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = make_pipeline(StandardScaler(), IsometricClassifier(random_state=0)).fit(X, y)
+    >>> session = onnxruntime.InferenceSession(to_onnx(clf, X).SerializeToString())
+    >>> label, probabilities = session.run(None, {"X": X})
+    >>> bool((label == clf.predict(X)).all())
+    True
+    """
+    # Twins know most of scikit-learn: only an export pays for importing it.
+    from sklearn_iso.twins import as_torch
+
+    _require_onnx()
+    check_is_fitted(estimator)
+    twin = as_torch(estimator)
+    rows = torch.from_numpy(_two_rows(X))
+    if is_classifier(estimator):
+        classes = _storable(np.asarray(estimator.classes_))
+        proba = hasattr(estimator, "predict_proba")
+        name = "probabilities" if proba else "scores"
+        model = _export(_Probabilities(twin) if proba else twin, rows, name)
+        return _with_labels(model, classes, name)
+    if is_regressor(estimator):
+        return _export(twin, rows, "prediction")
+    return _export(twin, rows, "Z")
+
+
+class _Probabilities(nn.Module):
+    """Class probabilities of a twin."""
+
+    def __init__(self, twin: nn.Module) -> None:
+        super().__init__()
+        self.twin = twin
+
+    def forward(self, X: Tensor) -> Tensor:
+        from sklearn_iso.twins.responses import log_proba
+
+        return log_proba(self.twin, X).exp()
+
+
+def _require_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"to_onnx needs the packages onnx and onnxscript; {error}. Install them with "
+            "pip install 'sklearn-iso[onnx]'."
+        ) from error
+
+
+def _two_rows(X: ArrayLike) -> NDArray:
+    """Return two rows: a graph traced with one would be a graph of one."""
+    checked: NDArray = check_array(X, dtype=[np.float64, np.float32], allow_nd=True)
+    return np.concatenate([checked[:1]] * 2)
+
+
+def _export(twin: nn.Module, rows: Tensor, name: str) -> onnx.ModelProto:
+    with _quiet():
+        try:
+            program: Any = torch.onnx.export(
+                twin.eval(),
+                (rows,),
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("n_samples")},),
+                input_names=["X"],
+                output_names=[name],
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise ValueError(
+                f"torch cannot export this estimator as a graph: {error}. Export its last step "
+                "alone, and compute the others before it."
+            ) from error
+    model = program.model_proto
+    if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise ValueError(
+            "A graph must take any number of rows, and torch finds the number built into this "
+            f"estimator, {type(twin).__name__}: kernels, for one, go by blocks of rows. Export "
+            "the steps before it, or choose another estimator."
+        )
+    for part in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
+        part.ClearField(_NOTES)
+    del model.graph.value_info[:]
+    return model
+
+
+def _storable(classes: NDArray) -> NDArray:
+    """Return the labels in a type that ONNX has."""
+    if classes.dtype.kind in "iu":
+        return classes.astype(np.int64)
+    if classes.dtype.kind in "bf":
+        return classes
+    if all(isinstance(label, str) for label in classes):
+        return classes.astype(object)
+    raise ValueError(
+        f"Labels of a graph must be numbers or text; got {classes!r}. Encode them with "
+        "sklearn.preprocessing.LabelEncoder."
+    )
+
+
+def _with_labels(model: onnx.ModelProto, classes: NDArray, name: str) -> onnx.ModelProto:
+    """Return a model that also gives the label of the largest output."""
+    from onnx import checker, helper, numpy_helper
+
+    model.graph.initializer.append(numpy_helper.from_array(classes, "classes"))
+    model.graph.node.append(
+        helper.make_node("ArgMax", [name], ["winner"], axis=1, keepdims=0, name="winner")
+    )
+    model.graph.node.append(
+        helper.make_node("Gather", ["classes", "winner"], ["label"], axis=0, name="label")
+    )
+    kind = helper.np_dtype_to_tensor_dtype(classes.dtype)
+    label = helper.make_tensor_value_info("label", kind, ["n_samples"])
+    model.graph.output.insert(0, label)
+    checker.check_model(model)
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what torch's exporter says of itself from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"torch\.|copyreg")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)

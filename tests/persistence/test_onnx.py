@@ -1,0 +1,147 @@
+"""Laws of ONNX graphs: they answer as the estimator does, for any number of rows."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import SVC, LinearSVC
+from torch import nn
+
+from sklearn_iso import IsometricClassifier, IsometricTransformer
+from sklearn_iso.modules import ConvNet
+from sklearn_iso.persistence import to_onnx
+from sklearn_iso.twins import NotDifferentiableError
+
+ort = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+X, y = load_digits(return_X_y=True)
+X32 = (X / 16).astype(np.float32)
+FIT, REST = slice(0, 300), slice(300, 600)
+NAMES = np.array("zero one two three four five six seven eight nine".split())
+
+
+def network(**params):
+    quick = {"hidden_layer_sizes": (32,), "max_epochs": 3, "random_state": 0}
+    return IsometricClassifier(**quick | params)
+
+
+def run(model, rows):
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"X": rows}), strict=True))
+
+
+CLASSIFIERS = {
+    "network": network(),
+    "pipeline": make_pipeline(StandardScaler(), network()),
+    "long pipeline": make_pipeline(StandardScaler(), PCA(20), MinMaxScaler(), network(alpha=0)),
+    "network as a step": make_pipeline(StandardScaler(), network(), LogisticRegression()),
+    "convolutions": make_pipeline(MinMaxScaler(), network(module=ConvNet)),
+    "module with dropout": network(
+        module=nn.Sequential(nn.Linear(64, 8), nn.Dropout(), nn.ReLU(), nn.Linear(8, 10))
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"), [("pipeline", X), *((name, X32) for name in CLASSIFIERS)]
+)
+def test_a_graph_gives_the_probabilities_of_the_classifier(name, rows):
+    classifier = CLASSIFIERS[name].fit(rows[FIT], y[FIT])
+    found = run(to_onnx(classifier, rows), rows[REST])
+    expected = classifier.predict_proba(rows[REST])
+    np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
+    np.testing.assert_array_equal(found["label"], classifier.predict(rows[REST]))
+
+
+@pytest.mark.parametrize(
+    "labels", [NAMES[y].astype(object), y > 4, y - 5], ids=["text", "bool", "int"]
+)
+def test_labels_are_those_of_predict(labels):
+    classifier = make_pipeline(StandardScaler(), network()).fit(X[FIT], labels[FIT])
+    found = run(to_onnx(classifier, X), X[REST])["label"]
+    np.testing.assert_array_equal(found, classifier.predict(X[REST]))
+
+
+def test_a_step_that_counts_rows_is_refused():
+    with pytest.raises(ValueError, match="must take any number of rows"):
+        to_onnx(SVC().fit(X[FIT], y[FIT]), X)
+
+
+def test_a_classifier_without_probabilities_gives_scores():
+    classifier = make_pipeline(StandardScaler(), LinearSVC()).fit(X[FIT], y[FIT] % 3)
+    found = run(to_onnx(classifier, X), X[REST])
+    assert set(found) == {"label", "scores"}
+    np.testing.assert_array_equal(found["label"], classifier.predict(X[REST]))
+
+
+def test_a_graph_takes_any_number_of_rows():
+    graph = to_onnx(network().fit(X32[FIT], y[FIT]), X32[:1])
+    for n_samples in (1, 2, 7):
+        assert run(graph, X32[:n_samples])["probabilities"].shape == (n_samples, 10)
+
+
+def test_a_graph_of_an_embedding_embeds():
+    embedding = make_pipeline(
+        StandardScaler(), IsometricTransformer(max_epochs=2, random_state=0)
+    ).fit(X[FIT])
+    found = run(to_onnx(embedding, X), X[REST])["Z"]
+    np.testing.assert_allclose(found, embedding.transform(X[REST]), atol=1e-5)
+
+
+def test_a_graph_tells_nothing_of_the_machine_that_made_it():
+    raw = to_onnx(network().fit(X32[FIT], y[FIT]), X32).SerializeToString()
+    assert b".py" not in raw
+    assert b"sklearn_iso" not in raw
+
+
+def test_export_leaves_the_estimator_as_it_was():
+    classifier = network().fit(X32[FIT], y[FIT])
+    before = classifier.predict_proba(X32[REST])
+    state = torch.get_rng_state()
+    to_onnx(classifier, X32)
+    np.testing.assert_array_equal(classifier.predict_proba(X32[REST]), before)
+    assert all(p.requires_grad for p in classifier.net_.module_.parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_step_without_a_twin_is_named():
+    pipeline = make_pipeline(StandardScaler(), _Opaque(), network()).fit(X[FIT], y[FIT])
+    with pytest.raises(NotDifferentiableError, match="_opaque"):
+        to_onnx(pipeline, X)
+
+
+class _Opaque(TransformerMixin, BaseEstimator):
+    """A transformer that only its author knows."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+def test_an_estimator_that_is_not_fitted_is_refused():
+    with pytest.raises(NotFittedError):
+        to_onnx(network(), X)
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript"])
+def test_a_missing_package_names_the_extra(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=r"sklearn-iso\[onnx\]"):
+        to_onnx(network().fit(X32[FIT], y[FIT]), X32)
