@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from numbers import Real
 from typing import Any
 
@@ -56,13 +57,41 @@ def jacobian_singular_values(estimator: Any, X: ArrayLike) -> NDArray[np.float64
     >>> jacobian_singular_values(StandardScaler().fit(X), X)[0]
     array([1.  , 0.25])
     """
-    rows = check_array(X, dtype=[np.float64, np.float32], allow_nd=True, input_name="X")
     twin = as_torch(estimator, transform=True)
+    return np.concatenate([np.linalg.svd(J, compute_uv=False) for J in jacobians(twin, X)])
+
+
+def jacobians(twin: torch.nn.Module, X: ArrayLike) -> Iterator[NDArray[np.float64]]:
+    """Yield the Jacobians of a module at all points, as many at once as memory allows.
+
+    Parameters
+    ----------
+    twin : nn.Module
+        Maps every row by itself.
+    X : array-like of shape (n_samples, ...)
+
+    Yields
+    ------
+    parts : ndarray of shape (n, width of the output, width of a row)
+
+    Raises
+    ------
+    ValueError
+        If X holds NaN or infinity.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.metrics.local import jacobians
+    >>> next(jacobians(torch.square, [[1.0, 3.0]])).tolist()
+    [[[2.0, 0.0], [0.0, 6.0]]]
+    """
+    rows = check_array(X, dtype=[np.float64, np.float32], allow_nd=True, input_name="X")
     points = torch.from_numpy(np.array(rows))
     width = twin(points[:1]).flatten(1).shape[1]
     step = max(1, _ENTRIES // (points[0].numel() * width))
-    values = [torch.linalg.svdvals(_jacobians(twin, part)) for part in points.split(step)]
-    return torch.cat(values).double().numpy()
+    for part in points.split(step):
+        yield _jacobians(twin, part).detach().double().numpy()
 
 
 def _jacobians(twin: torch.nn.Module, points: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,281 @@
+"""What an attack does to single samples."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sklearn_iso.metrics.breaking import Attack, Procedure
+from sklearn_iso.metrics.case import Bounds, Case
+from sklearn_iso.plotting.axes import axes_for, class_name, of_model
+from sklearn_iso.plotting.example_images import draw_images
+from sklearn_iso.plotting.moved_features import draw_moves, movement
+
+
+class AdversarialExamplesDisplay:
+    """Adversarial examples: as images, or as the features that moved.
+
+    Images stand in three rows: the original, the perturbation (blue where it darkens and red where
+    it brightens, on a scale of its own) and the adversarial example, under it the predicted
+    classes. A table is drawn as one dot for each feature, its mean absolute change over the samples
+    that were fooled; draw several models on one axes by passing the `ax_` of the first as `ax` of
+    the next.
+
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...)
+        Originals.
+    X_adv : array-like of the shape of X
+        What the attack made of them; a sample that it could not fool is as it was.
+    y_pred, y_adv : array-like of shape (n_samples,), default=None
+        Predictions for X and for X_adv. Without them, samples that moved count as fooled.
+    image_shape : tuple of int, default=None
+        (height, width) or (height, width, 3) of the image that a row holds; None for tables.
+    units : array-like of shape (n_features,), default=None
+        Unit of each feature of a table, such as ``X.std(axis=0)``; 1, the units of X, if None.
+    feature_names : sequence of str, default=None
+        Names of the features of a table.
+    estimator_name : str, default=None
+        Title of the images, or name of the model in the legend.
+
+    Attributes
+    ----------
+    fooled : ndarray of bool of shape (n_samples,)
+        Which predictions the attack changed.
+    movement : ndarray of shape (n_features,) or None
+        Mean absolute change of each feature of a table, in `units`, over the fooled samples; NaN
+        where none was fooled.
+    artists_ : list of matplotlib artists
+        The images, three for each sample (original, perturbation, adversarial), or the dots.
+    ax_ : matplotlib Axes
+        The axes drawn on.
+    figure_ : matplotlib Figure
+        Its figure.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.plotting import AdversarialExamplesDisplay
+    >>> X = np.array([[1.0, 5.0], [2.0, 5.0]])
+    >>> display = AdversarialExamplesDisplay(X, X + [0.5, 0.0], feature_names=["age", "height"])
+    >>> display.movement
+    array([0.5, 0. ])
+    """
+
+    artists_: list[Any]
+    ax_: Any
+    figure_: Any
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        X_adv: ArrayLike,
+        *,
+        y_pred: ArrayLike | None = None,
+        y_adv: ArrayLike | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        units: ArrayLike | None = None,
+        feature_names: Sequence[str] | None = None,
+        estimator_name: str | None = None,
+    ) -> None:
+        self.X: NDArray[np.float64] = np.asarray(X, dtype=float)
+        self.X_adv: NDArray[np.float64] = np.asarray(X_adv, dtype=float)
+        self.y_pred = None if y_pred is None else np.asarray(y_pred)
+        self.y_adv = None if y_adv is None else np.asarray(y_adv)
+        self.image_shape = image_shape
+        self.units = units
+        self.feature_names = feature_names
+        self.estimator_name = estimator_name
+        self._check()
+        if self.y_pred is None or self.y_adv is None:
+            self.fooled = (self.X != self.X_adv).reshape(len(self.X), -1).any(axis=1)
+        else:
+            self.fooled = self.y_pred != self.y_adv
+        self.movement = None
+        if image_shape is None:
+            self.movement = movement(self.X[self.fooled], self.X_adv[self.fooled], units)
+
+    def _check(self) -> None:
+        if self.X.ndim < 2 or self.X.shape != self.X_adv.shape or not len(self.X):
+            raise ValueError(
+                "X and X_adv must be samples of the same shape, at least one; found shapes "
+                f"{self.X.shape} and {self.X_adv.shape}. Pass the row of each original and that of "
+                "its adversarial example."
+            )
+        width = int(np.prod(self.X.shape[1:]))
+        if self.image_shape is not None and int(np.prod(self.image_shape)) != width:
+            raise ValueError(
+                f"image_shape must hold the {width} features of a row; got {self.image_shape}. "
+                "Pass (height, width), or None for a table."
+            )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        X: ArrayLike,
+        X_adv: ArrayLike,
+        y_pred: ArrayLike | None = None,
+        y_adv: ArrayLike | None = None,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        units: ArrayLike | None = None,
+        feature_names: Sequence[str] | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> "AdversarialExamplesDisplay":
+        """Draw adversarial examples that are known already.
+
+        Parameters
+        ----------
+        X, X_adv, y_pred, y_adv, image_shape, units, feature_names
+            As in :class:`AdversarialExamplesDisplay`.
+        name : str, default=None
+            Title of the images, or name of the model in the legend.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : AdversarialExamplesDisplay
+            The display, drawn.
+        """
+        display = cls(
+            X,
+            X_adv,
+            y_pred=y_pred,
+            y_adv=y_adv,
+            image_shape=image_shape,
+            units=units,
+            feature_names=feature_names,
+            estimator_name=name,
+        )
+        return display.plot(ax=ax)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        eps: Any,
+        norm: Any = "l2",
+        attack: str | Attack = "cascade",
+        bounds: Bounds = None,
+        immutable: Any = None,
+        one_hot: Any = None,
+        image_shape: tuple[int, ...] | None = None,
+        units: ArrayLike | None = None,
+        n_examples: int = 6,
+        random_state: Any = 0,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> "AdversarialExamplesDisplay":
+        """Attack a fitted classifier and draw what the attack did.
+
+        Nothing is picked: the images are those of the first samples that the classifier gets right,
+        those that hold included, and the features are counted over all fooled samples.
+
+        Parameters
+        ----------
+        estimator : classifier
+            A fitted classifier or Pipeline.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; those that are misclassified without an attack are left out.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        eps, norm, attack, bounds, immutable, one_hot, random_state
+            As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+        image_shape, units
+            As in :class:`AdversarialExamplesDisplay`.
+        n_examples : int, default=6
+            How many images to draw; a table counts all samples.
+        name : str, default=None
+            Title of the images, or name of the model in the legend; the class name of the
+            estimator if None.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : AdversarialExamplesDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            As :func:`sklearn_iso.metrics.adversarial_accuracy`, and if no sample is classified
+            correctly.
+        """
+        case = Case.of(
+            estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot
+        )
+        rows = np.flatnonzero(case.right())
+        if not len(rows):
+            raise ValueError(
+                "An attack needs samples that are classified correctly; the estimator gets all "
+                f"{len(case.codes)} wrong. Check y, or pass other samples."
+            )
+        rows = rows if image_shape is None else rows[:n_examples]
+        procedure = Procedure(attack, random_state=random_state).seeded()
+        broken = procedure.run(case, procedure.access(case, rows), eps, rows)
+        X_adv = broken.X_adv.numpy()
+        return cls.from_predictions(
+            case.table.values[rows],
+            X_adv,
+            case.classes[case.codes[rows]],
+            case.classes[case.predict(X_adv, rows)],
+            image_shape=image_shape,
+            units=units,
+            feature_names=case.table.columns,
+            name=class_name(estimator) if name is None else name,
+            ax=ax,
+        )
+
+    def plot(
+        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
+    ) -> "AdversarialExamplesDisplay":
+        """Draw the images, or the features that moved.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+        name : str, default=None
+            Title of the images, or name of the model in the legend; `estimator_name` if None.
+        **kwargs : dict
+            Passed to matplotlib's `imshow` of originals and adversarial examples, or to `plot` of
+            the dots.
+
+        Returns
+        -------
+        display : AdversarialExamplesDisplay
+            The display itself.
+        """
+        ax = axes_for(self, ax)
+        name = self.estimator_name if name is None else name
+        if self.image_shape is not None:
+            before, after = (A.reshape(-1, *self.image_shape) for A in (self.X, self.X_adv))
+            self.artists_ = draw_images(ax, before, after, self._captions(), kwargs)
+            ax.set_title("" if name is None else name)
+        elif self.movement is not None:
+            label = of_model(name, f"{self.fooled.sum()} fooled of {len(self.fooled)}")
+            names, in_units = self.feature_names, self.units is not None
+            self.artists_ = draw_moves(ax, self.movement, names, label, in_units, kwargs)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _captions(self) -> list[tuple[str, str]]:
+        """Return what stands under the original and under the adversarial example."""
+        if self.y_pred is None or self.y_adv is None:
+            return [("", "fooled" if fooled else "holds") for fooled in self.fooled]
+        pairs = zip(self.y_pred, self.y_adv, self.fooled, strict=True)
+        return [(f"{a}", f"{b}" if fooled else "holds") for a, b, fooled in pairs]

@@ -1,0 +1,266 @@
+"""What the strength of the penalty buys, and what it costs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sklearn_iso.metrics.adversarial import AdversarialScorer
+from sklearn_iso.metrics.distortion_scorer import MEASURES, DistortionScorer
+from sklearn_iso.plotting.axes import COLORS, MARKERS, axes_for, next_line_style, of_model
+
+
+class AlphaPathDisplay:
+    """Clean accuracy, accuracy under attack and distortion against alpha.
+
+    Make one with :meth:`from_estimator`, of a search over alpha, or :meth:`from_predictions`; draw
+    several models on one axes by passing the `ax_` of the first as `ax` of the next: colours then
+    tell the scores and line styles the models.
+
+    Parameters
+    ----------
+    alpha : array-like of shape (n_alphas,)
+        Strengths of the penalty, 0 among them or not; without unit.
+    scores : mapping of str to array-like of shape (n_alphas,) or (n_alphas, n_folds)
+        What to draw, by the name that the legend shows. Several folds are drawn as their mean,
+        with a band of one standard error to each side.
+    chosen : float, default=None
+        The alpha to mark with a vertical line.
+    estimator_name : str, default=None
+        Name of the model in the legend.
+
+    Attributes
+    ----------
+    lines_ : dict of str to matplotlib Line2D
+        The curve of each score.
+    bands_ : dict of str to matplotlib artist
+        The band of each score with several folds.
+    chosen_ : matplotlib Line2D or None
+        The line at `chosen`.
+    ax_ : matplotlib Axes
+        The axes drawn on.
+    figure_ : matplotlib Figure
+        Its figure.
+
+    Raises
+    ------
+    ValueError
+        If alpha is negative, or a score has not one row for each alpha.
+
+    Examples
+    --------
+    >>> from sklearn_iso.plotting import AlphaPathDisplay
+    >>> scores = {"clean accuracy": [0.98, 0.98], "accuracy under attack": [0.1, 0.7]}
+    >>> display = AlphaPathDisplay([0, 1], scores, chosen=1).plot()
+    >>> display.ax_.get_xlabel()
+    'Strength of the penalty alpha (no unit)'
+    """
+
+    alpha: NDArray[np.float64]
+    scores: dict[str, NDArray[np.float64]]
+    lines_: dict[str, Any]
+    bands_: dict[str, Any]
+    chosen_: Any
+    ax_: Any
+    figure_: Any
+
+    def __init__(
+        self,
+        alpha: ArrayLike,
+        scores: Mapping[str, ArrayLike],
+        *,
+        chosen: float | None = None,
+        estimator_name: str | None = None,
+    ) -> None:
+        self.alpha = np.asarray(alpha, dtype=float)
+        self.scores = {name: np.asarray(values, dtype=float) for name, values in scores.items()}
+        self.chosen = chosen
+        self.estimator_name = estimator_name
+        self._check()
+
+    def _check(self) -> None:
+        if self.alpha.ndim != 1 or not len(self.alpha) or not (self.alpha >= 0).all():
+            raise ValueError(
+                f"alpha must be a list of numbers of at least 0; got {self.alpha.tolist()}."
+            )
+        shapes = {name: values.shape for name, values in self.scores.items()}
+        for name, shape in shapes.items():
+            if len(shape) not in (1, 2) or shape[0] != len(self.alpha):
+                raise ValueError(
+                    f"A score must have one row for each of {len(self.alpha)} alphas; found shape "
+                    f"{shape} for {name!r}. Pass shape (n_alphas,) or (n_alphas, n_folds)."
+                )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        alpha: ArrayLike,
+        scores: Mapping[str, ArrayLike],
+        *,
+        chosen: float | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> "AlphaPathDisplay":
+        """Draw scores that are known already.
+
+        Parameters
+        ----------
+        alpha, scores, chosen
+            As in :class:`AlphaPathDisplay`.
+        name : str, default=None
+            Name of the model in the legend.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : AlphaPathDisplay
+            The display, drawn.
+        """
+        return cls(alpha, scores, chosen=chosen, estimator_name=name).plot(ax=ax)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        search: Any,
+        *,
+        param: str | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> "AlphaPathDisplay":
+        """Draw what a fitted search over alpha found, all its scores over all its folds.
+
+        Parameters
+        ----------
+        search : GridSearchCV or another search with `cv_results_`
+            Over alpha and nothing else. Distortions, which scorers negate, are drawn as they are.
+        param : str, default=None
+            Name of the parameter; the one that is or ends in "alpha" if None.
+        name : str, default=None
+            Name of the model in the legend.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : AlphaPathDisplay
+            The display, drawn. The best alpha of a refitted search is marked.
+
+        Raises
+        ------
+        TypeError
+            If search has no `cv_results_`.
+        ValueError
+            If it varied another parameter too, or no alpha.
+        """
+        results = getattr(search, "cv_results_", None)
+        if results is None:
+            raise TypeError(
+                f"An alpha path needs a fitted search with cv_results_; got "
+                f"{type(search).__name__}. Fit a GridSearchCV over alpha, or pass arrays to "
+                "AlphaPathDisplay.from_predictions."
+            )
+        param = _parameter(results, param)
+        alpha = np.asarray(results[f"param_{param}"], dtype=float)
+        order = np.argsort(alpha, kind="stable")
+        best = getattr(search, "best_index_", None)
+        return cls.from_predictions(
+            alpha[order],
+            {label: values[order] for label, values in _scores(search, results).items()},
+            chosen=None if best is None else float(alpha[best]),
+            name=name,
+            ax=ax,
+        )
+
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> "AlphaPathDisplay":
+        """Draw one curve for each score, on a logarithmic axis that has room for alpha 0.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+        name : str, default=None
+            Name of the model in the legend; `estimator_name` if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        display : AlphaPathDisplay
+            The display itself.
+        """
+        ax = axes_for(self, ax)
+        model = self.estimator_name if name is None else name
+        line_style, mark = next_line_style(ax)
+        self.lines_, self.bands_, self.chosen_ = {}, {}, None
+        if self.chosen is not None:
+            self.chosen_ = ax.axvline(self.chosen, color="0.8", linewidth=5, zorder=0)
+        for position, (score, values) in enumerate(self.scores.items()):
+            folds = values.reshape(len(self.alpha), -1)
+            style = {
+                "color": COLORS[position % len(COLORS)],
+                "marker": MARKERS[position % len(MARKERS)],
+                "linestyle": line_style,
+                "markersize": 5,
+                "label": of_model(model, score),
+            }
+            mean, n_folds = folds.mean(axis=1), folds.shape[1]
+            (line,) = ax.plot(self.alpha, mean, gid=mark, **{**style, **kwargs})
+            self.lines_[score] = line
+            if n_folds > 1:
+                error = folds.std(axis=1, ddof=1) / n_folds**0.5
+                self.bands_[score] = ax.fill_between(
+                    self.alpha, mean - error, mean + error, color=line.get_color(), alpha=0.18,
+                    linewidth=0,
+                )  # fmt: skip
+        self._annotate(ax)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _annotate(self, ax: Any) -> None:
+        positive = self.alpha[self.alpha > 0]
+        if len(positive):
+            ax.set_xscale("symlog", linthresh=positive.min(), linscale=0.6)
+            ax.set_xticks(self.alpha, [f"{value:g}" for value in self.alpha], minor=False)
+            ax.minorticks_off()
+        ax.set_xlabel("Strength of the penalty alpha (no unit)")
+        ax.set_ylabel("Share of all samples; distortion (no unit)")
+        drawn = np.concatenate([np.ravel(line.get_ydata()) for line in self.lines_.values()])
+        if np.nanmin(drawn) >= 0 and np.nanmax(drawn) <= 1:
+            ax.set_ylim(-0.02, 1.02)
+        ax.legend(frameon=False)
+
+
+def _parameter(results: Mapping[str, Any], param: str | None) -> str:
+    varied = [
+        name.removeprefix("param_")
+        for name, values in results.items()
+        if name.startswith("param_") and len({str(value) for value in values}) > 1
+    ]
+    found = [name for name in varied if name.split("__")[-1] == "alpha"]
+    chosen = param or (found[0] if found else None)
+    if varied != [chosen]:
+        raise ValueError(
+            f"An alpha path needs a search over alpha and nothing else; this one varied {varied}. "
+            "Search over alpha alone, or pass the arrays to AlphaPathDisplay.from_predictions."
+        )
+    return str(chosen)
+
+
+def _scores(search: Any, results: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """Return the scores of every fold by label, the clean ones first and distortions last."""
+    scorers = search.scorer_ if isinstance(search.scorer_, dict) else {"score": search.scorer_}
+    ranked = sorted(scorers.items(), key=lambda item: _rank(item[1]))
+    found = {}
+    for name, scorer in ranked:
+        splits = [
+            key for key in results if key.startswith("split") and key.endswith(f"_test_{name}")
+        ]
+        values = np.stack([np.asarray(results[key], dtype=float) for key in splits], axis=1)
+        found[name] = values * (MEASURES[scorer.measure].sign if _rank(scorer) == 2 else 1)
+    return found
+
+
+def _rank(scorer: Any) -> int:
+    return 1 if isinstance(scorer, AdversarialScorer) else 2 * isinstance(scorer, DistortionScorer)
