@@ -38,5 +38,33 @@ the features.
         )
 
 
+class CheckpointInUseError(RuntimeError):
+    """Another fit is at work on the path of a checkpoint.
+
+    Parameters
+    ----------
+    path : str
+        The path of the checkpoint.
+
+    Examples
+    --------
+    >>> from sklearn_iso.exceptions import CheckpointInUseError
+    >>> print(CheckpointInUseError("a.checkpoint"))
+    Only one fit at a time may use a checkpoint; another one is at work on 'a.checkpoint'. Wait \
+for it to end, or pass another path.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        """Return the rule, what came and the remedy."""
+        return (
+            f"Only one fit at a time may use a checkpoint; another one is at work on "
+            f"{self.path!r}. Wait for it to end, or pass another path."
+        )
+
+
 class ModelFileError(ValueError):
     """A model file is damaged, of a newer version, or holds what may not be loaded."""

@@ -56,6 +56,8 @@ def write(
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(sealed)
+            stream.flush()
+            os.fsync(stream.fileno())  # on the disk before it takes the old one's name
         os.replace(temporary, target)
     except BaseException:
         os.unlink(temporary)

@@ -13,6 +13,7 @@ from sklearn_iso.training.callbacks import EpochMeans, LastGoodState, all_finite
 from sklearn_iso.training.numerics import denormals_flushed
 from sklearn_iso.training.objective import Loss
 from sklearn_iso.training.randomness import Randomness
+from sklearn_iso.training.run_state import restore_run, run_fingerprint, run_state
 from sklearn_iso.training.state import net_state, restore_net
 
 
@@ -105,25 +106,50 @@ class PenalizedNet(NeuralNet):
             If the user interrupts; early stopping ends quietly.
         LossNotFiniteError
             If a loss is not finite; the newest finite weights are restored.
+        MemoryError
+            If a batch is too large.
         """
         self._randomness, self.epochs_to_run = randomness, epochs
         self.notify("on_train_begin", X=train, y=None)
         try:
             with denormals_flushed():
-                self.fit_loop(train, None, epochs=epochs)
+                # A callback may have brought the run forward: a checkpoint does.
+                self.fit_loop(train, None, epochs=self.epochs_to_run)
             if not all_finite(self.module_):
                 raise LossNotFiniteError
         except KeyboardInterrupt:
-            if not self._stopped_early():
+            if not self.stopped_early:
                 raise
         except LossNotFiniteError:
             self._restore_last_good_state()
             raise
+        except (MemoryError, RuntimeError) as error:
+            if not _is_lack_of_memory(error):
+                raise
+            raise MemoryError(
+                f"A batch and the penalty's pairs must fit into memory; batch_size="
+                f"{self.batch_size} does not ({str(error).splitlines()[0]}). Lower batch_size, or "
+                "max_rows of the penalty."
+            ) from error
         finally:
             self.notify("on_train_end", X=train, y=None)
             del self._randomness  # a fitted net holds no generator
 
-    def _stopped_early(self) -> bool:
+    def run_fingerprint(self, train: Any) -> str:
+        """Return what tells this run from another before its first step."""
+        return run_fingerprint(self, train)
+
+    def run_state(self) -> dict[str, Any] | None:
+        """Return all that the next epoch depends on; None where weights are not finite."""
+        return run_state(self)
+
+    def restore_run(self, state: dict[str, Any]) -> None:
+        """Go on from the state of an earlier run of the same fingerprint."""
+        restore_run(self, state)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether early stopping has ended the run."""
         # skorch's callback says "stop" with the exception of Ctrl-C: tell them apart.
         stoppers = [cb for _, cb in self.callbacks_ if isinstance(cb, EarlyStopping)]
         return any(cb.misses_ >= cb.patience for cb in stoppers)
@@ -139,3 +165,9 @@ class PenalizedNet(NeuralNet):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Build the net anew."""
         restore_net(self, state)
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    # On the CPU torch raises a plain RuntimeError.
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or "DefaultCPUAllocator" in str(error)

@@ -47,6 +47,14 @@ class PrivateStream:
     def __init__(self, seed: int) -> None:
         self._state = torch.Generator().manual_seed(seed).get_state()
 
+    def get_state(self) -> torch.Tensor:
+        """Return where the stream is."""
+        return self._state.clone()
+
+    def set_state(self, state: torch.Tensor) -> None:
+        """Bring the stream to where it was."""
+        self._state = state.clone()
+
     @contextmanager
     def active(self) -> Iterator[None]:
         """Continue the stream within the block."""

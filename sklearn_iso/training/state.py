@@ -22,7 +22,7 @@ def net_state(net: Any) -> dict[str, Any]:
     module = net.module_
     architecture = describe(module)
     state: dict[str, Any] = {
-        "settings": _settings_of(net),
+        "settings": net_settings(net),
         "criterion": net.criterion_,
         "history": _columns(net.history),
         "frozen": [name for name, p in module.named_parameters() if not p.requires_grad],
@@ -84,7 +84,7 @@ def own_attributes(module: nn.Module) -> dict[str, Any]:
     return {name: to_arrays(v) for name, v in vars(module).items() if name not in usual}
 
 
-def _settings_of(net: Any) -> dict[str, Any]:
+def net_settings(net: Any) -> dict[str, Any]:
     """Return what the net was built with, which its estimator's parameters may no longer be."""
     names = [name for name, known in OPTIMIZERS.items() if known is net.optimizer]
     return {
