@@ -4,6 +4,7 @@ from sklearn_iso._version import __version__
 from sklearn_iso.estimators import (
     HierarchicalIsometricClassifier,
     IsometricClassifier,
+    IsometricRegressor,
     IsometricTransformer,
     load,
     preset,
@@ -12,6 +13,7 @@ from sklearn_iso.estimators import (
 __all__ = [
     "HierarchicalIsometricClassifier",
     "IsometricClassifier",
+    "IsometricRegressor",
     "IsometricTransformer",
     "__version__",
     "load",

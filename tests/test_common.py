@@ -7,6 +7,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_iso import (
     HierarchicalIsometricClassifier,
     IsometricClassifier,
+    IsometricRegressor,
     IsometricTransformer,
 )
 
@@ -17,6 +18,8 @@ ESTIMATORS = [
     IsometricClassifier(penalty="worst_case"),
     IsometricClassifier(rows_per_class=2),
     IsometricTransformer(),
+    IsometricRegressor(),
+    IsometricRegressor(alpha=0),
     HierarchicalIsometricClassifier(max_epochs=30),
 ]
 

@@ -25,6 +25,7 @@ def check_fit_input(
     *,
     many_dimensions: bool,
     reset: bool = True,
+    y_numeric: bool = False,
 ) -> tuple[NDArray, NDArray]:
     """Validate training data and remember its features, or compare them with ``reset=False``.
 
@@ -42,6 +43,7 @@ def check_fit_input(
         order="C",
         allow_nd=many_dimensions,
         reset=reset,
+        y_numeric=y_numeric,
     )
     return checked, column_or_1d(y, warn=True)
 

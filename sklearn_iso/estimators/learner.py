@@ -14,7 +14,7 @@ from torch import nn
 from sklearn_iso.exceptions import TrainingDivergedError
 from sklearn_iso.modules import MLP, represent_many
 from sklearn_iso.modules.build import build_module
-from sklearn_iso.penalties import make_penalty
+from sklearn_iso.penalties import Penalty, make_penalty
 from sklearn_iso.training import (
     ArrayDataset,
     LossNotFiniteError,
@@ -39,18 +39,25 @@ from sklearn_iso.training import (
 
 
 class Learner:
-    """Fits one estimator; holds what only the fit needs.
+    """Fits one classifier, or the network of a regressor; holds what only the fit needs.
 
     Parameters
     ----------
-    estimator : IsometricClassifier
+    estimator : IsometricClassifier or IsometricRegressor
         Its parameters are read and its fitted attributes set.
     rng : RandomState, optional
         Where an earlier fit left off; by default, what `random_state` says.
+    data_term : {"classification_loss", "squared_error"}
+        What the penalty is added to.
     """
 
-    def __init__(self, estimator: Any, rng: np.random.RandomState | None = None) -> None:
-        self.estimator = estimator
+    def __init__(
+        self,
+        estimator: Any,
+        rng: np.random.RandomState | None = None,
+        data_term: str = "classification_loss",
+    ) -> None:
+        self.estimator, self.data_term = estimator, data_term
         rng = private_random_state(estimator.random_state) if rng is None else rng
         # Every source has a seed of its own, so that switching one parameter on or off
         # leaves the draws of the others as they were.
@@ -72,7 +79,7 @@ class Learner:
         train, valid = self._split(positive_rows(X, labels, weight))
         check_several_classes(classes[train.y])
         self._start(train, classes, settings_of(estimator), valid)
-        self._run(train, estimator.max_epochs)
+        self.run(train, estimator.max_epochs)
 
     def fit_chunk(
         self, X: NDArray, y: NDArray, classes: NDArray, sample_weight: ArrayLike | None
@@ -91,9 +98,7 @@ class Learner:
             X, weight = as_module(estimator.net_, X, weight)
             rows = positive_rows(X, labels, weight)
             resume_net(estimator.net_, settings, self.shuffling)
-        objective = estimator.net_.criterion_
-        objective.alpha, objective.weighted = float(estimator.alpha), bool(np.ptp(rows.weight))
-        self._run(rows, 1)
+        self.run_chunk(rows)
 
     def _start(
         self,
@@ -102,20 +107,43 @@ class Learner:
         settings: TrainingSettings,
         valid: ArrayDataset | None = None,
     ) -> None:
+        self.start(train, make_penalty(self.estimator.penalty), len(classes), settings, valid)
+        self.estimator.classes_ = classes
+
+    def start(
+        self,
+        train: ArrayDataset,
+        penalty: Penalty,
+        n_outputs: int,
+        settings: TrainingSettings,
+        valid: ArrayDataset | None = None,
+    ) -> None:
         """Give the estimator an untrained net, its penalty calibrated."""
         estimator = self.estimator
-        penalty = make_penalty(estimator.penalty)
         if estimator.alpha > 0:
             calibrate(penalty, train, self.rng)
-        module = self._module(train, len(classes))
-        width = self._check_outputs(module, train, len(classes))
-        weighted = bool(np.ptp(train.weight))
-        objective = Objective(penalty, float(estimator.alpha), estimator.layers, weighted=weighted)
+        module = self._module(train, n_outputs)
+        width = self._check_outputs(module, train, n_outputs)
+        objective = Objective(
+            penalty,
+            float(estimator.alpha),
+            estimator.layers,
+            weighted=bool(np.ptp(train.weight)),
+            data_term=self.data_term,
+        )
         net = build_net(module, objective, settings, self.shuffling, valid)
-        estimator.classes_, estimator.penalty_, estimator.net_ = classes, penalty, net
+        estimator.penalty_, estimator.net_ = penalty, net
         estimator._n_features_out = width
 
-    def _run(self, train: ArrayDataset, epochs: int) -> None:
+    def run_chunk(self, rows: ArrayDataset) -> None:
+        """Train for one epoch under the present strength of the penalty."""
+        objective = self.estimator.net_.criterion_
+        objective.alpha = float(self.estimator.alpha)
+        objective.weighted = bool(np.ptp(rows.weight))
+        self.run(rows, 1)
+
+    def run(self, train: ArrayDataset, epochs: int) -> None:
+        """Train, and set what the fit found out whatever happens."""
         try:
             run_net(self.estimator, train, self.randomness, epochs)
         finally:
@@ -126,14 +154,8 @@ class Learner:
     def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:
             return rows, None
-        stratify = rows.y if np.bincount(rows.y)[np.unique(rows.y)].min() > 1 else None
-        train, valid = train_test_split(
-            np.arange(len(rows)),
-            test_size=self.estimator.validation_fraction,
-            stratify=stratify,
-            random_state=self.rng,
-        )
-        return rows.subset(train), rows.subset(valid)
+        alone = np.bincount(rows.y)[np.unique(rows.y)].min() == 1
+        return split_rows(self.estimator, rows, self.rng, None if alone else rows.y)
 
     def _module(self, train: ArrayDataset, n_outputs: int) -> nn.Module:
         estimator = self.estimator
@@ -163,7 +185,7 @@ class Learner:
             logits, (representations,) = represent_many(module, rows, [layers])
         if tuple(logits.shape) != (len(rows), n_outputs):
             raise ValueError(
-                f"module must return one logit for each class, shape ({len(rows)}, {n_outputs}) "
+                f"module must return {_OUTPUTS[self.data_term]}, shape ({len(rows)}, {n_outputs}) "
                 f"for {len(rows)} rows; got {tuple(logits.shape)}. Set the width of its last "
                 f"layer to {n_outputs}."
             )
@@ -171,13 +193,33 @@ class Learner:
 
     def _set_results(self) -> None:
         estimator = self.estimator
-        estimator.history_ = history_columns(estimator.net_)
+        estimator.history_ = history_columns(estimator.net_, self.data_term)
         estimator.loss_curve_ = list(estimator.history_.get("loss", []))
         estimator.n_iter_ = len(estimator.loss_curve_)
         for _, _, term in estimator.penalty_.terms():
             for name in ("radius_", "scale_"):
                 if hasattr(term, name):
                     setattr(estimator, name, getattr(term, name))
+
+
+#: What a module returns, by the data term.
+_OUTPUTS = {
+    "classification_loss": "one logit for each class",
+    "squared_error": "one prediction for each row",
+}
+
+
+def split_rows(
+    estimator: Any, rows: ArrayDataset, rng: np.random.RandomState, stratify: NDArray | None = None
+) -> tuple[ArrayDataset, ArrayDataset]:
+    """Return the rows to train on, and those that early stopping holds out."""
+    train, valid = train_test_split(
+        np.arange(len(rows)),
+        test_size=estimator.validation_fraction,
+        stratify=stratify,
+        random_state=rng,
+    )
+    return rows.subset(train), rows.subset(valid)
 
 
 def settings_of(estimator: Any) -> TrainingSettings:

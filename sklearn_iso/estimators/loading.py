@@ -12,12 +12,13 @@ from torch import nn
 
 from sklearn_iso import modules, penalties, training
 from sklearn_iso.estimators.classifier import IsometricClassifier
+from sklearn_iso.estimators.regressor import IsometricRegressor
 from sklearn_iso.estimators.transformer import IsometricTransformer
 from sklearn_iso.persistence.plain import name_of
 from sklearn_iso.persistence.store import load_estimator
 
 #: Estimators that a file may hold.
-_ESTIMATORS = (IsometricClassifier, IsometricTransformer)
+_ESTIMATORS = (IsometricClassifier, IsometricRegressor, IsometricTransformer)
 
 
 def load(

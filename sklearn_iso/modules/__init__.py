@@ -5,6 +5,7 @@ from sklearn_iso.modules.autoencoder import Autoencoder, ResidualMLP
 from sklearn_iso.modules.convnet import ConvNet
 from sklearn_iso.modules.mlp import INITIALIZATIONS, MLP
 from sklearn_iso.modules.representations import Layers, Representation, represent, represent_many
+from sklearn_iso.modules.rescaled import Rescaled
 from sklearn_iso.modules.stack import BestLeaf, LeafScores, Stack, StackLevel
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Layers",
     "LeafScores",
     "Representation",
+    "Rescaled",
     "ResidualMLP",
     "Stack",
     "StackLevel",

@@ -82,7 +82,7 @@ def to_onnx(estimator: Any, X: ArrayLike) -> onnx.ModelProto:
         model = _export(_Probabilities(twin) if proba else twin, rows, name)
         return _with_labels(model, classes, name)
     if is_regressor(estimator):
-        return _export(twin, rows, "prediction")
+        return _export(_Column(twin), rows, "prediction")
     return _export(twin, rows, "Z")
 
 
@@ -97,6 +97,17 @@ class _Probabilities(nn.Module):
         from sklearn_iso.twins.responses import log_proba
 
         return log_proba(self.twin, X).exp()
+
+
+class _Column(nn.Module):
+    """One prediction a row, from a twin that gives one column."""
+
+    def __init__(self, twin: nn.Module) -> None:
+        super().__init__()
+        self.twin = twin
+
+    def forward(self, X: Tensor) -> Tensor:
+        return self.twin(X).reshape(-1)
 
 
 def _require_onnx() -> None:

@@ -53,13 +53,22 @@ class Objective(nn.Module):
         Representations of the penalties that name none.
     weighted : bool, default=True
         False where all rows weigh the same, which torch's mean serves faster.
+    data_term : {"classification_loss", "squared_error"}
+        Cross-entropy, or the mean of ``(f(x) - y)^2``.
     """
 
     def __init__(
-        self, penalty: Penalty, alpha: float, layers: Layers, *, weighted: bool = True
+        self,
+        penalty: Penalty,
+        alpha: float,
+        layers: Layers,
+        *,
+        weighted: bool = True,
+        data_term: str = "classification_loss",
     ) -> None:
         super().__init__()
         self.penalty, self.alpha, self.layers, self.weighted = penalty, alpha, layers, weighted
+        self.data_term = data_term
 
     def forward(
         self,
@@ -71,9 +80,10 @@ class Objective(nn.Module):
         progress: float = 1.0,
     ) -> Loss:
         """Return the loss of a batch, `progress` of the training done."""
+        data_loss = DATA_TERMS[self.data_term]
         if not self.alpha:  # no detour for a plain network
             outputs = first_output(module(X))
-            return Loss(cross_entropy(outputs, y, weight, self.weighted), outputs, {})
+            return Loss(data_loss(outputs, y, weight, self.weighted), outputs, {})
         terms = self.penalty.terms()
         if any(term.needs_input_gradient for _, _, term in terms):
             X = X.detach().requires_grad_()
@@ -93,8 +103,8 @@ class Objective(nn.Module):
             )
             values = [(name, factor, term(batch)) for name, factor, term in terms]
         logits = batch.logits if logits is None else logits
-        classification = cross_entropy(logits, y, weight, self.weighted)
-        return add_terms("classification_loss", classification, logits, values, self.alpha)
+        loss = data_loss(logits, y, weight, self.weighted)
+        return add_terms(self.data_term, loss, logits, values, self.alpha)
 
     def __getstate__(self) -> dict[str, Any]:
         return own_attributes(self)
@@ -110,6 +120,16 @@ def cross_entropy(logits: Tensor, y: Tensor, weight: Tensor, weighted: bool) -> 
         return nn.functional.cross_entropy(logits, y)
     losses = nn.functional.cross_entropy(logits, y, reduction="none")
     return torch.dot(weight, losses) / weight.sum()
+
+
+def squared_error(outputs: Tensor, y: Tensor, weight: Tensor, weighted: bool) -> Tensor:
+    """Return the weighted mean squared error of outputs of shape (n_samples, 1)."""
+    squares = (outputs[:, 0] - y).square()
+    return torch.dot(weight, squares) / weight.sum() if weighted else squares.mean()
+
+
+#: What penalties are added to, by the name of its column in the history.
+DATA_TERMS = {"classification_loss": cross_entropy, "squared_error": squared_error}
 
 
 def add_terms(

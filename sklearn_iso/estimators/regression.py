@@ -1,0 +1,152 @@
+"""The steps of a regressor's fit: units of the target, then what a classifier's fit does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import _check_sample_weight
+
+from sklearn_iso.estimators.learner import (
+    Learner,
+    as_module,
+    positive_rows,
+    settings_of,
+    split_rows,
+)
+from sklearn_iso.geometry import nearest_other_class_distance
+from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso.penalties import NeighborIsometry, Penalty, WorstCaseIsometry, make_penalty
+from sklearn_iso.training import ArrayDataset, input_similarity, new_generator, resume_net
+from sklearn_iso.training.calibration import INPUT_LENGTH, MAX_ROWS
+
+#: Steepest slope that is free: standard deviations of y over one root mean square distance of
+#: the rows from their mean.
+SLOPE = 4.0
+
+
+class RegressionLearner:
+    """Fits one regressor; holds what only the fit needs.
+
+    Parameters
+    ----------
+    estimator : IsometricRegressor
+        Its parameters are read and its fitted attributes set.
+    rng : RandomState, optional
+        Where an earlier fit left off; by default, what `random_state` says.
+    """
+
+    def __init__(self, estimator: Any, rng: np.random.RandomState | None = None) -> None:
+        self.estimator = estimator
+        self.learner = Learner(estimator, rng, data_term="squared_error")
+
+    def fit(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> None:
+        """Train on validated arrays."""
+        rows = self._rows(X, y, sample_weight)
+        self._set_units(rows)
+        train, valid = self._standardised(rows), None
+        if self.estimator.early_stopping:
+            train, valid = split_rows(self.estimator, train, self.learner.rng)
+        self._start(train, settings_of(self.estimator), valid)
+        self.learner.run(train, self.estimator.max_epochs)
+
+    def fit_chunk(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> None:
+        """Train for one epoch on some rows, from where the estimator is or from the start."""
+        estimator = self.estimator
+        settings = replace(settings_of(estimator), learning_rate_schedule="constant")
+        rows = self._rows(X, y, sample_weight)
+        if not hasattr(estimator, "net_"):
+            self._set_units(rows)
+            rows = self._standardised(rows)
+            self._start(rows, settings)
+        else:
+            rows.X, rows.weight = as_module(estimator.net_, rows.X, rows.weight)
+            rows = self._standardised(rows)
+            resume_net(estimator.net_, settings, self.learner.shuffling)
+        self.learner.run_chunk(rows)
+
+    def _rows(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> ArrayDataset:
+        weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+        return positive_rows(X, y.astype(np.float64), weight)
+
+    def _set_units(self, rows: ArrayDataset) -> None:
+        """Set the mean and the standard deviation of the target."""
+        center = float(np.average(rows.y, weights=rows.weight))
+        spread = float(np.sqrt(np.average((rows.y - center) ** 2, weights=rows.weight)))
+        resolution = 10 * np.finfo(np.float64).eps * float(np.abs(rows.y).max())
+        self.estimator.target_mean_ = center
+        self.estimator.target_std_ = spread if spread > resolution else 1.0
+
+    def _standardised(self, rows: ArrayDataset) -> ArrayDataset:
+        estimator = self.estimator
+        y = (rows.y - estimator.target_mean_) / estimator.target_std_
+        return ArrayDataset(rows.X, y.astype(rows.X.dtype), rows.weight)
+
+    def _start(self, train: ArrayDataset, settings: Any, valid: ArrayDataset | None = None) -> None:
+        penalty = regression_penalty(self.estimator.penalty)
+        if self.estimator.alpha > 0:
+            set_units(penalty, train, self.learner.rng)
+        self.learner.start(train, penalty, 1, settings, valid)
+
+
+def regression_penalty(penalty: str | Penalty) -> Penalty:
+    """Return a penalty that is safe to calibrate: the default for regression, or a clone.
+
+    Raises
+    ------
+    ValueError
+        If a term needs classes.
+    """
+    if isinstance(penalty, str) and penalty == "isometric":
+        return NeighborIsometry() + WorstCaseIsometry()
+    found = make_penalty(penalty)
+    if any(term.needs_labels for _, _, term in found.terms()):
+        raise ValueError(
+            f"A penalty of a regressor must do without classes; got {penalty!r}. Choose "
+            "'isometric', 'neighbors', 'global' or 'worst_case'."
+        )
+    return found
+
+
+def set_units(penalty: Penalty, rows: ArrayDataset, rng: np.random.RandomState) -> None:
+    """Set what is "auto" in units of data without classes, and starts that classes decide."""
+    drawn = _draw(rows, rng)
+    generator = new_generator(rng)
+    for _, _, term in penalty.terms():
+        params = term.get_params(deep=False)
+        if params.get("radius") == "auto":
+            order = get_norm(params.get("norm", "l2")).order
+            term.set_params(radius=0.5 * nearest_row_distance(drawn, order, generator))
+        if params.get("scale") == "auto":
+            term.set_params(scale=free_slope(drawn))
+        if params.get("start") == "margin":
+            term.set_params(start="random")
+
+
+def nearest_row_distance(rows: ArrayDataset, order: float, generator: torch.Generator) -> float:
+    """Return the median distance of a row to its nearest distinct one."""
+    flat = rows.X.reshape(len(rows), -1)
+    _, same = np.unique(flat, axis=0, return_inverse=True)
+    return nearest_other_class_distance(
+        torch.from_numpy(flat),
+        torch.from_numpy(same.ravel()),
+        order=order,
+        sample_weight=torch.from_numpy(rows.weight),
+        generator=generator,
+    )
+
+
+def free_slope(rows: ArrayDataset) -> float:
+    """Return the steepest slope that costs nothing, in standard deviations of y."""
+    flat = rows.X.reshape(len(rows), -1)
+    return SLOPE * input_similarity(flat, rows.weight)[1] / INPUT_LENGTH
+
+
+def _draw(rows: ArrayDataset, rng: np.random.RandomState) -> ArrayDataset:
+    index = np.arange(len(rows))
+    if len(rows) > MAX_ROWS:
+        index = np.sort(rng.choice(index, MAX_ROWS, replace=False))
+    return rows.subset(index)  # a copy, which torch may hold where X is read-only
