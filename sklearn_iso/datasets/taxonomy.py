@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import Interval, validate_params
         "spread": [Interval(Real, 0, None, closed="neither")],
         "decay": [Interval(Real, 0, None, closed="neither")],
         "noise": [Interval(Real, 0, None, closed="left")],
+        "anisotropy": [Interval(Real, 1, None, closed="left")],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
@@ -32,12 +33,13 @@ def make_taxonomy(
     spread: float = 4.0,
     decay: float = 0.5,
     noise: float = 1.0,
+    anisotropy: float = 1.0,
     random_state: Any = None,
 ) -> tuple[NDArray[np.float64], NDArray]:
     r"""Make Gaussian classes whose centres branch like a tree.
 
     .. math:: \mu_{\text{child}} = \mu_{\text{parent}} + s\, d^k u, \qquad
-              u \sim U(S^{n-1}), \qquad x \sim N(\mu_{\text{leaf}}, \sigma^2 I)
+              u \sim U(S^{n-1}), \qquad x \sim N(\mu_{\text{leaf}}, \Sigma_{\text{leaf}})
 
     A label of level k lies at distance :math:`s d^k` from its parent, in a direction of its own.
 
@@ -53,7 +55,11 @@ def make_taxonomy(
     decay : float, default=0.5
         The d.
     noise : float, default=1.0
-        The sigma, in every direction.
+        Standard deviation of the points around the centre of their leaf.
+    anisotropy : float, default=1.0
+        With 1 the points of a leaf spread alike in every direction, and the best classifier is
+        linear. With a greater factor each leaf has axes of its own, along which the noise is
+        multiplied by up to that factor or divided by it.
     random_state : int, RandomState instance or None, default=None
         Draws centres, order and noise.
 
@@ -91,7 +97,13 @@ def make_taxonomy(
             [*path, f"{path[-1]}/{child}".lstrip("/")] for path in names for child in range(count)
         ]
     leaf = rng.permutation(np.arange(n_samples) % len(centres))
-    X = centres[leaf] + noise * rng.normal(size=(n_samples, n_features))
+    X = rng.normal(size=(n_samples, n_features))
+    if anisotropy > 1:
+        for cell in range(len(centres)):
+            axes = np.linalg.qr(rng.normal(size=(n_features, n_features)))[0]
+            lengths = anisotropy ** rng.uniform(-1, 1, n_features)
+            X[leaf == cell] = X[leaf == cell] * lengths @ axes.T
+    X = centres[leaf] + noise * X
     return X, np.array([path[1:] for path in names])[leaf]
 
 

@@ -44,6 +44,19 @@ def test_noise_has_its_standard_deviation():
     assert np.std(noisy - quiet) == pytest.approx(2.0, rel=0.02)
 
 
+def test_leaves_spread_along_axes_of_their_own():
+    params = {"n_samples": 8000, "branching": (2, 2), "n_features": 3, "random_state": 0}
+    centres, Y = make_taxonomy(noise=0.0, **params)
+    X, _ = make_taxonomy(noise=0.5, anisotropy=3.0, **params)
+    spreads = [
+        np.linalg.eigvalsh(np.cov((X - centres)[Y[:, 1] == name].T)) ** 0.5
+        for name in np.unique(Y[:, 1])
+    ]
+    assert np.min(spreads) > 0.5 / 3 * 0.9
+    assert np.max(spreads) < 0.5 * 3 * 1.1
+    assert np.ptp(spreads, axis=0).min() > 0.05
+
+
 def test_labels_without_children_are_refused():
     with pytest.raises(ValueError, match=r"branching must hold at least one positive integer"):
         make_taxonomy(branching=(2, 0))
