@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,15 @@ from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
+from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.hierarchical_labels import Labels, check_hierarchical_input
 from sklearn_iso.estimators.hierarchical_learner import HierarchicalLearner
 from sklearn_iso.estimators.hierarchical_level import LevelClassifier, check_level
 from sklearn_iso.estimators.input import check_predict_input
-from sklearn_iso.modules import ACTIVATIONS, Layers, LeafScores, Representation, StackLevel
+from sklearn_iso.modules import Layers, LeafScores, Representation, StackLevel
 from sklearn_iso.penalties import PENALTIES, Penalty
-from sklearn_iso.training import OPTIMIZERS, SCHEDULES, inference
+from sklearn_iso.persistence.store import save_estimator
+from sklearn_iso.training import inference
 
 
 class HierarchicalIsometricClassifier(
@@ -133,30 +136,14 @@ class HierarchicalIsometricClassifier(
     __metadata_request__transform = {"level": UNUSED}
 
     _parameter_constraints: dict = {
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        **{name: rule for name, rule in TRAINING.items() if name != "hidden_layer_sizes"},
         "penalty": [StrOptions(set(PENALTIES)), Penalty],
         "layers": [str, "array-like"],
         "block_sizes": ["array-like", None],
         "target": [StrOptions({"input", "previous"})],
         "training": [StrOptions({"joint", "alternating"})],
         "hierarchy": [dict, HasMethods(["predecessors"]), HasMethods(["items"]), None],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
         "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "callbacks": [list, tuple, None],
-        "device": [str, torch_device],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -374,6 +361,17 @@ class HierarchicalIsometricClassifier(
             return Representation(last, "last_hidden").eval()
         columns = self._labels.columns[self._labels.order]
         return LeafScores(stack, torch.from_numpy(columns)).eval()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ends in ".safetensors".
+        """
+        check_is_fitted(self)
+        save_estimator(self, path, n_outputs=sum(self.tree_.n_cells), include_optimizer=False)
 
     def _leaf_scores(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)

@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import train_test_split
 
 from sklearn_iso.estimators.hierarchical_labels import Labels
-from sklearn_iso.estimators.learner import layer_widths, positive_rows, run_net, settings_of
+from sklearn_iso.estimators.learner import (
+    layer_widths,
+    positive_rows,
+    run_net,
+    settings_of,
+    split_rows,
+)
 from sklearn_iso.modules import Stack
 from sklearn_iso.penalties import Penalty, make_penalty
 from sklearn_iso.training import (
@@ -103,14 +108,8 @@ class HierarchicalLearner:
         if not self.estimator.early_stopping:
             return rows, None
         # A path of one row cannot be on both sides.
-        stratify = rows.y if np.bincount(rows.y)[np.unique(rows.y)].min() > 1 else None
-        train, valid = train_test_split(
-            np.arange(len(rows)),
-            test_size=self.estimator.validation_fraction,
-            stratify=stratify,
-            random_state=self.rng,
-        )
-        return rows.subset(train), rows.subset(valid)
+        alone = np.bincount(rows.y)[np.unique(rows.y)].min() == 1
+        return split_rows(self.estimator, rows, self.rng, None if alone else rows.y)
 
     def _stack(self, train: ArrayDataset, n_cells: list[int], sizes: list[list[int]]) -> Stack:
         stack = Stack(

@@ -12,13 +12,21 @@ from torch import nn
 
 from sklearn_iso import modules, penalties, training
 from sklearn_iso.estimators.classifier import IsometricClassifier
+from sklearn_iso.estimators.hierarchical import HierarchicalIsometricClassifier
+from sklearn_iso.estimators.hierarchical_labels import Labels
 from sklearn_iso.estimators.regressor import IsometricRegressor
 from sklearn_iso.estimators.transformer import IsometricTransformer
+from sklearn_iso.hierarchy import LabelTree
 from sklearn_iso.persistence.plain import name_of
 from sklearn_iso.persistence.store import load_estimator
 
 #: Estimators that a file may hold.
-_ESTIMATORS = (IsometricClassifier, IsometricRegressor, IsometricTransformer)
+_ESTIMATORS = (
+    HierarchicalIsometricClassifier,
+    IsometricClassifier,
+    IsometricRegressor,
+    IsometricTransformer,
+)
 
 
 def load(
@@ -67,7 +75,7 @@ def load(
     >>> bool((again.predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
-    known = [*_ESTIMATORS, *_of_this_package(), *classes]
+    known = [*_ESTIMATORS, LabelTree, Labels, *_of_this_package(), *classes]
     names = {name_of(thing): thing for thing in known} | _OPTIMIZERS
     return load_estimator(path, names, module, training.PrivateStream(0).active())
 

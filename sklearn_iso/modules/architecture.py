@@ -12,6 +12,7 @@ from sklearn_iso.modules.activations import ACTIVATIONS
 from sklearn_iso.modules.autoencoder import Autoencoder, ResidualMLP
 from sklearn_iso.modules.convnet import ConvNet
 from sklearn_iso.modules.mlp import MLP
+from sklearn_iso.modules.stack import Stack
 
 
 def describe(module: nn.Module) -> dict[str, Any] | None:
@@ -37,6 +38,8 @@ def describe(module: nn.Module) -> dict[str, Any] | None:
         return _of_parts("ResidualMLP", mlp=module.mlp)
     if type(module) is Autoencoder:
         return _of_parts("Autoencoder", encoder=module.encoder, decoder=module.decoder)
+    if type(module) is Stack:
+        return {"kind": "Stack", "blocks": [describe(block) for block in module.blocks]}
     return None
 
 
@@ -131,9 +134,17 @@ def _autoencoder(description: dict[str, Any], weights: dict[str, NDArray]) -> Au
     )
 
 
+def _stack(description: dict[str, Any], weights: dict[str, NDArray]) -> Stack:
+    return Stack.of(
+        _part(f"blocks.{place}", {f"blocks.{place}": block}, weights)
+        for place, block in enumerate(description["blocks"])
+    )
+
+
 _KINDS = {
     "MLP": _mlp,
     "ConvNet": _convnet,
     "ResidualMLP": _residual,
     "Autoencoder": _autoencoder,
+    "Stack": _stack,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -64,6 +64,14 @@ class Stack(nn.Module):
             )
             for n_in, n_out, sizes in zip(entering, n_outputs, block_sizes, strict=True)
         )
+
+    @classmethod
+    def of(cls, blocks: Iterable[nn.Module]) -> Stack:
+        """Return a stack of given perceptrons."""
+        stack = cls.__new__(cls)
+        nn.Module.__init__(stack)
+        stack.blocks = nn.ModuleList(blocks)
+        return stack
 
     def set_input_similarity(self, shift: Tensor, factor: float) -> None:
         """Set the shift (n_features,) and the one factor applied to every input."""

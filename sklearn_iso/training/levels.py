@@ -15,6 +15,7 @@ from sklearn_iso.modules.stack import Pass
 from sklearn_iso.penalties import Batch, Penalty
 from sklearn_iso.training.net import PenalizedNet
 from sklearn_iso.training.objective import Loss, add_terms, cross_entropy
+from sklearn_iso.training.state import own_attributes
 
 
 class LevelsObjective(nn.Module):
@@ -90,6 +91,14 @@ class LevelsObjective(nn.Module):
         if not self.alpha:
             return Loss(total, logits, {})
         return add_terms("classification_loss", total, logits, values, self.alpha)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return own_attributes(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__init__()
+        vars(self).update(state)
+        self.cells = torch.tensor(self.cells)
 
     def _needs_input_gradient(self) -> bool:
         terms = (term for penalty in self.penalties for _, _, term in penalty.terms())

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from sklearn_iso import HierarchicalIsometricClassifier, IsometricClassifier
+from sklearn_iso import HierarchicalIsometricClassifier, IsometricClassifier, load
 from sklearn_iso.datasets import make_torus
 from sklearn_iso.hierarchy import is_missing
 from sklearn_iso.metrics import adversarial_accuracy
@@ -245,6 +245,19 @@ def test_a_pickle_predicts_the_same():
     again = pickle.loads(pickle.dumps(fitted))
     assert np.array_equal(again.predict(X), fitted.predict(X))
     assert np.array_equal(again.transform(X), fitted.transform(X))
+
+
+@pytest.mark.parametrize("training", ["joint", "alternating"])
+def test_a_file_predicts_the_same(tmp_path, training):
+    ragged = np.array([["a", "b"], ["a", "c"], ["d", None]], dtype=object)[Y[:, 1] % 3]
+    fitted = classifier(training=training, penalty=WithinClassIsometry()).fit(X, ragged)
+    fitted.save(tmp_path / "model.safetensors")
+    again = load(tmp_path / "model.safetensors")
+    assert again.predict(X).tolist() == fitted.predict(X).tolist()
+    for mine, theirs in zip(again.predict_proba(X), fitted.predict_proba(X), strict=True):
+        assert np.array_equal(mine, theirs)
+    assert np.array_equal(again.transform(X, level=0), fitted.transform(X, level=0))
+    assert again.history_ == fitted.history_
 
 
 def test_a_seed_decides_everything_and_leaves_global_generators_alone():
