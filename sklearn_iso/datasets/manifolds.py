@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from sklearn_iso.randomness import private_random_state
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "n_samples": [Interval(Integral, 1, None, closed="left")],
@@ -68,7 +69,7 @@ def make_entangled_rings(
     >>> np.linalg.norm(X[y == 0], axis=1).round(6)
     array([2., 2., 2.])
     """
-    rng = check_random_state(random_state)
+    rng = private_random_state(random_state)
     y = rng.permutation(np.arange(n_samples) % 2).astype(np.int64)
     angle = rng.uniform(0, 2 * np.pi, n_samples)
     cos, sin, zero = np.cos(angle), np.sin(angle), np.zeros(n_samples)
@@ -155,7 +156,7 @@ def make_torus(
             "minor_radius must be less than major_radius, or the torus meets itself; got "
             f"minor_radius={minor_radius}, major_radius={major_radius}."
         )
-    rng = check_random_state(random_state)
+    rng = private_random_state(random_state)
     u, v = rng.uniform(0, 2 * np.pi, (2, n_samples))
     ring = major_radius + minor_radius * np.cos(v)
     X = np.column_stack([ring * np.cos(u), ring * np.sin(u), minor_radius * np.sin(v)])

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
+
+from sklearn_iso.randomness import private_random_state
 
 
 @validate_params(
@@ -87,7 +88,7 @@ def make_taxonomy(
             f"branching must hold at least one positive integer, the children of each label of a "
             f"level; got {branching!r}."
         )
-    rng = check_random_state(random_state)
+    rng = private_random_state(random_state)
     centres, names = np.zeros((1, n_features)), [[""]]
     for level, count in enumerate(counts):
         directions = rng.normal(size=(len(centres) * count, n_features))

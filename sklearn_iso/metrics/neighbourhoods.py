@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.manifold import trustworthiness as exact_trustworthiness
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_scalar
 
 from sklearn_iso.metrics.pairs import check_pair_of_spaces
+from sklearn_iso.randomness import private_random_state
 
 _CHUNK_ENTRIES = 2**22  # of a matrix of distances: 32 MB of float64
 
@@ -86,7 +87,7 @@ def trustworthiness(
     if len(X) <= max_exact:
         value = float(exact_trustworthiness(X, Z, n_neighbors=n_neighbors, metric=metric))
         return (value, 0.0) if return_std_error else value
-    rows = check_random_state(random_state).choice(len(X), max_exact, replace=False)
+    rows = private_random_state(random_state).choice(len(X), max_exact, replace=False)
     excess = _excess_ranks(X, Z, rows, n_neighbors, metric)
     n, k = len(X), n_neighbors
     shares = 1 - excess * 2 / (k * (2 * n - 3 * k - 1))

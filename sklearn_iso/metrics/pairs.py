@@ -6,7 +6,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist
-from sklearn.utils import check_array, check_random_state, check_scalar, column_or_1d
+from sklearn.utils import check_array, check_scalar, column_or_1d
+
+from sklearn_iso.randomness import private_random_state
 
 Metric = Literal["euclidean", "cityblock", "chebyshev"]
 ORDERS: dict[str, float] = {"euclidean": 2, "cityblock": 1, "chebyshev": np.inf}
@@ -112,7 +114,7 @@ def pair_distances(
     if n_eligible <= max_exact * (max_exact - 1) // 2:
         members = [group for group in groups if len(group) > 1]
         return PairDistances(_all_of(X, members, metric), _all_of(Z, members, metric), True)
-    i, j = draw_pairs(classes, len(X), n_pairs, check_random_state(random_state))
+    i, j = draw_pairs(classes, len(X), n_pairs, private_random_state(random_state))
     return PairDistances(paired(X, i, j, metric), paired(Z, i, j, metric), False)
 
 

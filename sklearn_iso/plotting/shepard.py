@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state
 
 from sklearn_iso.metrics import isometry_distortion
 from sklearn_iso.metrics.distortion import best_scale, representation_of
 from sklearn_iso.metrics.pairs import binary_scale, check_pair_of_spaces, draw_pairs, paired
 from sklearn_iso.plotting.axes import COLORS, CONTEXT, axes_for
+from sklearn_iso.randomness import private_random_state
 
 _MOST_POINTS = 3000  # above, dots hide each other and hexagons are drawn
 
@@ -255,7 +255,7 @@ def _choose(
     if n_samples * (n_samples - 1) // 2 <= n_pairs:
         i, j = np.triu_indices(n_samples, k=1)
         return i, j
-    rng = check_random_state(random_state)
+    rng = private_random_state(random_state)
     if classes is None:
         return draw_pairs(None, n_samples, n_pairs, rng)
     within = draw_pairs(classes, n_samples, n_pairs // 2, rng)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_scalar
 
 from sklearn_iso.metrics.pairs import binary_scale, check_pair_of_spaces, draw_pairs, paired
+from sklearn_iso.randomness import private_random_state
 from sklearn_iso.testing.broken import LawBrokenError, shown
 
 #: Rows up to which every pair is looked at; above, as many pairs are drawn.
@@ -130,7 +131,7 @@ def _pairs(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     if n_samples > MAX_EXACT:
         n_pairs = MAX_EXACT * (MAX_EXACT - 1) // 2
-        return draw_pairs(classes, n_samples, n_pairs, check_random_state(random_state))
+        return draw_pairs(classes, n_samples, n_pairs, private_random_state(random_state))
     i, j = np.triu_indices(n_samples, 1)
     if classes is None:
         return i, j

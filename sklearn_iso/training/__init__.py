@@ -1,5 +1,6 @@
 """How a network is trained: data, objective, randomness and the skorch net."""
 
+from sklearn_iso.randomness import private_random_state
 from sklearn_iso.training.calibration import calibrate, input_similarity
 from sklearn_iso.training.data import ArrayBatches, ArrayDataset
 from sklearn_iso.training.embedding import EmbeddingObjective
@@ -20,7 +21,6 @@ from sklearn_iso.training.randomness import (
     PrivateStream,
     Randomness,
     new_generator,
-    private_random_state,
 )
 from sklearn_iso.training.settings import (
     OPTIMIZERS,

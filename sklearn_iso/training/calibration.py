@@ -58,10 +58,22 @@ def input_similarity(X: NDArray, weight: NDArray) -> tuple[NDArray, float]:
     batches = list(gen_batches(len(X), 1024))
     shift = sum(weight[rows].astype(np.float64) @ X[rows] for rows in batches) / total
     # Batches keep the temporary small; two passes keep the digits.
-    squares = sum(
-        float(weight[rows] @ np.square(X[rows] - shift, dtype=np.float64).sum(1))
-        for rows in batches
-    )
+    with np.errstate(over="ignore", under="ignore"):
+        squares = sum(
+            float(weight[rows] @ np.square(X[rows] - shift, dtype=np.float64).sum(1))
+            for rows in batches
+        )
     spread = np.sqrt(squares / total)
+    _check_size(X, spread)
     resolution = np.finfo(X.dtype).eps * float(np.abs(shift).max(initial=0.0))
     return shift, float(INPUT_LENGTH / spread) if spread > resolution else 1.0
+
+
+def _check_size(X: NDArray, spread: float) -> None:
+    """Raise a ValueError where squares of distances overflow or vanish: 1e300, 1e-300."""
+    vanished = spread**2 < np.finfo(np.float64).tiny and bool((X != X[:1]).any())
+    if vanished or not np.isfinite(spread):
+        raise ValueError(
+            f"The squared distances between rows of X must be numbers that float64 holds; the "
+            f"values of X go up to {np.abs(X).max():.3g}. Scale the features."
+        )

@@ -9,19 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 
 # torch's default generator belongs to the process; threads take turns at it.
 _TURN = threading.RLock()
-
-
-def private_random_state(
-    random_state: int | np.random.RandomState | None,
-) -> np.random.RandomState:
-    """Return scikit-learn's random state, but fresh entropy where it takes numpy's global one."""
-    if random_state is None:
-        return np.random.RandomState()
-    return check_random_state(random_state)
 
 
 def new_generator(rng: np.random.RandomState) -> torch.Generator:
