@@ -4,6 +4,7 @@ from sklearn_iso._version import __version__
 from sklearn_iso.estimators import (
     HierarchicalIsometricClassifier,
     IsometricClassifier,
+    IsometricClassifierCV,
     IsometricRegressor,
     IsometricTransformer,
     load,
@@ -13,6 +14,7 @@ from sklearn_iso.estimators import (
 __all__ = [
     "HierarchicalIsometricClassifier",
     "IsometricClassifier",
+    "IsometricClassifierCV",
     "IsometricRegressor",
     "IsometricTransformer",
     "__version__",

@@ -7,9 +7,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_iso import (
     HierarchicalIsometricClassifier,
     IsometricClassifier,
+    IsometricClassifierCV,
     IsometricRegressor,
     IsometricTransformer,
 )
+
+QUICK = IsometricClassifier(hidden_layer_sizes=(32,), learning_rate=0.02, max_epochs=15)
 
 ESTIMATORS = [
     IsometricClassifier(),
@@ -18,6 +21,7 @@ ESTIMATORS = [
     IsometricClassifier(penalty="worst_case"),
     IsometricClassifier(rows_per_class=2),
     IsometricTransformer(),
+    IsometricClassifierCV((0.0, 1.0), estimator=QUICK, cv=2),
     IsometricRegressor(),
     IsometricRegressor(alpha=0),
     HierarchicalIsometricClassifier(max_epochs=30),

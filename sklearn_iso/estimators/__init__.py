@@ -1,6 +1,7 @@
 """Estimators."""
 
 from sklearn_iso.estimators.classifier import IsometricClassifier
+from sklearn_iso.estimators.classifier_cv import IsometricClassifierCV
 from sklearn_iso.estimators.hierarchical import HierarchicalIsometricClassifier
 from sklearn_iso.estimators.hierarchical_level import LevelClassifier
 from sklearn_iso.estimators.loading import load
@@ -12,6 +13,7 @@ __all__ = [
     "PRESETS",
     "HierarchicalIsometricClassifier",
     "IsometricClassifier",
+    "IsometricClassifierCV",
     "IsometricRegressor",
     "IsometricTransformer",
     "LevelClassifier",

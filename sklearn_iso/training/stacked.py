@@ -1,0 +1,254 @@
+"""Many networks of one shape trained at once on the same batches, each under its own alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sklearn_iso.geometry import Blocks, class_blocks, fitted_factors
+from sklearn_iso.geometry.distances import centred_rows, pull_rows, stacked_distances
+from sklearn_iso.modules import MLP
+from sklearn_iso.penalties import Batch, Penalty, WithinClassIsometry, WorstCaseIsometry
+from sklearn_iso.training.data import ArrayDataset, make_iterator
+from sklearn_iso.training.numerics import denormals_flushed
+from sklearn_iso.training.randomness import Randomness
+from sklearn_iso.training.settings import OPTIMIZERS, SCHEDULES, TrainingSettings
+
+#: Parameters of the pairwise term that the stacked form has.
+_PAIRWISE = {
+    "loss": "normalized_stress",
+    "scale": "fitted",
+    "two_sided": True,
+    "metric": "l2",
+    "target": "input",
+    "layers": None,
+}
+
+
+def can_stack(penalty: Penalty) -> bool:
+    """Return whether the terms of a penalty have a stacked form.
+
+    Examples
+    --------
+    >>> from sklearn_iso.penalties import GlobalIsometry, make_penalty
+    >>> from sklearn_iso.training.stacked import can_stack
+    >>> can_stack(make_penalty("isometric")), can_stack(GlobalIsometry())
+    (True, False)
+    """
+    for _, _, term in penalty.terms():
+        params = term.get_params()
+        if type(term) is WithinClassIsometry:
+            if any(params[name] != value for name, value in _PAIRWISE.items()):
+                return False
+        elif type(term) is not WorstCaseIsometry or params["layers"] != "logits":
+            return False
+    return True
+
+
+class StackedMLP(nn.Module):
+    """Copies of a perceptron side by side; rows come stacked, those of the first copy first.
+
+    Parameters
+    ----------
+    mlp : MLP
+        Where every copy starts.
+    n_copies : int
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.modules import MLP
+    >>> from sklearn_iso.training.stacked import StackedMLP
+    >>> mlp = MLP(3, 2, hidden_layer_sizes=(4,))
+    >>> X = torch.ones(5, 3)
+    >>> bool(torch.allclose(StackedMLP(mlp, 2)(X.repeat(2, 1)), mlp(X).repeat(2, 1)))
+    True
+    """
+
+    def __init__(self, mlp: MLP, n_copies: int) -> None:
+        super().__init__()
+        self.offset, self.factor, self.n_copies = mlp.offset, mlp.factor, n_copies
+        linear = [part for part in (*mlp.hidden, mlp.output) if isinstance(part, nn.Linear)]
+        self.activations = [part for part in mlp.hidden if not isinstance(part, nn.Linear)]
+        self.weights = nn.ParameterList(
+            layer.weight.detach()
+            .expand(n_copies, -1, -1)
+            .mT.clone(memory_format=torch.contiguous_format)
+            for layer in linear
+        )
+        self.biases = nn.ParameterList(
+            layer.bias.detach().expand(n_copies, 1, -1).clone(memory_format=torch.contiguous_format)
+            for layer in linear
+        )
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the logits (n_copies * n, n_outputs) of stacked rows."""
+        return self.forward_hidden(X)[0]
+
+    def forward_hidden(self, X: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the logits and the activations of each hidden layer, in order."""
+        Z = torch.addcmul(self.offset, X, self.factor).unflatten(0, (self.n_copies, -1))
+        hidden = []
+        for weight, bias, activation in zip(
+            self.weights, self.biases, [*self.activations, None], strict=True
+        ):
+            Z = torch.baddbmm(bias, Z, weight)
+            if activation is not None:
+                Z = activation(Z)
+                hidden.append(Z.flatten(0, 1))
+        return Z.flatten(0, 1), hidden
+
+    def state_of(self, copy: int) -> dict[str, Tensor]:
+        """Return the state of one copy, as a perceptron names it."""
+        names = [f"hidden.{2 * k}" for k in range(len(self.activations))] + ["output"]
+        state = {"offset": self.offset, "factor": self.factor}
+        for name, weight, bias in zip(names, self.weights, self.biases, strict=True):
+            state |= {f"{name}.weight": weight[copy].mT, f"{name}.bias": bias[copy, 0]}
+        return {name: value.detach().clone() for name, value in state.items()}
+
+
+class StackedObjective:
+    r"""Sum over the copies of classification loss and :math:`\alpha_k` times the penalty.
+
+    Its gradient is for each copy that of its own objective.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        Calibrated; :func:`can_stack` it.
+    alphas : sequence of float
+        Strength for each copy.
+    """
+
+    def __init__(self, penalty: Penalty, alphas: Sequence[float]) -> None:
+        self.penalty, self.alphas = penalty, list(alphas)
+
+    def __call__(
+        self,
+        stack: StackedMLP,
+        X: Tensor,
+        y: Tensor,
+        weight: Tensor,
+        generator: torch.Generator,
+        progress: float,
+    ) -> Tensor:
+        """Return the loss of a batch."""
+        n_copies = stack.n_copies
+        alpha = weight.new_tensor(self.alphas)
+        batch = Batch(
+            stack,
+            X.repeat(n_copies, *[1] * (X.ndim - 1)).requires_grad_(),
+            y.repeat(n_copies),
+            torch.outer(alpha, weight).flatten(),
+            layers="hidden",
+            choices=["hidden", "logits"],
+            generator=generator,
+            progress=progress,
+        )
+        losses = nn.functional.cross_entropy(batch.logits, batch.y, reduction="none")
+        total = torch.mv(losses.unflatten(0, (n_copies, -1)), weight).sum() / weight.sum()
+        if not any(self.alphas):
+            return total
+        for _, factor, term in self.penalty.terms():
+            if isinstance(term, WorstCaseIsometry):
+                value = term(batch) * sum(self.alphas)
+            else:
+                value = _within_class(term, batch, X, y, weight, alpha)
+            total = torch.add(total, value, alpha=factor)
+        return total
+
+
+def _within_class(
+    term: Any, batch: Batch, X: Tensor, y: Tensor, weight: Tensor, alpha: Tensor
+) -> Tensor:
+    """Return the sum over the copies of alpha times the mean stress of the layers."""
+    rows = slice(term.max_rows)
+    blocks = class_blocks(y[rows], weight[rows])
+    d_X = blocks.distances(X[rows], 2.0)
+    layers = batch.representations(None)
+    values = [
+        _StackedStress.apply(Z.unflatten(0, (len(alpha), -1)), blocks, d_X, alpha) for Z in layers
+    ]
+    return torch.stack(values).mean()
+
+
+class _StackedStress(torch.autograd.Function):
+    """Normalised stress with a fitted scale, of every copy's map, in one go."""
+
+    @staticmethod
+    def forward(ctx: Any, Z: Tensor, blocks: Blocks, d_X: Tensor, alpha: Tensor) -> Tensor:
+        n_copies, n_rows = Z.shape[:2]
+        offsets = n_rows * torch.arange(n_copies).view(-1, 1, 1)
+        index = (blocks.index + offsets).flatten(0, 1)
+        rows = centred_rows(Z.flatten(0, 1), index)
+        d_Z = stacked_distances([rows])
+        by_copy = d_Z.view(n_copies, *d_X.shape)
+        c = d_Z.new_tensor(fitted_factors(d_X, by_copy, blocks.pair_weight)).view(-1, 1, 1, 1)
+        residual = (by_copy * c).sub_(d_X)
+        slope = residual * blocks.pair_weight
+        divisor = torch.dot((blocks.pair_weight * d_X).flatten(), d_X.flatten())
+        share = alpha / divisor if divisor > 0 else torch.zeros_like(alpha)
+        ctx.save_for_backward(rows, d_Z, slope * (4 * c * share.view(-1, 1, 1, 1)))
+        ctx.blocks, ctx.shape = blocks, Z.shape
+        return torch.dot((slope * residual).flatten(1).sum(1), share)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, d_Z, pull = ctx.saved_tensors
+        (pulled,) = pull_rows([rows], d_Z, (pull * gradient).view_as(d_Z))
+        n_copies, place = ctx.shape[0], ctx.blocks.place
+        whole = pulled.new_zeros(ctx.shape)
+        whole[:, : len(place)] = pulled.view(n_copies, -1, ctx.shape[2])[:, place]
+        return whole, None, None, None
+
+
+def train_stacked(
+    stack: StackedMLP,
+    objective: StackedObjective,
+    rows: ArrayDataset,
+    settings: TrainingSettings,
+    shuffling: torch.Generator,
+    randomness: Randomness,
+) -> bool:
+    """Train all copies as a fit trains one, and return whether their weights are finite.
+
+    Parameters
+    ----------
+    stack : StackedMLP
+        Trained in place.
+    objective : StackedObjective
+    rows : ArrayDataset
+    settings : TrainingSettings
+    shuffling : torch.Generator
+        Orders the rows of every epoch.
+    randomness : Randomness
+        Draws of the penalty, the same for every copy.
+
+    Returns
+    -------
+    finite : bool
+    """
+    optimizer = OPTIMIZERS[str(settings.optimizer)](
+        stack.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    schedule = SCHEDULES[settings.learning_rate_schedule]
+    parameters = list(stack.parameters())
+    generator = shuffling if settings.shuffle else None
+    batches = make_iterator(rows, settings.batch_size, generator, settings.rows_per_class)
+    with denormals_flushed():
+        for epoch in range(settings.max_epochs):
+            factor = 1.0 if schedule is None else schedule(epoch, settings.max_epochs)
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * factor
+            progress = (epoch + 1) / settings.max_epochs
+            for X, (y, weight) in batches:
+                loss = objective(stack, X, y, weight, randomness.penalty, progress)
+                gradients = torch.autograd.grad(loss, parameters)
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter.grad = gradient
+                optimizer.step()
+    return all(bool(np.isfinite(p.detach().numpy()).all()) for p in parameters)

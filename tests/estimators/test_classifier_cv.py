@@ -1,0 +1,118 @@
+"""Laws of IsometricClassifierCV: its scores are those of fits one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_iso import IsometricClassifier, IsometricClassifierCV
+from sklearn_iso.estimators import alpha_path
+from sklearn_iso.penalties import GlobalIsometry, WithinClassIsometry, WorstCaseIsometry
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:200] / 16, y[:200]
+ALPHAS = [0.0, 0.1, 1.0, 10.0]
+
+
+def network(**params):
+    quick = {"hidden_layer_sizes": (16, 8), "batch_size": 32, "max_epochs": 4}
+    return IsometricClassifier(**quick | {"learning_rate": 0.01, "random_state": 0} | params)
+
+
+STACKED = {
+    "default": network(),
+    "worst case only": network(penalty=WorstCaseIsometry(n_steps=2, norm="linf")),
+    "random start": network(penalty=WorstCaseIsometry(start="random", warmup=0.5)),
+    "within class only": network(penalty=3.0 * WithinClassIsometry(max_rows=16)),
+    "no shuffling": network(shuffle=False, optimizer="sgd"),
+    "class weights": network(class_weight="balanced", weight_decay=1e-3, activation="tanh"),
+    "balanced batches": network(rows_per_class=4, learning_rate_schedule="constant"),
+}
+
+
+@pytest.mark.parametrize("name", STACKED)
+def test_weights_of_networks_trained_at_once_are_those_of_fits_one_by_one(name):
+    classifier = STACKED[name]
+    assert alpha_path.trains_at_once(classifier, 64, 10)
+    found = []
+
+    def scorer(fitted, rows, labels):
+        found.append((fitted.alpha, fitted.predict_proba(rows)))
+        return 0.0
+
+    folds = [(np.arange(150), np.arange(150, 200))]
+    alpha_path.scores_by_alpha(classifier, ALPHAS, X, y, folds, scorer)
+    for alpha, probabilities in found:
+        alone = classifier.set_params(alpha=alpha).fit(X[:150], y[:150])
+        np.testing.assert_allclose(probabilities, alone.predict_proba(X[150:]), atol=1e-7)
+    assert [alpha for alpha, _ in found] == ALPHAS
+
+
+@pytest.mark.parametrize("penalty", ["isometric", GlobalIsometry()], ids=["at once", "one by one"])
+def test_scores_and_choice_are_those_of_a_grid_search(penalty):
+    classifier = network(penalty=penalty)
+    found = IsometricClassifierCV(ALPHAS, estimator=classifier, cv=3).fit(X, y)
+    search = GridSearchCV(classifier, {"alpha": ALPHAS}, cv=3).fit(X, y)
+    for name in ("mean_test_score", "std_test_score", "split1_test_score"):
+        np.testing.assert_allclose(found.cv_results_[name], search.cv_results_[name], atol=1e-12)
+    assert found.alpha_ == search.best_params_["alpha"]
+    assert found.best_score_ == pytest.approx(search.best_score_)
+    np.testing.assert_array_equal(found.predict_proba(X), search.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"penalty": GlobalIsometry()},
+        {"penalty": WithinClassIsometry(scale=1.0)},
+        {"penalty": WorstCaseIsometry(layers="hidden")},
+        {"early_stopping": True},
+        {"batch_size": 4096, "hidden_layer_sizes": (512, 256)},
+        {"layers": "last_hidden"},
+        {"hidden_layer_sizes": ()},
+    ],
+    ids=str,
+)
+def test_what_has_no_stacked_form_or_gains_nothing_trains_one_by_one(params):
+    assert not alpha_path.trains_at_once(network(**params), 64, 10)
+
+
+def test_folds_and_scoring_are_those_that_were_asked_for():
+    folds = StratifiedKFold(2, shuffle=True, random_state=1)
+    found = IsometricClassifierCV(ALPHAS, estimator=network(), cv=folds, scoring="neg_log_loss")
+    scores = found.fit(X, y).cv_results_
+    assert (scores["mean_test_score"] < 0).all()
+    assert "split1_test_score" in scores and "split2_test_score" not in scores
+
+
+def test_the_chosen_classifier_keeps_the_parameters():
+    clf = make_pipeline(StandardScaler(), IsometricClassifierCV([0.5], estimator=network(), cv=2))
+    chosen = clf.fit(X, y)[-1].estimator_
+    assert (chosen.alpha, chosen.hidden_layer_sizes) == (0.5, (16, 8))
+
+
+def test_one_seed_decides_everything():
+    quick = network(random_state=None)
+    first, second = (
+        IsometricClassifierCV(ALPHAS, estimator=quick, cv=2, random_state=3).fit(X, y)
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
+def test_a_fit_that_diverges_at_once_says_so_as_one_alone_does():
+    from sklearn_iso.exceptions import TrainingDivergedError
+
+    wild = network(optimizer="sgd", learning_rate=1e30)
+    with pytest.raises(TrainingDivergedError):
+        IsometricClassifierCV(ALPHAS, estimator=wild, cv=2).fit(X, y)
+
+
+@pytest.mark.parametrize("alphas", [[], [-1.0], [np.nan], [[1.0]], ["a"]])
+def test_alphas_that_are_no_strengths_are_refused(alphas):
+    with pytest.raises(ValueError, match=r"alphas must be|could not convert"):
+        IsometricClassifierCV(alphas, estimator=network()).fit(X, y)
