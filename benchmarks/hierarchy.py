@@ -12,7 +12,7 @@ Three questions, each with its peers in the same run:
   taxonomies of 40 Gaussians: hierarchical F1, seconds, robust accuracy of the leaf (L2, PGD-40 on
   the product of the local probabilities, judged by what each model predicts).
 
-    python benchmarks/hierarchy.py torus|mnist|peers [--seeds 3]
+    python benchmarks/hierarchy.py [torus|mnist|peers] [--seeds 3]    # all three by default
     python benchmarks/hierarchy.py report
 """
 
@@ -350,10 +350,18 @@ def report(saved: dict[str, Any]) -> None:
             print(" ", *group, means)
 
 
+PARTS = {"torus": torus, "mnist": mnist, "peers": peers}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "torus": TORUS | {"epochs": TORUS_EPOCHS, "fresh": N_FRESH, "rows of distances": N_PAIRS},
+    "mnist": MNIST | {"train": N_MNIST, "attacked": N_ATTACKED, "eps": EPS, "norm": "l2"},
+    "peers": PEERS | {"epochs and batch": EPOCHS, "eps": f"{EPS_SHARE} nearest other leaf"},
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["torus", "mnist", "peers", "report"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("part", nargs="?", choices=[*PARTS, "all", "report"], default="all")
+    parser.add_argument("--seeds", type=int, help="by default 3, and 2 for mnist")
     options = parser.parse_args()
     path = HERE.with_suffix(".json")
     saved = json.loads(path.read_text()) if path.exists() else {}
@@ -361,18 +369,14 @@ def main() -> None:
         report(saved)
         return
     torch.set_num_threads(1)
-    part = {"torus": torus, "mnist": mnist, "peers": peers}[options.part]
-    settings = {
-        "torus": TORUS | {"epochs": TORUS_EPOCHS, "fresh": N_FRESH, "rows of distances": N_PAIRS},
-        "mnist": MNIST | {"train": N_MNIST, "attacked": N_ATTACKED, "eps": EPS, "norm": "l2"},
-        "peers": PEERS | {"epochs and batch": EPOCHS, "eps": f"{EPS_SHARE} nearest other leaf"},
-    }[options.part]
-    packages = ["torch", "scikit-learn", *(["hiclass"] if options.part == "peers" else [])]
-    settings |= {"threads": 1, "versions": {name: version(name) for name in packages}}
-    rows = part(options.seeds)
-    saved[options.part] = {"settings": settings, "rows": rows}
-    path.write_text(json.dumps(saved, indent=1) + "\n")
-    report({options.part: saved[options.part]})
+    for part in PARTS if options.part == "all" else [options.part]:
+        packages = ["torch", "scikit-learn", *(["hiclass"] if part == "peers" else [])]
+        versions = {name: version(name) for name in packages}
+        rows = PARTS[part](options.seeds or (2 if part == "mnist" else 3))
+        saved[part] = {"settings": SETTINGS[part] | {"threads": 1, "versions": versions}}
+        saved[part]["rows"] = rows
+        path.write_text(json.dumps(saved, indent=1) + "\n")
+        report({part: saved[part]})
 
 
 if __name__ == "__main__":

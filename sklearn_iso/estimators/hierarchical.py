@@ -138,7 +138,7 @@ class HierarchicalIsometricClassifier(
     _parameter_constraints: dict = {
         **{name: rule for name, rule in TRAINING.items() if name != "hidden_layer_sizes"},
         "penalty": [StrOptions(set(PENALTIES)), Penalty],
-        "layers": [str, "array-like"],
+        "layers": [StrOptions({"hidden", "last_hidden", "logits"})],
         "block_sizes": ["array-like", None],
         "target": [StrOptions({"input", "previous"})],
         "training": [StrOptions({"joint", "alternating"})],
@@ -377,7 +377,7 @@ class HierarchicalIsometricClassifier(
         check_is_fitted(self)
         X = check_predict_input(self, X, many_dimensions=False)
         logits = inference.logits(self.net_.module_, X)
-        scores: NDArray = logits[:, self._labels.columns].sum(axis=2)
+        scores: NDArray = np.sum([logits[:, c] for c in self._labels.columns.T], axis=0)
         return scores
 
     @property

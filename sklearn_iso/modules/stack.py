@@ -163,7 +163,8 @@ class LeafScores(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the scores (n_samples, n_leaves) of X."""
-        return self.stack(X)[:, self.columns].sum(dim=2)
+        logits = self.stack(X)
+        return torch.stack([logits[:, columns] for columns in self.columns.T]).sum(dim=0)
 
 
 class BestLeaf(nn.Module):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_iso.modules import Layers, Stack, StackLevel
+from sklearn_iso.modules.representations import is_keyword
 from sklearn_iso.modules.stack import Pass
 from sklearn_iso.penalties import Batch, Penalty
 from sklearn_iso.training.net import PenalizedNet
@@ -116,7 +117,7 @@ class LevelsObjective(nn.Module):
             chosen = [entry for entry in terms if self._by_previous(entry[2], scope) == previous]
             if not chosen:
                 continue
-            choices = [term.layers for _, _, term in chosen]
+            choices = [self.layers if t.layers is None else t.layers for _, _, t in chosen]
             batch = scope.batch(
                 previous,
                 layers=self.layers,
@@ -152,7 +153,10 @@ class _Scope:
         The forward pass of the batch is known already, and taken from there.
         """
         source = self.passes[self.level - 1][1][-1].detach() if previous else self.X
-        module = StackLevel(self.stack, self.level, (source, self.passes[self.level]))
+        known: tuple[Tensor, Pass] | None = (source, self.passes[self.level])
+        if not previous and not all(map(is_keyword, options["choices"])):
+            known = None  # layers by name are read while the module runs
+        module = StackLevel(self.stack, self.level, known)
         return Batch(module, source, self.y, self.weight, **options)
 
 

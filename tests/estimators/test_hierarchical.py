@@ -147,6 +147,21 @@ def test_the_previous_target_is_what_the_block_before_gives():
     assert values["previous"]["level_0_within_class"] == values["input"]["level_0_within_class"]
 
 
+def test_layers_by_name_are_those_by_keyword():
+    names = [[f"stack.blocks.{level}.hidden.1"] for level in (0, 1)]
+    stack = Stack(3, [2, 4], block_sizes=[(5,), (4,)], dtype=torch.float64)
+    cells = torch.tensor([[0, 0], [0, 1], [1, 2], [1, 3]])
+    rows, y = torch.from_numpy(X[:32]), torch.arange(32) % 4
+    weight = torch.ones(32, dtype=torch.float64)
+
+    def loss(layers):
+        penalties = [WithinClassIsometry(layers=chosen) for chosen in layers]
+        objective = LevelsObjective(penalties, cells, 1.0, "hidden")
+        return objective(stack, rows, y, weight, torch.Generator()).total.item()
+
+    assert loss(names) == loss([None, None])
+
+
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_open_levels_count_for_nothing(alpha):
     stack = Stack(3, [2, 4], block_sizes=[(5,), (4,)], dtype=torch.float64)
@@ -213,6 +228,21 @@ def test_labels_come_in_any_container(container):
     fitted = classifier().fit(X, container(Y))
     assert np.array_equal(fitted.predict(X), expected)
     assert fitted.score(X, container(Y)) == np.mean((expected == Y).all(axis=1))
+
+
+def test_a_level_of_text_and_a_level_of_numbers_go_together():
+    kinds = np.array(["left", "right"])[Y[:, 0]]
+    frame = pd.DataFrame({"side": kinds, "code": Y[:, 1]})
+    fitted = classifier().fit(X, frame)
+    assert fitted.predict(X)[:, 1].tolist() == classifier().fit(X, Y).predict(X)[:, 1].tolist()
+    assert set(fitted.predict(X)[:, 0]) == {"left", "right"}
+
+
+def test_balanced_batches_are_balanced_by_the_finest_label():
+    fitted = classifier(rows_per_class=8, batch_size=32).fit(X, Y)
+    assert np.isfinite(fitted.loss_curve_).all()
+    plain = classifier(batch_size=32).fit(X, Y)
+    assert fitted.loss_curve_ != plain.loss_curve_
 
 
 @pytest.mark.parametrize(
@@ -317,6 +347,7 @@ def test_a_leaf_of_one_row_is_a_class_like_any_other(early_stopping):
         ({"block_sizes": (8, ())}, r"at least one hidden layer"),
         ({"hierarchy": {1: 0}}, r"hierarchy goes with a y of the finest labels"),
         ({"target": "output"}, r"'target' parameter"),
+        ({"layers": "stack"}, r"'layers' parameter"),
         ({"training": "greedy"}, r"'training' parameter"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
