@@ -77,7 +77,8 @@ class HierarchicalIsometricClassifier(
         For a `y` of fine labels alone: the label above each label, or a graph with edges from
         coarse to fine. Chains give several levels.
     activation : str, default="relu"
-    optimizer, learning_rate, learning_rate_schedule, weight_decay, max_epochs, batch_size, \
+    optimizer, learning_rate, learning_rate_schedule, weight_decay, max_epochs, batch_size
+        As in :class:`IsometricClassifier`.
     shuffle, early_stopping, validation_fraction, n_iter_no_change, tol, callbacks, device, verbose
         As in :class:`IsometricClassifier`.
     rows_per_class : int or None, default=None

@@ -72,6 +72,6 @@ class ConvNet(nn.Module):
         )
 
     def forward(self, X: Tensor) -> Tensor:
-        """Return the logits of rows (n_samples, n_features) or images (n_samples, *shape)."""
+        """Return the logits of rows (n_samples, n_features) or images ``(n_samples, *shape)``."""
         logits: Tensor = self.head(self.convolutions(X.reshape(-1, *self.image_shape)))
         return logits

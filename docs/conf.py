@@ -1,0 +1,163 @@
+"""The documentation site: `make docs` builds it into docs/_build/html."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+from typing import Any
+
+import sklearn_iso
+
+DOCS = Path(__file__).parent
+INTERNAL = {"geometry", "training"}  # rooms that users do not import from
+
+project = "sklearn-iso"
+author = "the sklearn-iso developers"
+copyright = "the sklearn-iso developers"
+version = release = sklearn_iso.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "gallery"]
+templates_path = ["_templates"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+root_doc = "index"
+
+# The pages are read on GitHub too, which knows dollars for formulas and anchors of headings.
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc says them
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False  # the template of a class lists them
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "filename_pattern": r"/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "min_reported_time": 1,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn-iso"
+html_copy_source = False
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+}
+
+_PAGE = """\
+{title}
+{line}
+
+.. automodule:: {module}
+   :no-members:
+
+.. currentmodule:: {module}
+
+{sections}"""
+_SECTION = """\
+.. rubric:: {title}
+
+.. autosummary::
+   :toctree: ../names
+   :nosignatures:
+
+{names}
+"""
+
+
+def public_rooms() -> list[str]:
+    """Return the package and those rooms of it that offer names."""
+    rooms = [
+        module.name
+        for module in pkgutil.iter_modules(sklearn_iso.__path__, prefix="sklearn_iso.")
+        if not INTERNAL & set(module.name.split("."))
+    ]
+    return ["sklearn_iso"] + [
+        room for room in rooms if getattr(importlib.import_module(room), "__all__", [])
+    ]
+
+
+def kind_of(value: object) -> str:
+    """Return the heading under which a name stands."""
+    if inspect.isclass(value):
+        return "Classes"
+    return "Functions" if callable(value) else "Constants"
+
+
+def write_reference() -> None:
+    """Write one page for each room, with every name of its `__all__`."""
+    folder = DOCS / "reference" / "rooms"
+    folder.mkdir(exist_ok=True)
+    pages = {}
+    offered = {"__version__"}
+    for room in public_rooms():
+        module = importlib.import_module(room)
+        names: dict[str, list[str]] = {"Classes": [], "Functions": [], "Constants": []}
+        own = set(module.__all__) - offered  # the package offers estimators before their room does
+        for name in sorted(own):
+            names[kind_of(getattr(module, name))].append(f"   {name}")
+        if room == "sklearn_iso":
+            offered |= own
+        if not own:
+            continue
+        sections = "\n".join(
+            _SECTION.format(title=title, names="\n".join(found))
+            for title, found in names.items()
+            if found
+        )
+        pages[f"{room}.rst"] = _PAGE.format(
+            title=room, line="=" * len(room), module=room, sections=sections
+        )
+    for old in folder.glob("*.rst"):
+        if old.name not in pages:
+            old.unlink()
+    for name, text in pages.items():
+        page = folder / name
+        if not page.exists() or page.read_text("utf-8") != text:  # keeps rebuilds short
+            page.write_text(text, "utf-8")
+
+
+def mark_files_outside(app: object, docname: str, source: list[str]) -> None:
+    """Let links from a page to other files of the repository become downloads of the site."""
+    source[0] = re.sub(r"\]\((\.\./\.\./[^)#\s]+)(#[^)\s]*)?\)", r"](path:\1)", source[0])
+
+
+def quote_prefixes(
+    app: object, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Mark column names such as "valid_..." as code: else a last underscore makes a reference."""
+    lines[:] = [re.sub(r'(?<!`)"(\w+_\.\.\.)"', r'``"\1"``', line) for line in lines]
+
+
+def skip_metadata_requests(
+    app: object, what: str, name: str, obj: object, skip: bool, options: object
+) -> bool | None:
+    """Leave out what scikit-learn writes itself: set_fit_request and its like."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
+def setup(app: Any) -> None:
+    """Write the reference before Sphinx looks for pages."""
+    write_reference()
+    app.connect("source-read", mark_files_outside)
+    app.connect("autodoc-process-docstring", quote_prefixes)
+    app.connect("autodoc-skip-member", skip_metadata_requests)

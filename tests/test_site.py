@@ -1,0 +1,113 @@
+"""Links of the documentation resolve, its claims are linked, and its gallery runs."""
+
+import ast
+import re
+import runpy
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+BUILT = {"auto_gallery", "_build", "rooms", "names"}  # what only a build of the site makes
+PAGES = sorted(
+    page
+    for page in [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    if not BUILT & set(page.relative_to(ROOT).parts)
+)
+SCRIPTS = sorted((DOCS / "gallery").glob("plot_*.py"))
+CODE = re.compile(r"```.*?```|`[^`\n]*`", re.S)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def label(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def links_of(page: Path) -> list[str]:
+    return LINK.findall(CODE.sub("", page.read_text("utf-8")))
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.strip().replace(" ", "-") for heading in plain}
+
+
+def test_pages_were_found():
+    assert {"README.md", "docs/index.md", "docs/tutorial/robust_pipeline.md"} <= set(
+        map(label, PAGES)
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=label)
+def test_internal_links_resolve(page):
+    broken = []
+    for link in links_of(page):
+        if link.startswith(("https://", "http://", "mailto:")):
+            continue
+        target, _, anchor = link.partition("#")
+        file = (page.parent / target).resolve() if target else page
+        found = file.exists() and file.is_relative_to(ROOT)
+        if found and anchor and file.suffix == ".md":
+            found = anchor in anchors_of(file)
+        if not found:
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=label)
+def test_pictures_have_a_text_for_those_who_cannot_see_them(page):
+    assert "![](" not in page.read_text("utf-8")
+
+
+def comparison_rows() -> list[list[str]]:
+    text = (DOCS / "explanation" / "comparison.md").read_text("utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [row for row in rows if row[0] != "sklearn-iso" and row[1] != "sklearn-iso"]
+
+
+def test_every_row_of_the_comparison_has_a_verdict_for_every_package():
+    rows = comparison_rows()
+    assert len(rows) > 20
+    for row in rows:
+        verdicts = [re.sub(r"\[(\w+)\]\(.*\)", r"\1", cell) for cell in row[1:]]
+        assert len(verdicts) == 7 and set(verdicts) <= {"yes", "no", "part"}, row
+
+
+def test_every_yes_of_ours_is_linked_to_what_shows_it():
+    for row in comparison_rows():
+        if not row[1].startswith(("no", "part")):
+            (link,) = LINK.findall(row[1])
+            file = (DOCS / "explanation" / link).resolve()
+            assert file.is_file(), row
+            assert file.parent.name in {"gallery", "howto"} or "tests" in file.parts, row
+
+
+def test_every_peer_is_better_at_something():
+    columns = list(zip(*(row[2:] for row in comparison_rows()), strict=True))
+    ours = [row[1] for row in comparison_rows()]
+    wins = [
+        sum(peer == "yes" and "yes" not in own for peer, own in zip(column, ours, strict=True))
+        for column in columns
+    ]
+    assert len(wins) == 6 and min(wins) > 0
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=label)
+def test_gallery_script_opens_with_its_title(script):
+    text = ast.get_docstring(ast.parse(script.read_text("utf-8")))
+    title, line, *_ = text.splitlines()
+    assert set(line) == {"="} and len(line) == len(title)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=label)
+def test_gallery_script_draws_a_picture(script):
+    try:
+        runpy.run_path(str(script))
+        assert plt.get_fignums()
+    finally:
+        plt.close("all")
