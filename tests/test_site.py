@@ -1,6 +1,7 @@
 """Links of the documentation resolve, its claims are linked, and its gallery runs."""
 
 import ast
+import importlib.util
 import re
 import runpy
 from pathlib import Path
@@ -94,6 +95,25 @@ def test_every_peer_is_better_at_something():
         for column in columns
     ]
     assert len(wins) == 6 and min(wins) > 0
+
+
+def test_every_public_name_stands_once_in_the_reference(tmp_path):
+    spec = importlib.util.spec_from_file_location("conf", DOCS / "conf.py")
+    conf = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conf)
+    conf.DOCS = tmp_path
+    (tmp_path / "reference").mkdir()
+    conf.write_reference()
+    listed = []
+    for page in (tmp_path / "reference" / "rooms").glob("*.rst"):
+        room = importlib.import_module(page.stem)
+        names = re.findall(r"^   (\w+)$", page.read_text("utf-8"), re.M)
+        listed += [id(getattr(room, name)) for name in names]
+    rooms = [importlib.import_module(name) for name in conf.public_rooms()]
+    public = {id(getattr(room, n)) for room in rooms for n in set(room.__all__) - {"__version__"}}
+    assert len(rooms) > 8
+    assert public == set(listed)
+    assert not {name for name in conf.public_rooms() if "geometry" in name or "training" in name}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=label)
