@@ -41,3 +41,4 @@ $(DOCS_STAMP): $(STAMP)
 # docs/_build/html/index.html; every script of docs/gallery runs, and a warning is an error.
 docs: $(DOCS_STAMP)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html

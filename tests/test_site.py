@@ -98,9 +98,7 @@ def test_every_peer_is_better_at_something():
 
 
 def test_every_public_name_stands_once_in_the_reference(tmp_path):
-    spec = importlib.util.spec_from_file_location("conf", DOCS / "conf.py")
-    conf = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(conf)
+    conf = module_at(DOCS / "conf.py")
     conf.DOCS = tmp_path
     (tmp_path / "reference").mkdir()
     conf.write_reference()
@@ -114,6 +112,24 @@ def test_every_public_name_stands_once_in_the_reference(tmp_path):
     assert len(rooms) > 8
     assert public == set(listed)
     assert not {name for name in conf.public_rooms() if "geometry" in name or "training" in name}
+
+
+def module_at(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_links_of_the_built_site_break_without_their_page_or_anchor(tmp_path):
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#there"></a><a href="b.html#gone"></a><img src="gone.png"><a href="#top">'
+        '</a><a href="https://example.org/x"></a><p id="top"></p>'
+    )
+    (tmp_path / "b.html").write_text('<h1 id="there"></h1>')
+    broken, n_checked = module_at(DOCS / "check_links.py").broken_links(tmp_path)
+    assert broken == ["a.html: b.html#gone", "a.html: gone.png"]
+    assert n_checked == 4
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=label)

@@ -63,5 +63,6 @@ def draw_moves(
     ax.set_xlabel(f"Mean absolute change of fooled samples,\nin {told}")
     drawn = np.concatenate([line.get_xdata() for line in ax.lines])
     ax.set_xlim(0, 1.08 * np.nanmax(drawn) if np.nansum(drawn) else 1.0)
-    ax.legend(frameon=False, loc="best")
+    # Below the label: dots may lie anywhere in the axes.
+    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.17))
     return list(dots)
