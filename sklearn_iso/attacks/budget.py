@@ -38,7 +38,12 @@ def check_points(X: Tensor) -> None:
 def _feature_values(values: Any, name: str, X: Tensor) -> Tensor:
     """Float64 tensor with one value, or one for each feature of a row."""
     if not isinstance(values, Tensor):
-        values = torch.from_numpy(np.array(values, dtype=np.float64))
+        try:
+            values = torch.from_numpy(np.array(values, dtype=np.float64))
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{name} must be one number or one for each feature; got {values!r}."
+            ) from None
     tensor = values.detach().to("cpu", torch.float64)
     if tensor.ndim and tensor.shape != X.shape[1:]:
         raise ValueError(

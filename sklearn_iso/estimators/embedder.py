@@ -154,7 +154,7 @@ class Embedder:
     def _module(self, rows: ArrayDataset, spread: float | None) -> tuple[Autoencoder, float]:
         """Return encoder and decoder at their start, and the mean square of the rows."""
         shift, factor = input_similarity(rows.X, rows.weight)
-        n_components = self.estimator.n_components
+        n_components = int(self.estimator.n_components)
         axes = principal_axes(rows.X, rows.weight, shift, n_components, self.rng)
         matrix, mean = torch.from_numpy(axes), torch.from_numpy(shift)
         # The size that the embedding is to have: a map whose output is of size 8 before

@@ -84,8 +84,13 @@ class Threat:
 
 def _mask(table: Table, immutable: Any) -> NDArray | None:
     """Return immutable columns as a mask; masks pass as they are and are checked later."""
-    if immutable is None or not np.size(immutable):
+    if immutable is None or not (isinstance(immutable, dict) or np.size(immutable)):
         return None
+    if isinstance(immutable, dict):
+        raise ValueError(
+            f"immutable must be a mask of booleans, or a list of column numbers or names; got "
+            f"{immutable!r}."
+        )
     given = np.asarray(immutable)
     if given.dtype == bool or table.values.ndim > 2:
         return given

@@ -120,7 +120,10 @@ def check_budgets(eps: ArrayLike) -> NDArray:
     >>> check_budgets([0, 1])
     array([0., 1.])
     """
-    sizes = np.asarray(eps, dtype=np.float64)
+    try:
+        sizes = np.asarray(eps, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"eps must be numbers; got {eps!r}.") from None
     if sizes.ndim != 1 or not len(sizes) or not np.isfinite(sizes).all() or (sizes < 0).any():
         raise ValueError(
             "eps must be a list of budgets, finite and not negative, one number for each; got "

@@ -166,7 +166,12 @@ class Frame:
         threat, X = case.threat, case.points(slice(1))
         if units is None:
             return cls(case, torch.ones_like(X[0]), threat)
-        given = np.asarray(units, dtype=np.float64)
+        try:
+            given = np.asarray(units, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"units must be numbers, one for each feature; got {units!r}."
+            ) from None
         if given.shape != X.shape[1:] or not np.isfinite(given).all() or (given < 0).any():
             raise ValueError(
                 "units must be finite and not negative, one for each feature, of shape "

@@ -107,10 +107,10 @@ def make_distortion_scorer(
     >>> round(scorer(PCA(n_components=1).fit(X), X, y), 2)
     -0.35
     """
-    if measure not in MEASURES:
+    if not isinstance(measure, str) or measure not in MEASURES:
         raise ValueError(f"measure must be one of {sorted(MEASURES)}; got {measure!r}.")
     Sampling(metric, max_exact, n_pairs, random_state).checked()
-    if scale is not None and not (np.isfinite(scale).all() and np.min(scale) >= 0):
+    if scale is not None and not _is_unit(scale):
         raise ValueError(
             f"scale must be finite and at least 0; got {scale!r}. Pass the unit of each feature, "
             "such as X_train.std(axis=0)."
@@ -152,7 +152,20 @@ class DistortionScorer:
         return f"make_distortion_scorer({', '.join(given)})"
 
 
+def _is_unit(scale: Any) -> bool:
+    try:
+        values = np.asarray(scale, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return bool(values.size and np.isfinite(values).all() and values.min() >= 0)
+
+
 def _in_units(X: ArrayLike, scale: ArrayLike) -> NDArray:
     values = np.asarray(X, dtype=np.float64)
     scale = np.asarray(scale, dtype=np.float64)
+    if scale.ndim and scale.shape != values.shape[1:]:
+        raise ValueError(
+            f"scale must be one number or one for each of the {values.shape[1]} features; got "
+            f"shape {scale.shape}. Pass the unit of each feature, such as X_train.std(axis=0)."
+        )
     return np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)

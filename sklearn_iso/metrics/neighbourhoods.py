@@ -79,6 +79,7 @@ def trustworthiness(
     """
     X, Z, _ = check_pair_of_spaces(X, Z, None)
     check_scalar(n_neighbors, "n_neighbors", Integral, min_val=1)
+    check_scalar(max_exact, "max_exact", Integral, min_val=2)
     if n_neighbors >= len(X) / 2:
         raise ValueError(
             f"n_neighbors must be less than half of the points; got {n_neighbors} for {len(X)} "

@@ -24,7 +24,7 @@ class Sampling(NamedTuple):
 
     def checked(self) -> "Sampling":
         """Return the same, or say which parameter is out of its range."""
-        if self.metric not in ORDERS:
+        if not isinstance(self.metric, str) or self.metric not in ORDERS:
             raise ValueError(f"metric must be one of {sorted(ORDERS)}; got {self.metric!r}.")
         check_scalar(self.max_exact, "max_exact", Integral, min_val=2)
         check_scalar(self.n_pairs, "n_pairs", Integral, min_val=2)

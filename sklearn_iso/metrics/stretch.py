@@ -67,6 +67,8 @@ def _largest_inverse(quantile: float) -> Statistic:
 
 def _check_quantile(quantile: float) -> None:
     check_scalar(quantile, "quantile", Real, min_val=0, max_val=1)
+    if quantile != quantile:
+        raise ValueError("quantile must lie in [0, 1]; got nan.")
 
 
 def expansion(

@@ -118,10 +118,22 @@ def represent_many(
         logits, activations = forward_hidden(X)
         hidden = [X, *activations]
     else:
+        _check(choices)
         with _recording(module, choices, hidden, named):
             logits = first_output(module(X))
     chosen = [_choose(layers, hidden, named, logits) for layers in choices]
     return logits, [tuple(Z.flatten(1) for Z in Zs) for Zs in chosen]
+
+
+def _check(choices: Sequence[Layers]) -> None:
+    for layers in choices:
+        if not (
+            isinstance(layers, str) or (len(layers) and all(isinstance(n, str) for n in layers))
+        ):
+            raise ValueError(
+                f"layers must be {sorted(_KEYWORDS)} or names of submodules, at least one; got "
+                f"{layers!r}. Pass for example layers='last_hidden'."
+            )
 
 
 def first_output(output: Any) -> Tensor:

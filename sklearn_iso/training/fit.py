@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
@@ -43,6 +44,7 @@ def build_net(
     -------
     net : PenalizedNet
     """
+    check_callbacks(settings.callbacks)
     net = net_class(
         module,
         criterion=objective,
@@ -95,3 +97,16 @@ def _own_callbacks(settings: TrainingSettings, validates: bool) -> list[tuple[st
     if settings.verbose:
         callbacks.append(("progress_bar", ProgressBar()))
     return callbacks
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Raise a ValueError unless every callback is one of skorch, with or without a name."""
+    for callback in callbacks:
+        named = isinstance(callback, tuple) and len(callback) == 2
+        found = callback[1] if named else callback
+        kind = found if isinstance(found, type) else type(found)
+        if not issubclass(kind, Callback):
+            raise ValueError(
+                f"callbacks must be skorch callbacks, or pairs of a name and a callback; got "
+                f"{callback!r}. Pass for example callbacks=[skorch.callbacks.EpochTimer()]."
+            )

@@ -17,6 +17,9 @@ from sklearn_iso.modules.representations import first_output
 from sklearn_iso.penalties import Batch, Penalty
 from sklearn_iso.training.state import own_attributes
 
+#: Largest factor that torch applies to float32.
+_LARGEST = torch.finfo(torch.float32).max
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -142,7 +145,8 @@ def add_terms(
     """Return ``data_term + alpha * sum of factor * value``, with its parts by name."""
     total, parts = data_term, {name: data_term.item(), "penalty": 0.0}
     for term, factor, value in values:
-        total = torch.add(total, value, alpha=alpha * factor)
+        # Beyond float32, an error of torch's that names no parameter: infinity names two.
+        total = torch.add(total, value, alpha=min(alpha * factor, _LARGEST))
         number = value.item()
         parts["penalty"] += factor * number
         if len(values) > 1:
