@@ -199,6 +199,6 @@ class BestLeaf(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """Return the scores (n_samples, n_cells) of X."""
         scores = self.leaves(X)
-        lowest = scores.new_full((len(scores), self.n_cells), -torch.inf)
+        lowest = torch.full_like(scores[:, :1], -torch.inf).repeat(1, self.n_cells)
         best: Tensor = lowest.scatter_reduce(1, self.cells.expand_as(scores), scores, "amax")
         return best

@@ -27,6 +27,7 @@ from sklearn_iso.hierarchy import is_missing
 from sklearn_iso.metrics import adversarial_accuracy
 from sklearn_iso.modules import Stack
 from sklearn_iso.penalties import WithinClassIsometry
+from sklearn_iso.persistence import to_onnx
 from sklearn_iso.training import LevelsObjective
 from sklearn_iso.twins import as_torch
 
@@ -316,6 +317,17 @@ def test_a_view_is_attacked_like_any_classifier():
     robust = adversarial_accuracy(coarse, X[:60], Y[:60, 0], eps=0.1, random_state=0)
     assert robust < accuracy
     assert clone(coarse) is coarse is coarse.fit(X)
+
+
+def test_a_graph_of_a_level_answers_as_the_level():
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    fitted = classifier(max_epochs=20).fit(X.astype(np.float32), Y)
+    for level in (0, 1):
+        graph = to_onnx(fitted.at_level(level), X[:5].astype(np.float32))
+        session = onnxruntime.InferenceSession(graph.SerializeToString())
+        label = session.run(None, {"X": X.astype(np.float32)})[0]
+        assert np.array_equal(label, fitted.at_level(level).predict(X))
 
 
 def test_an_interrupt_keeps_what_was_fitted():
