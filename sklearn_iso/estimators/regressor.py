@@ -47,9 +47,9 @@ class IsometricRegressor(
     ----------
     alpha : float, default=0.3
         Strength of the penalty, dimensionless; 0 trains a plain network.
-    penalty : {"isometric", "neighbors", "global", "worst_case", "local", "jacobian"} or \
-            Penalty, default="isometric"
-        What `alpha` multiplies; one that needs no classes. "auto" in it means, in the absence
+    penalty : str or Penalty, default="isometric"
+        What `alpha` multiplies: "isometric", "neighbors", "global", "worst_case", "local" or
+        "jacobian"; one that needs no classes. "auto" in it means, in the absence
         of classes, for the radius half the median distance of a row to its nearest other row;
         for the scale four standard deviations of y over the root mean square distance of the
         rows from their mean; and a start "margin" becomes "random". Numbers for the scale are
