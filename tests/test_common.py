@@ -16,14 +16,14 @@ QUICK = IsometricClassifier(hidden_layer_sizes=(32,), learning_rate=0.02, max_ep
 
 ESTIMATORS = [
     IsometricClassifier(),
-    IsometricClassifier(alpha=0),
-    IsometricClassifier(penalty="within_class"),
-    IsometricClassifier(penalty="worst_case"),
-    IsometricClassifier(rows_per_class=2),
+    IsometricClassifier(alpha=0, max_epochs=30),
+    IsometricClassifier(penalty="within_class", max_epochs=30),
+    IsometricClassifier(penalty="worst_case", max_epochs=30),
+    IsometricClassifier(rows_per_class=2, max_epochs=30),
     IsometricTransformer(),
     IsometricClassifierCV((0.0, 1.0), estimator=QUICK, cv=2),
-    IsometricRegressor(),
-    IsometricRegressor(alpha=0),
+    IsometricRegressor(max_epochs=50),
+    IsometricRegressor(alpha=0, max_epochs=50),
     HierarchicalIsometricClassifier(max_epochs=30),
 ]
 

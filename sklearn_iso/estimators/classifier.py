@@ -94,6 +94,8 @@ class IsometricClassifier(
         "auto" takes a GPU where there is one.
     verbose : bool, default=False
         Show a progress bar.
+    warm_start : bool, default=False
+        Let :meth:`fit` start at the weights of the last fit; optimiser and schedule are new.
     random_state : int, RandomState instance or None, default=None
         Decides weights, order of rows and the draws of the penalty.
 
@@ -142,6 +144,7 @@ class IsometricClassifier(
         "penalty": [StrOptions(set(PENALTIES)), Penalty],
         "layers": [str, "array-like"],
         "module": [callable, None],
+        "warm_start": ["boolean"],
         "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
@@ -171,6 +174,7 @@ class IsometricClassifier(
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
         verbose: bool = False,
+        warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.alpha = alpha
@@ -195,19 +199,21 @@ class IsometricClassifier(
         self.callbacks = callbacks
         self.device = device
         self.verbose = verbose
+        self.warm_start = warm_start
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricClassifier:
         """Train the network.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or torch Dataset
             Input; more dimensions are passed on to a `module`. float32 and float64 keep
-            their precision.
+            their precision. Sparse rows become dense batch by batch, and a Dataset of pairs
+            (x, y), which has a length, is read so; then leave out y.
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), optional
@@ -226,7 +232,7 @@ class IsometricClassifier(
         KeyboardInterrupt
             If the user interrupts; what was fitted so far stays usable.
         """
-        X, y = check_fit_input(self, X, y, many_dimensions=self.module is not None)
+        X, y = check_fit_input(self, X, y, many_dimensions=self.module is not None, lazy=True)
         Learner(self).fit(X, y, sample_weight)
         return self
 
@@ -270,7 +276,12 @@ class IsometricClassifier(
         check_by_chunks(self)
         known = known_classes(classes, self.classes_ if hasattr(self, "net_") else None)
         X, y = check_fit_input(
-            self, X, y, many_dimensions=self.module is not None, reset=not hasattr(self, "net_")
+            self,
+            X,
+            y,
+            many_dimensions=self.module is not None,
+            reset=not hasattr(self, "net_"),
+            lazy=True,
         )
         Learner(self, getattr(self, "_rng", None)).fit_chunk(X, y, known, sample_weight)
         return self
@@ -330,7 +341,7 @@ class IsometricClassifier(
         Z : ndarray of shape (n_samples, n_units)
         """
         check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=self.module is not None)
+        X = check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
         return inference.representation(self.net_.module_, X, self.layers)
 
     def to_torch(self, *, transform: bool = False) -> nn.Module:
@@ -369,7 +380,7 @@ class IsometricClassifier(
 
     def _logits(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=self.module is not None)
+        X = check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
         return inference.logits(self.net_.module_, X)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -378,4 +389,5 @@ class IsometricClassifier(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.non_deterministic = False
+        tags.input_tags.sparse = True
         return tags

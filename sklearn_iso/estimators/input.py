@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import (
     check_array,
@@ -13,6 +14,9 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+from torch.utils.data import Dataset
+
+from sklearn_iso.training.rows import dataset_rows, sparse_rows
 
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
@@ -20,42 +24,74 @@ _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
 
 def check_fit_input(
     estimator: BaseEstimator,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: Any,
+    y: ArrayLike | None,
     *,
     many_dimensions: bool,
     reset: bool = True,
     y_numeric: bool = False,
+    lazy: bool = False,
 ) -> tuple[NDArray, NDArray]:
     """Validate training data and remember its features, or compare them with ``reset=False``.
+
+    With ``lazy=True`` sparse matrices and torch data sets pass, as rows read batch by batch.
 
     Returns
     -------
     X : ndarray of float32 or float64
     y : ndarray of shape (n_samples,)
     """
-    checked: NDArray
+    if lazy and isinstance(X, Dataset):
+        return _check_dataset(estimator, X, y, reset)
+    checked: Any
     checked, y = validate_data(
         estimator,
         X,
         y,
+        accept_sparse="csr" if lazy else False,
         dtype=_float_types(X),
         order="C",
         allow_nd=many_dimensions,
         reset=reset,
         y_numeric=y_numeric,
     )
-    return checked, column_or_1d(y, warn=True)
+    return _by_batch(checked), column_or_1d(y, warn=True)
+
+
+def _check_dataset(estimator: Any, X: Dataset, y: Any, reset: bool) -> tuple[Any, NDArray]:
+    """Return the inputs and the labels of a torch data set."""
+    if y is not None:
+        raise ValueError("A Dataset brings its labels along; got y too. Pass fit(dataset).")
+    rows, labels = dataset_rows(X)
+    n_features = int(np.prod(rows.shape[1:]))
+    if not reset and n_features != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {n_features} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input."
+        )
+    estimator.n_features_in_ = rows.shape[1]
+    return rows, labels
+
+
+def _by_batch(X: Any) -> Any:
+    """Return rows that become dense when a batch asks for them."""
+    return sparse_rows(X) if issparse(X) else X
 
 
 def check_predict_input(
-    estimator: BaseEstimator, X: ArrayLike, *, many_dimensions: bool
+    estimator: BaseEstimator, X: ArrayLike, *, many_dimensions: bool, lazy: bool = False
 ) -> NDArray:
     """Validate data of the fitted features."""
-    checked: NDArray = validate_data(
-        estimator, X, dtype=_float_types(X), reset=False, allow_nd=many_dimensions
+    checked = validate_data(
+        estimator,
+        X,
+        accept_sparse="csr" if lazy else False,
+        dtype=_float_types(X),
+        reset=False,
+        allow_nd=many_dimensions,
     )
-    return checked
+    rows: NDArray = _by_batch(checked)
+    return rows
 
 
 def _float_types(X: Any) -> list[type]:

@@ -75,6 +75,7 @@ class Learner:
         """Train on validated arrays."""
         estimator = self.estimator
         classes, labels = encode_labels(y)
+        check_warm_classes(estimator, classes)
         weight = combine_weights(X, y, sample_weight, estimator.class_weight)
         train, valid = self._split(positive_rows(X, labels, weight))
         check_several_classes(classes[train.y])
@@ -123,6 +124,8 @@ class Learner:
         if estimator.alpha > 0:
             calibrate(penalty, train, self.rng)
         module = self._module(train, n_outputs)
+        if getattr(estimator, "warm_start", False) and hasattr(estimator, "net_"):
+            copy_weights(estimator.net_.module_, module)
         width = self._check_outputs(module, train, n_outputs)
         objective = Objective(
             penalty,
@@ -200,6 +203,34 @@ class Learner:
             for name in ("radius_", "scale_"):
                 if hasattr(term, name):
                     setattr(estimator, name, getattr(term, name))
+
+
+def copy_weights(source: nn.Module, target: nn.Module) -> None:
+    """Let a new network start at the weights of a trained one.
+
+    Raises
+    ------
+    ValueError
+        If they differ in shape.
+    """
+    try:
+        target.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            "warm_start=True starts at the weights of the last fit, and this fit needs others: "
+            f"features, classes or the network changed. {error}. Fit a clone, or set "
+            "warm_start=False."
+        ) from None
+
+
+def check_warm_classes(estimator: Any, classes: NDArray) -> None:
+    """Raise a ValueError if a warm start meets other classes than those of the last fit."""
+    warm = getattr(estimator, "warm_start", False) and hasattr(estimator, "net_")
+    if warm and not np.array_equal(classes, estimator.classes_):
+        raise ValueError(
+            f"warm_start=True keeps the classes of the last fit, {estimator.classes_!r}; got "
+            f"{classes!r}. Fit a clone, or set warm_start=False."
+        )
 
 
 #: What a module returns, by the data term.

@@ -88,6 +88,8 @@ class IsometricRegressor(
         "auto" takes a GPU where there is one.
     verbose : bool, default=False
         Show a progress bar.
+    warm_start : bool, default=False
+        Let :meth:`fit` start at the weights of the last fit; optimiser and schedule are new.
     random_state : int, RandomState instance or None, default=None
         Decides weights, order of rows and the draws of the penalty.
 
@@ -134,6 +136,7 @@ class IsometricRegressor(
         "penalty": [StrOptions(set(PENALTIES) - {"within_class"}), Penalty],
         "layers": [str, "array-like"],
         "module": [callable, None],
+        "warm_start": ["boolean"],
     }
 
     def __init__(
@@ -159,6 +162,7 @@ class IsometricRegressor(
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
         verbose: bool = False,
+        warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.alpha = alpha
@@ -181,19 +185,21 @@ class IsometricRegressor(
         self.callbacks = callbacks
         self.device = device
         self.verbose = verbose
+        self.warm_start = warm_start
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricRegressor:
         """Train the network.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or torch Dataset
             Input; more dimensions are passed on to a `module`. float32 and float64 keep
-            their precision.
+            their precision. Sparse rows become dense batch by batch, and a Dataset of pairs
+            (x, y), which has a length, is read so; then leave out y.
         y : array-like of shape (n_samples,)
             Target values.
         sample_weight : array-like of shape (n_samples,), optional
@@ -218,7 +224,7 @@ class IsometricRegressor(
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricRegressor:
         """Train for one epoch on some rows, for data that come chunk by chunk.
 
@@ -260,7 +266,7 @@ class IsometricRegressor(
         y : ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=self.module is not None)
+        X = check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
         outputs: NDArray = inference.logits(self.net_.module_, X)[:, 0]
         return outputs * outputs.dtype.type(self.target_std_) + outputs.dtype.type(
             self.target_mean_
@@ -278,7 +284,7 @@ class IsometricRegressor(
         Z : ndarray of shape (n_samples, n_units)
         """
         check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=self.module is not None)
+        X = check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
         return inference.representation(self.net_.module_, X, self.layers)
 
     def to_torch(self, *, transform: bool = False) -> nn.Module:
@@ -313,9 +319,13 @@ class IsometricRegressor(
         check_is_fitted(self)
         save_estimator(self, path, n_outputs=1, include_optimizer=include_optimizer)
 
-    def _check(self, X: ArrayLike, y: ArrayLike, reset: bool = True) -> tuple[NDArray, NDArray]:
+    def _check(
+        self, X: ArrayLike, y: ArrayLike | None, reset: bool = True
+    ) -> tuple[NDArray, NDArray]:
         many = self.module is not None
-        return check_fit_input(self, X, y, many_dimensions=many, reset=reset, y_numeric=True)
+        return check_fit_input(
+            self, X, y, many_dimensions=many, reset=reset, y_numeric=True, lazy=True
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
@@ -323,4 +333,5 @@ class IsometricRegressor(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.non_deterministic = False
+        tags.input_tags.sparse = True
         return tags

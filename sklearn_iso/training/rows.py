@@ -1,0 +1,101 @@
+"""Rows that are read when a batch asks for them: sparse matrices and torch data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+
+class LazyRows:
+    """Dense rows on demand, by the part of an array's manners that training needs.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the rows (n, ...) of an integer index of shape (n,).
+    shape : tuple of int
+    dtype : numpy dtype
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from sklearn_iso.training.rows import sparse_rows
+    >>> sparse_rows(csr_array(np.eye(3)))[1:]
+    array([[0., 1., 0.],
+           [0., 0., 1.]])
+    """
+
+    def __init__(
+        self, read: Callable[[NDArray], NDArray], shape: tuple[int, ...], dtype: Any
+    ) -> None:
+        self._read, self.shape, self.dtype = read, shape, np.dtype(dtype)
+        self.ndim = len(shape)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> NDArray:
+        """Return dense rows."""
+        return self._read(np.arange(len(self))[index]).astype(self.dtype, copy=False)
+
+    def take(self, index: NDArray, axis: int = 0) -> NDArray:
+        """Return dense rows."""
+        return self[index]
+
+    def astype(self, dtype: Any, copy: bool = True) -> LazyRows:
+        """Return the same rows in another precision."""
+        return LazyRows(self._read, self.shape, dtype)
+
+
+def sparse_rows(X: Any) -> LazyRows:
+    """Return the rows of a CSR matrix."""
+    return LazyRows(lambda index: X[index].toarray(), X.shape, X.dtype)
+
+
+def dataset_rows(dataset: Dataset) -> tuple[LazyRows, NDArray]:
+    """Return the inputs of a torch data set, read by need, and its labels, read once.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With a length; an item is ``(x, y)``.
+
+    Raises
+    ------
+    TypeError
+        If it has no length, or its items are no pairs.
+    """
+    if not hasattr(dataset, "__len__"):
+        raise TypeError(
+            f"A torch Dataset must have a length; got {type(dataset).__name__} without __len__. "
+            "Give it one, or pass its chunks to partial_fit."
+        )
+    first = _pair(dataset[0])[0]
+    dtype = first.dtype if first.dtype in (np.float32, np.float64) else np.dtype(np.float32)
+    y = np.array([_pair(dataset[i])[1] for i in range(len(dataset))])
+
+    def read(index: NDArray) -> NDArray:
+        rows = np.stack([_pair(dataset[int(i)])[0] for i in index]).astype(dtype, copy=False)
+        if not np.isfinite(rows).all():
+            raise ValueError("X must be finite; a row of the Dataset contains NaN or infinity.")
+        return rows
+
+    return LazyRows(read, (len(dataset), *first.shape), dtype), y
+
+
+def _pair(item: Any) -> tuple[NDArray, Any]:
+    if not isinstance(item, tuple | list) or len(item) != 2:
+        raise TypeError(
+            f"An item of a Dataset must be a pair (x, y); got {type(item).__name__}. Return both "
+            "from __getitem__."
+        )
+    x, y = item
+    label = y.item() if isinstance(y, Tensor | np.generic) else y
+    return (x.numpy(force=True) if isinstance(x, Tensor) else np.asarray(x)), label

@@ -1,0 +1,219 @@
+"""Laws of data in: sparse, larger than memory, torch data sets; and of a warm start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import coo_array, csr_array, csr_matrix
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
+
+from sklearn_iso import IsometricClassifier, IsometricRegressor
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:200] / 16, y[:200]
+
+
+def classifier(**params):
+    quick = {"hidden_layer_sizes": (16, 8), "max_epochs": 3, "random_state": 0}
+    return IsometricClassifier(**quick | params)
+
+
+def regressor(**params):
+    quick = {"hidden_layer_sizes": (16, 8), "max_epochs": 3, "random_state": 0}
+    return IsometricRegressor(**quick | params)
+
+
+BOTH = pytest.mark.parametrize("make", [classifier, regressor])
+
+
+@BOTH
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("sparse", [csr_array, csr_matrix, coo_array])
+def test_sparse_rows_are_dense_rows(make, sparse, early_stopping):
+    estimator = make(early_stopping=early_stopping)
+    expected = estimator.fit(X, y).predict(X)
+    found = estimator.fit(sparse(X), y)
+    np.testing.assert_allclose(found.predict(sparse(X)), expected, rtol=1e-12)
+    np.testing.assert_allclose(found.transform(sparse(X)), found.transform(X), rtol=1e-12)
+
+
+@BOTH
+def test_sparse_chunks_are_dense_chunks(make):
+    first = {"classes": np.arange(10)} if make is classifier else {}
+    dense = make().partial_fit(X, y, **first).partial_fit(X, y)
+    sparse = make().partial_fit(csr_array(X), y, **first).partial_fit(csr_array(X), y)
+    np.testing.assert_allclose(sparse.predict(X), dense.predict(X), rtol=1e-12)
+
+
+def test_sparse_rows_keep_their_precision_and_weights():
+    weight = np.r_[np.zeros(20), np.ones(180)]
+    rows = X.astype(np.float32)
+    dense = classifier().fit(rows, y, sample_weight=weight).predict_proba(rows)
+    sparse = classifier().fit(csr_array(rows), y, sample_weight=weight).predict_proba(rows)
+    np.testing.assert_array_equal(sparse, dense)
+    assert sparse.dtype == np.float32
+
+
+@BOTH
+def test_a_dataset_of_pairs_is_an_array_and_its_labels(make):
+    rows = X.astype(np.float32)
+    dataset = TensorDataset(torch.tensor(rows), torch.tensor(y))
+    found, expected = make().fit(dataset), make().fit(rows, y)
+    np.testing.assert_array_equal(found.predict(rows), expected.predict(rows))
+
+
+def test_a_dataset_may_hold_images_for_a_module():
+    images = torch.tensor(X, dtype=torch.float32).reshape(-1, 1, 8, 8)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 10)
+    )
+    clf = classifier(module=module).fit(TensorDataset(images, torch.tensor(y)))
+    assert clf.predict(images.numpy()).shape == (200,)
+
+
+class Pairs(Dataset):
+    def __init__(self, make_item, n_samples=50):
+        self.make_item, self.n_samples = make_item, n_samples
+
+    def __len__(self):
+        return self.n_samples
+
+    def __getitem__(self, index):
+        if index >= self.n_samples:
+            raise IndexError
+        return self.make_item(index)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(zip(X, y, strict=True))
+
+
+def test_a_dataset_without_a_length_is_refused():
+    with pytest.raises(TypeError, match="must have a length"):
+        classifier().fit(Stream())
+
+
+def test_a_dataset_of_no_pairs_is_refused():
+    with pytest.raises(TypeError, match=r"must be a pair \(x, y\)"):
+        classifier().fit(Pairs(lambda index: X[index]))
+
+
+def test_labels_beside_a_dataset_are_refused():
+    with pytest.raises(ValueError, match="brings its labels along"):
+        classifier().fit(TensorDataset(torch.tensor(X), torch.tensor(y)), y)
+
+
+def test_a_row_of_a_dataset_that_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match="must be finite"):
+        classifier().fit(Pairs(lambda index: (X[index] * np.nan, y[index])))
+
+
+def test_a_chunk_from_a_dataset_of_another_width_is_refused():
+    clf = classifier().fit(X, y)
+    narrow = TensorDataset(torch.tensor(X[:, :9]), torch.tensor(y))
+    with pytest.raises(ValueError, match="has 9 features"):
+        clf.partial_fit(narrow, None)
+
+
+MEMMAP = """
+    import resource, sys
+    import numpy as np
+    from sklearn_iso import IsometricClassifier
+
+    ALLOWED = 60 << 20
+    N = 320_000
+    file = np.lib.format.open_memmap(sys.argv[1], "w+", np.float32, (N, 500))
+    y = np.arange(N) % 2
+    for start in range(0, N, 10_000):
+        file[start:start + 10_000, 0] = y[start:start + 10_000]
+    file.flush()
+    X = np.lib.format.open_memmap(sys.argv[1], "r")
+    params = {"hidden_layer_sizes": (8,), "max_epochs": 1, "batch_size": 1000}
+    clf = IsometricClassifier(**params, random_state=0)
+    clf.fit(X[:1000], y[:1000]).predict(X[:1000])  # what the first call allocates for good
+    used = 1024 * next(int(line.split()[1]) for line in open("/proc/self/status")
+                       if line.startswith("VmData"))
+    resource.setrlimit(resource.RLIMIT_DATA, (used + ALLOWED, used + ALLOWED))
+    assert X.nbytes >= 10 * ALLOWED
+    assert (clf.fit(X, y).predict(X) == y).all()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory by Linux's rules")
+def test_a_memory_map_of_ten_times_the_memory_is_fitted_within_it(tmp_path):
+    script = textwrap.dedent(MEMMAP)
+    file = tmp_path / "rows.npy"
+    run = subprocess.run([sys.executable, "-c", script, file], capture_output=True, text=True)
+    file.unlink(missing_ok=True)
+    assert run.returncode == 0, run.stderr
+
+
+# --- warm start ----------------------------------------------------------------------------
+
+
+def weights(estimator):
+    return [v.numpy(force=True).copy() for v in estimator.net_.module_.state_dict().values()]
+
+
+@BOTH
+def test_a_warm_start_begins_where_the_last_fit_ended(make):
+    estimator = make().fit(X, y)
+    before = weights(estimator)
+    estimator.set_params(warm_start=True, learning_rate=1e-12, max_epochs=1).fit(X, y)
+    for a, b in zip(before, weights(estimator), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-9)
+
+
+@BOTH
+def test_a_warm_start_without_a_fit_before_is_a_fit(make):
+    cold, warm = make().fit(X, y), make(warm_start=True).fit(X, y)
+    for a, b in zip(weights(cold), weights(warm), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@BOTH
+@pytest.mark.parametrize("change", [{"hidden_layer_sizes": (4,)}, "features"], ids=str)
+def test_a_warm_start_with_other_shapes_is_refused(make, change):
+    estimator = make(warm_start=True).fit(X, y)
+    rows = X[:, :9] if change == "features" else X
+    if change != "features":
+        estimator.set_params(**change)
+    with pytest.raises(ValueError, match="starts at the weights of the last fit"):
+        estimator.fit(rows, y)
+
+
+def test_a_warm_start_with_other_classes_is_refused():
+    clf = classifier(warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="keeps the classes of the last fit"):
+        clf.fit(X, y + 1)
+
+
+# --- names and devices that are not there --------------------------------------------------
+
+
+def test_a_schedule_of_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="'learning_rate_schedule' parameter"):
+        classifier(learning_rate_schedule="sawtooth").fit(X, y)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="visible GPU"):
+        classifier(device="cuda").fit(X, y)
+
+
+def test_a_parameter_of_the_default_is_not_printed():
+    assert repr(IsometricClassifier(alpha=2.0)) == "IsometricClassifier(alpha=2.0)"
+
+
+def test_predicting_before_fitting_is_refused():
+    with pytest.raises(NotFittedError):
+        classifier().predict(csr_array(X))
