@@ -13,7 +13,6 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from sklearn_iso import IsometricClassifier, IsometricRegressor, IsometricTransformer
-from sklearn_iso.attacks import ATTACKS
 from sklearn_iso.datasets import make_entangled_rings, make_torus
 from sklearn_iso.metrics import (
     adversarial_accuracy,
@@ -203,7 +202,3 @@ def test_function_repeats_and_leaves_the_global_generators_alone(name):
         first, again = CALLS[name](0), CALLS[name](0)
         CALLS[name](None)
     assert np.array_equal(first, again)
-
-
-def test_every_attack_is_held_to_the_same_elsewhere():
-    assert len(ATTACKS) == 8  # tests/testing/test_own_laws.py runs check_attack on each
