@@ -46,7 +46,7 @@ def _images_linf() -> dict[str, Any]:
 
 def _images_large_budgets() -> dict[str, Any]:
     penalty = WorstCaseIsometry(norm="linf", radius=0.35, scale=4.0, n_steps=4, warmup=1 / 3)
-    return _images(penalty, alpha=2.0, learning_rate=5e-4, max_epochs=16)
+    return _images(penalty, alpha=2.0, learning_rate=7e-4, max_epochs=26)
 
 
 #: Parameters by name.

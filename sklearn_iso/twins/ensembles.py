@@ -101,7 +101,8 @@ class AmongMore(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """Return log-probabilities of all classes."""
         known = log_proba(self.member, X)
-        return known.new_full((X.shape[0], self.n_classes), NEVER).index_copy(1, self.columns, known)
+        every = known.new_full((X.shape[0], self.n_classes), NEVER)
+        return every.index_copy(1, self.columns, known)
 
     log_proba = forward
 

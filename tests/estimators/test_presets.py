@@ -64,7 +64,7 @@ def test_paper_loss_is_cross_entropy_plus_beta_times_the_published_sum():
 
 
 def test_unknown_preset_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"\['images', 'paper'\]; got 'papers'"):
+    with pytest.raises(ValueError, match=r"'images_large_budgets', 'paper'\]; got 'papers'"):
         preset("papers")
 
 
