@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_sample_weight
@@ -22,7 +21,7 @@ from sklearn_iso.estimators.learner import (
 )
 from sklearn_iso.estimators.targets import METRICS, Targets, find_paths, given_distances
 from sklearn_iso.modules import MLP, Autoencoder, ResidualMLP
-from sklearn_iso.penalties import JacobianIsometry, Penalty, embedding_penalty
+from sklearn_iso.penalties import JacobianIsometry, Penalty, embedding_penalty, without_logits
 from sklearn_iso.training import (
     ArrayDataset,
     EmbeddingObjective,
@@ -139,7 +138,7 @@ class Embedder:
         penalty = self.estimator.decoder_penalty
         if penalty == "jacobian":
             return JacobianIsometry(layers="logits")
-        return None if penalty is None else clone(penalty)
+        return None if penalty is None else without_logits(penalty)
 
     def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:

@@ -49,7 +49,11 @@ class Penalty(BaseEstimator, ABC):
     layers: Layers | None = None
     needs_input_gradient: bool = False
     needs_all_rows: bool = False
-    needs_labels: bool = False
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the penalty means nothing without y; a class may simply set it to True."""
+        return False
 
     @abstractmethod
     def __call__(self, batch: Batch) -> Tensor:

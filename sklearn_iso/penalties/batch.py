@@ -94,6 +94,11 @@ class Batch:
         """Return the chosen representations of another input of the same shape."""
         return represent(self.module, X, self._default(layers))
 
+    def pass_on(self, X: Tensor, layers: Layers | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the logits and the chosen representations of another input, from one pass."""
+        logits, (found,) = represent_many(self.module, X, [self._default(layers)])
+        return logits, found
+
     def _default(self, layers: Layers | None) -> Layers:
         return self.layers if layers is None else layers
 

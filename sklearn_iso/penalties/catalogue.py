@@ -63,6 +63,11 @@ EMBEDDING_PENALTIES: dict[str, Callable[[Any, int], Penalty]] = {
 def embedding_penalty(penalty: str | Penalty, metric: str | Metric, n_neighbors: int) -> Penalty:
     """Return a penalty that is safe to calibrate: a named one for embeddings, or a clone.
 
+    Raises
+    ------
+    ValueError
+        If a term trains logits.
+
     Examples
     --------
     >>> from sklearn_iso.penalties.catalogue import embedding_penalty
@@ -70,8 +75,30 @@ def embedding_penalty(penalty: str | Penalty, metric: str | Metric, n_neighbors:
     7
     """
     if isinstance(penalty, Penalty):
-        return clone(penalty)
+        return without_logits(penalty)
     return EMBEDDING_PENALTIES[penalty](metric, n_neighbors)
+
+
+def without_logits(penalty: Penalty) -> Penalty:
+    """Return a clone for a map whose outputs are no logits.
+
+    Raises
+    ------
+    ValueError
+        If a term trains logits.
+
+    Examples
+    --------
+    >>> from sklearn_iso.penalties import GlobalIsometry
+    >>> from sklearn_iso.penalties.catalogue import without_logits
+    >>> without_logits(GlobalIsometry())
+    GlobalIsometry()
+    """
+    if any(getattr(term, "label_weight", 0) for _, _, term in penalty.terms()):
+        raise ValueError(
+            f"label_weight trains logits, and an embedding has none; got {penalty!r}. Set it to 0."
+        )
+    return clone(penalty)
 
 
 def make_penalty(penalty: str | Penalty) -> Penalty:

@@ -15,6 +15,7 @@ from sklearn_iso.penalties.batch import Batch
 def expansion_penalty(
     batch: Batch,
     delta: Tensor,
+    moved: Tensor,
     *,
     scale: float | None,
     norm: Norm,
@@ -31,6 +32,8 @@ def expansion_penalty(
     batch : Batch
     delta : Tensor of the shape of X
         Without a graph.
+    moved : Tensor of shape (n_samples, n_units)
+        f at X + delta.
     scale : float or None
         The s; None takes the least-squares one of the batch.
     norm : Norm
@@ -46,7 +49,6 @@ def expansion_penalty(
         A row whose delta is 0 has no pair and counts as undistorted.
     """
     Z = joined(batch.representations(layers))
-    moved = joined(batch.represent(batch.X.detach() + delta, layers))
     size = norm.size(delta)
     if scale is None:
         length = torch.linalg.vector_norm((moved - Z).detach(), dim=1)

@@ -14,7 +14,7 @@ from sklearn_iso.geometry.norms import get_norm
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
-from sklearn_iso.penalties.expansion import expansion_penalty
+from sklearn_iso.penalties.expansion import expansion_penalty, joined
 
 
 class LocalIsometry(Penalty):
@@ -110,9 +110,11 @@ class LocalIsometry(Penalty):
         draws = torch.randn(1, *batch.X.shape[1:], generator=batch.generator, dtype=torch.float64)
         length = self.radius_ * (1 - torch.rand((), generator=batch.generator).item())
         direction = draws.sign() if norm.order == np.inf else draws / norm.size(draws)
+        delta = (length * direction).to(batch.X).expand_as(batch.X)
         return expansion_penalty(
             batch,
-            (length * direction).to(batch.X).expand_as(batch.X),
+            delta,
+            joined(batch.represent(batch.X.detach() + delta, self.layers)),
             scale=None if self.scale == "fitted" else float(self.scale),
             norm=norm,
             two_sided=self.two_sided,

@@ -8,7 +8,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from torch import Tensor
+from torch import Tensor, nn
 
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.geometry.norms import get_norm
@@ -50,8 +50,15 @@ class WorstCaseIsometry(Penalty):
     For every batch a radius is drawn uniformly from (0, r]. The displacement has no gradient
     at :math:`\delta = 0`, so the ascent starts along :math:`J(x)^\top u`, the first step of a
     power iteration, which costs one vector-Jacobian product and no forward pass; every
-    further step climbs :math:`\lVert f(x + \delta) - f(x) \rVert` inside the ball. Labels are
-    not used, and no adversarial example is trained on.
+    further step climbs :math:`\lVert f(x + \delta) - f(x) \rVert` inside the ball. Labels play no
+    part in it, and by default no adversarial example is trained on. With a `label_weight`, the
+    pair's far end bears the label of the row as well: what adversarial training does with the
+    perturbation that climbs the classification loss, at no cost, as the logits are there
+    already.
+
+    .. math:: P + v\, \frac{\sum_i w_i\, \mathrm{CE}(g(x_i + \delta_i), y_i)}{\sum_i w_i}
+
+    with g the logits and v the `label_weight`.
 
     Parameters
     ----------
@@ -73,6 +80,9 @@ class WorstCaseIsometry(Penalty):
         Share of the training over which the radius grows linearly to r; helps large radii.
     two_sided : bool, default=False
         Penalise contraction too: the square of the distortion minus 1.
+    label_weight : float, default=0.0
+        The v: weight of the cross-entropy at x + delta. Classifiers only; worth as much as the
+        cross-entropy at x where v times alpha is 1.
     layers : layers, default="logits"
         The map f; several layers count as one vector.
 
@@ -83,9 +93,10 @@ class WorstCaseIsometry(Penalty):
 
     References
     ----------
-    T. Miyato et al., "Virtual Adversarial Training", IEEE TPAMI 2019, for the ascent;
-    Y. Yang et al., "A Closer Look at Accuracy vs. Robustness", NeurIPS 2020, for local
-    Lipschitz regularisation.
+    A. Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR 2018,
+    for training on perturbed rows; T. Miyato et al., "Virtual Adversarial Training", IEEE TPAMI
+    2019, for the ascent; Y. Yang et al., "A Closer Look at Accuracy vs. Robustness", NeurIPS
+    2020, for local Lipschitz regularisation.
 
     Examples
     --------
@@ -104,6 +115,7 @@ class WorstCaseIsometry(Penalty):
         "start": [StrOptions({"margin", "random"})],
         "warmup": [Interval(Real, 0, 1, closed="both")],
         "two_sided": ["boolean"],
+        "label_weight": [Interval(Real, 0, None, closed="left")],
         "layers": [str, "array-like", None],
     }
 
@@ -117,6 +129,7 @@ class WorstCaseIsometry(Penalty):
         start: str = "margin",
         warmup: float = 0.0,
         two_sided: bool = False,
+        label_weight: float = 0.0,
         layers: Layers | None = "logits",
     ) -> None:
         self.radius = radius
@@ -126,6 +139,7 @@ class WorstCaseIsometry(Penalty):
         self.start = start
         self.warmup = warmup
         self.two_sided = two_sided
+        self.label_weight = label_weight
         self.layers = layers
 
     def calibrate(
@@ -152,17 +166,28 @@ class WorstCaseIsometry(Penalty):
         )
         return self
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the far ends of the pairs bear labels."""
+        return self.label_weight > 0
+
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted mean squared excess expansion of a batch."""
         Z = joined(batch.representations(self.layers))
-        return expansion_penalty(
+        delta = self._ascend(batch, Z)
+        logits, moved = batch.pass_on(batch.X.detach() + delta, self.layers)
+        value = expansion_penalty(
             batch,
-            self._ascend(batch, Z),
+            delta,
+            joined(moved),
             scale=self.scale_,
             norm=get_norm(self.norm),
             two_sided=self.two_sided,
             layers=self.layers,
         )
+        if not self.label_weight:
+            return value
+        return torch.add(value, _mean_cross_entropy(logits, batch), alpha=self.label_weight)
 
     def _ascend(self, batch: Batch, Z: Tensor) -> Tensor:
         """Return the perturbation of each row, without a graph."""
@@ -188,6 +213,11 @@ class WorstCaseIsometry(Penalty):
             total = torch.linalg.vector_norm(moved - Z, dim=1).sum()
         (gradient,) = torch.autograd.grad(total, X)
         return gradient
+
+
+def _mean_cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
+    losses = nn.functional.cross_entropy(logits, batch.y, reduction="none")
+    return torch.dot(batch.weight, losses) / batch.total_weight
 
 
 def _towards_runner_up(logits: Tensor) -> Tensor:

@@ -158,7 +158,12 @@ def test_early_stopping_holds_out_rows():
     assert "valid_squared_error" in model.history_
 
 
-@pytest.mark.parametrize("penalty", [WithinClassIsometry(), 2 * WithinClassIsometry()])
+NEED_CLASSES = [
+    WithinClassIsometry(), 2 * WithinClassIsometry(), WorstCaseIsometry(label_weight=0.5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("penalty", NEED_CLASSES, ids=repr)
 def test_a_penalty_that_needs_classes_is_refused(penalty):
     with pytest.raises(ValueError, match="must do without classes"):
         regressor(penalty=penalty).fit(X[FIT], y[FIT])

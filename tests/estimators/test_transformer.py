@@ -30,6 +30,7 @@ from sklearn_iso.penalties import (
     JacobianIsometry,
     NeighborIsometry,
     WithinClassIsometry,
+    WorstCaseIsometry,
 )
 
 X, y = load_iris(return_X_y=True)
@@ -475,3 +476,10 @@ def test_interrupt_reaches_the_caller_and_what_was_fitted_is_kept():
         model.fit(X)
     assert np.isfinite(model.transform(X)).all()
     assert model.n_iter_ == 2
+
+
+@pytest.mark.parametrize("name", ["penalty", "decoder_penalty"])
+def test_a_penalty_that_trains_logits_is_refused(name):
+    labelled = WorstCaseIsometry(radius=1.0, scale=1.0, start="random", label_weight=0.5)
+    with pytest.raises(ValueError, match="an embedding has none"):
+        IsometricTransformer(**{name: labelled}).fit(X, y)

@@ -52,6 +52,8 @@ VARIANTS = {
     "two-sided": WorstCaseIsometry(two_sided=True, n_steps=2),
     "hidden worst case": WorstCaseIsometry(layers="hidden", start="random"),
     "random start": WorstCaseIsometry(start="random"),
+    "labelled": WorstCaseIsometry(label_weight=0.5, n_steps=2),
+    "labelled hidden": WorstCaseIsometry(label_weight=0.5, layers="hidden"),
 }
 every_penalty = pytest.mark.parametrize("penalty", VARIANTS.values(), ids=VARIANTS.keys())
 
@@ -323,6 +325,29 @@ def test_two_sided_worst_case_penalises_contraction():
     assert penalty(identity_batch(X, y, 0.25)).item() == pytest.approx(0.75**2)
 
 
+def test_label_of_a_row_is_asked_for_at_the_far_end_of_its_pair():
+    X, y, weight = data()
+    generator = torch.Generator().manual_seed(0)
+    radius = 2.0 * (1 - torch.rand((), generator=generator, dtype=torch.float64))
+    # Under the identity, the margin falls fastest from the largest value to the second largest.
+    first, second = X.topk(2, dim=1).indices.T
+    away = nn.functional.one_hot(second, 4) - nn.functional.one_hot(first, 4)
+    losses = nn.functional.cross_entropy(X + radius * away / 2**0.5, y, reduction="none")
+    expected = 0.7 * torch.dot(weight, losses) / weight.sum()
+    identity = nn.Linear(4, 4, bias=False).double()
+    nn.init.eye_(identity.weight)
+    plain, labelled = (
+        value(WorstCaseIsometry(radius=2.0, label_weight=w), identity, X, y, weight)
+        for w in (0.0, 0.7)
+    )
+    assert (labelled - plain).item() == pytest.approx(expected.item())
+
+
+def test_labels_are_needed_where_far_ends_bear_them_and_nowhere_else():
+    assert WorstCaseIsometry(label_weight=0.1).needs_labels
+    assert not WorstCaseIsometry().needs_labels
+
+
 def test_more_steps_reach_the_largest_singular_value_of_a_linear_map():
     X, y, weight = data()
     module = nn.Linear(4, 4).double()
@@ -411,6 +436,7 @@ def test_negative_weight_is_refused():
         WorstCaseIsometry(scale=0.0),
         WorstCaseIsometry(n_steps=0),
         WorstCaseIsometry(norm="l7"),
+        WorstCaseIsometry(label_weight=-0.1),
         WithinClassIsometry(loss="nonsense"),
         WithinClassIsometry(scale=-2.0),
     ],
