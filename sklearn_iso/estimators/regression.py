@@ -19,7 +19,13 @@ from sklearn_iso.estimators.learner import (
 )
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.geometry.norms import get_norm
-from sklearn_iso.penalties import NeighborIsometry, Penalty, WorstCaseIsometry, make_penalty
+from sklearn_iso.penalties import (
+    NeighborIsometry,
+    Penalty,
+    WorstCaseIsometry,
+    make_penalty,
+    without_logits,
+)
 from sklearn_iso.training import ArrayDataset, input_similarity, new_generator, resume_net
 from sklearn_iso.training.calibration import INPUT_LENGTH, MAX_ROWS
 
@@ -98,21 +104,21 @@ def regression_penalty(penalty: str | Penalty) -> Penalty:
     Raises
     ------
     ValueError
-        If a term needs classes.
+        If a term needs classes or the logits of a classifier.
     """
     if isinstance(penalty, str) and penalty == "isometric":
-        return NeighborIsometry() + WorstCaseIsometry()
+        return NeighborIsometry() + WorstCaseIsometry(start="random")
     found = make_penalty(penalty)
     if any(term.needs_labels for _, _, term in found.terms()):
         raise ValueError(
             f"A penalty of a regressor must do without classes; got {penalty!r}. Choose "
             "'isometric', 'neighbors', 'global' or 'worst_case'."
         )
-    return found
+    return without_logits(found)
 
 
 def set_units(penalty: Penalty, rows: ArrayDataset, rng: np.random.RandomState) -> None:
-    """Set what is "auto" in units of data without classes, and starts that classes decide."""
+    """Set what is "auto" in units of data without classes."""
     drawn = _draw(rows, rng)
     generator = new_generator(rng)
     for _, _, term in penalty.terms():
@@ -122,8 +128,6 @@ def set_units(penalty: Penalty, rows: ArrayDataset, rng: np.random.RandomState) 
             term.set_params(radius=0.5 * nearest_row_distance(drawn, order, generator))
         if params.get("scale") == "auto":
             term.set_params(scale=free_slope(drawn))
-        if params.get("start") == "margin":
-            term.set_params(start="random")
 
 
 def nearest_row_distance(rows: ArrayDataset, order: float, generator: torch.Generator) -> float:

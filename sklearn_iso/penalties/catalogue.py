@@ -80,25 +80,31 @@ def embedding_penalty(penalty: str | Penalty, metric: str | Metric, n_neighbors:
 
 
 def without_logits(penalty: Penalty) -> Penalty:
-    """Return a clone for a map whose outputs are no logits.
+    """Return a clone for a map whose outputs are no logits: pairs start at random.
 
     Raises
     ------
     ValueError
-        If a term trains logits.
+        If a term trains or climbs logits.
 
     Examples
     --------
-    >>> from sklearn_iso.penalties import GlobalIsometry
+    >>> from sklearn_iso.penalties import WorstCaseIsometry
     >>> from sklearn_iso.penalties.catalogue import without_logits
-    >>> without_logits(GlobalIsometry())
-    GlobalIsometry()
+    >>> without_logits(WorstCaseIsometry())
+    WorstCaseIsometry(start='random')
     """
-    if any(getattr(term, "label_weight", 0) for _, _, term in penalty.terms()):
-        raise ValueError(
-            f"label_weight trains logits, and an embedding has none; got {penalty!r}. Set it to 0."
-        )
-    return clone(penalty)
+    copy: Penalty = clone(penalty)
+    for _, _, term in copy.terms():
+        params = term.get_params(deep=False)
+        if params.get("label_weight") or params.get("ascent") == "margin":
+            raise ValueError(
+                "label_weight and ascent='margin' are about the logits of a classifier, and this "
+                f"map has none; got {penalty!r}. Leave both at their defaults."
+            )
+        if params.get("start") == "margin":
+            term.set_params(start="random")
+    return copy
 
 
 def make_penalty(penalty: str | Penalty) -> Penalty:

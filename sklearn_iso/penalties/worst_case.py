@@ -40,6 +40,21 @@ def logit_gap(n_classes: int) -> float:
     return LOG_ODDS + math.log(max(n_classes - 1, 1))
 
 
+def _displacement(logits: Tensor, moved: Tensor, logits_before: Tensor, Z: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(moved - Z, dim=1)
+
+
+def _margin(logits: Tensor, moved: Tensor, logits_before: Tensor, Z: Tensor) -> Tensor:
+    """Return by how much the largest other logit exceeds that of the class before the move."""
+    top = logits_before.argmax(dim=1, keepdim=True)
+    others = logits.scatter(1, top, -math.inf).amax(dim=1)
+    return others - logits.gather(1, top).squeeze(1)
+
+
+#: What an ascent climbs: logits and f at x + delta, logits and f at x -> one height a row.
+HEIGHTS = {"displacement": _displacement, "margin": _margin}
+
+
 class WorstCaseIsometry(Penalty):
     r"""Expansion of the pair (x, x + delta) whose delta expands the most.
 
@@ -50,11 +65,11 @@ class WorstCaseIsometry(Penalty):
     For every batch a radius is drawn uniformly from (0, r]. The displacement has no gradient
     at :math:`\delta = 0`, so the ascent starts along :math:`J(x)^\top u`, the first step of a
     power iteration, which costs one vector-Jacobian product and no forward pass; every
-    further step climbs :math:`\lVert f(x + \delta) - f(x) \rVert` inside the ball. Labels play no
-    part in it, and by default no adversarial example is trained on. With a `label_weight`, the
-    pair's far end bears the label of the row as well: what adversarial training does with the
-    perturbation that climbs the classification loss, at no cost, as the logits are there
-    already.
+    further step climbs :math:`\lVert f(x + \delta) - f(x) \rVert`, or the margin of another
+    class, inside the ball. Labels play no part in it, and by default no adversarial example is
+    trained on. With a `label_weight`, the far end of a pair bears the label of the row as well:
+    what adversarial training does with the perturbation that climbs the classification loss,
+    at no further cost, as the logits are there already.
 
     .. math:: P + v\, \frac{\sum_i w_i\, \mathrm{CE}(g(x_i + \delta_i), y_i)}{\sum_i w_i}
 
@@ -72,10 +87,15 @@ class WorstCaseIsometry(Penalty):
     norm : {"l2", "linf", "l1"} or {2, numpy.inf, 1}, default="l2"
         Norm of the ball and of the distances of X.
     n_steps : int, default=1
-        Gradients taken of the displacement, the one of the start included.
+        Gradients taken of the ascent, the one of the start included.
     start : {"margin", "random"}, default="margin"
         The cotangent u: from the most probable class of the row to its runner-up, which
         starts towards the nearest decision boundary, or one random direction for the batch.
+    ascent : {"displacement", "margin"}, default="displacement"
+        What further steps climb: how far the representation moves, or by how much the largest
+        other logit exceeds that of the most probable class of the row, which is what an
+        attacker climbs where that class is right. The longest displacement need not cross a
+        decision boundary; on convolutional networks it rarely does.
     warmup : float, default=0.0
         Share of the training over which the radius grows linearly to r; helps large radii.
     two_sided : bool, default=False
@@ -113,6 +133,7 @@ class WorstCaseIsometry(Penalty):
         "norm": [StrOptions({"linf", "l2", "l1"}), Options(Real, {1, 2, np.inf})],
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "start": [StrOptions({"margin", "random"})],
+        "ascent": [StrOptions(set(HEIGHTS))],
         "warmup": [Interval(Real, 0, 1, closed="both")],
         "two_sided": ["boolean"],
         "label_weight": [Interval(Real, 0, None, closed="left")],
@@ -127,6 +148,7 @@ class WorstCaseIsometry(Penalty):
         norm: str | float = "l2",
         n_steps: int = 1,
         start: str = "margin",
+        ascent: str = "displacement",
         warmup: float = 0.0,
         two_sided: bool = False,
         label_weight: float = 0.0,
@@ -137,6 +159,7 @@ class WorstCaseIsometry(Penalty):
         self.norm = norm
         self.n_steps = n_steps
         self.start = start
+        self.ascent = ascent
         self.warmup = warmup
         self.two_sided = two_sided
         self.label_weight = label_weight
@@ -201,17 +224,17 @@ class WorstCaseIsometry(Penalty):
         (gradient,) = torch.autograd.grad(source, batch.X, u, retain_graph=True)
         direction = norm.steepest(gradient)
         for _ in range(self.n_steps - 1):
-            gradient = self._displacement_gradient(batch, Z.detach(), radius * direction)
+            gradient = self._gradient(batch, Z.detach(), radius * direction)
             direction = norm.project(direction + norm.steepest(gradient))
         return radius * direction
 
-    def _displacement_gradient(self, batch: Batch, Z: Tensor, delta: Tensor) -> Tensor:
+    def _gradient(self, batch: Batch, Z: Tensor, delta: Tensor) -> Tensor:
         X = (batch.X.detach() + delta).requires_grad_()
         with torch.enable_grad():
-            moved = joined(batch.represent(X, self.layers))
-            # Rows are independent, so the gradient of the sum is that of every row.
-            total = torch.linalg.vector_norm(moved - Z, dim=1).sum()
-        (gradient,) = torch.autograd.grad(total, X)
+            logits, moved = batch.pass_on(X, self.layers)
+            height = HEIGHTS[self.ascent](logits, joined(moved), batch.logits.detach(), Z)
+        # Rows are independent, so the gradient of the sum is that of every row.
+        (gradient,) = torch.autograd.grad(height.sum(), X)
         return gradient
 
 

@@ -169,6 +169,11 @@ def test_a_penalty_that_needs_classes_is_refused(penalty):
         regressor(penalty=penalty).fit(X[FIT], y[FIT])
 
 
+def test_a_penalty_that_climbs_logits_is_refused():
+    with pytest.raises(ValueError, match="this map has none"):
+        regressor(penalty=WorstCaseIsometry(ascent="margin")).fit(X[FIT], y[FIT])
+
+
 def test_weights_that_are_all_zero_are_refused():
     with pytest.raises(ValueError, match="at least one non-zero number"):
         regressor().fit(X[FIT], y[FIT], sample_weight=np.zeros(300))

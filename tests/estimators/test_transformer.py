@@ -480,6 +480,12 @@ def test_interrupt_reaches_the_caller_and_what_was_fitted_is_kept():
 
 @pytest.mark.parametrize("name", ["penalty", "decoder_penalty"])
 def test_a_penalty_that_trains_logits_is_refused(name):
-    labelled = WorstCaseIsometry(radius=1.0, scale=1.0, start="random", label_weight=0.5)
-    with pytest.raises(ValueError, match="an embedding has none"):
+    labelled = WorstCaseIsometry(radius=1.0, scale=1.0, label_weight=0.5)
+    with pytest.raises(ValueError, match="this map has none"):
         IsometricTransformer(**{name: labelled}).fit(X, y)
+
+
+def test_worst_case_pairs_fit_an_embedding_of_one_dimension():
+    pairs = WorstCaseIsometry(radius=1.0, scale=1.0, n_steps=2)
+    found = IsometricTransformer(1, penalty=pairs, max_epochs=2, random_state=0).fit(X[:50])
+    assert np.isfinite(found.loss_curve_).all()

@@ -52,6 +52,7 @@ VARIANTS = {
     "two-sided": WorstCaseIsometry(two_sided=True, n_steps=2),
     "hidden worst case": WorstCaseIsometry(layers="hidden", start="random"),
     "random start": WorstCaseIsometry(start="random"),
+    "margin": WorstCaseIsometry(ascent="margin", n_steps=3),
     "labelled": WorstCaseIsometry(label_weight=0.5, n_steps=2),
     "labelled hidden": WorstCaseIsometry(label_weight=0.5, layers="hidden"),
 }
@@ -323,6 +324,26 @@ def test_two_sided_worst_case_penalises_contraction():
     X, y, weight = data()
     penalty = WorstCaseIsometry(radius=1.0, scale=1.0, two_sided=True).calibrate(X, y, weight)
     assert penalty(identity_batch(X, y, 0.25)).item() == pytest.approx(0.75**2)
+
+
+def test_climbing_the_margin_finds_the_boundary_of_a_linear_map_where_displacement_does_not():
+    # One class is near the boundary, another one moves the logits more.
+    module = nn.Linear(2, 3, bias=False).double()
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[0.0, 0.0], [1.0, 0.1], [0.0, 9.0]]))
+    X = torch.tensor([[-1.0, -5.0]]).double().requires_grad_()
+    one = torch.ones(1)
+    found = {}
+    for ascent in ("margin", "displacement"):
+        penalty = WorstCaseIsometry(radius=1.0, scale=1.0, n_steps=50, ascent=ascent)
+        penalty.calibrate(X.detach(), torch.zeros(1), one)
+        batch = Batch(module, X, torch.zeros(1, dtype=int), one.double(),
+                      generator=torch.Generator().manual_seed(0))  # fmt: skip
+        Z = batch.representations("logits")[0]
+        delta = penalty._ascend(batch, Z)
+        found[ascent] = (delta / delta.norm()).squeeze(0)
+    torch.testing.assert_close(found["margin"], nn.functional.normalize(module.weight[1], dim=0))
+    assert found["displacement"][1].abs() > 0.99
 
 
 def test_label_of_a_row_is_asked_for_at_the_far_end_of_its_pair():

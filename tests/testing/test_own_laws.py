@@ -71,6 +71,7 @@ VARIANTS = {
     "jacobian at scale": (JacobianIsometry(scale=0.3), 0.3),
     "linf": (WorstCaseIsometry(norm="linf", n_steps=3), None),
     "l1": (WorstCaseIsometry(norm="l1", n_steps=2), None),
+    "margin": (WorstCaseIsometry(ascent="margin", n_steps=3), None),
     "labelled": (WorstCaseIsometry(label_weight=0.5), None),
     "two-sided": (WorstCaseIsometry(two_sided=True, n_steps=2), None),
     "hidden": (WorstCaseIsometry(layers="hidden", start="random"), None),
