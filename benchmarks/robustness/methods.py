@@ -148,6 +148,19 @@ METHODS: dict[str, dict[str, Any]] = {
             partial(WorstCaseIsometry, norm="linf", radius=0.25, scale=10.0)
         ),
         "worst-case + within-class, 2 steps": Ours(_two_steps, alpha=2.0),
+        "worst-case L2, labelled": Ours(
+            partial(WorstCaseIsometry, label_weight=0.5), alpha=2.0, epochs=26
+        ),
+        "worst-case L2, labelled, twice the scale": Ours(
+            partial(WorstCaseIsometry, radius=2.5, scale=2.0, label_weight=0.5),
+            alpha=2.0,
+            epochs=26,
+        ),
+        "worst-case L-infinity, labelled": Ours(
+            partial(WorstCaseIsometry, norm="linf", radius=0.25, scale=10.0, label_weight=0.5),
+            alpha=2.0,
+            epochs=26,
+        ),
         "plain": Peer(peers.plain),
         "PGD training L-infinity .1": _adversarial("linf", 0.1),
         "TRADES L-infinity .1": _trades("linf", 0.1),

@@ -34,19 +34,26 @@ def _images(penalty: WorstCaseIsometry, **training: Any) -> dict[str, Any]:
     return {
         "penalty": penalty,
         "module": partial(ConvNet, channels=(32, 64), n_hidden=200),
+        "learning_rate": 1e-3,
         "batch_size": 128,
         **training,
     }
 
 
+def _labelled_pairs(radius: float, scale: float, n_steps: int) -> WorstCaseIsometry:
+    """Return pairs in L-infinity whose far ends cross boundaries and bear labels."""
+    return WorstCaseIsometry(
+        norm="linf", radius=radius, scale=scale, n_steps=n_steps, ascent="margin", warmup=0.3,
+        label_weight=1.0,
+    )  # fmt: skip
+
+
 def _images_linf() -> dict[str, Any]:
-    penalty = WorstCaseIsometry(norm="linf", radius=0.3, scale=8.0, n_steps=3, warmup=0.3)
-    return _images(penalty, alpha=1.0, learning_rate=1e-3, max_epochs=9)
+    return _images(_labelled_pairs(0.3, 8.0, n_steps=3), alpha=1.0, max_epochs=14)
 
 
 def _images_large_budgets() -> dict[str, Any]:
-    penalty = WorstCaseIsometry(norm="linf", radius=0.35, scale=4.0, n_steps=4, warmup=1 / 3)
-    return _images(penalty, alpha=2.0, learning_rate=7e-4, max_epochs=26)
+    return _images(_labelled_pairs(0.35, 4.0, n_steps=4), alpha=2.0, max_epochs=32)
 
 
 #: Parameters by name.
