@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
-from sklearn_iso.plotting.axes import axes_for, class_name, of_model
+from sklearn_iso.plotting.axes import axes_for, check_empty, class_name, of_model
 from sklearn_iso.plotting.example_images import draw_images
 from sklearn_iso.plotting.moved_features import draw_moves, movement
 
@@ -16,11 +16,11 @@ from sklearn_iso.plotting.moved_features import draw_moves, movement
 class AdversarialExamplesDisplay:
     """Adversarial examples: as images, or as the features that moved.
 
-    Images stand in three rows: the original, the perturbation (blue where it darkens and red where
-    it brightens, on a scale of its own) and the adversarial example, under it the predicted
-    classes. A table is drawn as one dot for each feature, its mean absolute change over the samples
-    that were fooled; draw several models on one axes by passing the `ax_` of the first as `ax` of
-    the next.
+    Images stand in three rows: the original, the perturbation (red where values rise and blue where
+    they fall, on a scale of its own) and the adversarial example, under it the predicted classes.
+    They fill their axes: give each model axes of its own. A table is drawn as one dot for each
+    feature, its mean absolute change over the samples that were fooled; draw several models on one
+    axes by passing the `ax_` of the first as `ax` of the next.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`.
 
@@ -33,11 +33,12 @@ class AdversarialExamplesDisplay:
     y_pred, y_adv : array-like of shape (n_samples,), default=None
         Predictions for X and for X_adv. Without them, samples that moved count as fooled.
     image_shape : tuple of int, default=None
-        (height, width) or (height, width, 3) of the image that a row holds; None for tables.
+        (height, width), or (height, width, 3) for colours, of the image that a row holds; None for
+        tables.
     units : array-like of shape (n_features,), default=None
         Unit of each feature of a table, such as ``X.std(axis=0)``; 1, the units of X, if None.
     feature_names : sequence of str, default=None
-        Names of the features of a table.
+        Names of the features of a table, one for each.
     estimator_name : str, default=None
         Title of the images, or name of the model in the legend.
 
@@ -110,11 +111,47 @@ class AdversarialExamplesDisplay:
                 f"{self.X.shape} and {self.X_adv.shape}. Pass the row of each original and that of "
                 "its adversarial example."
             )
+        for name, labels in (("y_pred", self.y_pred), ("y_adv", self.y_adv)):
+            if labels is not None and labels.shape != (len(self.X),):
+                raise ValueError(
+                    f"{name} must hold one label for each of {len(self.X)} samples; found shape "
+                    f"{labels.shape}."
+                )
+        if self.image_shape is None:
+            self._check_table()
+        else:
+            self._check_images(self.image_shape)
+
+    def _check_images(self, shape: tuple[int, ...]) -> None:
         width = int(np.prod(self.X.shape[1:]))
-        if self.image_shape is not None and int(np.prod(self.image_shape)) != width:
+        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
             raise ValueError(
-                f"image_shape must hold the {width} features of a row; got {self.image_shape}. "
+                "image_shape must be (height, width), or (height, width, 3) for colours; got "
+                f"{tuple(shape)}. Move the channels of other arrays to the end, and pass X so."
+            )
+        if int(np.prod(shape)) != width:
+            raise ValueError(
+                f"image_shape must hold the {width} features of a row; got {tuple(shape)}. "
                 "Pass (height, width), or None for a table."
+            )
+
+    def _check_table(self) -> None:
+        if self.X.ndim > 2:
+            raise ValueError(
+                f"A table has rows of features; found shape {self.X.shape}. Pass "
+                f"image_shape={self.X.shape[1:]} to draw images."
+            )
+        width = self.X.shape[1]
+        names = self.feature_names
+        if names is not None and (len(names) != width or len(set(names)) < width):
+            raise ValueError(
+                f"feature_names must hold {width} different names, one for each feature; got "
+                f"{list(names)[:20]}."
+            )
+        if self.units is not None and np.shape(self.units) not in ((), (width,)):
+            raise ValueError(
+                f"units must be a number, or one for each of {width} features; found shape "
+                f"{np.shape(self.units)}."
             )
 
     @classmethod
@@ -260,10 +297,13 @@ class AdversarialExamplesDisplay:
         display : AdversarialExamplesDisplay
             The display itself.
         """
+        if self.image_shape is not None:
+            check_empty(ax, "A row of images")
         ax = axes_for(self, ax)
         name = self.estimator_name if name is None else name
         if self.image_shape is not None:
-            before, after = (A.reshape(-1, *self.image_shape) for A in (self.X, self.X_adv))
+            shape = self.image_shape[:2] if self.image_shape[2:] == (1,) else self.image_shape
+            before, after = (A.reshape(-1, *shape) for A in (self.X, self.X_adv))
             self.artists_ = draw_images(ax, before, after, self._captions(), kwargs)
             ax.set_title("" if name is None else name)
         elif self.movement is not None:

@@ -8,7 +8,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.metrics.adversarial import AdversarialScorer
 from sklearn_iso.metrics.distortion_scorer import MEASURES, DistortionScorer
-from sklearn_iso.plotting.axes import COLORS, MARKERS, axes_for, next_line_style, of_model
+from sklearn_iso.plotting.axes import (
+    COLORS,
+    MARKERS,
+    axes_for,
+    model_lines,
+    next_line_style,
+    of_model,
+)
+
+_MOST_TICKS = 8  # above, labels run into each other: powers of ten
 
 
 class AlphaPathDisplay:
@@ -23,8 +32,8 @@ class AlphaPathDisplay:
     alpha : array-like of shape (n_alphas,)
         Strengths of the penalty, 0 among them or not; without unit.
     scores : mapping of str to array-like of shape (n_alphas,) or (n_alphas, n_folds)
-        What to draw, by the name that the legend shows. Several folds are drawn as their mean,
-        with a band of one standard error to each side.
+        What to draw, by the name that the legend shows; at least one. Several folds are drawn as
+        their mean, with a band of one standard error to each side.
     chosen : float, default=None
         The alpha to mark with a vertical line.
     estimator_name : str, default=None
@@ -46,7 +55,7 @@ class AlphaPathDisplay:
     Raises
     ------
     ValueError
-        If alpha is negative, or a score has not one row for each alpha.
+        If alpha is negative, there is no score, or one has not one row for each alpha.
 
     Examples
     --------
@@ -82,7 +91,13 @@ class AlphaPathDisplay:
     def _check(self) -> None:
         if self.alpha.ndim != 1 or not len(self.alpha) or not (self.alpha >= 0).all():
             raise ValueError(
-                f"alpha must be a list of numbers of at least 0; got {self.alpha.tolist()}."
+                f"alpha must be a list of numbers of at least 0; got {self.alpha.tolist()}. Pass "
+                "the strengths that were tried, not their logarithms."
+            )
+        if not self.scores:
+            raise ValueError(
+                "scores must hold at least one score; found none. Pass a mapping such as "
+                '{"accuracy": [0.98, 0.97]}, with one value for each alpha.'
             )
         shapes = {name: values.shape for name, values in self.scores.items()}
         for name, shape in shapes.items():
@@ -194,42 +209,71 @@ class AlphaPathDisplay:
         model = self.estimator_name if name is None else name
         line_style, mark = next_line_style(ax)
         self.lines_, self.bands_, self.chosen_ = {}, {}, None
+        order = np.argsort(self.alpha, kind="stable")
+        alpha = self.alpha[order]
         if self.chosen is not None:
             self.chosen_ = ax.axvline(self.chosen, color="0.8", linewidth=5, zorder=0)
-        for position, (score, values) in enumerate(self.scores.items()):
-            folds = values.reshape(len(self.alpha), -1)
+        looks = _looks(ax, list(self.scores))
+        for score, values in self.scores.items():
+            folds = values[order].reshape(len(alpha), -1)
             style = {
-                "color": COLORS[position % len(COLORS)],
-                "marker": MARKERS[position % len(MARKERS)],
+                **looks[score],
                 "linestyle": line_style,
                 "markersize": 5,
                 "label": of_model(model, score),
             }
             mean, n_folds = folds.mean(axis=1), folds.shape[1]
-            (line,) = ax.plot(self.alpha, mean, gid=mark, **{**style, **kwargs})
+            (line,) = ax.plot(alpha, mean, gid=mark, **{**style, **kwargs})
             self.lines_[score] = line
             if n_folds > 1:
                 error = folds.std(axis=1, ddof=1) / n_folds**0.5
                 self.bands_[score] = ax.fill_between(
-                    self.alpha, mean - error, mean + error, color=line.get_color(), alpha=0.18,
+                    alpha,
+                    mean - error,
+                    mean + error,
+                    color=line.get_color(),
+                    alpha=0.18,
                     linewidth=0,
-                )  # fmt: skip
+                )
         self._annotate(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
     def _annotate(self, ax: Any) -> None:
-        positive = self.alpha[self.alpha > 0]
-        if len(positive):
-            ax.set_xscale("symlog", linthresh=positive.min(), linscale=0.6)
-            ax.set_xticks(self.alpha, [f"{value:g}" for value in self.alpha], minor=False)
-            ax.minorticks_off()
+        drawn = np.concatenate([line.get_xydata() for line in model_lines(ax)])  # of all models
+        _scale_alpha(ax, np.unique(drawn[:, 0]))
         ax.set_xlabel("Strength of the penalty alpha (no unit)")
         ax.set_ylabel("Share of all samples; distortion (no unit)")
-        drawn = np.concatenate([np.ravel(line.get_ydata()) for line in self.lines_.values()])
-        if np.nanmin(drawn) >= 0 and np.nanmax(drawn) <= 1:
-            ax.set_ylim(-0.02, 1.02)
+        heights = drawn[np.isfinite(drawn[:, 1]), 1]
+        if len(heights):
+            ax.autoscale(axis="y")
+            if 0 <= heights.min() <= heights.max() <= 1:
+                ax.set_ylim(-0.02, 1.02)
         ax.legend(frameon=False)
+
+
+def _looks(ax: Any, scores: list[str]) -> dict[str, dict[str, str]]:
+    """Return colour and marker of each score: those that it has on `ax` already, or new ones."""
+    known = {}
+    for line in model_lines(ax):
+        score = str(line.get_label()).split(": ")[-1]
+        known[score] = {"color": line.get_color(), "marker": line.get_marker()}
+    for score in scores:
+        number = len(known)
+        look = {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
+        known.setdefault(score, look)
+    return known
+
+
+def _scale_alpha(ax: Any, alpha: NDArray[np.float64]) -> None:
+    """Set a logarithmic axis with room for 0: a tick for each alpha if they are few."""
+    positive = alpha[alpha > 0]
+    if not len(positive):
+        return
+    ax.set_xscale("symlog", linthresh=positive.min(), linscale=0.6)
+    if len(alpha) <= _MOST_TICKS:
+        ax.set_xticks(alpha, [f"{value:.3g}" for value in alpha], minor=False)
+    ax.minorticks_off()
 
 
 def _parameter(results: Mapping[str, Any], param: str | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 # Their yellow is left out, too pale on white, and their black, the colour of text.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-CONTEXT = "#8C8C8C"
+CONTEXTS = ("#8C8C8C", "#4D4D4D", "#C0C0C0")  # of what is drawn behind, one for each model
 LINE_STYLES = ("-", "--", ":", "-.")
 _MODEL = "sklearn-iso model "
 
@@ -23,21 +23,54 @@ def axes_for(display: object, ax: Any) -> Any:
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     if not ax.has_data():
-        ax.set_prop_cycle(plt.cycler(color=COLORS) + plt.cycler(marker=MARKERS))
+        looks = plt.cycler(color=COLORS) + plt.cycler(marker=MARKERS)
+        ax.set_prop_cycle(plt.cycler(linestyle=LINE_STYLES) * looks)  # 24 models before one repeats
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(color="0.9", linewidth=0.8)
         ax.set_axisbelow(True)
     return ax
 
 
+def check_empty(ax: Any, what: str) -> None:
+    """Raise an error if something is drawn on axes that a picture needs for itself."""
+    if ax is not None and ax.has_data():
+        raise ValueError(
+            f"{what} fills its axes, and there is something on these already. Pass another ax, "
+            "such as one of matplotlib.pyplot.subplots(1, 2) for each of two models."
+        )
+
+
+def next_mark(ax: Any) -> tuple[int, str]:
+    """Return how many models are on `ax`, and the mark that tells the artists of the next one.
+
+    Pass the mark as `gid` of its artists.
+    """
+    n_models = len({line.get_gid() for line in model_lines(ax)})
+    return n_models, f"{_MODEL}{n_models}"
+
+
+def model_lines(ax: Any) -> list[Any]:
+    """Return the lines of all models on `ax`, and none that the user added."""
+    return [line for line in ax.lines if str(line.get_gid()).startswith(_MODEL)]
+
+
 def next_line_style(ax: Any) -> tuple[str, str]:
     """Return the line style of the next model on `ax`, and the mark that tells its lines.
 
     Where colours tell quantities, line styles tell models: solid, dashed, dotted, dash-dotted.
-    Pass the mark as `gid` of every line of the model.
     """
-    seen = {str(line.get_gid()) for line in ax.lines if str(line.get_gid()).startswith(_MODEL)}
-    return LINE_STYLES[len(seen) % len(LINE_STYLES)], f"{_MODEL}{len(seen)}"
+    n_models, mark = next_mark(ax)
+    return LINE_STYLES[n_models % len(LINE_STYLES)], mark
+
+
+def add_ticks(colorbar: Any) -> None:
+    """Give a logarithmic colour bar numbers to read where it spans few powers of ten."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    low, high = colorbar.norm.vmin, colorbar.norm.vmax
+    if 0 < low < high < 100 * low:
+        colorbar.locator = LogLocator(subs=(1, 2, 3, 5, 7)) if high > 5 * low else MaxNLocator(5)
+        colorbar.minorlocator = NullLocator()
 
 
 def of_model(name: str | None, quantity: str) -> str:

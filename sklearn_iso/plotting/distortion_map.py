@@ -1,14 +1,16 @@
 """Where in the plane a fitted map stretches and shrinks the space."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import is_classifier
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_consistent_length
 
 from sklearn_iso.metrics.local import jacobians
-from sklearn_iso.plotting.axes import COLORS, MARKERS, axes_for, class_name
+from sklearn_iso.metrics.table import Table
+from sklearn_iso.plotting.axes import COLORS, MARKERS, add_ticks, axes_for, check_empty, class_name
+from sklearn_iso.plotting.plane import grid_points, numbered, pullback_ellipses, refined, regions
 from sklearn_iso.twins import as_torch
 
 #: What is drawn in the background, from the larger and the smaller singular value.
@@ -25,8 +27,6 @@ _UNITS = {
     "contraction": "units of X for each unit of Z",
     "distortion": "no unit",
 }
-_LONGEST = 1.0  # semi-axis of an ellipse, in distances of their centres
-_N_ANGLES = 48
 _FINER = 4
 
 
@@ -43,12 +43,13 @@ class DistortionMapDisplay:
     similarity has equal circles everywhere: a short axis is a direction that is stretched, a long
     one a direction that is shrunk. The line between decision regions is black on white.
 
-    Make one with :meth:`from_estimator`.
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`. A map fills its axes: give
+    each model axes of its own, and all the same `vmin` and `vmax`.
 
     Parameters
     ----------
     x0, x1 : array-like of shape (n_0,) and (n_1,)
-        Coordinates of the grid, increasing.
+        Coordinates of the grid, increasing, at least two of each.
     jacobians : array-like of shape (n_1, n_0, n_outputs, 2)
         Jacobian at each point of the grid; at least two outputs.
     classes : array-like of int of shape (m_1, m_0), default=None
@@ -56,6 +57,8 @@ class DistortionMapDisplay:
         be finer.
     points : tuple of arrays (X, y), default=None
         Samples to draw, of shapes (n_samples, 2) and (n_samples,).
+    feature_names : sequence of str, default=None
+        Names of the two features.
     estimator_name : str, default=None
         Title of the map.
 
@@ -79,7 +82,7 @@ class DistortionMapDisplay:
     Raises
     ------
     ValueError
-        If the shapes do not fit, or the map has less than two outputs.
+        If the shapes do not fit, a Jacobian is not finite, or the map has less than two outputs.
 
     References
     ----------
@@ -111,14 +114,26 @@ class DistortionMapDisplay:
         *,
         classes: ArrayLike | None = None,
         points: tuple[ArrayLike, ArrayLike] | None = None,
+        feature_names: Sequence[str] | None = None,
         estimator_name: str | None = None,
     ) -> None:
         self.x0: NDArray[np.float64] = np.asarray(x0, dtype=float)
         self.x1: NDArray[np.float64] = np.asarray(x1, dtype=float)
         self.jacobians: NDArray[np.float64] = np.asarray(jacobians, dtype=float)
         self.classes = None if classes is None else np.asarray(classes)
-        self.points = None if points is None else (np.asarray(points[0]), np.asarray(points[1]))
+        self.points = None if points is None else _samples(*points)
+        self.feature_names = feature_names
         self.estimator_name = estimator_name
+        self._check()
+        self.singular_values = np.linalg.svd(self.jacobians, compute_uv=False)
+
+    def _check(self) -> None:
+        for name, axis in (("x0", self.x0), ("x1", self.x1)):
+            if axis.ndim != 1 or len(axis) < 2 or not (np.diff(axis) > 0).all():
+                raise ValueError(
+                    f"{name} must hold at least two coordinates in increasing order; got "
+                    f"{axis.tolist()}. Pass those of a regular grid, as numpy.linspace makes them."
+                )
         shape = self.jacobians.shape
         grid = (len(self.x1), len(self.x0))
         if len(shape) != 4 or shape[:2] != grid or shape[2] < 2 or shape[3] != 2:
@@ -126,7 +141,55 @@ class DistortionMapDisplay:
                 f"jacobians must have the shape {(*grid, 'n_outputs', 2)} with at least two "
                 f"outputs; found {shape}. A map to fewer outputs collapses a direction everywhere."
             )
-        self.singular_values = np.linalg.svd(self.jacobians, compute_uv=False)
+        finite = np.isfinite(self.jacobians).all(axis=(2, 3))
+        if not finite.all():
+            raise ValueError(
+                f"jacobians must be finite; found {(~finite).sum()} points of the grid of "
+                f"{finite.size} where one is not. Check the estimator on samples near to there."
+            )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        x0: ArrayLike,
+        x1: ArrayLike,
+        jacobians: ArrayLike,
+        *,
+        classes: ArrayLike | None = None,
+        points: tuple[ArrayLike, ArrayLike] | None = None,
+        feature_names: Sequence[str] | None = None,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> "DistortionMapDisplay":
+        """Draw the map of Jacobians that are known already.
+
+        Parameters
+        ----------
+        x0, x1, jacobians, classes, points, feature_names
+            As in :class:`DistortionMapDisplay`.
+        name : str, default=None
+            Title of the map.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : DistortionMapDisplay
+            The display, drawn.
+        """
+        display = cls(
+            x0,
+            x1,
+            jacobians,
+            classes=classes,
+            points=points,
+            feature_names=feature_names,
+            estimator_name=name,
+        )
+        return display.plot(ax=ax, **kwargs)
 
     @classmethod
     def from_estimator(
@@ -179,26 +242,34 @@ class DistortionMapDisplay:
         ValueError
             If X has not two features, or the map has less than two outputs.
         """
-        points: NDArray = check_array(X, dtype=[np.float64, np.float32])
-        if points.shape[1] != 2:
+        table = Table(X)
+        X = table.values
+        if X.ndim != 2 or X.shape[1] != 2:
             raise ValueError(
-                "A distortion map is one of the plane: X must have 2 features; found "
-                f"{points.shape[1]}."
+                "A distortion map is one of the plane: X must have 2 features; found shape "
+                f"{X.shape}. Fit the estimator on two features, or on two principal components."
             )
-        low, high = points.min(axis=0), points.max(axis=0)
+        if grid_resolution < 2:
+            raise ValueError(f"grid_resolution must be at least 2; got {grid_resolution}.")
+        low, high = X.min(axis=0), X.max(axis=0)
         margin = (high - low) / 12
-        x0, x1 = np.linspace(low - margin, high + margin, grid_resolution, dtype=points.dtype).T
+        x0, x1 = np.linspace(low - margin, high + margin, grid_resolution, dtype=X.dtype).T
         twin = as_torch(estimator, transform=_transforms(estimator, response_method))
-        J = np.concatenate(list(jacobians(twin, _grid(x0, x1))))
-        display = cls(
+        J = np.concatenate(list(jacobians(twin, grid_points(x0, x1))))
+        finer = (_FINER * grid_resolution,) * 2  # predictions are cheap, Jacobians are not
+        return cls.from_predictions(
             x0,
             x1,
             J.reshape(len(x1), len(x0), *J.shape[1:]),
-            classes=_regions(estimator, x0, x1),
-            points=_samples(points, y),
-            estimator_name=class_name(estimator) if name is None else name,
+            classes=regions(estimator, table, x0, x1, finer),
+            points=(X, np.zeros(len(X)) if y is None else y),
+            feature_names=table.columns,
+            name=class_name(estimator) if name is None else name,
+            ax=ax,
+            measure=measure,
+            n_ellipses=n_ellipses,
+            **kwargs,
         )
-        return display.plot(ax=ax, measure=measure, n_ellipses=n_ellipses, **kwargs)
 
     def plot(
         self,
@@ -232,13 +303,17 @@ class DistortionMapDisplay:
         """
         if measure not in _MEASURES:
             raise ValueError(f"measure must be one of {sorted(_MEASURES)}; got {measure!r}.")
+        if n_ellipses < 0:
+            raise ValueError(f"n_ellipses must be at least 0; got {n_ellipses}.")
+        check_empty(ax, "A distortion map")
         ax = axes_for(self, ax)
         ax.grid(visible=False)
         self._background(ax, measure, kwargs)
         self._boundaries(ax)
         self.ellipses_ = self._ellipses(ax, n_ellipses) if n_ellipses else None
-        self._samples(ax)
-        ax.set(xlabel="Feature 0, in its unit", ylabel="Feature 1, in its unit")
+        self._draw_samples(ax)
+        names = self.feature_names or ("Feature 0", "Feature 1")
+        ax.set(xlabel=f"{names[0]}, in its unit", ylabel=f"{names[1]}, in its unit")
         ax.set(xlim=self.x0[[0, -1]], ylim=self.x1[[0, -1]])
         title = self.estimator_name if name is None else name
         if title is not None:
@@ -248,7 +323,6 @@ class DistortionMapDisplay:
 
     def _background(self, ax: Any, measure: str, kwargs: dict[str, Any]) -> None:
         from matplotlib.colors import LogNorm
-        from matplotlib.ticker import MaxNLocator, NullLocator
 
         label, of_values = _MEASURES[measure]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -265,14 +339,12 @@ class DistortionMapDisplay:
         self.colorbar_ = ax.figure.colorbar(
             self.mesh_, ax=ax, label=f"{label} ({_UNITS[measure]})", format="%.3g"
         )
-        if self.mesh_.norm.vmax < 30 * self.mesh_.norm.vmin:  # too few powers of ten to read
-            self.colorbar_.locator = MaxNLocator(5)
-            self.colorbar_.minorlocator = NullLocator()
+        add_ticks(self.colorbar_)
 
     def _boundaries(self, ax: Any) -> None:
         if self.classes is None:
             return
-        x0, x1 = _refined(self.x0, self.x1, self.classes.shape)
+        x0, x1 = refined(self.x0, self.x1, self.classes.shape)
         for number in np.unique(self.classes)[1:]:
             inside = (self.classes == number).astype(float)
             for color, width in (("white", 3.0), ("black", 1.4)):
@@ -287,24 +359,14 @@ class DistortionMapDisplay:
         )
         i, j = (index.ravel() for index in np.meshgrid(rows, columns, indexing="ij"))
         spacing = min(np.ptp(self.x0), np.ptp(self.x1)) / (n_ellipses + 1)
-        _, values, V = np.linalg.svd(self.jacobians[i, j], full_matrices=False)
-        # Half the ellipses then fit into their cell.
-        self.radius_ = float(0.45 * spacing * np.median(values[:, 1]))
-        if self.radius_ == 0:
-            self.radius_ = float(0.45 * spacing * np.median(values[:, 0]))
-        longest = np.full_like(values, _LONGEST * spacing)
-        lengths = np.divide(self.radius_, values, out=longest.copy(), where=values > 0)
-        angles = np.linspace(0, 2 * np.pi, _N_ANGLES, endpoint=False)
-        circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        axes = np.minimum(lengths, longest)[:, :, None] * V
         centres = np.stack([self.x0[j], self.x1[i]], axis=1)
-        polygons = centres[:, None] + circle @ axes
+        polygons, self.radius_ = pullback_ellipses(self.jacobians[i, j], centres, spacing)
         ellipses = PolyCollection(
             list(polygons), facecolors=(1, 1, 1, 0.25), edgecolors="white", linewidths=0.9
         )
         return ax.add_collection(ellipses)
 
-    def _samples(self, ax: Any) -> None:
+    def _draw_samples(self, ax: Any) -> None:
         if self.points is None:
             return
         X, numbers = self.points
@@ -330,28 +392,6 @@ def _transforms(estimator: Any, response_method: str) -> bool:
     )
 
 
-def _grid(x0: NDArray, x1: NDArray) -> NDArray:
-    return np.stack([axis.ravel() for axis in np.meshgrid(x0, x1)], axis=1)
-
-
-def _refined(x0: NDArray, x1: NDArray, shape: tuple[int, ...]) -> tuple[NDArray, NDArray]:
-    rows, columns = shape
-    return (
-        np.linspace(x0[0], x0[-1], columns, dtype=x0.dtype),
-        np.linspace(x1[0], x1[-1], rows, dtype=x1.dtype),
-    )
-
-
-def _regions(estimator: Any, x0: NDArray, x1: NDArray) -> NDArray | None:
-    if not is_classifier(estimator):
-        return None
-    shape = (_FINER * len(x1), _FINER * len(x0))  # predictions are cheap, Jacobians are not
-    predicted = estimator.predict(_grid(*_refined(x0, x1, shape)))
-    return np.searchsorted(estimator.classes_, predicted).reshape(shape)
-
-
-def _samples(X: NDArray, y: ArrayLike | None) -> tuple[NDArray, NDArray]:
-    if y is None:
-        return X, np.zeros(len(X), dtype=int)
+def _samples(X: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray[np.intp]]:
     check_consistent_length(X, y)
-    return X, np.unique(np.asarray(y), return_inverse=True)[1]
+    return np.asarray(X), numbered(y)

@@ -1,5 +1,6 @@
 """Accuracy under attack against the budget of the attack."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
 from sklearn_iso.metrics import robustness_curve
-from sklearn_iso.plotting.axes import axes_for
+from sklearn_iso.metrics.breaking import Attack
+from sklearn_iso.metrics.case import Bounds
+from sklearn_iso.plotting.axes import axes_for, class_name
 
 _SYMBOLS = {
     **dict.fromkeys(("linf", np.inf), r"$L_\infty$"),
@@ -25,7 +28,7 @@ class RobustnessCurveDisplay:
     Parameters
     ----------
     eps : array-like of shape (n_budgets,)
-        Budgets of the attack, in units of the features.
+        Budgets of the attack, in units of the features; in any order.
     accuracy : array-like of shape (n_budgets,)
         Share of all samples that are classified correctly at each budget, in [0, 1].
     norm : {"linf", "l2", "l1"} or {numpy.inf, 2, 1}
@@ -33,6 +36,9 @@ class RobustnessCurveDisplay:
     n_samples : int, default=None
         How many samples each accuracy is a share of. If given, the display shows the 95% Wilson
         interval of each.
+    units : array-like of shape (n_features,), default=None
+        Unit of each feature that a budget multiplies, such as ``X.std(axis=0)``; 1, the units of X,
+        if None.
     estimator_name : str, default=None
         Name of the model in the legend.
 
@@ -46,6 +52,12 @@ class RobustnessCurveDisplay:
         The axes drawn on.
     figure_ : matplotlib Figure
         Its figure.
+
+    Raises
+    ------
+    ValueError
+        If eps and accuracy differ in length, a budget is negative, an accuracy is no share, or
+        n_samples is no count.
 
     References
     ----------
@@ -76,12 +88,14 @@ class RobustnessCurveDisplay:
         *,
         norm: str | float,
         n_samples: int | None = None,
+        units: ArrayLike | None = None,
         estimator_name: str | None = None,
     ) -> None:
         self.eps = np.asarray(eps, dtype=float)
         self.accuracy = np.asarray(accuracy, dtype=float)
         self.norm = norm
         self.n_samples = n_samples
+        self.units = units
         self.estimator_name = estimator_name
         self._check()
 
@@ -91,10 +105,22 @@ class RobustnessCurveDisplay:
                 "eps and accuracy must be two lists of the same length; found shapes "
                 f"{self.eps.shape} and {self.accuracy.shape}. Pass one accuracy for each budget."
             )
+        if not (np.isfinite(self.eps) & (self.eps >= 0)).all():
+            raise ValueError(
+                f"eps must be finite and at least 0; found {self.eps.tolist()}. Pass the budgets "
+                "of the attack, 0 for none."
+            )
         if not ((self.accuracy >= 0) & (self.accuracy <= 1)).all():
             raise ValueError(
                 f"accuracy must lie in [0, 1]; found {self.accuracy.tolist()}. Pass shares of the "
                 "samples, not percentages or counts."
+            )
+        if self.n_samples is not None and not (
+            isinstance(self.n_samples, Integral) and self.n_samples >= 1
+        ):
+            raise ValueError(
+                f"n_samples must be a whole number of at least 1, or None; got {self.n_samples!r}. "
+                "Pass the number of samples that each accuracy is a share of."
             )
 
     @classmethod
@@ -105,6 +131,7 @@ class RobustnessCurveDisplay:
         *,
         norm: str | float,
         n_samples: int | None = None,
+        units: ArrayLike | None = None,
         name: str | None = None,
         ax: Any = None,
     ) -> "RobustnessCurveDisplay":
@@ -112,7 +139,7 @@ class RobustnessCurveDisplay:
 
         Parameters
         ----------
-        eps, accuracy, norm, n_samples
+        eps, accuracy, norm, n_samples, units
             As in :class:`RobustnessCurveDisplay`.
         name : str, default=None
             Name of the model in the legend.
@@ -124,7 +151,9 @@ class RobustnessCurveDisplay:
         display : RobustnessCurveDisplay
             The display, drawn.
         """
-        display = cls(eps, accuracy, norm=norm, n_samples=n_samples, estimator_name=name)
+        display = cls(
+            eps, accuracy, norm=norm, n_samples=n_samples, units=units, estimator_name=name
+        )
         return display.plot(ax=ax)
 
     @classmethod
@@ -136,8 +165,11 @@ class RobustnessCurveDisplay:
         *,
         eps: ArrayLike,
         norm: str | float = "linf",
-        bounds: tuple[float, float] | None = None,
-        attack: Any = "cascade",
+        units: ArrayLike | None = None,
+        bounds: Bounds = None,
+        immutable: Any = None,
+        one_hot: Any = None,
+        attack: str | Attack = "cascade",
         random_state: Any = 0,
         name: str | None = None,
         ax: Any = None,
@@ -153,11 +185,13 @@ class RobustnessCurveDisplay:
         y : array-like of shape (n_samples,)
             Their labels.
         eps : array-like of shape (n_budgets,)
-            Budgets, in units of X. A budget of 0 gives the clean accuracy.
-        norm, bounds, attack, random_state
+            Budgets, in units of X or, where given, of `units`. A budget of 0 gives the clean
+            accuracy.
+        norm, units, bounds, immutable, one_hot, attack, random_state
             As in :func:`sklearn_iso.metrics.robustness_curve`.
         name : str, default=None
-            Name of the model in the legend; the class name of `estimator` if None.
+            Name of the model in the legend; the class name of the estimator if None, of a Pipeline
+            that of its last step.
         ax : matplotlib Axes, default=None
             Axes to draw on; a new one if None.
 
@@ -173,8 +207,11 @@ class RobustnessCurveDisplay:
             y,
             eps=budgets,
             norm=norm,
+            units=units,
             attack=attack,
             bounds=bounds,
+            immutable=immutable,
+            one_hot=one_hot,
             random_state=random_state,
         )
         return cls.from_predictions(
@@ -182,7 +219,8 @@ class RobustnessCurveDisplay:
             accuracy,
             norm=norm,
             n_samples=len(np.asarray(y)),
-            name=type(estimator).__name__ if name is None else name,
+            units=units,
+            name=class_name(estimator) if name is None else name,
             ax=ax,
         )
 
@@ -207,12 +245,14 @@ class RobustnessCurveDisplay:
         """
         ax = axes_for(self, ax)
         style = {"label": self.estimator_name if name is None else name, "markersize": 5}
-        (self.line_,) = ax.plot(self.eps, self.accuracy, **{**style, **kwargs})
+        order = np.argsort(self.eps, kind="stable")
+        eps = self.eps[order]
+        (self.line_,) = ax.plot(eps, self.accuracy[order], **{**style, **kwargs})
         self.band_ = None
         if self.n_samples is not None:
-            low, high = self._intervals(self.n_samples)
+            low, high = self._intervals(self.n_samples)[:, order]
             self.band_ = ax.fill_between(
-                self.eps, low, high, color=self.line_.get_color(), alpha=0.18, linewidth=0
+                eps, low, high, color=self.line_.get_color(), alpha=0.18, linewidth=0
             )
         self._annotate(ax)
         self.ax_, self.figure_ = ax, ax.figure
@@ -224,7 +264,8 @@ class RobustnessCurveDisplay:
 
     def _annotate(self, ax: Any) -> None:
         symbol = _SYMBOLS.get(self.norm, str(self.norm))
-        ax.set_xlabel(f"{symbol} budget eps, in units of the features")
+        unit = "units of the features" if self.units is None else "the units given"
+        ax.set_xlabel(f"{symbol} budget eps, in {unit}")
         ax.set_ylabel("Accuracy under attack")
         ax.set_ylim(-0.02, 1.02)
         if ax.get_legend_handles_labels()[1]:

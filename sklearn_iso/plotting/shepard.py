@@ -8,23 +8,35 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn_iso.metrics import isometry_distortion
 from sklearn_iso.metrics.distortion import best_scale, representation_of
 from sklearn_iso.metrics.pairs import binary_scale, check_pair_of_spaces, draw_pairs, paired
-from sklearn_iso.plotting.axes import COLORS, CONTEXT, axes_for
+from sklearn_iso.plotting.axes import (
+    COLORS,
+    CONTEXTS,
+    LINE_STYLES,
+    axes_for,
+    class_name,
+    next_mark,
+    of_model,
+)
 from sklearn_iso.randomness import private_random_state
 
 _MOST_POINTS = 3000  # above, dots hide each other and hexagons are drawn
+_LEGEND_LINE = 0.21  # height in inches of a line of the legend
 
 
 class ShepardDisplay:
     """Shepard diagram: distances of the representation against distances of the input.
 
     Each dot is a pair of samples. An isometry up to scale puts all on the line d_Z = s d_X; the
-    stress of a representation is the spread around it. Make one with :meth:`from_estimator` or
-    :meth:`from_predictions`.
+    stress of a representation is the spread around it.
+
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`. Draw several models on one
+    axes by passing the `ax_` of the first as `ax` of the next: the legend then tells whose pairs
+    are which. Where they cover each other, give each model axes of its own.
 
     Parameters
     ----------
     d_X : array-like of shape (n_pairs,)
-        Input distances.
+        Input distances of at least one pair, in units of the features.
     d_Z : array-like of shape (n_pairs,)
         Distances of the same pairs in the representation.
     same_class : array-like of shape (n_pairs,), bool, default=None
@@ -33,7 +45,7 @@ class ShepardDisplay:
     stress : float, default=None
         Stress to show in the legend, of all pairs rather than of those drawn.
     estimator_name : str, default=None
-        Title of the diagram.
+        Title of the diagram, or name of the model in the legend if there are several.
 
     Attributes
     ----------
@@ -47,6 +59,11 @@ class ShepardDisplay:
         The axes drawn on.
     figure_ : matplotlib Figure
         Its figure.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, there is no pair, or a distance is negative or not finite.
 
     References
     ----------
@@ -79,14 +96,25 @@ class ShepardDisplay:
         self.same_class = None if same_class is None else np.asarray(same_class, dtype=bool)
         self.stress = stress
         self.estimator_name = estimator_name
-        lengths = [len(a) for a in (self.d_X, self.d_Z, self.same_class) if a is not None]
-        if len(set(lengths)) > 1:
-            raise ValueError(
-                "d_X, d_Z and same_class must be of the same length; found "
-                f"{', '.join(map(str, lengths))}. Pass one value of each for every pair."
-            )
+        self._check()
         counted = slice(None) if self.same_class is None else self.same_class
         self.scale = best_scale(self.d_X[counted], self.d_Z[counted])
+
+    def _check(self) -> None:
+        shapes = [a.shape for a in (self.d_X, self.d_Z, self.same_class) if a is not None]
+        if len(set(shapes)) > 1 or self.d_X.ndim != 1 or not len(self.d_X):
+            raise ValueError(
+                "d_X, d_Z and same_class must be lists of the same length, of at least one pair; "
+                f"found shapes {', '.join(map(str, shapes))}. Pass one value of each for every "
+                "pair, as scipy.spatial.distance.pdist returns them."
+            )
+        for name, distances in (("d_X", self.d_X), ("d_Z", self.d_Z)):
+            wrong = ~(np.isfinite(distances) & (distances >= 0))
+            if wrong.any():
+                raise ValueError(
+                    f"{name} must hold distances, finite and at least 0; found "
+                    f"{distances[wrong][0]} for pair {wrong.argmax()}."
+                )
 
     @classmethod
     def from_predictions(
@@ -112,11 +140,11 @@ class ShepardDisplay:
             Class labels. If given, half of the pairs drawn are of the same class, and line and
             stress are those of the pairs within classes.
         n_pairs : int, default=20_000
-            How many pairs to draw.
+            How many pairs to draw, at least two.
         random_state : int, RandomState instance or None, default=0
             Seed of their choice.
         name : str, default=None
-            Title of the diagram.
+            Title of the diagram, or name of the model in the legend.
         ax : matplotlib Axes, default=None
             Axes to draw on; a new one if None.
 
@@ -125,6 +153,8 @@ class ShepardDisplay:
         display : ShepardDisplay
             The display, drawn. Its stress is ``isometry_distortion(X, Z, y)``.
         """
+        if n_pairs < 2:
+            raise ValueError(f"n_pairs must be at least 2; got {n_pairs}.")
         X, Z, classes = check_pair_of_spaces(X, Z, y)
         stress = isometry_distortion(X, Z, classes)
         i, j = _choose(classes, len(X), n_pairs, random_state)
@@ -161,7 +191,8 @@ class ShepardDisplay:
         y, n_pairs, random_state, ax
             As in :meth:`from_predictions`.
         name : str, default=None
-            Title of the diagram; the class name of `estimator` if None.
+            Title of the diagram, or name of the model in the legend; the class name of the
+            estimator if None, of a Pipeline that of its last step.
 
         Returns
         -------
@@ -174,7 +205,7 @@ class ShepardDisplay:
             y,
             n_pairs=n_pairs,
             random_state=random_state,
-            name=type(estimator).__name__ if name is None else name,
+            name=class_name(estimator) if name is None else name,
             ax=ax,
         )
 
@@ -186,7 +217,7 @@ class ShepardDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on; a new one if None.
         name : str, default=None
-            Title of the diagram; `estimator_name` if None.
+            Title of the diagram, or name of the model in the legend; `estimator_name` if None.
         **kwargs : dict
             Passed to matplotlib's `scatter` or `hexbin`.
 
@@ -196,23 +227,38 @@ class ShepardDisplay:
             The display itself.
         """
         ax = axes_for(self, ax)
+        name = self.estimator_name if name is None else name
+        model, mark = next_mark(ax)
+        if model == 1:
+            _move_title_to_legend(ax)
+        called = name if model else None  # the title names the only one
         draw = self._dots if len(self.d_X) <= _MOST_POINTS else self._hexagons
-        self.artists_ = [draw(ax, *group, kwargs) for group in self._groups()]
+        self.artists_ = [
+            draw(ax, pairs, color, of_model(called, label), kwargs)
+            for pairs, color, label in self._groups(model)
+        ]
         right = float(self.d_X.max())
         (self.line_,) = ax.plot(
-            [0, right], [0, self.scale * right], color=COLORS[1], marker="", label=self._fit()
+            [0, right],
+            [0, self.scale * right],
+            color=COLORS[(2 * model + 1) % len(COLORS)],
+            linestyle=LINE_STYLES[model % len(LINE_STYLES)],
+            marker="",
+            gid=mark,
+            label=of_model(called, self._fit()),
         )
-        self._annotate(ax, self.estimator_name if name is None else name)
+        self._annotate(ax, None if model else name)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _groups(self) -> list[tuple[NDArray[np.bool_], str, str]]:
+    def _groups(self, model: int) -> list[tuple[NDArray[np.bool_], str, str]]:
+        color = COLORS[2 * model % len(COLORS)]
         if self.same_class is None:
-            return [(np.ones(len(self.d_X), dtype=bool), COLORS[0], "pairs")]
+            return [(np.ones(len(self.d_X), dtype=bool), color, "pairs")]
         # Within classes last, on top, in colour: they are what the line is fitted to.
         return [
-            (~self.same_class, CONTEXT, "pairs between classes"),
-            (self.same_class, COLORS[0], "pairs within a class"),
+            (~self.same_class, CONTEXTS[model % len(CONTEXTS)], "pairs between classes"),
+            (self.same_class, color, "pairs within a class"),
         ]
 
     def _dots(self, ax: Any, chosen: Any, color: str, label: str, kwargs: dict[str, Any]) -> Any:
@@ -239,13 +285,24 @@ class ShepardDisplay:
     def _annotate(self, ax: Any, name: str | None) -> None:
         ax.set_xlabel("Input distance $d_X$, in units of the features")
         ax.set_ylabel("Distance of the representation $d_Z$")
-        ax.set_xlim(left=0)
-        ax.set_ylim(bottom=0)
         if name is not None:
             ax.set_title(name)
-        legend = ax.legend(frameon=False, loc="upper left")  # empty below the top of the line
+        legend = ax.legend(frameon=False, loc="upper left")
+        # Room for the legend above the highest pair: distances between classes may lie anywhere.
+        inches = ax.get_window_extent().height / ax.figure.dpi
+        room = min(_LEGEND_LINE * (len(legend.get_texts()) + 1) / inches, 0.7)
+        ax.set_xlim(left=0)
+        ax.set_ylim(0, (ax.dataLim.y1 or 1.0) / (1 - room))
         for handle in legend.legend_handles:
             handle.set_alpha(1)
+
+
+def _move_title_to_legend(ax: Any) -> None:
+    """Let the legend name the first model, as there is a second one."""
+    name = ax.get_title()
+    for artist, label in zip(*ax.get_legend_handles_labels(), strict=True):
+        artist.set_label(of_model(name or None, label))
+    ax.set_title("")
 
 
 def _choose(

@@ -18,6 +18,7 @@ from sklearn_iso.plotting.axes import (
 #: What is drawn by default, of those columns that are there, and how the legend calls it.
 _TERMS = {
     "classification_loss": "classification loss",
+    "squared_error": "squared error",
     "reconstruction_error": "reconstruction error",
     "penalty": "penalty",
     "valid_loss": "validation loss",
@@ -27,16 +28,18 @@ _TERMS = {
 class TrainingCurveDisplay:
     """Loss, penalty and validation loss of a fit against its epochs.
 
-    Make one with :meth:`from_estimator`; draw several fits on one axes by passing the `ax_` of the
-    first as `ax` of the next: colours then tell the terms and line styles the fits.
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`; draw several fits on one axes
+    by passing the `ax_` of the first as `ax` of the next: colours then tell the terms and line
+    styles the fits.
 
     Parameters
     ----------
     history : mapping of str to array-like of shape (n_epochs,)
         The `history_` of an estimator: columns of equal length, "epoch" among them.
     terms : sequence of str, default=None
-        Columns to draw; "classification_loss" or "reconstruction_error", "penalty" and
-        "valid_loss" if None, of those that are there. A penalty that is 0 throughout is left out.
+        Columns to draw; "classification_loss", "squared_error" or "reconstruction_error", "penalty"
+        and "valid_loss" if None, of those that are there. A penalty that is 0 throughout is left
+        out.
     estimator_name : str, default=None
         Name of the fit in the legend.
 
@@ -100,6 +103,33 @@ class TrainingCurveDisplay:
             )
 
     @classmethod
+    def from_predictions(
+        cls,
+        history: Mapping[str, ArrayLike],
+        *,
+        terms: Sequence[str] | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> "TrainingCurveDisplay":
+        """Draw a history that is known already.
+
+        Parameters
+        ----------
+        history, terms
+            As in :class:`TrainingCurveDisplay`.
+        name : str, default=None
+            Name of the fit in the legend; none if None.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+            The display, drawn.
+        """
+        return cls(history, terms=terms, estimator_name=name).plot(ax=ax)
+
+    @classmethod
     def from_estimator(
         cls,
         estimator: Any,
@@ -135,10 +165,11 @@ class TrainingCurveDisplay:
         if history is None:
             raise TypeError(
                 "A training curve needs an estimator with history_, which fit sets; "
-                f"{class_name(estimator)} has none. Fit an IsometricClassifier or "
-                "IsometricTransformer first, or pass a mapping to TrainingCurveDisplay."
+                f"{class_name(estimator)} has none. Fit an IsometricClassifier or another "
+                "estimator of this package first, or pass a mapping to "
+                "TrainingCurveDisplay.from_predictions."
             )
-        return cls(history, terms=terms, estimator_name=name).plot(ax=ax)
+        return cls.from_predictions(history, terms=terms, name=name, ax=ax)
 
     def plot(
         self, ax: Any = None, *, name: str | None = None, **kwargs: Any
@@ -180,9 +211,13 @@ class TrainingCurveDisplay:
 
     def _annotate(self, ax: Any) -> None:
         ax.set_xlabel("Epoch")
-        ax.set_ylabel("Mean over the epoch (losses in nats, penalty without unit)")
-        if "reconstruction_error" in self.terms:
-            ax.set_ylabel("Mean over the epoch (no unit)")
+        ax.set_ylabel(f"Mean over the epoch ({self._unit()})")
         if all((np.asarray(line.get_ydata()) > 0).all() for line in ax.lines):
             ax.set_yscale("log")
         ax.legend(frameon=False)
+
+    def _unit(self) -> str:
+        # An embedding's error and a regressor's are shares of the variance of X and of y.
+        if {"reconstruction_error", "squared_error"} & set(self.history):
+            return "no unit"
+        return "losses in nats, penalty without unit"

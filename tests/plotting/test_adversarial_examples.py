@@ -151,5 +151,15 @@ def test_errors_name_the_rule_and_the_remedy(wine):
         AdversarialExamplesDisplay(IMAGES, MOVED[:2])
     with pytest.raises(ValueError, match=r"hold the 12 features of a row; got \(5, 5\)"):
         AdversarialExamplesDisplay(IMAGES, MOVED, image_shape=(5, 5))
+    with pytest.raises(ValueError, match=r"or \(height, width, 3\) for colours; got \(3, 2, 2\)"):
+        AdversarialExamplesDisplay(IMAGES, MOVED, image_shape=(3, 2, 2))
+    with pytest.raises(ValueError, match=r"y_adv must hold one label for each of 3 .*\(2,\)"):
+        AdversarialExamplesDisplay(IMAGES, MOVED, y_pred=[0, 0, 0], y_adv=[0, 1])
+    with pytest.raises(ValueError, match=r"hold 12 different names.*\['a', 'b'\]"):
+        AdversarialExamplesDisplay(IMAGES, MOVED, feature_names=["a", "b"])
+    with pytest.raises(ValueError, match=r"one for each of 12 features; found shape \(2,\)"):
+        AdversarialExamplesDisplay(IMAGES, MOVED, units=[1, 2])
+    with pytest.raises(ValueError, match=r"found shape \(3, 3, 4\). Pass image_shape=\(3, 4\)"):
+        AdversarialExamplesDisplay(IMAGES.reshape(3, 3, 4), MOVED.reshape(3, 3, 4))
     with pytest.raises(ValueError, match="gets all 178 wrong"):
         AdversarialExamplesDisplay.from_estimator(model, X, (model.predict(X) + 1) % 3, eps=0.1)

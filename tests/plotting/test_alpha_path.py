@@ -100,6 +100,34 @@ def test_on_shared_axes_colours_tell_scores_and_line_styles_tell_models():
     assert labels == ["first: clean", "first: robust", "second: clean", "second: robust"]
 
 
+def test_models_of_other_alphas_and_scores_fit_on_shared_axes():
+    first = AlphaPathDisplay.from_predictions([1, 10], {"clean": [0.9, 0.8], "far": [3, 2]})
+    second = AlphaPathDisplay.from_predictions([10, 0.1], {"far": [0.4, 0.3]}, ax=first.ax_)
+    assert second.ax_.get_ylim()[1] > 3
+    assert [text.get_text() for text in second.ax_.get_xticklabels()] == ["0.1", "1", "10"]
+    np.testing.assert_array_equal(second.lines_["far"].get_xydata(), [[0.1, 0.3], [10, 0.4]])
+    assert first.lines_["far"].get_color() == second.lines_["far"].get_color()
+    assert first.lines_["clean"].get_color() != second.lines_["far"].get_color()
+
+
+def test_ticks_of_many_alphas_do_not_run_into_each_other():
+    display = AlphaPathDisplay([0, *np.geomspace(0.01, 100, 25)], {"clean": np.ones(26)}).plot()
+    display.figure_.canvas.draw()
+    low, high = display.ax_.get_xlim()
+    boxes = [
+        text.get_window_extent()
+        for text in display.ax_.get_xticklabels()
+        if text.get_text() and low <= text.get_position()[0] <= high
+    ]
+    assert len(boxes) > 3
+    assert all(a.x1 < b.x0 for a, b in zip(boxes[:-1], boxes[1:], strict=True))
+
+
+def test_scores_that_failed_leave_gaps():
+    display = AlphaPathDisplay([0, 1], {"clean": [np.nan, np.nan]}).plot()
+    assert np.isnan(display.lines_["clean"].get_ydata()).all()
+
+
 def test_a_search_over_another_parameter_too_is_an_error():
     grid = {"C": [0.1, 1], "fit_intercept": [True, False]}
     search = GridSearchCV(LogisticRegression(max_iter=1000), grid, cv=2).fit(X, y)
@@ -123,5 +151,7 @@ def test_what_is_no_search_is_an_error():
 def test_scores_that_do_not_fit_and_negative_alphas_are_errors():
     with pytest.raises(ValueError, match=r"one row for each of 3 alphas; found shape \(2,\)"):
         AlphaPathDisplay(ALPHA, {"clean": [1, 0.9]})
+    with pytest.raises(ValueError, match="at least one score; found none"):
+        AlphaPathDisplay(ALPHA, {})
     with pytest.raises(ValueError, match="at least 0"):
         AlphaPathDisplay([-1.0], {"clean": [1]})

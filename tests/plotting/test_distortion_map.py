@@ -1,5 +1,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import LogNorm
 from sklearn.datasets import make_blobs
@@ -9,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_iso import IsometricClassifier
+from sklearn_iso import HierarchicalIsometricClassifier, IsometricClassifier
 from sklearn_iso.metrics import jacobian_singular_values
 from sklearn_iso.plotting import DistortionMapDisplay
 from sklearn_iso.twins import NotDifferentiableError
@@ -117,6 +118,33 @@ def test_samples_are_drawn_class_by_class(classifier):
         np.testing.assert_array_equal(offsets, X[y == number])
 
 
+def test_a_data_frame_keeps_its_names_for_the_estimator_and_for_the_axes():
+    frame = pd.DataFrame(X, columns=["age", "height"])
+    model = LogisticRegression().fit(frame, y)  # it would warn of a grid without names
+    display = DistortionMapDisplay.from_estimator(model, frame, y, grid_resolution=4)
+    assert display.ax_.get_xlabel() == "age, in its unit"
+    assert display.ax_.get_ylabel() == "height, in its unit"
+
+
+def test_regions_of_a_hierarchy_are_those_of_its_paths():
+    Y = np.array([["a", "a0"], ["a", "a1"], ["b", "b0"]])[y]
+    model = HierarchicalIsometricClassifier(block_sizes=(8, 8), max_epochs=5, random_state=0)
+    display = DistortionMapDisplay.from_estimator(model.fit(X, Y), X, Y, grid_resolution=4)
+    m1, m0 = display.classes.shape
+    axes = (np.linspace(a[0], a[-1], m) for a, m in ((display.x0, m0), (display.x1, m1)))
+    paths = model.predict(np.stack([a.ravel() for a in np.meshgrid(*axes)], axis=1))
+    same = (paths[:, None] == paths[None]).all(axis=2)
+    numbers = display.classes.ravel()
+    np.testing.assert_array_equal(numbers[:, None] == numbers[None], same)
+
+
+@pytest.mark.parametrize("high, at_least", [(1.3, 3), (4.0, 3), (20.0, 5), (90.0, 5)])
+def test_the_colour_bar_has_numbers_to_read(high, at_least):
+    display = linear_map(np.eye(2)).plot(vmin=1, vmax=high)
+    ticks = display.colorbar_.get_ticks()
+    assert ((ticks >= 1) & (ticks <= high)).sum() >= at_least
+
+
 def test_limits_of_several_maps_can_be_one():
     display = linear_map(np.eye(2)).plot(vmin=0.5, vmax=8)
     assert isinstance(display.mesh_.norm, LogNorm)
@@ -131,7 +159,7 @@ def test_axes_and_scale_name_their_units(classifier):
 
 
 def test_errors_name_the_rule_and_the_remedy():
-    with pytest.raises(ValueError, match="must have 2 features; found 1"):
+    with pytest.raises(ValueError, match=r"must have 2 features; found shape \(60, 1\)"):
         DistortionMapDisplay.from_estimator(PCA().fit(X[:, :1]), X[:, :1])
     with pytest.raises(ValueError, match="at least two outputs"):
         DistortionMapDisplay.from_estimator(PCA(1).fit(X), X, grid_resolution=4)
@@ -139,5 +167,13 @@ def test_errors_name_the_rule_and_the_remedy():
         linear_map(np.eye(2)).plot(measure="stress")
     with pytest.raises(ValueError, match="response_method must be"):
         DistortionMapDisplay.from_estimator(PCA().fit(X), X, response_method="predict")
+    with pytest.raises(ValueError, match="grid_resolution must be at least 2; got 1"):
+        DistortionMapDisplay.from_estimator(PCA().fit(X), X, grid_resolution=1)
+    with pytest.raises(ValueError, match="n_ellipses must be at least 0; got -1"):
+        linear_map(np.eye(2)).plot(n_ellipses=-1)
+    with pytest.raises(ValueError, match="found 30 points of the grid of 30 where one is not"):
+        linear_map(np.full((2, 2), np.nan))
+    with pytest.raises(ValueError, match=r"x1 must hold at least two .* increasing .*\[1.0, 0.0\]"):
+        DistortionMapDisplay([0, 1], [1, 0], np.ones((2, 2, 2, 2)))
     with pytest.raises(NotDifferentiableError):
         DistortionMapDisplay.from_estimator(DecisionTreeClassifier().fit(X, y), X)

@@ -58,7 +58,7 @@ def test_curve_from_an_estimator_has_the_values_of_the_metric(fitted):
     np.testing.assert_array_equal(display.accuracy, expected)
     assert display.accuracy[0] == model.score(X, y) > display.accuracy[-1]
     assert display.n_samples == len(X)
-    assert display.estimator_name == "Pipeline"
+    assert display.estimator_name == "LogisticRegression"
 
 
 def test_several_models_share_axes_in_different_colours_and_markers():
@@ -121,6 +121,39 @@ def test_unequal_lengths_are_an_error():
 def test_accuracies_that_are_no_shares_are_an_error(wrong):
     with pytest.raises(ValueError, match=r"accuracy must lie in \[0, 1\].*not percentages"):
         RobustnessCurveDisplay(EPS, [wrong, 0.5, 0.1], norm="l2")
+
+
+def test_units_and_fixed_columns_reach_the_attack(fitted):
+    model, X, y = fitted
+    threat = {"eps": [0.2, 0.5], "norm": "l2", "units": X.std(axis=0), "immutable": [1]}
+    display = RobustnessCurveDisplay.from_estimator(model, X, y, **threat)
+    expected = robustness_curve(model, X, y, random_state=0, **threat)
+    np.testing.assert_array_equal(display.accuracy, expected)
+    assert display.accuracy[-1] > robustness_curve(
+        model, X, y, eps=[0.5], norm="l2", units=X.std(axis=0), random_state=0
+    )
+    assert "the units given" in display.ax_.get_xlabel()
+
+
+def test_budgets_are_drawn_in_order():
+    display = RobustnessCurveDisplay([0.2, 0, 0.1], [0, 0.9, 0.5], norm="l2", n_samples=10).plot()
+    np.testing.assert_array_equal(display.line_.get_xydata(), [[0, 0.9], [0.1, 0.5], [0.2, 0]])
+    band = display.band_.get_paths()[0].vertices
+    for eps, accuracy in display.line_.get_xydata():
+        heights = band[np.isclose(band[:, 0], eps), 1]
+        assert heights.min() <= accuracy <= heights.max()
+
+
+@pytest.mark.parametrize("wrong", [-0.1, np.nan, np.inf])
+def test_budgets_that_are_none_are_an_error(wrong):
+    with pytest.raises(ValueError, match="eps must be finite and at least 0"):
+        RobustnessCurveDisplay([wrong, 0, 0.1], ACCURACY, norm="l2")
+
+
+@pytest.mark.parametrize("wrong", [0, -3, 2.5])
+def test_numbers_of_samples_that_are_no_counts_are_an_error(wrong):
+    with pytest.raises(ValueError, match=f"n_samples must be a whole number.*got {wrong}"):
+        RobustnessCurveDisplay(EPS, ACCURACY, norm="l2", n_samples=wrong)
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):

@@ -120,8 +120,54 @@ def test_estimator_without_a_representation_is_an_error():
 
 
 def test_unequal_lengths_are_an_error():
-    with pytest.raises(ValueError, match=r"same length; found 2, 3"):
+    with pytest.raises(ValueError, match=r"same length.*found shapes \(2,\), \(3,\)"):
         ShepardDisplay([1, 2], [1, 2, 3])
+
+
+@pytest.mark.parametrize("d_X, d_Z", [([], []), ([[1.0]], [[2.0]])])
+def test_what_is_no_list_of_pairs_is_an_error(d_X, d_Z):
+    with pytest.raises(ValueError, match="of at least one pair; found shapes"):
+        ShepardDisplay(d_X, d_Z)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, np.nan, np.inf])
+def test_what_is_no_distance_is_an_error(wrong):
+    with pytest.raises(ValueError, match=f"d_Z must hold distances.*found {wrong} for pair 1"):
+        ShepardDisplay([1, 2], [1, wrong])
+
+
+def test_a_diagram_needs_pairs():
+    with pytest.raises(ValueError, match="n_pairs must be at least 2; got 0"):
+        ShepardDisplay.from_predictions(X, Z, n_pairs=0)
+
+
+@pytest.mark.parametrize("n_pairs", [500, 20_000])
+def test_no_pair_lies_under_the_legend(n_pairs):
+    far_apart = np.column_stack([X, 10.0 * y])  # classes at all heights above the line
+    for rows, size in ((1, (10, 4.2)), (2, (12, 7)), (2, (7, 5))):
+        figure, axes = plt.subplots(rows, 2, figsize=size, layout="constrained")
+        for ax, named in zip(axes.flat, (far_apart, Z), strict=False):
+            display = ShepardDisplay.from_predictions(X, named, y, n_pairs=n_pairs, ax=ax)
+            figure.canvas.draw()
+            legend = ax.get_legend().get_window_extent()
+            top = ax.transData.transform([0, display.d_Z.max()])[1]
+            assert top < legend.y0
+
+
+def test_on_shared_axes_the_legend_tells_whose_pairs_are_which():
+    first = ShepardDisplay.from_predictions(X, Z, y, name="first")
+    assert first.ax_.get_title() == "first"
+    second = ShepardDisplay.from_predictions(X, 2 * Z, y, name="second", ax=first.ax_)
+    ShepardDisplay.from_predictions(X, 3 * Z, y, name="third", ax=first.ax_)
+    assert len(plt.get_fignums()) == 1
+    assert first.ax_.get_title() == ""
+    labels = [text.get_text() for text in first.ax_.get_legend().get_texts()]
+    for name in ("first", "second", "third"):
+        assert sum(label.startswith(f"{name}: ") for label in labels) == 3
+    assert first.line_.get_color() != second.line_.get_color()
+    assert first.line_.get_linestyle() != second.line_.get_linestyle()
+    shades = [display.artists_[1].get_cmap()(1.0) for display in (first, second)]
+    assert shades[0] != shades[1]
 
 
 def test_importing_the_displays_does_not_import_matplotlib():

@@ -7,7 +7,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_iso import IsometricClassifier, IsometricTransformer
+from sklearn_iso import IsometricClassifier, IsometricRegressor, IsometricTransformer
 from sklearn_iso.plotting import TrainingCurveDisplay
 
 HISTORY = {
@@ -55,6 +55,14 @@ def test_an_embedding_shows_its_reconstruction_error_without_nats():
     display = TrainingCurveDisplay.from_estimator(model)
     error = display.lines_["reconstruction_error"].get_ydata()
     np.testing.assert_array_equal(error, model.history_["reconstruction_error"])
+    assert "nats" not in display.ax_.get_ylabel()
+
+
+def test_a_regressor_shows_its_squared_error_without_nats():
+    model = IsometricRegressor(hidden_layer_sizes=(8,), max_epochs=2, random_state=0).fit(X, y)
+    display = TrainingCurveDisplay.from_estimator(model)
+    error = display.lines_["squared_error"].get_ydata()
+    np.testing.assert_array_equal(error, model.history_["squared_error"])
     assert "nats" not in display.ax_.get_ylabel()
 
 
