@@ -40,6 +40,7 @@ from sklearn_iso.datasets import load_mnist
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.metrics import adversarial_accuracy
 from sklearn_iso.penalties import WorstCaseIsometry
+from sklearn_iso.plotting.axes import COLORS
 
 ROOT = Path(__file__).parents[1]
 IMAGES, CELLS = ROOT / "docs" / "images", ROOT / "output" / "guide"
@@ -59,8 +60,12 @@ CHOICES = {
     "radius": (0.125, 0.25, 0.5, 1.0),
     "scale": (1.25, 2.5, 5.0, 10.0, 20.0),
 }
-AXES = {"alpha": "alpha", "radius": "radius, in units of q", "scale": "scale, in units of 1 / q"}
-LOOKS = {"l2": ("C0", "o"), "linf": ("C1", "s")}
+AXES = {
+    "alpha": "alpha (no unit)",
+    "radius": "radius, in units of q",
+    "scale": "scale, in units of 1 / q",
+}
+LOOKS = {"l2": (COLORS[0], "o"), "linf": (COLORS[1], "s")}
 
 
 def unit_of(X: NDArray, y: NDArray, norm: str) -> float:
@@ -105,10 +110,14 @@ def draw_regions(ax: Axes, model: IsometricClassifier, norm: str, radius: float 
     probability = model.predict_proba(grid)[:, 1].reshape(across.shape)
     ax.contourf(across, down, probability, np.linspace(0, 1, 11), cmap="RdBu_r", alpha=0.75)
     ax.contour(across, down, probability, [0.5], colors="black", linewidths=1)
-    ax.scatter(*X.T, c=y, cmap="RdBu_r", s=6, edgecolors="none")
+    for label, (color, marker) in enumerate((("#053061", "o"), ("#67001f", "^"))):
+        ax.scatter(
+            *X[y == label].T, s=14, c=color, marker=marker, edgecolors="white", linewidths=0.5
+        )
     if radius is not None:
         ax.add_patch(ball(norm, (-0.95, -0.8), radius))
-    ax.set(xticks=[], yticks=[], aspect="equal", xlim=(-1.7, 2.7), ylim=(-1.5, 1.8))
+    ax.set(aspect="equal", xlim=(-1.7, 2.7), ylim=(-1.5, 1.8))
+    ax.set(xticks=(-1, 0, 1, 2), yticks=(-1, 0, 1))
 
 
 def ball(norm: str, centre: tuple[float, float], radius: float) -> Any:
@@ -126,6 +135,15 @@ def title(name: str, values: dict[str, float], norm: str = "l2") -> str:
     letter = {"l2": "L2", "linf": "L-inf", "l1": "L1"}[norm]
     robust = f"{letter} {MOON_EPS}q {values['robust']:.3f}"
     return f"{name}\nclean {values['clean']:.3f}, {robust}"
+
+
+def plane_axes(n_rows: int, height: float) -> tuple[Figure, NDArray]:
+    figure, axes = plt.subplots(
+        n_rows, 4, figsize=(10.5, height), layout="constrained", sharex=True, sharey=True
+    )
+    figure.supxlabel("feature 0, in its unit")
+    figure.supylabel("feature 1, in its unit")
+    return figure, axes
 
 
 def run_moons() -> dict[str, Any]:
@@ -148,13 +166,13 @@ def run_moons() -> dict[str, Any]:
         ax.set_title(title("plain (alpha 0)", results["plain"]["l2"]), fontsize=9)
 
     q = units["l2"]
-    figure, axes = plt.subplots(3, 4, figsize=(12, 8.4), layout="constrained")
+    figure, axes = plane_axes(3, height=8)
     for row, radius in enumerate(MOON_RADII):
         plain_panel(axes[row, 0])
         for ax, alpha in zip(axes[row, 1:], MOON_ALPHAS, strict=True):
             panel(ax, f"alpha {alpha:g}, radius {radius:g} q", alpha, radius=radius * q)
     save(figure, "choose_alpha_moons")
-    figure, axes = plt.subplots(2, 4, figsize=(12, 5.6), layout="constrained")
+    figure, axes = plane_axes(2, height=5.5)
     for row in axes:
         plain_panel(row[0])
     for ax, scale in zip(axes[0, 1:], MOON_SCALES, strict=True):
@@ -254,7 +272,7 @@ def draw_mnist(results: dict[str, Any]) -> None:
             ax.set_xticks(CHOICES[choice], [f"{value:g}" for value in CHOICES[choice]])
             ax.minorticks_off()
             if column == 0:
-                ax.set_ylabel(label)
+                ax.set_ylabel(f"{label},\nshare of the images")
         axes[-1, column].set_xlabel(AXES[choice])
     axes[0, 0].legend(fontsize=8)
     save(figure, "choose_mnist")

@@ -13,7 +13,7 @@ Three questions, each with its peers in the same run:
   the product of the local probabilities, judged by what each model predicts).
 
     python benchmarks/hierarchy.py [torus|mnist|peers] [--seeds 3]    # all three by default
-    python benchmarks/hierarchy.py report
+    python benchmarks/hierarchy.py report|draw    # of what is saved; draw fits two networks again
 """
 
 from __future__ import annotations
@@ -304,28 +304,33 @@ def timed(run: Any) -> float:
 def draw_torus(alpha: float, Z: list[NDArray], X: NDArray, Y: NDArray) -> None:
     """Save the representation after each block, coloured by level, and the distances."""
     import matplotlib.pyplot as plt
+    from matplotlib.colors import ListedColormap
     from sklearn.decomposition import PCA
 
-    figure, axes = plt.subplots(2, 3, figsize=(10, 6.4), layout="constrained")
+    from sklearn_iso.plotting.axes import COLORS, CONTEXTS
+
+    eight = ListedColormap([*COLORS, "#000000", "#F0E442"])
+    figure, axes = plt.subplots(2, 3, figsize=(10, 7), layout="constrained")
     for level, (top, bottom) in enumerate(axes.T):
         two = PCA(2).fit_transform(Z[level])
-        top.scatter(*two.T, c=Y[:, level], s=4, cmap="tab10", vmin=0, vmax=9)
+        top.scatter(*two.T, c=Y[:, level], s=4, cmap=eight, vmin=0, vmax=7)
         top.set_title(f"block {level}: {len(np.unique(Y[:, level]))} classes")
         top.set_aspect("equal")
-        top.set(xticks=[], yticks=[])
+        top.set_xlabel("principal component 0, in units of Z")
         same = squareform(Y[:, level][:, None] != Y[:, level][None], checks=False) == 0
         d_X, d_Z = pdist(X), pdist(Z[level])
         scale = (d_X[same] @ d_Z[same]) / (d_X[same] @ d_X[same])
         chosen = np.random.default_rng(0).choice(len(d_X), 6000, replace=False)
-        for label, mask, color in (("between", ~same, "tab:gray"), ("within", same, "tab:blue")):
+        for label, mask, color in (("between", ~same, CONTEXTS[0]), ("within", same, COLORS[0])):
             part = chosen[mask[chosen]]
-            bottom.plot(d_X[part], d_Z[part] / scale, ",", color=color, alpha=0.6)
+            bottom.scatter(d_X[part], d_Z[part] / scale, s=1.5, color=color, linewidths=0)
             bottom.plot([], [], "o", color=color, label=f"{label} classes")
         longest = d_X.max()
         bottom.plot([0, longest], [0, longest], "k-", lw=0.8)
-        bottom.set(xlabel="distance in the input", ylim=(0, 3 * longest))
+        bottom.set(xlabel="distance in the input, in units of X", ylim=(0, 3 * longest))
         if level == 0:
-            bottom.set_ylabel("distance after the block")
+            top.set_ylabel("principal component 1")
+            bottom.set_ylabel("distance after the block,\nin units of X (best scale)")
             bottom.legend(loc="upper left", frameon=False)
     name = "without the penalty" if alpha == 0 else "with the penalty"
     figure.suptitle(f"Torus, representation after each block (principal plane), {name}")
@@ -358,9 +363,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+CHOICES = [*PARTS, "all", "report", "draw"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", nargs="?", choices=[*PARTS, "all", "report"], default="all")
+    parser.add_argument("part", nargs="?", choices=CHOICES, default="all")
     parser.add_argument("--seeds", type=int, help="by default 3, and 2 for mnist")
     options = parser.parse_args()
     path = HERE.with_suffix(".json")
@@ -369,6 +377,10 @@ def main() -> None:
         report(saved)
         return
     torch.set_num_threads(1)
+    if options.part == "draw":  # the torus again, one fit with the penalty and one without
+        for alpha in (0.0, 1.0):
+            one_torus(max(TORUS_EPOCHS), TORUS_EPOCHS[max(TORUS_EPOCHS)], 0, alpha)
+        return
     for part in PARTS if options.part == "all" else [options.part]:
         packages = ["torch", "scikit-learn", *(["hiclass"] if part == "peers" else [])]
         versions = {name: version(name) for name in packages}

@@ -12,7 +12,7 @@ beta 100, K 1, tanh layers, full batch). On fresh points are measured
 - the share of a path's length in the representation that falls on the fifth of the path
   closest to a decision boundary: 0.2 for an isometry, 1 where all distortion sits there.
 
-    python benchmarks/toys.py [--seeds 3] [--quick] [--report]
+    python benchmarks/toys.py [--seeds 3] [--quick] [--report] [--draw]
 """
 
 from __future__ import annotations
@@ -264,6 +264,14 @@ def draw(task: Task, models: dict, rows: list[dict[str, Any]]) -> None:
     print(f"drew {path}")
 
 
+def draw_saved(rows: list[dict[str, Any]]) -> None:
+    """Draw saved results again; the networks of the first seed are fitted for it."""
+    for task in TASKS:
+        if task.name in DRAWN:
+            models = {(task.name, beta): fit(task, beta, 0, task.epochs) for beta in BETAS}
+            draw(task, models, rows)
+
+
 def map_of_expansion(ax: Any, points: NDArray, expansion: NDArray, X: NDArray) -> Any:
     ax.scatter(*X[::4].T, s=1, color="0.75")
     chosen = points[:, ::4].reshape(-1, 3)
@@ -284,8 +292,9 @@ def by_distance(ax: Any, rows: list[dict[str, Any]]) -> None:
     ax.fill_between(distance, low, high, alpha=0.2, color=COLORS[0], linewidth=0)
     ax.plot(distance, middle, color=COLORS[0], marker="o", markersize=3)
     ax.axhline(1, color="0.4", linestyle="--", linewidth=1)
-    ax.set(yscale="log", ylim=(0.05, 60), xlabel="distance to the decision boundary",
-           ylabel="expansion, median and quartiles")  # fmt: skip
+    ax.set(yscale="log", ylim=(0.05, 60))
+    ax.set_xlabel("distance to the decision boundary,\nin units of X")
+    ax.set_ylabel("expansion (no unit),\nmedian and quartiles")
     ax.spines[["top", "right"]].set_visible(False)
 
 
@@ -294,8 +303,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="100 epochs, 1 seed; nothing saved")
     parser.add_argument("--report", action="store_true", help="print the table of saved results")
+    parser.add_argument("--draw", action="store_true", help="fit one seed and draw it again, only")
     options = parser.parse_args()
     path = HERE.with_suffix(".json")
+    if options.draw:
+        torch.set_num_threads(1)
+        draw_saved(json.loads(path.read_text())["networks"])
+        return
     if options.report:
         print(tables(json.loads(path.read_text())["networks"]))
         return

@@ -36,6 +36,7 @@ myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"  # the page of a class names it already
 autodoc_typehints = "none"  # numpydoc says them
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False  # the template of a class lists them
@@ -54,10 +55,13 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-iso"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "secondary_sidebar_items": ["page-toc"],
+    # The widest tables get the room of the second sidebar, too.
+    "secondary_sidebar_items": {"**": ["page-toc"], "explanation/comparison": []},
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
 }
@@ -136,7 +140,8 @@ def write_reference() -> None:
 
 
 def mark_files_outside(app: object, docname: str, source: list[str]) -> None:
-    """Let links from a page to other files of the repository become downloads of the site."""
+    """Let links to scripts of the gallery lead to their pages, and to other files to downloads."""
+    source[0] = re.sub(r"\]\(\.\./gallery/(\w+)\.py\)", r"](../auto_gallery/\1.rst)", source[0])
     source[0] = re.sub(r"\]\((\.\./\.\./[^)#\s]+)(#[^)\s]*)?\)", r"](path:\1)", source[0])
 
 

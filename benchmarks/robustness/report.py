@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from robustness.measures import BUDGETS, label
+from sklearn_iso.plotting.axes import COLORS
 
 Row = dict[str, Any]
 
@@ -92,8 +93,11 @@ def save_figure(rows: list[Row], path: Path) -> None:
     for line, network in zip(axes, networks, strict=True):
         for axis, budget in zip(line, panels, strict=True):
             _scatter(axis, {m: g for (n, m), g in groups(rows).items() if n == network}, budget)
-            axis.set(title=f"{TITLES[network]}, {NAMES[budget]}", xlabel="clean accuracy",
-                     ylabel="accuracy under the cascade")  # fmt: skip
+            axis.set(
+                title=f"{TITLES[network]}, {NAMES[budget]}",
+                xlabel="clean accuracy (share of the images)",
+                ylabel="accuracy under the cascade",
+            )
         handles, labels = line[0].get_legend_handles_labels()
         line[1].legend(handles, labels, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     figure.savefig(path, dpi=110)
@@ -101,10 +105,11 @@ def save_figure(rows: list[Row], path: Path) -> None:
 
 
 def _scatter(axis: Any, found: dict[str, list[Row]], budget: str) -> None:
-    markers = "osD^v<>PX*hpd8H"
+    # Eight shapes times six colours that everyone can tell apart: no pair comes twice.
+    markers = "osD^vPX*"
     for i, (method, group) in enumerate(found.items()):
         # Large rings for the package's own, so that a peer at the same place is seen in them.
-        color = f"C{i % 10}"
+        color = COLORS[i % len(COLORS)]
         look = {"facecolor": "none", "s": 110} if group[0]["sets_the_budget"] else {"s": 30}
         axis.scatter(
             [r["clean"] for r in group], [r["cascade"][budget] for r in group],
