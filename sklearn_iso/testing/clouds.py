@@ -182,7 +182,7 @@ def labelled_point_clouds(
     --------
     >>> from hypothesis import given, settings
     >>> from sklearn_iso.testing import labelled_point_clouds
-    >>> @settings(max_examples=5, database=None)
+    >>> @settings(max_examples=5, deadline=None, database=None)
     ... @given(labelled_point_clouds(min_per_class=2))
     ... def test_every_class_has_two_rows(data):
     ...     X, y = data

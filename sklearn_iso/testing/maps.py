@@ -157,7 +157,7 @@ def rigid_motions(*, max_turns: int = 4, max_shift: float = 10.0) -> st.SearchSt
     >>> from hypothesis import given, settings
     >>> from scipy.spatial.distance import pdist
     >>> from sklearn_iso.testing import point_clouds, rigid_motions
-    >>> @settings(max_examples=5, database=None)
+    >>> @settings(max_examples=5, deadline=None, database=None)
     ... @given(point_clouds(), rigid_motions())
     ... def test_distances_are_kept(X, motion):
     ...     moved = motion.in_units_of(X)(X)
@@ -220,7 +220,7 @@ def bi_lipschitz_maps(
     >>> from hypothesis import given, settings
     >>> from scipy.spatial.distance import pdist
     >>> from sklearn_iso.testing import bi_lipschitz_maps, point_clouds
-    >>> @settings(max_examples=5, database=None)
+    >>> @settings(max_examples=5, deadline=None, database=None)
     ... @given(point_clouds(scales=(1, 1)), bi_lipschitz_maps())
     ... def test_no_distance_grows_beyond_the_constant(X, bend):
     ...     assert (pdist(bend(X)) <= bend.upper * (pdist(X) + 1e-9)).all()
