@@ -40,7 +40,7 @@ class Ours:
     penalty: Callable[[], Penalty]
     alpha: float = 1.0
     epochs: int | None = None
-    sets_the_budget = True
+    ours = sets_the_budget = True
 
     def fit(
         self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
@@ -57,6 +57,7 @@ class Preset:
 
     name: str
     sets_the_budget: bool = True
+    ours = True
 
     def fit(
         self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
@@ -70,7 +71,7 @@ class Peer:
 
     loss: peers.Loss
     weight_decay: float = 0.0
-    sets_the_budget = False
+    ours = sets_the_budget = False
 
     def fit(
         self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
@@ -88,7 +89,7 @@ class Lipschitz:
     """deel-torchlip: orthogonal weights and sorting activations, of the MLP's widths."""
 
     tau: float
-    sets_the_budget = False
+    ours = sets_the_budget = False
 
     def fit(
         self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
@@ -157,7 +158,7 @@ METHODS: dict[str, dict[str, Any]] = {
             epochs=26,
         ),
         "worst-case L-infinity, labelled": Ours(
-            partial(WorstCaseIsometry, norm="linf", radius=0.25, scale=10.0, label_weight=0.5),
+            partial(WorstCaseIsometry, norm="linf", radius=0.25, scale=16.0, label_weight=0.5),
             alpha=2.0,
             epochs=26,
         ),

@@ -14,7 +14,8 @@ Row = dict[str, Any]
 
 
 TITLES = {"mlp": "MLP 256-128", "convnet": "ConvNet 32-64"}
-NAMES = {"linf 0.1": "L-infinity 0.1", "l2 1.58": "L2 1.58"}
+NAMES = {"linf 0.1": "L-infinity 0.1", "linf 0.3": "L-infinity 0.3", "l2 1.58": "L2 1.58"}
+PANELS = {"mlp": ("linf 0.1", "l2 1.58"), "convnet": ("linf 0.3", "l2 1.58")}
 
 
 def groups(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
@@ -86,12 +87,11 @@ def save_figure(rows: list[Row], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     networks = list(dict.fromkeys(row["network"] for row in rows))
-    panels = ["linf 0.1", "l2 1.58"]
     figure, axes = plt.subplots(
         len(networks), 2, figsize=(11, 4.6 * len(networks)), squeeze=False, layout="constrained"
     )
     for line, network in zip(axes, networks, strict=True):
-        for axis, budget in zip(line, panels, strict=True):
+        for axis, budget in zip(line, PANELS[network], strict=True):
             _scatter(axis, {m: g for (n, m), g in groups(rows).items() if n == network}, budget)
             axis.set(
                 title=f"{TITLES[network]}, {NAMES[budget]}",
@@ -110,7 +110,7 @@ def _scatter(axis: Any, found: dict[str, list[Row]], budget: str) -> None:
     for i, (method, group) in enumerate(found.items()):
         # Large rings for the package's own, so that a peer at the same place is seen in them.
         color = COLORS[i % len(COLORS)]
-        look = {"facecolor": "none", "s": 110} if group[0]["sets_the_budget"] else {"s": 30}
+        look = {"facecolor": "none", "s": 110} if group[0]["ours"] else {"s": 30}
         axis.scatter(
             [r["clean"] for r in group], [r["cascade"][budget] for r in group],
             marker=markers[i % len(markers)], linewidth=1.8, label=method,
