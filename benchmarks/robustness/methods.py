@@ -152,8 +152,8 @@ METHODS: dict[str, dict[str, Any]] = {
         "worst-case L2, labelled": Ours(
             partial(WorstCaseIsometry, label_weight=0.5), alpha=2.0, epochs=26
         ),
-        "worst-case L2, labelled, twice the scale": Ours(
-            partial(WorstCaseIsometry, radius=2.5, scale=2.0, label_weight=0.5),
+        "worst-case L2, labelled, scale 2.5": Ours(
+            partial(WorstCaseIsometry, radius=2.5, scale=2.5, label_weight=0.5),
             alpha=2.0,
             epochs=26,
         ),
