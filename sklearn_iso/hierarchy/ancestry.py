@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_iso.hierarchy.paths import narrowed
+from sklearn_iso.hierarchy.paths import as_paths, narrowed
 
 
 def ancestry_paths(labels: NDArray, hierarchy: Any) -> NDArray:
@@ -31,7 +31,8 @@ def ancestry_paths(labels: NDArray, hierarchy: Any) -> NDArray:
     TypeError
         If hierarchy is neither a mapping nor a directed graph.
     ValueError
-        If a label is not in the hierarchy, has two parents, or is its own ancestor.
+        If a label is not in the hierarchy or is its root, has two parents, or is its own
+        ancestor.
 
     Examples
     --------
@@ -43,16 +44,16 @@ def ancestry_paths(labels: NDArray, hierarchy: Any) -> NDArray:
            ['fish', 'eel']], dtype='<U4')
     """
     above = parents_of(hierarchy)
-    known = set(above) | set(above.values())
+    known = dict.fromkeys([*above, *above.values()])  # in order, so that messages are the same
     if unknown := sorted({str(label) for label in labels.tolist() if label not in known}):
         raise ValueError(
             f"Every label of y must be in the hierarchy; {', '.join(unknown[:5])} are not. Add "
             "each with the label above it."
         )
     lines = {label: line_of(label, above) for label in known if label is not None}
-    if len({line[0] for line in lines.values()}) == 1:
-        lines = {label: line[1:] or line for label, line in lines.items()}
     chosen = [lines[label] for label in labels.tolist()]
+    if len({line[0] for line in lines.values()}) == 1:
+        chosen = [_below_root(line) for line in chosen]
     width = max(map(len, chosen), default=1)
     paths = np.full((len(chosen), width), None, dtype=object)
     for row, line in zip(paths, chosen, strict=True):
@@ -60,12 +61,37 @@ def ancestry_paths(labels: NDArray, hierarchy: Any) -> NDArray:
     return narrowed(paths)
 
 
+def told_paths(y: Any, hierarchy: Any) -> NDArray:
+    """Return the paths that labels tell, alone or by a hierarchy of the finest.
+
+    Examples
+    --------
+    >>> from sklearn_iso.hierarchy import told_paths
+    >>> told_paths(["owl", "eel"], {"owl": "bird", "eel": "fish"}).tolist()
+    [['bird', 'owl'], ['fish', 'eel']]
+    >>> told_paths([["bird", "owl"], ["fish", "eel"]], None).tolist()
+    [['bird', 'owl'], ['fish', 'eel']]
+    """
+    if hierarchy is not None and np.asarray(y).shape[1:] in ((), (1,)):
+        return ancestry_paths(np.ravel(y), hierarchy)
+    return as_paths(y)
+
+
+def _below_root(line: list[Any]) -> list[Any]:
+    if len(line) == 1:
+        raise ValueError(
+            f"A label of y must lie below the root, which all labels share and so says nothing; "
+            f"got {line[0]!r}, the root itself. Drop these rows."
+        )
+    return line[1:]
+
+
 def parents_of(hierarchy: Any) -> dict[Any, Any]:
     """Return the label above each label, None above the coarsest.
 
     Examples
     --------
-    >>> from sklearn_iso.hierarchy.ancestry import parents_of
+    >>> from sklearn_iso.hierarchy import parents_of
     >>> parents_of({"owl": "bird"})
     {'owl': 'bird'}
     """
@@ -112,7 +138,8 @@ def line_of(label: Any, above: Mapping[Any, Any]) -> list[Any]:
             circle = " -> ".join(repr(step) for step in [*line[line.index(parent) :], parent])
             raise ValueError(
                 f"No label of the hierarchy may be its own ancestor; going up leads round: "
-                f"{circle}. Remove one of these links."
+                f"{circle}. Remove one of these links; where a number stands for labels of two "
+                "levels, pass a column of y for each level, or text with one name for each label."
             )
         line.append(parent)
     return line[::-1]

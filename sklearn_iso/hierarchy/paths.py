@@ -40,6 +40,12 @@ def as_paths(y: Any) -> NDArray:
            ['fish', None]], dtype=object)
     """
     paths = _array(y)
+    if paths.ndim == 1 and not any(map(_is_row, paths)):
+        raise ValueError(
+            f"Paths need one column for each level, shape (n_samples, n_levels); got shape "
+            f"{paths.shape}. For labels of the finest level alone pass hierarchy=, the label "
+            "above each; for a single level pass labels[:, None]."
+        )
     if paths.ndim != 2 or not paths.shape[1]:
         raise ValueError(_SAME_LENGTH.format(came=f"got shape {paths.shape}"))
     if paths.dtype == object:
@@ -53,8 +59,8 @@ def _array(y: Any) -> NDArray:
         array: NDArray = y.to_numpy()
         return array
     # Objects first: numpy would turn the numbers beside text into text.
-    array = y if isinstance(y, np.ndarray) else np.array(y, dtype=object)
-    if array.dtype == object and array.ndim == 1 and _is_nested(array):
+    array = np.asarray(y) if hasattr(y, "__array__") else np.array(y, dtype=object)
+    if array.dtype == object and array.ndim == 1 and all(map(_is_row, array)):
         lengths = sorted({len(row) for row in array})
         if len(lengths) > 1:
             raise ValueError(_SAME_LENGTH.format(came=f"found rows of {lengths} labels"))
@@ -62,8 +68,8 @@ def _array(y: Any) -> NDArray:
     return array
 
 
-def _is_nested(array: NDArray) -> bool:
-    return all(isinstance(row, list | tuple | np.ndarray) for row in array)
+def _is_row(entry: Any) -> bool:
+    return isinstance(entry, list | tuple | np.ndarray)
 
 
 def narrowed(paths: NDArray) -> NDArray:

@@ -145,6 +145,33 @@ class LabelTree:
         labels: NDArray = paths[np.arange(len(paths)), depth - 1]
         return labels
 
+    def sum_leaves(self, values: NDArray, level: int) -> NDArray:
+        """Return the sum, over the leaves in each cell of a level, of values of leaves.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, n_leaves)
+        level : int
+
+        Returns
+        -------
+        sums : ndarray of shape (n_samples, n_cells)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_iso.hierarchy import LabelTree
+        >>> tree = LabelTree([["bird", "owl"], ["bird", "crow"], ["fish", None]])
+        >>> tree.sum_leaves(np.array([[0.5, 0.25, 0.25]]), 0)
+        array([[0.75, 0.25]])
+        """
+        cells = self.leaf_cells[:, level]
+        order = cells.argsort(kind="stable")
+        starts = np.searchsorted(cells[order], np.arange(self.n_cells[level]))
+        # In float64, whatever the values: a parent then is the sum of its children.
+        sums = np.add.reduceat(values[:, order], starts, axis=1, dtype=np.float64)
+        return sums.astype(values.dtype)
+
     def check_known(self, paths: NDArray) -> None:
         """Raise a ValueError if paths hold a label that is not in the tree, or miss a level."""
         if paths.shape[1] != self.n_levels:

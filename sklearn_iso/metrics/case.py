@@ -195,7 +195,8 @@ def check_classifier(estimator: Any) -> NDArray:
     if not hasattr(classes, "tolist") or np.ndim(classes) != 1:
         raise TypeError(
             "estimator must predict one label for each sample; its classes_ are those of several "
-            "outputs. Evaluate one classifier for each output."
+            "outputs. Evaluate one classifier for each output; those of a hierarchy's levels are "
+            "at_level(estimator, level)."
         )
     return classes
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import make_scorer
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from sklearn_iso.hierarchy import ancestry_paths, as_paths, common_depth, depths
+from sklearn_iso.hierarchy import common_depth, depths, told_paths
 
 
 def hierarchical_precision_score(
@@ -41,7 +41,8 @@ def hierarchical_precision_score(
     Raises
     ------
     ValueError
-        If the labels are no paths, or not the same in number of rows or levels.
+        If the labels are no paths, or not the same in number of rows or levels; if weights are
+        negative or all 0.
 
     References
     ----------
@@ -240,16 +241,24 @@ class _Counts:
 
 
 def _weights(sample_weight: Any, rows: NDArray) -> NDArray:
+    if not len(rows):
+        raise ValueError("A mean over rows needs at least one row; got none. Check the selection.")
     if sample_weight is None:
         return np.ones(len(rows))
     weight: NDArray = column_or_1d(sample_weight).astype(np.float64)
     check_consistent_length(weight, rows)
+    if not (weight >= 0).all() or not 0 < weight.sum() < np.inf:
+        raise ValueError(
+            f"sample_weight must be finite, at least 0, and not 0 in every row; got values from "
+            f"{weight.min():.3g} to {weight.max():.3g}. Drop rows that do not count."
+        )
     return weight
 
 
 def _paired(y_true: Any, y_pred: Any, hierarchy: Any) -> tuple[NDArray, NDArray]:
     """Return both as paths of as many levels."""
-    first, second = _paths(y_true, hierarchy), _paths(y_pred, hierarchy)
+    # Objects: numbers and text never compare as equal, and never raise.
+    first, second = (told_paths(y, hierarchy).astype(object) for y in (y_true, y_pred))
     check_consistent_length(first, second)
     if hierarchy is not None:
         width = max(first.shape[1], second.shape[1])
@@ -260,13 +269,6 @@ def _paired(y_true: Any, y_pred: Any, hierarchy: Any) -> tuple[NDArray, NDArray]
             f"{second.shape[1]}. Pad short paths with None at their end."
         )
     return first, second
-
-
-def _paths(y: Any, hierarchy: Any) -> NDArray:
-    if hierarchy is not None and np.asarray(y).ndim == 1:
-        # Objects: numbers and text never compare as equal, and never raise.
-        return ancestry_paths(np.asarray(y), hierarchy).astype(object)
-    return as_paths(y).astype(object)
 
 
 def _padded(paths: NDArray, width: int) -> NDArray:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
-from sklearn_iso.hierarchy import as_paths, depths
+from sklearn_iso.hierarchy import depths, told_paths
 
 
 def at_level(estimator: Any, level: int) -> Any:
@@ -75,10 +75,11 @@ class LevelScorer:
 
     scorer: Any
     level: int
+    hierarchy: Any = None
 
     def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the score of the estimator's level on X and paths y."""
-        paths = as_paths(y)
+        """Return the score of the estimator's level on X and labels y."""
+        paths = told_paths(y, self.hierarchy)
         level = range(paths.shape[1])[self.level]
         # A path that ended above the level counts by its last label.
         last = np.minimum(depths(paths), level + 1) - 1
@@ -92,16 +93,19 @@ class LevelScorer:
         return False
 
 
-def make_level_scorer(scorer: Any, level: int) -> LevelScorer:
+def make_level_scorer(scorer: Any, level: int, *, hierarchy: Any = None) -> LevelScorer:
     """Return a scorer of one level, such as that of the robustness of the coarse labels.
 
     Parameters
     ----------
     scorer : callable
         ``scorer(estimator, X, y) -> float`` for classifiers, such as
-        :func:`make_adversarial_scorer` returns.
+        :func:`make_adversarial_scorer` returns; or one of representations, such as
+        :func:`make_distortion_scorer` returns.
     level : int
         Counted from 0, the coarsest; negative from the finest.
+    hierarchy : mapping of a label to the one above it, or networkx.DiGraph, optional
+        For estimators that were fitted on the finest labels alone.
 
     Returns
     -------
@@ -130,4 +134,4 @@ def make_level_scorer(scorer: Any, level: int) -> LevelScorer:
             f"scorer must be a callable (estimator, X, y); got {scorer!r}. For a name use "
             "sklearn.metrics.get_scorer."
         )
-    return LevelScorer(scorer, level)
+    return LevelScorer(scorer, level, hierarchy)

@@ -83,6 +83,17 @@ def test_none_nan_and_empty_text_are_all_missing(labels):
     assert tree.end_cells.tolist() == [[0, 0], [0, 1], [1, 2]]
 
 
+@given(tree_paths(), st.integers(0, 2**31 - 1))
+def test_the_sum_of_leaves_is_that_of_the_cells_below(paths, seed):
+    tree = LabelTree(paths)
+    values = np.random.default_rng(seed).uniform(size=(5, len(tree.leaves))).astype(np.float32)
+    for level in range(tree.n_levels):
+        member = tree.leaf_cells[:, level, None] == np.arange(tree.n_cells[level])
+        sums = tree.sum_leaves(values, level)
+        assert sums.dtype == values.dtype
+        assert np.allclose(sums, values.astype(float) @ member, rtol=1e-7, atol=0)
+
+
 def test_numbers_are_codes_of_their_level():
     tree = LabelTree(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, np.nan]]))
     assert [level.tolist() for level in tree.levels] == [[0, 1], [0, 1]]
@@ -136,13 +147,14 @@ def test_what_is_no_tree_is_refused(paths, message):
     ("hierarchy", "message"),
     [
         ({"a": "b", "b": "c", "c": "b"}, r"own ancestor; .* 'b' -> 'c' -> 'b'"),
-        ({"a": "a"}, r"own ancestor; .* 'a' -> 'a'"),
+        ({"a": "a"}, r"own ancestor; .* 'a' -> 'a'.*number stands for labels of two levels"),
+        ({"x": "a", "y": "x"}, r"below the root.* got 'a'"),
         (nx.DiGraph([("a", "b"), ("b", "a")]), r"own ancestor"),
         ({"a": ["x", "y"]}, r"under one parent; 'a' lies under 'x' and 'y'"),
         (nx.DiGraph([("x", "a"), ("y", "a")]), r"under one parent; 'a' lies under 'x' and 'y'"),
         ({"b": "c"}, r"must be in the hierarchy; a are not"),
     ],
-    ids=["cycle", "its own parent", "cycle in a graph", "two", "two in a graph", "unknown"],
+    ids=["cycle", "its own parent", "root", "cycle in a graph", "two", "two in a graph", "unknown"],
 )
 def test_what_is_no_ancestry_is_refused(hierarchy, message):
     with pytest.raises(ValueError, match=message):

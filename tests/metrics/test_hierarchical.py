@@ -111,6 +111,38 @@ def test_finest_labels_with_a_hierarchy_are_paths():
         assert measure(paths[0], predicted, hierarchy=ABOVE) == measure(*paths)
 
 
+def test_a_column_with_a_hierarchy_is_its_labels():
+    true, predicted = [["owl"], ["eel"]], ["crow", "eel"]
+    assert tree_distance(true, predicted, hierarchy=ABOVE) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("weight", "came"),
+    [
+        ([0, 0], "from 0 to 0"),
+        ([1, -1], "from -1 to 1"),
+        ([1, np.nan], "nan"),
+        ([1, np.inf], "inf"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("measure", [hierarchical_f1_score, tree_distance])
+def test_weights_that_have_no_mean_are_refused(measure, weight, came):
+    paths = [["a", "b"], ["c", "d"]]
+    with pytest.raises(ValueError, match=f"sample_weight must be finite.*{came}.*Drop"):
+        measure(paths, paths, sample_weight=weight)
+
+
+def test_no_rows_have_no_mean():
+    with pytest.raises(ValueError, match=r"needs at least one row"):
+        hierarchical_f1_score(np.empty((0, 2)), np.empty((0, 2)))
+
+
+def test_finest_labels_without_a_hierarchy_are_refused():
+    with pytest.raises(ValueError, match=r"one column for each level.*\(2,\).*pass hierarchy="):
+        hierarchical_f1_score(["owl", "eel"], ["owl", "eel"])
+
+
 def test_levels_must_agree():
     with pytest.raises(ValueError, match=r"same levels; got 2 and 1"):
         tree_distance([["a", "b"]], [["a"]])
@@ -150,6 +182,14 @@ def test_one_search_scores_paths_and_the_robustness_of_each_level():
     assert make_level_scorer(robust, 0)(search, X, Y) == accuracy
 
 
+def test_a_level_of_finest_labels_is_scored_by_their_hierarchy():
+    above = {leaf: 10 + leaf // 2 for leaf in range(4)}
+    model = HierarchicalIsometricClassifier(hierarchy=above, max_epochs=3, random_state=0)
+    fitted = model.fit(X, Y[:, 1])
+    scorer = make_level_scorer(make_adversarial_scorer(eps=0), 0, hierarchy=above)
+    assert scorer(fitted, X, Y[:, 1]) == np.mean(fitted.predict_paths(X)[:, 0] == 10 + Y[:, 0])
+
+
 def test_a_path_that_ended_counts_by_its_last_label():
     paths = np.array([["a", "b"], ["a", "c"], ["d", None]], dtype=object)[Y[:, 1] % 3]
     fitted = HierarchicalIsometricClassifier(max_epochs=3, random_state=0).fit(X, paths)
@@ -162,5 +202,10 @@ def test_a_path_that_ended_counts_by_its_last_label():
 def test_what_has_no_levels_is_refused():
     with pytest.raises(TypeError, match=r"must have levels"):
         at_level(DummyClassifier().fit(X, Y[:, 0]), 0)
+    fitted = HierarchicalIsometricClassifier(max_epochs=1, random_state=0).fit(X, Y)
+    with pytest.raises(
+        TypeError, match=r"one label for each sample.* at_level\(estimator, level\)"
+    ):
+        adversarial_accuracy(fitted, X, Y, eps=0.1)
     with pytest.raises(TypeError, match=r"scorer must be a callable"):
         make_level_scorer("accuracy", 0)
