@@ -64,7 +64,7 @@ class HierarchicalLearner:
         estimator, tree = self.estimator, labels.tree
         rows = tree.end_of_row.astype(np.int64).ravel()
         weight = combine_weights(X, rows, sample_weight, None)
-        train, valid = self._split(positive_rows(X, rows, weight))
+        train, valid = self._split(positive_rows(X, rows, weight), tree.ends)
         check_several_classes(tree.levels[0][tree.ends[train.y, 0]])
         sizes = block_widths(estimator.block_sizes, tree.n_levels)
         penalties = [self._penalty(level, train, labels) for level in range(tree.n_levels)]
@@ -104,12 +104,12 @@ class HierarchicalLearner:
             calibrate(penalty, rows, self.rng)
         return penalty
 
-    def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
+    def _split(self, rows: ArrayDataset, ends: NDArray) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:
             return rows, None
-        # A path of one row cannot be on both sides.
-        alone = np.bincount(rows.y)[np.unique(rows.y)].min() == 1
-        return split_rows(self.estimator, rows, self.rng, None if alone else rows.y)
+        # By the finest level whose every label has rows for both sides.
+        finest_first = ends[rows.y].T[::-1]
+        return split_rows(self.estimator, rows, self.rng, rows.y, *finest_first)
 
     def _stack(self, train: ArrayDataset, n_cells: list[int], sizes: list[list[int]]) -> Stack:
         stack = Stack(
@@ -148,7 +148,7 @@ def block_widths(block_sizes: Any, n_levels: int) -> list[list[int]]:
             f"{len(blocks)}: {block_sizes!r}. Pass for example "
             f"{((256, 128), *[128] * (n_levels - 1))}."
         )
-    sizes = [layer_widths(block) for block in blocks]
+    sizes = [layer_widths(block, "Each entry of block_sizes") for block in blocks]
     if not all(sizes):
         raise ValueError(
             f"Every block needs at least one hidden layer, whose output the next one starts from; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from typing import Any
 
@@ -157,8 +158,7 @@ class Learner:
     def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:
             return rows, None
-        alone = np.bincount(rows.y)[np.unique(rows.y)].min() == 1
-        return split_rows(self.estimator, rows, self.rng, None if alone else rows.y)
+        return split_rows(self.estimator, rows, self.rng, rows.y)
 
     def _module(self, train: ArrayDataset, n_outputs: int) -> nn.Module:
         estimator = self.estimator
@@ -241,13 +241,20 @@ _OUTPUTS = {
 
 
 def split_rows(
-    estimator: Any, rows: ArrayDataset, rng: np.random.RandomState, stratify: NDArray | None = None
+    estimator: Any, rows: ArrayDataset, rng: np.random.RandomState, *labels: NDArray
 ) -> tuple[ArrayDataset, ArrayDataset]:
-    """Return the rows to train on, and those that early stopping holds out."""
+    """Return the rows to train on, and those that early stopping holds out.
+
+    Both have every class of the first of the labels (n_samples,) by which that is possible.
+    """
+    n_valid = math.ceil(estimator.validation_fraction * len(rows))
+    room = min(n_valid, len(rows) - n_valid)
+    counts = [(y, np.unique(y, return_counts=True)[1]) for y in labels]
+    possible = [y for y, n_rows in counts if n_rows.min() > 1 and len(n_rows) <= room]
     train, valid = train_test_split(
         np.arange(len(rows)),
         test_size=estimator.validation_fraction,
-        stratify=stratify,
+        stratify=possible[0] if possible else None,
         random_state=rng,
     )
     return rows.subset(train), rows.subset(valid)
@@ -306,12 +313,12 @@ def positive_rows(X: NDArray, labels: NDArray, weight: NDArray) -> ArrayDataset:
     return ArrayDataset(X, labels, weight).subset(index)
 
 
-def layer_widths(hidden_layer_sizes: Any) -> list[int]:
-    """Return the widths of the hidden layers, checked."""
-    widths = np.atleast_1d(np.asarray(hidden_layer_sizes))
+def layer_widths(sizes: Any, name: str = "hidden_layer_sizes") -> list[int]:
+    """Return the widths of the hidden layers that a parameter tells, checked."""
+    widths = np.atleast_1d(np.asarray(sizes))
     if widths.size and (widths.ndim > 1 or widths.dtype.kind not in "iu" or widths.min() < 1):
         raise ValueError(
-            f"hidden_layer_sizes must be positive integers, one for each hidden layer; got "
-            f"{hidden_layer_sizes!r}. Pass for example (256, 128)."
+            f"{name} must be positive integers, one for each hidden layer; got "
+            f"{sizes!r}. Pass for example (256, 128)."
         )
     return [int(width) for width in widths]
