@@ -6,7 +6,7 @@ import copy
 import os
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from sklearn_iso.estimators.hierarchical_labels import Labels, check_hierarchica
 from sklearn_iso.estimators.hierarchical_learner import HierarchicalLearner
 from sklearn_iso.estimators.hierarchical_level import LevelClassifier, check_level
 from sklearn_iso.estimators.input import check_predict_input
+from sklearn_iso.hierarchy import parents_of
 from sklearn_iso.modules import Layers, LeafScores, Representation, StackLevel
 from sklearn_iso.penalties import PENALTIES, Penalty
 from sklearn_iso.persistence.store import save_estimator
@@ -116,8 +117,9 @@ class HierarchicalIsometricClassifier(
     alone, and predictions go on to a leaf. The labels of a level must be all text or all
     numbers. Numbers are codes of their level; text names one label of the whole tree.
 
-    Cross-validation: scikit-learn does not stratify a 2-D `y`. Pass
-    ``cv=list(StratifiedKFold(5).split(X, Y[:, -1]))`` to stratify on the leaf.
+    Cross-validation: scikit-learn does not stratify a 2-D `y`, and its folds fail on None and
+    NaN among text. ``cv=list(StratifiedKFold(5).split(X, ["/".join(map(str, path)) for path in
+    Y]))`` stratifies on whole paths.
 
     References
     ----------
@@ -260,8 +262,7 @@ class HierarchicalIsometricClassifier(
         paths : ndarray of shape (n_samples, n_levels)
         """
         best = self._leaf_scores(X).argmax(axis=1)
-        paths: NDArray = self.tree_.leaves[best]
-        return paths
+        return cast(NDArray, self.tree_.leaves[best])
 
     def predict_proba(self, X: ArrayLike) -> Any:
         """Return the probabilities of the labels of each level.
@@ -320,14 +321,14 @@ class HierarchicalIsometricClassifier(
         """
         check_is_fitted(self)
         right = self._labels.agreement(y, self.predict_paths(X), self.hierarchy)
-        weight = None if sample_weight is None else np.asarray(sample_weight)
-        return float(np.average(right, weights=weight))
+        return float(np.average(right, weights=cast(Any, sample_weight)))
 
     def at_level(self, level: int) -> LevelClassifier:
         """Return one level of this fitted estimator as a classifier of its own.
 
-        It predicts the label that the most probable path has at that level, and whatever takes
-        a classifier takes it: ``adversarial_accuracy(clf.at_level(0), X, Y[:, 0], eps=0.1)``.
+        It predicts the label that the most probable path has at that level, transforms to the
+        representation after its block, and whatever takes a classifier takes it:
+        ``adversarial_accuracy(clf.at_level(0), X, Y[:, 0], eps=0.1)``.
 
         Parameters
         ----------
@@ -341,13 +342,15 @@ class HierarchicalIsometricClassifier(
         check_is_fitted(self)
         return LevelClassifier(self, check_level(self, level))
 
-    def to_torch(self, *, transform: bool = False) -> nn.Module:
+    def to_torch(self, *, transform: bool = False, level: int = -1) -> nn.Module:
         """Return a copy of the trained module, on the CPU and in evaluation mode.
 
         Parameters
         ----------
         transform : bool, default=False
             Whether it ends at the representation that :meth:`transform` returns.
+        level : int, default=-1
+            Of that representation, as in :meth:`transform`.
 
         Returns
         -------
@@ -358,8 +361,8 @@ class HierarchicalIsometricClassifier(
         check_is_fitted(self)
         stack = copy.deepcopy(self.net_.module_).cpu()
         if transform:
-            last = StackLevel(stack, self.n_levels_ - 1)
-            return Representation(last, "last_hidden").eval()
+            chosen = StackLevel(stack, check_level(self, level))
+            return Representation(chosen, "last_hidden").eval()
         columns = self._labels.columns[self._labels.order]
         return LeafScores(stack, torch.from_numpy(columns)).eval()
 
@@ -369,22 +372,23 @@ class HierarchicalIsometricClassifier(
         Parameters
         ----------
         path : path-like
-            Usually ends in ".safetensors".
+            Usually ends in ".safetensors". A `hierarchy` comes back as a mapping, graphs too.
         """
         check_is_fitted(self)
-        save_estimator(self, path, n_outputs=sum(self.tree_.n_cells), include_optimizer=False)
+        stored = copy.copy(self)
+        if self.hierarchy is not None:
+            stored.hierarchy = parents_of(self.hierarchy)
+        save_estimator(stored, path, n_outputs=sum(self.tree_.n_cells), include_optimizer=False)
 
     def _leaf_scores(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)
         X = check_predict_input(self, X, many_dimensions=False)
         logits = inference.logits(self.net_.module_, X)
-        scores: NDArray = np.sum([logits[:, c] for c in self._labels.columns.T], axis=0)
-        return scores
+        return cast(NDArray, np.sum([logits[:, c] for c in self._labels.columns.T], axis=0))
 
     @property
     def _labels(self) -> Labels:
-        labels: Labels = self.labels_
-        return labels
+        return cast(Labels, self.labels_)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")

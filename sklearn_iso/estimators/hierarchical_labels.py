@@ -52,10 +52,10 @@ class Labels:
         """Return the probabilities that users see, from those (n_samples, n_leaves) of leaves."""
         if self.one_dimensional:
             return leaves[:, self.order]
-        tree = self.tree
+        # The cells of a level are its labels, and then the leaves that ended above it.
         return [
-            leaves @ (tree.leaf_cells[:, [level]] == np.arange(len(labels))).astype(leaves.dtype)
-            for level, labels in enumerate(tree.levels)
+            self.tree.sum_leaves(leaves, level)[:, : len(labels)]
+            for level, labels in enumerate(self.tree.levels)
         ]
 
     def agreement(self, y: ArrayLike, predicted: NDArray, hierarchy: Any) -> NDArray:

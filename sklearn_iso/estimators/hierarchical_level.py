@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import operator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from sklearn_iso.modules import BestLeaf, LeafScores
+from sklearn_iso.modules import BestLeaf
 
 
 class LevelClassifier(ClassifierMixin, BaseEstimator):
-    """A view of a fitted hierarchical classifier that answers with the labels of one level.
+    """A view of a fitted hierarchical classifier: the labels and representation of one level.
 
     Made by :meth:`HierarchicalIsometricClassifier.at_level`. It is not fitted again: `fit` and
     `clone` return the view itself, as for :class:`sklearn.frozen.FrozenEstimator`.
@@ -31,7 +32,8 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray
-        Labels of the level; after them those leaves whose paths have ended above it.
+        Sorted labels of the level, and of the leaves whose paths have ended above it. Those of
+        paths Y are ``classifier.tree_.last_labels(Y, level)``.
 
     Examples
     --------
@@ -55,8 +57,7 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):
     @property
     def classes_(self) -> NDArray:
         """Labels of the level."""
-        labels: NDArray = self.classifier.tree_.cell_labels(self.level)
-        return labels
+        return self._classes_and_places()[0]
 
     @property
     def n_features_in_(self) -> int:
@@ -66,31 +67,46 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):
     def predict(self, X: ArrayLike) -> NDArray:
         """Return the label (n_samples,) that the most probable path has at the level."""
         best = self.classifier._leaf_scores(X).argmax(axis=1)
-        labels: NDArray = self.classes_[self._cells[best]]
+        classes, places = self._classes_and_places()
+        labels: NDArray = classes[places[best]]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Return the probability of each label, the sum over the paths through it."""
-        scores = self.classifier._leaf_scores(X)
-        exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
-        within = self._cells[:, None] == np.arange(self._cells.max() + 1)
-        sums = exponents @ within.astype(exponents.dtype)
-        probabilities: NDArray = sums / sums.sum(axis=1, keepdims=True)
-        return probabilities
+        leaves = softmax(self.classifier._leaf_scores(X), axis=1)
+        sums: NDArray = self.classifier.tree_.sum_leaves(leaves, self.level)
+        return sums[:, self._order()]
 
-    def to_torch(self) -> nn.Module:
-        """Return a module from X to the score of the best path through each label."""
+    def transform(self, X: ArrayLike) -> NDArray:
+        """Return the representation (n_samples, n_units) after the block of the level."""
+        Z: NDArray = self.classifier.transform(X, level=self.level)
+        return Z
+
+    def to_torch(self, *, transform: bool = False) -> nn.Module:
+        """Return a module from X to the score of the best path through each label.
+
+        Or, with `transform`, to the representation that :meth:`transform` returns.
+        """
         check_is_fitted(self)
-        leaves = self.classifier.to_torch()
-        if not isinstance(leaves, LeafScores):
-            raise TypeError(f"to_torch of {type(self.classifier).__name__} returned no LeafScores.")
-        order = self.classifier.labels_.order
-        return BestLeaf(leaves, torch.from_numpy(self._cells[order])).eval()
+        module: nn.Module = self.classifier.to_torch(transform=transform, level=self.level)
+        if transform:
+            return module
+        places = self._classes_and_places()[1][self.classifier.labels_.order]
+        return BestLeaf(module, torch.from_numpy(places)).eval()
 
-    @property
-    def _cells(self) -> NDArray:
-        cells: NDArray = self.classifier.tree_.leaf_cells[:, self.level]
-        return cells
+    def _classes_and_places(self) -> tuple[NDArray, NDArray]:
+        """Return the sorted labels, and the place among them of each leaf."""
+        tree, order = self.classifier.tree_, self._order()
+        places: NDArray = order.argsort()[tree.leaf_cells[:, self.level]]
+        return tree.cell_labels(self.level)[order], places
+
+    def _order(self) -> NDArray:
+        """Return the cells of the level in the order of their labels."""
+        labels = self.classifier.tree_.cell_labels(self.level)
+        try:
+            return np.argsort(labels, kind="stable")
+        except TypeError:  # text among numbers has no order
+            return np.arange(len(labels))
 
     def __sklearn_is_fitted__(self) -> bool:
         return bool(self.classifier.__sklearn_is_fitted__())
@@ -104,13 +120,16 @@ def check_level(estimator: Any, level: Any) -> int:
 
     Raises
     ------
-    ValueError
-        If there is no such level.
+    TypeError, ValueError
+        If level is no integer, or there is no such level.
     """
     n_levels = estimator.n_levels_
-    if not -n_levels <= operator.index(level) < n_levels:
-        raise ValueError(
-            f"level must be one of the {n_levels} levels, 0 the coarsest and -1 the finest; "
-            f"got {level!r}."
-        )
-    return int(operator.index(level) % n_levels)
+    rule = (
+        f"level must be one of the {n_levels} levels, 0 the coarsest and -1 the finest; got "
+        f"{level!r}. Pass an integer from 0 to {n_levels - 1}."
+    )
+    if not isinstance(level, Integral):
+        raise TypeError(rule)
+    if not -n_levels <= level < n_levels:
+        raise ValueError(rule)
+    return int(level % n_levels)

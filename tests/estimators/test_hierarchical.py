@@ -23,12 +23,11 @@ from skorch.callbacks import Callback
 
 from sklearn_iso import HierarchicalIsometricClassifier, IsometricClassifier, load
 from sklearn_iso.datasets import make_torus
+from sklearn_iso.estimators.learner import split_rows
 from sklearn_iso.hierarchy import is_missing
-from sklearn_iso.metrics import adversarial_accuracy
 from sklearn_iso.modules import Stack
 from sklearn_iso.penalties import WithinClassIsometry
-from sklearn_iso.persistence import to_onnx
-from sklearn_iso.training import LevelsObjective
+from sklearn_iso.training import ArrayDataset, LevelsObjective
 from sklearn_iso.twins import as_torch
 
 _spec = importlib.util.spec_from_file_location(
@@ -70,23 +69,6 @@ def test_predicted_paths_exist_and_probabilities_add_up(paths, seed):
         for parent in set(parents.tolist()):
             below = levels[level][:, parents == parent].sum(axis=1)
             assert np.abs(levels[level - 1][:, parent] - below).max() <= 1e-6
-
-
-@settings(max_examples=10, deadline=None)
-@given(tree_paths(), st.integers(0, 2**31 - 1))
-def test_a_level_answers_as_the_path_and_as_its_twin(paths, seed):
-    rng = np.random.default_rng(seed)
-    rows = rng.normal(size=(len(paths), 3))
-    labels = paths if paths.shape[1] > 1 else paths[:, 0]
-    fitted = HierarchicalIsometricClassifier(max_epochs=1, random_state=seed).fit(rows, labels)
-    predicted = fitted.predict_paths(rows)
-    for level in range(fitted.n_levels_):
-        view = fitted.at_level(level)
-        expected = fitted.tree_.last_labels(predicted, level)
-        assert view.predict(rows).tolist() == expected.tolist()
-        scores = as_torch(view)(torch.from_numpy(rows))
-        assert view.classes_[scores.argmax(dim=1)].tolist() == expected.tolist()
-        assert np.allclose(view.predict_proba(rows).sum(axis=1), 1)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +205,9 @@ def test_fine_labels_with_a_hierarchy_are_paths(hierarchy):
     assert fine.score(IRIS, NAMES) == paths.score(IRIS, np.column_stack([above, NAMES]))
 
 
-@pytest.mark.parametrize("container", [np.asarray, pd.DataFrame, pl.DataFrame, np.ndarray.tolist])
+@pytest.mark.parametrize(
+    "container", [np.asarray, pd.DataFrame, pl.DataFrame, np.ndarray.tolist, torch.from_numpy]
+)
 def test_labels_come_in_any_container(container):
     expected = classifier().fit(X, Y).predict(X)
     fitted = classifier().fit(X, container(Y))
@@ -291,6 +275,29 @@ def test_a_file_predicts_the_same(tmp_path, training):
     assert again.history_ == fitted.history_
 
 
+@pytest.mark.parametrize(
+    "hierarchy",
+    [ABOVE, nx.DiGraph([(up, down) for down, up in ABOVE.items()])],
+    ids=["mapping", "graph"],
+)
+def test_a_file_keeps_the_hierarchy(tmp_path, hierarchy):
+    fitted = classifier(hierarchy=hierarchy).fit(IRIS, NAMES)
+    fitted.save(tmp_path / "model.safetensors")
+    assert fitted.hierarchy is hierarchy
+    again = load(tmp_path / "model.safetensors")
+    assert again.predict_paths(IRIS).tolist() == fitted.predict_paths(IRIS).tolist()
+    assert again.score(IRIS, NAMES) == fitted.score(IRIS, NAMES)
+    assert clone(again).fit(IRIS, NAMES).loss_curve_ == fitted.loss_curve_
+
+
+def test_folds_stratified_on_whole_paths_take_paths_that_end_early():
+    ragged = np.array([["a", "b"], ["a", "c"], ["d", None]], dtype=object)[Y[:, 1] % 3]
+    strata = ["/".join(map(str, path)) for path in ragged]
+    folds = list(StratifiedKFold(3).split(X, strata))
+    scores = cross_val_score(classifier(), X, ragged, cv=folds, error_score="raise")
+    assert np.isfinite(scores).all()
+
+
 def test_a_seed_decides_everything_and_leaves_global_generators_alone():
     torch.manual_seed(3)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
@@ -309,27 +316,6 @@ def test_grids_and_folds_take_labels_of_several_levels():
     assert np.isfinite(scores).all()
 
 
-def test_a_view_is_attacked_like_any_classifier():
-    fitted = classifier(max_epochs=40).fit(X, Y)
-    coarse = fitted.at_level(0)
-    accuracy = np.mean(fitted.predict(X)[:, 0] == Y[:, 0])
-    assert adversarial_accuracy(coarse, X, Y[:, 0], eps=0) == accuracy
-    robust = adversarial_accuracy(coarse, X[:60], Y[:60, 0], eps=0.1, random_state=0)
-    assert robust < accuracy
-    assert clone(coarse) is coarse is coarse.fit(X)
-
-
-def test_a_graph_of_a_level_answers_as_the_level():
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    fitted = classifier(max_epochs=20).fit(X.astype(np.float32), Y)
-    for level in (0, 1):
-        graph = to_onnx(fitted.at_level(level), X[:5].astype(np.float32))
-        session = onnxruntime.InferenceSession(graph.SerializeToString())
-        label = session.run(None, {"X": X.astype(np.float32)})[0]
-        assert np.array_equal(label, fitted.at_level(level).predict(X))
-
-
 def test_an_interrupt_keeps_what_was_fitted():
     class Interrupt(Callback):
         def on_epoch_end(self, net, **kwargs):
@@ -341,6 +327,25 @@ def test_an_interrupt_keeps_what_was_fitted():
         fitted.fit(X, Y)
     assert fitted.predict(X).shape == Y.shape
     assert fitted.n_iter_ >= 1
+
+
+@given(st.lists(st.integers(0, 5), min_size=4, max_size=60), st.integers(0, 2**31 - 1))
+def test_both_sides_of_a_split_have_every_class_where_that_is_possible(y, seed):
+    y = np.array(y)
+    n = len(y)
+    rows = ArrayDataset(np.arange(n)[:, None], y, np.ones(n))
+    fine = np.arange(n)  # a class for each row: there is nothing to stratify
+    parts = split_rows(classifier(), rows, np.random.RandomState(seed), fine, y)
+    assert sorted(np.concatenate([part.X.ravel() for part in parts])) == list(range(n))
+    classes, counts = np.unique(y, return_counts=True)
+    if counts.min() > 1 and len(classes) <= min(map(len, parts)):
+        assert all(np.array_equal(np.unique(part.y), classes) for part in parts)
+
+
+def test_early_stopping_takes_more_leaves_than_it_holds_rows_out():
+    leaves = np.column_stack([Y[:, 0], 200 * Y[:, 0] + np.arange(240) // 3])
+    history = classifier(early_stopping=True).fit(X, leaves).history_
+    assert np.isfinite(history["valid_loss"]).all()
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -357,6 +362,7 @@ def test_a_leaf_of_one_row_is_a_class_like_any_other(early_stopping):
     [
         ({"block_sizes": (8,)}, r"one entry for each of the 2 levels .* got 1"),
         ({"block_sizes": (8, ())}, r"at least one hidden layer"),
+        ({"block_sizes": (8, 0)}, r"entry of block_sizes must be positive integers.* got 0"),
         ({"hierarchy": {1: 0}}, r"hierarchy goes with a y of the finest labels"),
         ({"target": "output"}, r"'target' parameter"),
         ({"layers": "stack"}, r"'layers' parameter"),
@@ -377,15 +383,6 @@ def test_labels_that_the_fit_did_not_see_are_refused():
         fitted.score(X, unseen)
     with pytest.raises(ValueError, match=r"must have the 2 levels of the fit; got 3"):
         fitted.score(X, np.column_stack([Y, Y[:, 1]]))
-
-
-def test_levels_that_do_not_exist_are_refused():
-    fitted = classifier().fit(X, Y)
-    for level in (2, -3):
-        with pytest.raises(ValueError, match=r"level must be one of the 2 levels"):
-            fitted.at_level(level)
-        with pytest.raises(ValueError, match=r"level must be one of the 2 levels"):
-            fitted.transform(X, level=level)
 
 
 def test_continuous_labels_are_refused():
