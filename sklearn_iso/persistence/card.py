@@ -76,9 +76,15 @@ def _interface(estimator: Any, last: Any) -> dict[str, Any]:
     if hasattr(estimator, "feature_names_in_"):
         rows["names of the features"] = ", ".join(estimator.feature_names_in_)
     if hasattr(last, "classes_"):
-        labels = ", ".join(map(str, last.classes_[:_MOST_LABELS]))
-        rows["classes"] = labels + (", ..." if len(last.classes_) > _MOST_LABELS else "")
+        if isinstance(last.classes_, list):
+            rows |= {f"classes of level {k}": _some(c) for k, c in enumerate(last.classes_)}
+        else:
+            rows["classes"] = _some(last.classes_)
     return rows
+
+
+def _some(labels: Any) -> str:
+    return ", ".join([*map(str, labels[:_MOST_LABELS]), *["..."] * (len(labels) > _MOST_LABELS)])
 
 
 def _training(last: Any) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def to_onnx(estimator: Any, X: ArrayLike) -> onnx.ModelProto:
     twin = as_torch(estimator)
     rows = torch.from_numpy(_two_rows(X))
     if is_classifier(estimator):
-        classes = _storable(np.asarray(estimator.classes_))
+        classes = _storable(estimator.classes_)
         proba = hasattr(estimator, "predict_proba")
         name = "probabilities" if proba else "scores"
         model = _export(_Probabilities(twin) if proba else twin, rows, name)
@@ -157,8 +157,14 @@ def _export(twin: nn.Module, rows: Tensor, name: str) -> onnx.ModelProto:
     return model
 
 
-def _storable(classes: NDArray) -> NDArray:
+def _storable(classes: Any) -> NDArray:
     """Return the labels in a type that ONNX has."""
+    if isinstance(classes, list):
+        raise ValueError(
+            f"A graph tells one label for each row; got an estimator of {len(classes)} outputs. "
+            "Export one of them, of a hierarchy at_level(estimator, level)."
+        )
+    classes = np.asarray(classes)
     if classes.dtype.kind in "iu":
         return classes.astype(np.int64)
     if classes.dtype.kind in "bf":

@@ -8,7 +8,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_iso import IsometricClassifier, IsometricTransformer
+from sklearn_iso import (
+    HierarchicalIsometricClassifier,
+    IsometricClassifier,
+    IsometricTransformer,
+)
+from sklearn_iso.datasets import make_torus
 from sklearn_iso.persistence import model_card
 
 X, y = load_iris(return_X_y=True, as_frame=True)
@@ -36,6 +41,13 @@ def test_a_card_of_an_embedding_states_its_stress():
     assert card.startswith("# Iris in the plane\n")
     assert f"| stress of the training rows | {embedding.stress_:.4g} |" in card
     assert "classes" not in card
+
+
+def test_a_card_states_the_labels_of_every_level():
+    X, Y = make_torus(60, n_levels=2, random_state=0)
+    card = model_card(HierarchicalIsometricClassifier(max_epochs=1).fit(X, Y))
+    assert "| classes of level 0 | 0, 1 |" in card
+    assert "| classes of level 1 | 0, 1, 2, 3 |" in card
 
 
 def test_an_estimator_that_is_not_fitted_has_no_card():

@@ -17,7 +17,12 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from torch import nn
 
-from sklearn_iso import IsometricClassifier, IsometricTransformer
+from sklearn_iso import (
+    HierarchicalIsometricClassifier,
+    IsometricClassifier,
+    IsometricTransformer,
+)
+from sklearn_iso.datasets import make_torus
 from sklearn_iso.modules import ConvNet
 from sklearn_iso.persistence import to_onnx
 from sklearn_iso.twins import NotDifferentiableError
@@ -133,6 +138,13 @@ class _Opaque(TransformerMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self):
         return True
+
+
+def test_several_outputs_are_refused():
+    X, Y = make_torus(60, n_levels=2, random_state=0)
+    fitted = HierarchicalIsometricClassifier(max_epochs=1, random_state=0).fit(X, Y)
+    with pytest.raises(ValueError, match=r"one label for each row; got .* 2 outputs.*at_level"):
+        to_onnx(fitted, X)
 
 
 def test_an_estimator_that_is_not_fitted_is_refused():
