@@ -179,12 +179,10 @@ def test_errors_name_the_rule_and_the_remedy():
         DistortionMapDisplay.from_estimator(DecisionTreeClassifier().fit(X, y), X)
 
 
-def test_a_level_of_a_hierarchy_has_a_map_and_all_levels_at_once_have_none():
+def test_a_level_of_a_hierarchy_has_a_map_of_its_own():
     model = HierarchicalIsometricClassifier(block_sizes=(8, 8), max_epochs=3, random_state=0)
     fitted = model.fit(X, np.column_stack([y > 0, y]))
     display = DistortionMapDisplay.from_estimator(fitted.at_level(0), X, grid_resolution=4)
     values = jacobian_singular_values(fitted.at_level(0), X[:1])
     assert np.isfinite(values).all()
     assert np.isfinite(display.singular_values).all()
-    with pytest.raises(TypeError, match=r"at_level\(estimator, level\)"):
-        DistortionMapDisplay.from_estimator(fitted, X, grid_resolution=4)
