@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import orthogonal_procrustes
 from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_sample_weight
+from torch import nn
 
 from sklearn_iso.estimators.learner import (
     as_module,
@@ -19,9 +21,22 @@ from sklearn_iso.estimators.learner import (
     run_net,
     settings_of,
 )
-from sklearn_iso.estimators.targets import METRICS, Targets, find_paths, given_distances
+from sklearn_iso.estimators.targets import (
+    METRICS,
+    Targets,
+    find_paths,
+    given_distances,
+    kept_metric,
+)
 from sklearn_iso.modules import MLP, Autoencoder, ResidualMLP
-from sklearn_iso.penalties import JacobianIsometry, Penalty, embedding_penalty, without_logits
+from sklearn_iso.penalties import (
+    GeodesicIsometry,
+    GlobalIsometry,
+    JacobianIsometry,
+    Penalty,
+    embedding_penalty,
+    without_logits,
+)
 from sklearn_iso.training import (
     ArrayDataset,
     EmbeddingObjective,
@@ -33,12 +48,16 @@ from sklearn_iso.training import (
     history_columns,
     inference,
     input_similarity,
+    landmark_coordinates,
     new_generator,
     principal_axes,
     private_random_state,
     resume_net,
 )
 from sklearn_iso.training.calibration import INPUT_LENGTH
+
+#: Rows from which the coordinates of a guide are found.
+N_LANDMARKS = 500
 
 
 class Embedder:
@@ -87,7 +106,7 @@ class Embedder:
             rows.X, rows.weight = as_module(estimator.net_, rows.X, rows.weight)
             labels = _labels(estimator.penalty_, y, len(rows))
             estimator.net_.criterion_.labels = torch.from_numpy(labels)
-            targets = Targets(rows.X, METRICS.get(estimator.metric, estimator.metric))
+            targets = Targets(rows.X, kept_metric(estimator, estimator.penalty_))
             resume_net(estimator.net_, settings, self.shuffling)
         estimator.net_.criterion_.alpha = float(estimator.alpha)
         self._run(rows, rows, targets, 1)
@@ -105,13 +124,14 @@ class Embedder:
         self.dtype = torch.float64 if rows.X.dtype == np.float64 else torch.float32
         metric = METRICS.get(estimator.metric, estimator.metric)
         penalty = embedding_penalty(estimator.penalty, metric, estimator.n_neighbors)
+        kept = kept_metric(estimator, penalty)
         decoder_penalty = self._decoder_penalty()
         labels = _labels(penalty, y, len(rows))
         for term in (penalty, decoder_penalty):
             if term is not None:
                 calibrate(term, ArrayDataset(rows.X, labels, rows.weight), self.rng)
-        targets = Targets(rows.X, metric, given, find_paths(penalty))
-        module, mean_square = self._module(rows, targets.spread(self.rng))
+        targets = Targets(rows.X, kept, given, find_paths(penalty))
+        module, mean_square = self._module(rows, targets.spread(self.rng, rows.weight))
         objective = EmbeddingObjective(
             penalty,
             decoder_penalty,
@@ -119,6 +139,7 @@ class Embedder:
             mean_square,
             torch.from_numpy(labels),
             given,
+            self._guide(penalty, targets, rows, module.encoder),
         )
         estimator.net_ = build_net(module, objective, settings, self.shuffling, valid)
         estimator.penalty_, estimator.decoder_penalty_ = penalty, decoder_penalty
@@ -133,6 +154,24 @@ class Embedder:
             self._set_results(rows, targets, objective.mean_square)
             objective.release()
             self.estimator._rng = self.rng
+
+    def _guide(
+        self, penalty: Penalty, targets: Targets, rows: ArrayDataset, encoder: nn.Module
+    ) -> torch.Tensor | None:
+        """Return where distances that X does not show place the rows, if any are to be kept."""
+        terms = (term for _, _, term in penalty.terms())
+        if not any(isinstance(term, GeodesicIsometry | GlobalIsometry) for term in terms):
+            return None
+        landmarks = targets.sample(self.rng, N_LANDMARKS)
+        distances = targets.known_from(landmarks)
+        if distances is None:
+            return None
+        n_components = int(self.estimator.n_components)
+        places = landmark_coordinates(distances, landmarks, rows.weight, n_components)
+        # Turned towards where the map starts: mirrored, it would have to cross itself.
+        start = inference.representation(encoder, rows.X, "logits")
+        places = places @ orthogonal_procrustes(rows.weight[:, None] * places, start)[0]
+        return torch.from_numpy(places).to(self.dtype) if places.any() else None
 
     def _decoder_penalty(self) -> Penalty | None:
         penalty = self.estimator.decoder_penalty

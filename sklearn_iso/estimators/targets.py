@@ -67,13 +67,22 @@ class Targets:
         metric = norm_order(self.metric) if isinstance(self.metric, str | float) else self.metric
         return one_block(torch.ones(len(X))).distances(X, metric)[0].numpy()
 
-    def spread(self, rng: np.random.RandomState) -> float | None:
-        """Return how far the rows are from their centre; None where X itself tells."""
+    def known_from(self, rows: NDArray) -> NDArray | None:
+        """Return distances (n, n_samples) from some rows; None where X itself tells them."""
+        if self.paths is not None:
+            found: NDArray = self.paths.distances_from(torch.from_numpy(rows)).numpy()
+            return found
+        return None if self.distances is None else self.distances[rows]
+
+    def spread(self, rng: np.random.RandomState, weight: NDArray) -> float | None:
+        """Return how far weighted rows are from their centre; None where X itself tells."""
         if self.paths is not None:
             return self.paths.spread_
         if self.distances is None and self.metric == "l2":
             return None
-        return float(np.sqrt(np.square(self.between(self.sample(rng, 500))).mean() / 2))
+        rows = self.sample(rng, 500)
+        share = weight[rows].astype(np.float64) / weight[rows].sum(dtype=np.float64)
+        return float(np.sqrt(share @ np.square(self.between(rows)) @ share / 2))
 
     def stress(self, Z: NDArray, rows: NDArray) -> float:
         """Return the scale-optimal normalised stress of the embedding Z of some rows."""
@@ -106,6 +115,26 @@ def given_distances(estimator: Any, distances: NDArray | None, rows: NDArray) ->
     return geodesic_distances(graph, np.arange(len(distances)), distances.dtype)
 
 
+def kept_metric(estimator: Any, penalty: Penalty) -> Any:
+    """Return the metric of the distances to keep: that of a penalty object, where it has one.
+
+    Raises
+    ------
+    ValueError
+        If precomputed distances come and no term looks at them, or the other way round.
+    """
+    metric = METRICS.get(estimator.metric, estimator.metric)
+    own = [term.metric for _, _, term in penalty.terms() if hasattr(term, "metric")]
+    if ("precomputed" in own) != (metric == "precomputed"):
+        raise ValueError(
+            "metric='precomputed' goes with a penalty of that metric, or the distances would not "
+            f"count; got metric={estimator.metric!r} and penalty={estimator.penalty!r}. Name the "
+            "penalty, or pass for example IsometricTransformer(metric='precomputed', "
+            "penalty=GlobalIsometry(metric='precomputed'))."
+        )
+    return own[0] if own and isinstance(estimator.penalty, Penalty) else metric
+
+
 def find_paths(penalty: Penalty) -> GeodesicIsometry | None:
     """Return the first term that measures geodesics, if any."""
     terms = (term for _, _, term in penalty.terms())
@@ -117,7 +146,7 @@ def targets_among(
 ) -> Targets:
     """Return the distances that a fitted estimator was to keep, between new rows."""
     given = given_distances(estimator, distances, np.arange(len(X)))
-    metric = METRICS.get(estimator.metric, estimator.metric)
+    metric = kept_metric(estimator, estimator.penalty_)
     return Targets(X, metric, given, paths_among(estimator.penalty_, X, rng))
 
 

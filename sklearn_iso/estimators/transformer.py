@@ -46,7 +46,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     The encoder f is metric multidimensional scaling (or Isomap, by `penalty`) that also
     embeds new rows, and the decoder g goes back; c is the root mean square distance of the
     rows from their mean. Both are networks that start at principal component analysis and its
-    inverse, so that a small budget of epochs suffices and the seed hardly matters.
+    inverse, so that a small budget of epochs suffices and the seed hardly matters; geodesic and
+    precomputed distances draw the map to their classical scaling first.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
           Isomap does (:class:`~sklearn_iso.penalties.GeodesicIsometry`);
         - "within_class": those between rows of one class; needs y.
 
-        An object brings its own metric and number of neighbours, and a grid reaches its
+        An object brings its own metric and number of neighbours; a grid reaches its
         parameters, for example ``penalty__n_neighbors``.
     decoder_penalty : "jacobian" or Penalty, optional
         Added to `penalty`, for the decoder: "jacobian" asks that the way back be locally

@@ -48,6 +48,12 @@ _EMBEDDING: dict[str, Any] = {"scale": 1.0, "layers": "logits", "max_rows": None
 def _geodesic(metric: Any, n_neighbors: int) -> Penalty:
     if metric == "precomputed":  # then the shortest paths come in place of the distances
         return GlobalIsometry(metric=metric, **_EMBEDDING)
+    if callable(metric):
+        raise ValueError(
+            "penalty='geodesic' finds neighbours by a norm or among precomputed distances; got "
+            f"the function metric={metric!r}. Pass metric='precomputed' and "
+            "fit(X, distances=D) with the distances that the function gives."
+        )
     return GeodesicIsometry(n_neighbors=n_neighbors, metric=metric, **_EMBEDDING)
 
 

@@ -52,7 +52,7 @@ class GeodesicIsometry(Penalty):
     landmarks_ : ndarray of shape (n_landmarks,)
         Rows with known paths; all rows where there are no more than 5,000.
     spread_ : float
-        Root mean square of the geodesic distances over the root of 2: how far the rows are
+        Root weighted mean square of the geodesic distances over the root of 2: how far the rows are
         from their centre, were they flat.
 
     References
@@ -118,7 +118,11 @@ class GeodesicIsometry(Penalty):
         place = np.full(len(rows), -1)
         place[self.landmarks_] = np.arange(len(self.landmarks_))
         self._place = torch.from_numpy(place)
-        self.spread_ = float((paths.square().mean(dtype=torch.float64) / 2).sqrt())
+        weight = torch.ones(len(rows)) if sample_weight is None else sample_weight
+        share = weight.double() / weight.sum(dtype=torch.float64)
+        of_landmarks = share[torch.from_numpy(self.landmarks_)]
+        squares = paths.square().to(share) @ share
+        self.spread_ = float((of_landmarks @ squares / of_landmarks.sum() / 2).sqrt())
         return self
 
     def release(self) -> None:
@@ -126,9 +130,13 @@ class GeodesicIsometry(Penalty):
         for name in ("_paths_from", "_landmark_rows", "_place"):
             self.__dict__.pop(name, None)
 
+    def distances_from(self, index: Tensor) -> Tensor:
+        """Return the geodesic distances (n, n_samples) from landmarks, given by training row."""
+        return self._paths_from[self._place[index]]
+
     def distances_between(self, index: Tensor) -> Tensor:
         """Return the geodesic distances (n, n) between landmarks, given by training row."""
-        return self._paths_from[self._place[index]][:, index]
+        return self.distances_from(index)[:, index]
 
     def _paths(self, rows: NDArray) -> NDArray:
         # Coincident rows would fill each other's neighbourhoods, and weight 2 would differ

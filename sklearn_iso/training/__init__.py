@@ -13,6 +13,7 @@ from sklearn_iso.training.labels import (
     encode_labels,
     known_classes,
 )
+from sklearn_iso.training.landmarks import landmark_coordinates
 from sklearn_iso.training.levels import AlternatingNet, LevelsObjective
 from sklearn_iso.training.net import LossNotFiniteError, PenalizedNet
 from sklearn_iso.training.objective import Objective
@@ -52,6 +53,7 @@ __all__ = [
     "history_columns",
     "input_similarity",
     "known_classes",
+    "landmark_coordinates",
     "new_generator",
     "principal_axes",
     "private_random_state",

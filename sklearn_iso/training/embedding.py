@@ -13,6 +13,11 @@ from sklearn_iso.penalties import Batch, Penalty
 from sklearn_iso.training.objective import Loss, add_terms
 from sklearn_iso.training.state import own_attributes
 
+#: Strength of the draw to the guide at first, beside penalties of order 1; and the share of the
+#: training over which it fades. Measured on rolls: stronger or longer, the map stays where the
+#: guide is, which is not where the stress is least.
+GUIDE_STRENGTH, GUIDED = 0.03, 0.1
+
 
 class EmbeddingObjective(nn.Module):
     r"""The training objective of an autoencoder whose embedding keeps distances.
@@ -34,12 +39,17 @@ class EmbeddingObjective(nn.Module):
         Class of each training row, all 0 without y.
     distances : ndarray of shape (n_training_rows, n_training_rows), optional
         Those of metric="precomputed".
+    guide : Tensor of shape (n_training_rows, n_components), optional
+        Where the rows are drawn to at first, so that a map that starts folded unfolds whatever
+        the seed: a term that fades to 0 over the first tenth of the training.
 
     Notes
     -----
     The y of a batch is the number of each of its rows among the training rows: what else is
     known about a row is looked up by it.
     """
+
+    guide: Tensor | None = None  # of objectives stored before there was one
 
     def __init__(
         self,
@@ -49,10 +59,12 @@ class EmbeddingObjective(nn.Module):
         mean_square: float,
         labels: Tensor,
         distances: NDArray | None = None,
+        guide: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.penalty, self.decoder_penalty, self.alpha = penalty, decoder_penalty, alpha
         self.mean_square, self.labels, self.distances = mean_square, labels, distances
+        self.guide = guide
 
     def forward(
         self,
@@ -81,6 +93,7 @@ class EmbeddingObjective(nn.Module):
             distances=self._given(rows, X),
         )
         values = [(name, factor, term(batch)) for name, factor, term in terms]
+        values += self._of_guide(batch)
         values += self._of_decoder(module.decoder, batch)
         squares = (module.decoder(batch.logits) - X.detach()).flatten(1).square().sum(1)
         error = torch.dot(weight, squares) / (weight.sum() * self.mean_square)
@@ -93,12 +106,22 @@ class EmbeddingObjective(nn.Module):
         super().__init__()
         vars(self).update(state)
         self.labels = torch.tensor(self.labels)
+        self.guide = None if self.guide is None else torch.tensor(self.guide)
 
     def _given(self, rows: Tensor, X: Tensor) -> Tensor | None:
         if self.distances is None:
             return None
         index = rows.numpy()
         return torch.from_numpy(self.distances[index[:, None], index]).to(X)
+
+    def _of_guide(self, batch: Batch) -> list[tuple[str, float, Tensor]]:
+        if self.guide is None or not self.alpha or batch.index is None:
+            return []
+        places = self.guide[batch.index.cpu()].to(batch.logits)
+        squares = (batch.logits - places).square().sum(1)
+        size = self.guide.square().sum(1).mean()
+        pull = torch.dot(batch.weight, squares) / (batch.weight.sum() * size)
+        return [("guide", GUIDE_STRENGTH * max(0.0, 1 - batch.progress / GUIDED), pull)]
 
     def _of_decoder(self, decoder: nn.Module, batch: Batch) -> list[tuple[str, float, Tensor]]:
         if self.decoder_penalty is None or not self.alpha:
@@ -119,7 +142,7 @@ class EmbeddingObjective(nn.Module):
 
     def release(self) -> None:
         """Let go of the training data, and of what the penalties kept of it."""
-        self.labels, self.distances = self.labels[:0], None
+        self.labels, self.distances, self.guide = self.labels[:0], None, None
         for penalty in (self.penalty, self.decoder_penalty):
             if penalty is not None:
                 penalty.release()

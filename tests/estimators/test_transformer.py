@@ -148,6 +148,14 @@ def test_other_metrics_are_kept_in_their_units(metric, name):
     assert stress < 0.05
 
 
+def test_stress_is_that_of_the_metric_of_a_penalty_object():
+    found = embedding(penalty=GlobalIsometry(metric="l1")).fit(X)
+    a, b = pdist(X, "cityblock"), pdist(found.transform(X))
+    expected = np.sqrt(1 - (a @ b) ** 2 / (a @ a * (b @ b)))
+    assert found.stress_ == pytest.approx(expected, rel=1e-9)
+    assert found.score(X) == pytest.approx(-expected, rel=1e-9)
+
+
 def test_precomputed_distances_of_a_metric_are_that_metric():
     D = cdist(X, X, "cityblock")
     given = embedding(metric="precomputed").fit(X, distances=D)
@@ -230,6 +238,34 @@ def test_landmarks_unroll_a_roll_of_more_rows_than_all_pairs_would_allow():
     found = IsometricTransformer(penalty="geodesic", max_epochs=30, random_state=0).fit(rows)
     assert len(found.penalty_.landmarks_) == 500
     assert scale_normalized_stress(flat, found.transform(rows)) <= 0.02
+
+
+@pytest.mark.slow
+def test_roll_is_unrolled_whatever_the_seed():
+    rows, flat = roll(2000)
+    found = [IsometricTransformer(penalty="geodesic", random_state=s).fit(rows) for s in range(4)]
+    stresses = [scale_normalized_stress(flat, model.transform(rows)) for model in found]
+    assert max(stresses) <= 0.0100
+    np.testing.assert_allclose([m.stress_ for m in found], found[0].stress_, rtol=0.05)
+
+
+def test_guide_pulls_the_map_over_the_first_tenth_only():
+    rows, _ = roll(300)
+    history = embedding(penalty="geodesic", max_epochs=20).fit(rows).history_
+    assert list(history)[-3:] == ["geodesic", "guide", "loss"]
+    geodesic, penalty = np.array(history["geodesic"]), np.array(history["penalty"])
+    assert penalty[0] > geodesic[0]
+    np.testing.assert_allclose(penalty[2:], geodesic[2:], rtol=1e-12)
+    assert "guide" not in embedding(penalty="neighbors").fit(rows).history_
+
+
+def test_weighted_rows_of_a_geodesic_embedding_are_repeated_rows():
+    rows, _ = roll(200)
+    weight = np.arange(200) % 3 + 1
+    common = {"penalty": "geodesic", "max_epochs": 12, "batch_size": 1000, "shuffle": False}
+    weighted = embedding(**common).fit(rows, sample_weight=weight).transform(rows)
+    repeated = embedding(**common).fit(np.repeat(rows, weight, axis=0)).transform(rows)
+    np.testing.assert_allclose(weighted, repeated, atol=1e-3 * np.ptp(weighted))
 
 
 def test_geodesics_of_precomputed_distances_are_those_of_the_rows():
@@ -419,6 +455,23 @@ def test_distances_that_are_nan_are_refused():
 def test_precomputed_and_distances_go_together(metric, D):
     with pytest.raises(ValueError, match=r"go together; got metric=.*pass fit\(X, distances=D\)"):
         embedding(metric=metric).fit(X, distances=D)
+
+
+@pytest.mark.parametrize("metric, penalty", [
+    ("precomputed", GlobalIsometry()),
+    ("precomputed", GeodesicIsometry()),
+    ("precomputed", JacobianIsometry(layers="logits")),
+    ("euclidean", GlobalIsometry(metric="precomputed")),
+])  # fmt: skip
+def test_distances_that_no_penalty_would_look_at_are_refused(metric, penalty):
+    D = cdist(X, X) if metric == "precomputed" else None
+    with pytest.raises(ValueError, match=r"would not count; got metric='.*Isometry\(.*pass for ex"):
+        embedding(metric=metric, penalty=penalty).fit(X, distances=D)
+
+
+def test_geodesics_by_a_function_are_refused_with_a_way_out():
+    with pytest.raises(ValueError, match=r"got the function metric=.*metric='precomputed' and fit"):
+        embedding(metric=torch.cdist, penalty="geodesic").fit(X)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
