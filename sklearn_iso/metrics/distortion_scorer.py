@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.metrics.distortion import isometry_distortion, representation_of
-from sklearn_iso.metrics.neighbourhoods import continuity, trustworthiness
+from sklearn_iso.metrics.neighbourhoods import check_n_neighbors, continuity, trustworthiness
 from sklearn_iso.metrics.pairs import Metric, Sampling
 from sklearn_iso.metrics.stretch import (
     bi_lipschitz_ratio,
+    check_quantile,
     contraction,
     expansion,
     shepard_correlation,
@@ -30,22 +31,30 @@ class Measure:
         1 where greater is better, -1 where less is.
     of_pairs : bool
         Whether it is one of pairs of points, which may be those of one class.
+    parameter : str or None
+        What it takes beyond what all take: "quantile" or "n_neighbors".
     """
 
     function: Callable[..., Any]
     sign: int
     of_pairs: bool = True
+    parameter: str | None = None
 
 
 #: Measures of distortion by name.
 MEASURES: dict[str, Measure] = {
     "stress": Measure(isometry_distortion, -1),
     "shepard_correlation": Measure(shepard_correlation, 1),
-    "expansion": Measure(expansion, -1),
-    "contraction": Measure(contraction, -1),
-    "bi_lipschitz_ratio": Measure(bi_lipschitz_ratio, -1),
-    "trustworthiness": Measure(trustworthiness, 1, of_pairs=False),
-    "continuity": Measure(continuity, 1, of_pairs=False),
+    "expansion": Measure(expansion, -1, parameter="quantile"),
+    "contraction": Measure(contraction, -1, parameter="quantile"),
+    "bi_lipschitz_ratio": Measure(bi_lipschitz_ratio, -1, parameter="quantile"),
+    "trustworthiness": Measure(trustworthiness, 1, of_pairs=False, parameter="n_neighbors"),
+    "continuity": Measure(continuity, 1, of_pairs=False, parameter="n_neighbors"),
+}
+
+_RANGES: dict[str, Callable[[Any], Any]] = {
+    "quantile": check_quantile,
+    "n_neighbors": check_n_neighbors,
 }
 
 
@@ -54,6 +63,8 @@ def make_distortion_scorer(
     measure: str = "stress",
     within_class: bool = True,
     scale: ArrayLike | None = None,
+    quantile: float | None = None,
+    n_neighbors: int | None = None,
     metric: Metric = "euclidean",
     max_exact: int = 2000,
     n_pairs: int = 200_000,
@@ -82,6 +93,10 @@ def make_distortion_scorer(
         Unit of each feature: distances are those of ``X / scale``. With a StandardScaler in
         the pipeline, ``X_train.std(axis=0)`` measures against what the network is given. A
         feature of scale 0 is constant and left out.
+    quantile : float, optional
+        Of "expansion", "contraction" and "bi_lipschitz_ratio"; theirs by default.
+    n_neighbors : int, optional
+        Of "trustworthiness" and "continuity"; theirs by default.
     metric, max_exact, n_pairs, random_state
         As in :func:`isometry_distortion`.
 
@@ -93,7 +108,7 @@ def make_distortion_scorer(
     Raises
     ------
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of its range, or is none of the measure's.
 
     Examples
     --------
@@ -110,12 +125,23 @@ def make_distortion_scorer(
     if not isinstance(measure, str) or measure not in MEASURES:
         raise ValueError(f"measure must be one of {sorted(MEASURES)}; got {measure!r}.")
     Sampling(metric, max_exact, n_pairs, random_state).checked()
+    _check_parameter(measure, quantile=quantile, n_neighbors=n_neighbors)
     if scale is not None and not _is_unit(scale):
         raise ValueError(
             f"scale must be finite and at least 0; got {scale!r}. Pass the unit of each feature, "
             "such as X_train.std(axis=0)."
         )
-    return DistortionScorer(measure, within_class, scale, metric, max_exact, n_pairs, random_state)
+    return DistortionScorer(
+        measure,
+        within_class,
+        scale,
+        quantile,
+        n_neighbors,
+        metric,
+        max_exact,
+        n_pairs,
+        random_state,
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,6 +151,8 @@ class DistortionScorer:
     measure: str = "stress"
     within_class: bool = True
     scale: ArrayLike | None = None
+    quantile: float | None = None
+    n_neighbors: int | None = None
     metric: Metric = "euclidean"
     max_exact: int = 2000
     n_pairs: int = 200_000
@@ -138,6 +166,8 @@ class DistortionScorer:
         }  # fmt: skip
         if measure.of_pairs:
             options |= {"y": y if self.within_class else None, "n_pairs": self.n_pairs}
+        if (name := measure.parameter) and getattr(self, name) is not None:
+            options[name] = getattr(self, name)
         X_in_units = X if self.scale is None else _in_units(X, self.scale)
         score = measure.function(X_in_units, representation_of(estimator, X), **options)
         return measure.sign * float(score)
@@ -150,6 +180,20 @@ class DistortionScorer:
             if isinstance(value, np.ndarray) or value != default
         ]
         return f"make_distortion_scorer({', '.join(given)})"
+
+
+def _check_parameter(measure: str, **given: Any) -> None:
+    """Raise a ValueError for a parameter that another measure takes, or out of its range."""
+    for name, value in given.items():
+        if value is None:
+            continue
+        takers = [known for known, one in MEASURES.items() if one.parameter == name]
+        if measure not in takers:
+            raise ValueError(
+                f"{name} is a parameter of {takers}; got {name}={value!r} for measure={measure!r}. "
+                "Leave it out, or choose one of those."
+            )
+        _RANGES[name](value)
 
 
 def _is_unit(scale: Any) -> bool:

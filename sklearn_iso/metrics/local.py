@@ -122,7 +122,8 @@ def local_distortion(
     estimator : fitted transformer or Pipeline
     X : array-like of shape (n_samples, n_features)
     y : ignored
-        Here so that a lambda of it can be a scorer.
+        The arguments are those of a scorer: ``scoring=local_distortion`` would prefer uneven maps,
+        ``scoring=lambda *args: -local_distortion(*args)`` prefers even ones.
     quantile : float, default=0.5
         Over the points, in [0, 1].
 

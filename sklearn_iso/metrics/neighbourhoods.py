@@ -78,7 +78,7 @@ def trustworthiness(
     1.0
     """
     X, Z, _ = check_pair_of_spaces(X, Z, None)
-    check_scalar(n_neighbors, "n_neighbors", Integral, min_val=1)
+    check_n_neighbors(n_neighbors)
     check_scalar(max_exact, "max_exact", Integral, min_val=2)
     if n_neighbors >= len(X) / 2:
         raise ValueError(
@@ -129,6 +129,11 @@ def continuity(X: ArrayLike, Z: ArrayLike, **options: Any) -> Any:
     1.0
     """
     return trustworthiness(Z, X, **options)
+
+
+def check_n_neighbors(n_neighbors: int) -> None:
+    """Raise an error unless there is a neighbour to count."""
+    check_scalar(n_neighbors, "n_neighbors", Integral, min_val=1)
 
 
 def _excess_ranks(

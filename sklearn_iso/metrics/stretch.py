@@ -65,7 +65,8 @@ def _largest_inverse(quantile: float) -> Statistic:
     return lambda d_X, d_Z: _largest(quantile)(d_Z, d_X)
 
 
-def _check_quantile(quantile: float) -> None:
+def check_quantile(quantile: float) -> None:
+    """Raise an error unless a quantile lies in [0, 1]."""
     check_scalar(quantile, "quantile", Real, min_val=0, max_val=1)
     if quantile != quantile:
         raise ValueError("quantile must lie in [0, 1]; got nan.")
@@ -128,7 +129,7 @@ def expansion(
     >>> expansion([[0.0], [1.0], [2.0]], [[0.0], [1.0], [4.0]], quantile=1)
     3.0
     """
-    _check_quantile(quantile)
+    check_quantile(quantile)
     found = estimate(_largest(quantile), X, Z, y, **sampling)
     return found if return_std_error else found[0]
 
@@ -176,7 +177,7 @@ def contraction(
     >>> contraction([[0.0], [1.0], [2.0]], [[0.0], [0.5], [2.0]], quantile=1)
     2.0
     """
-    _check_quantile(quantile)
+    check_quantile(quantile)
     found = estimate(_largest_inverse(quantile), X, Z, y, **sampling)
     return found if return_std_error else found[0]
 
@@ -224,7 +225,7 @@ def bi_lipschitz_ratio(
     >>> bi_lipschitz_ratio([[0.0], [1.0], [2.0]], [[0.0], [1.0], [4.0]], quantile=1)
     3.0
     """
-    _check_quantile(quantile)
+    check_quantile(quantile)
 
     def ratio(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
         return _largest(quantile)(d_X, d_Z) * _largest_inverse(quantile)(d_X, d_Z)

@@ -135,6 +135,27 @@ def test_every_measure_is_a_scorer_with_the_sign_that_makes_more_better(name):
     assert found["test_score"][0] == (value if greater_is_better else -value)
 
 
+@pytest.mark.parametrize("name, option", [
+    ("expansion", {"quantile": 1.0}),
+    ("contraction", {"quantile": 0.5}),
+    ("bi_lipschitz_ratio", {"quantile": 1}),
+    ("trustworthiness", {"n_neighbors": 12}),
+    ("continuity", {"n_neighbors": 3}),
+])  # fmt: skip
+def test_a_scorer_hands_its_measure_the_quantile_or_the_neighbours(name, option):
+    pca = PCA(2).fit(X)
+    scorer = make_distortion_scorer(measure=name, within_class=False, **option)
+    measure = MEASURES[name]
+    expected = measure.sign * measure.function(X, pca.transform(X), **option)
+    assert scorer(pca, X) == expected != make_distortion_scorer(measure=name)(pca, X)
+    assert next(iter(option)) in repr(scorer)
+
+
+def test_local_distortion_negated_is_a_scorer():
+    scores = cross_validate(PCA(2), X, scoring=lambda *args: -local_distortion(*args), cv=2)
+    np.testing.assert_allclose(scores["test_score"], -1, rtol=1e-9)
+
+
 @measures
 def test_report_holds_what_each_measure_returns_beside_the_floor(name):
     y = np.arange(60) % 2
@@ -186,6 +207,9 @@ def test_singular_values_of_a_network_agree_with_finite_differences():
     (lambda: shepard_correlation(X * np.nan, Z), "contains NaN"),
     (lambda: trustworthiness(X, Z, n_neighbors=30), "less than half of the points; got 30 for 60"),
     (lambda: make_distortion_scorer(measure="kruskal"), "measure must be one of"),
+    (lambda: make_distortion_scorer(quantile=0.5), r"parameter of \['expansion'.*'stress'. Leave"),
+    (lambda: make_distortion_scorer(measure="expansion", quantile=2), "quantile == 2, must be"),
+    (lambda: make_distortion_scorer(measure="continuity", n_neighbors=0), "n_neighbors == 0"),
 ])  # fmt: skip
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
