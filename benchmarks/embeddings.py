@@ -11,10 +11,12 @@ seconds of one thread; and how far the embedding of a row alone is from its embe
 in standard deviations (row-wise).
 
     python benchmarks/embeddings.py [--only digits|swiss_roll|inverse|mnist] [--seeds 3]
+                                    [--method PCA] [--report]
 
-Peers that are not installed are skipped, with the reason. `inverse` is reconstruction of unseen
-digits at 16 components beside PCA; `mnist` (where SKLEARN_ISO_DATA names its folder) is 60,000
-images at 2 and 16 components. Finished parts replace their own figures in embeddings.json.
+Peers that are not installed are skipped, with the reason; --method measures some anew beside the
+figures of the others. `inverse` is reconstruction of unseen digits at 16 components beside PCA;
+`mnist` (where SKLEARN_ISO_DATA names its folder) is 60,000 images at 2 and 16 components. Finished
+parts replace their own figures in embeddings.json, and --report prints its tables.
 """
 
 from __future__ import annotations
@@ -167,9 +169,10 @@ def measure(data: str, method: str, seed: int) -> dict[str, Any]:
     return row
 
 
-def compare(data: str, n_seeds: int) -> list[dict[str, Any]]:
-    rows = []
-    for method, (module, _) in METHODS.items():
+def compare(data: str, n_seeds: int, chosen: list[str]) -> list[dict[str, Any]]:
+    rows = [row for row in stored(data) if row["method"] not in chosen]
+    for method in chosen:
+        module, _ = METHODS[method]
         if importlib.util.find_spec(module) is None:
             print(f"{data}: {method} skipped, as {module} is not installed (the bench extra)")
             continue
@@ -182,7 +185,12 @@ def compare(data: str, n_seeds: int) -> list[dict[str, Any]]:
                 print(f"{data}: {method} failed: {type(error).__name__}: {error}")
                 break
             show(rows[-1])
-    return rows
+    return sorted(rows, key=lambda row: list(METHODS).index(row["method"]))
+
+
+def stored(part: str) -> list[dict[str, Any]]:
+    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return list(found.get(part, {"rows": []})["rows"])
 
 
 def show(row: dict[str, Any]) -> None:
@@ -273,9 +281,42 @@ def mnist() -> list[dict[str, Any]]:
 def save(part: str, rows: list[dict[str, Any]], checked: list[dict[str, Any]]) -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     found = {name: version(name) for name in PACKAGES if _is_there(name)}
-    results[part] = {"versions": found, "rows": rows, "lines": checked}
+    known = results.get(part, {}).get("versions", {})  # of peers whose rows are not new
+    results[part] = {"versions": known | found, "rows": rows, "lines": checked}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     print(f"saved {RESULTS}", flush=True)
+
+
+def report() -> None:
+    """Print what is stored as tables, each figure the mean of its seeds."""
+    for data in DATA:
+        rows = stored(data)
+        print(f"\n{data}; floor {np.mean([row['train']['floor'] for row in rows]):.3f}\n")
+        print("| method | seeds | SNS, train | SNS | Shepard | trustworthiness | p95 / p5 | "
+              "row-wise | fit seconds | transform seconds |\n|" + 10 * "---|")  # fmt: skip
+        for method in dict.fromkeys(row["method"] for row in rows):
+            print("| " + " | ".join(_cells(method, rows)) + " |")
+    print(
+        "\n16 components, unseen digits\n\n| method | reconstruction error | SNS |\n|" + 3 * "---|"
+    )
+    for method in dict.fromkeys(row["method"] for row in stored("inverse")):
+        own = [row for row in stored("inverse") if row["method"] == method]
+        keys = ("unseen_reconstruction_error", "unseen_sns")
+        error, sns = (np.mean([row[key] for row in own]) for key in keys)
+        print(f"| {method} | {error:.3f} | {sns:.4f} |")
+
+
+def _cells(method: str, rows: list[dict[str, Any]]) -> list[str]:
+    own = [row for row in rows if row["method"] == method]
+    cells = [method, str(len(own)), f"{mean_of(rows, method, 'train', 'sns'):.4f}"]
+    if "unseen" in own[0]:
+        cells.append(f"{mean_of(rows, method, 'unseen', 'sns'):.4f}")
+        cells += [f"{mean_of(rows, method, 'unseen', name):.3f}" for name in COLUMNS[1:]]
+        cells.append(f"{max(row['row_wise'] for row in own):.0e}")
+    else:
+        cells += 5 * ["-"]
+    times = [[row.get(key) for row in own] for key in ("fit_seconds", "transform_seconds")]
+    return cells + ["-" if None in found else f"{np.mean(found):.3f}" for found in times]
 
 
 def _is_there(package: str) -> bool:
@@ -291,7 +332,11 @@ def main() -> None:
     parts = [*DATA, "inverse", "mnist"]
     parser.add_argument("--only", choices=parts, action="append")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--method", choices=METHODS, action="append")
+    parser.add_argument("--report", action="store_true")
     options = parser.parse_args()
+    if options.report:
+        return report()
     warnings.filterwarnings("ignore")
     for part in options.only or parts:
         if part != "mnist":
@@ -299,7 +344,7 @@ def main() -> None:
         if part in DATA:
             print(f"{'data':10} {'method':20} s part   {'  '.join(f'{c:>8}'[:8] for c in COLUMNS)}"
                   "     floor")  # fmt: skip
-            rows = compare(part, options.seeds)
+            rows = compare(part, options.seeds, options.method or list(METHODS))
             checked = lines(part, rows)
         else:
             rows, checked = (inverse(options.seeds) if part == "inverse" else mnist()), []
