@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from sklearn_iso.estimators.input import by_batch
 from sklearn_iso.estimators.learner import Learner, positive_rows, settings_of
 from sklearn_iso.penalties import make_penalty
 from sklearn_iso.training import (
@@ -24,12 +27,17 @@ from sklearn_iso.training.stacked import StackedMLP, StackedObjective, can_stack
 #: arithmetic then takes the time, and not the number of operations.
 MAX_WORK = 2_000_000
 
-Scorer = Callable[[Any, NDArray, NDArray], float]
+Scorer = Callable[..., float]
 Folds = Iterable[tuple[NDArray, NDArray]]
 
 
 def scores_by_alpha(
-    classifier: Any, alphas: Sequence[float], X: NDArray, y: NDArray, folds: Folds, scorer: Scorer
+    classifier: Any,
+    alphas: Sequence[float],
+    rows: Rows,
+    folds: Folds,
+    scorer: Scorer,
+    warm: bool = False,
 ) -> NDArray[np.float64]:
     """Return the scores (n_alphas, n_folds) on the rows that each fold leaves out.
 
@@ -41,10 +49,12 @@ def scores_by_alpha(
     classifier : IsometricClassifier
         With an integer as random_state.
     alphas : sequence of float
-    X, y : ndarray
+    rows : Rows
     folds : iterable of (ndarray, ndarray)
         Rows to train on and rows to score.
     scorer : callable
+    warm : bool
+        Start each fit at the weights of the one with the next smaller alpha.
 
     Returns
     -------
@@ -52,17 +62,54 @@ def scores_by_alpha(
     """
     columns = []
     for train, test in folds:
-        column = None
-        if trains_at_once(classifier, X.shape[1], len(np.unique(y))):
-            column = _at_once(classifier, alphas, X[train], y[train], X[test], y[test], scorer)
+        column, known, new = None, rows.at(train), rows.at(test)
+        n_classes = len(np.unique(known.y))
+        if not warm and trains_at_once(classifier, known.X.shape[1], n_classes):
+            column = _at_once(classifier, alphas, known, new, scorer)
         if column is None:
-            column = [
-                scorer(clone(classifier).set_params(alpha=alpha).fit(X[train], y[train]),
-                       X[test], y[test])
-                for alpha in alphas
-            ]  # fmt: skip
+            by_alpha = {
+                alpha: new.score(scorer, fitted)
+                for alpha, fitted in fits_by_alpha(clone(classifier), alphas, known, warm)
+            }
+            column = [by_alpha[alpha] for alpha in alphas]
         columns.append(column)
     return np.array(columns, dtype=np.float64).T
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows with their labels and, where given, their weights."""
+
+    X: Any
+    y: Any
+    weight: Any = None
+
+    def at(self, index: NDArray) -> Rows:
+        """Return some of the rows."""
+        weight = None if self.weight is None else self.weight[index]
+        return Rows(self.X[index], self.y[index], weight)
+
+    def score(self, scorer: Scorer, fitted: Any) -> float:
+        """Return the score of a classifier, weighted where the scorer weighs."""
+        if self.weight is None or not _weighs(scorer):
+            return scorer(fitted, self.X, self.y)
+        return scorer(fitted, self.X, self.y, sample_weight=self.weight)
+
+
+def _weighs(scorer: Any) -> bool:
+    """Return whether a scorer takes weights, as scikit-learn's searches find out."""
+    if hasattr(scorer, "_accept_sample_weight"):
+        return bool(scorer._accept_sample_weight())
+    return "sample_weight" in inspect.signature(scorer).parameters
+
+
+def fits_by_alpha(
+    classifier: Any, alphas: Iterable[float], rows: Rows, warm: bool = False
+) -> Iterator[tuple[float, Any]]:
+    """Yield each alpha, the smallest first, and the classifier when it is fitted with it."""
+    classifier.set_params(warm_start=warm)
+    for alpha in sorted(set(alphas)):
+        yield alpha, classifier.set_params(alpha=alpha).fit(rows.X, rows.y, rows.weight)
 
 
 def trains_at_once(classifier: Any, n_features: int, n_classes: int) -> bool:
@@ -80,19 +127,13 @@ def trains_at_once(classifier: Any, n_features: int, n_classes: int) -> bool:
 
 
 def _at_once(
-    classifier: Any,
-    alphas: Sequence[float],
-    X: NDArray,
-    y: NDArray,
-    X_test: NDArray,
-    y_test: NDArray,
-    scorer: Scorer,
+    classifier: Any, alphas: Sequence[float], known: Rows, new: Rows, scorer: Scorer
 ) -> list[float] | None:
     """Return the scores of all alphas for one fold; None where a copy diverged."""
     one = clone(classifier).set_params(alpha=max(*alphas, 1.0))  # calibrates the penalty
     learner = Learner(one)
-    rows = _fold_rows(one, X, y)
-    one.n_features_in_ = X.shape[1]
+    rows = _training_rows(one, known)
+    one.n_features_in_ = known.X.shape[1]
     settings = settings_of(one)
     learner.start(rows, make_penalty(one.penalty), len(one.classes_), settings)
     stack = StackedMLP(one.net_.module_, len(alphas))
@@ -102,13 +143,14 @@ def _at_once(
     scores = []
     for copy, alpha in enumerate(alphas):
         one.net_.module_.load_state_dict(stack.state_of(copy))
-        scores.append(scorer(one.set_params(alpha=alpha), X_test, y_test))
+        scores.append(new.score(scorer, one.set_params(alpha=alpha)))
     return scores
 
 
-def _fold_rows(classifier: Any, X: NDArray, y: NDArray) -> ArrayDataset:
+def _training_rows(classifier: Any, rows: Rows) -> ArrayDataset:
     """Return the rows that a fit would train on, and tell the classifier their classes."""
-    classifier.classes_, labels = encode_labels(y)
-    rows = positive_rows(X, labels, combine_weights(X, y, None, classifier.class_weight))
-    check_several_classes(classifier.classes_[rows.y])
-    return rows
+    classifier.classes_, labels = encode_labels(rows.y)
+    weight = combine_weights(rows.X, rows.y, rows.weight, classifier.class_weight)
+    found = positive_rows(by_batch(rows.X), labels, weight)
+    check_several_classes(classifier.classes_[found.y])
+    return found

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, softmax
 from sklearn.base import (
-    BaseEstimator,
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -23,9 +22,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
+from sklearn_iso.estimators.base import NetworkEstimator
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.input import check_fit_input, check_predict_input
 from sklearn_iso.estimators.learner import Learner, check_by_chunks
+from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation
 from sklearn_iso.penalties import PENALTIES, Penalty
 from sklearn_iso.persistence.store import save_estimator
@@ -33,7 +34,7 @@ from sklearn_iso.training import inference, known_classes
 
 
 class IsometricClassifier(
-    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, NetworkEstimator
 ):
     r"""Neural network trained to keep distances, and thereby robust to small perturbations.
 
@@ -61,8 +62,8 @@ class IsometricClassifier(
         "identity"; not used with `module`.
     module : nn.Module, its class or a function returning one, optional
         Maps X to logits, one for each class, in place of the built-in network. An instance
-        is copied with its weights; a class is built anew and told ``n_features`` and
-        ``n_outputs`` if its constructor takes them.
+        is copied with its weights; a class is built anew and told ``n_features``, the values of
+        a row, and ``n_outputs`` if its constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
     learning_rate : float, default=0.002
     learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"
@@ -203,6 +204,7 @@ class IsometricClassifier(
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @reports_epochs
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricClassifier:
@@ -383,11 +385,7 @@ class IsometricClassifier(
         X = check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
         return inference.logits(self.net_.module_, X)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "net_")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.non_deterministic = False
         tags.input_tags.sparse = True
         return tags

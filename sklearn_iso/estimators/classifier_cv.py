@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
+from scipy.sparse import issparse
+from sklearn.base import (
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+)
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import nn
 
-from sklearn_iso.estimators.alpha_path import scores_by_alpha
+from sklearn_iso.estimators.alpha_path import Rows, fits_by_alpha, scores_by_alpha
+from sklearn_iso.estimators.base import NetworkEstimator
 from sklearn_iso.estimators.classifier import IsometricClassifier
-from sklearn_iso.estimators.input import check_fit_input, check_predict_input
+from sklearn_iso.estimators.input import check_fit_input
+from sklearn_iso.estimators.tasks import Parts, data_of_fit
+from sklearn_iso.persistence.store import save_estimator
 
 
-class IsometricClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class IsometricClassifierCV(
+    ClassNamePrefixFeaturesOutMixin,
+    ClassifierMixin,
+    TransformerMixin,
+    MetaEstimatorMixin,
+    NetworkEstimator,
+):
     """IsometricClassifier whose `alpha` is chosen by cross-validation.
 
     The scores are those of ``GridSearchCV`` over alpha. Small networks with the default kind
@@ -40,6 +58,10 @@ class IsometricClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     scoring : str or callable, optional
         The score to maximise; accuracy by default. An adversarial one trades accuracy for
         robustness: :func:`sklearn_iso.metrics.make_adversarial_scorer`.
+    warm_start : bool, default=False
+        Walk the alphas of a fold from the smallest to the largest, each fit starting at the
+        weights of the one before: fewer epochs may then suffice. Networks train one by one, and
+        the scores are no longer those of a grid search.
     random_state : int, RandomState instance or None, default=None
         Seeds the networks, all alike, where `estimator` has no seed of its own.
 
@@ -78,6 +100,7 @@ class IsometricClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         "estimator": [IsometricClassifier, None],
         "cv": ["cv_object"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "warm_start": ["boolean"],
         "random_state": ["random_state"],
     }
 
@@ -88,22 +111,29 @@ class IsometricClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         estimator: IsometricClassifier | None = None,
         cv: Any = None,
         scoring: str | Callable[..., float] | None = None,
+        warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.alphas = alphas
         self.estimator = estimator
         self.cv = cv
         self.scoring = scoring
+        self.warm_start = warm_start
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: ArrayLike, y: ArrayLike) -> IsometricClassifierCV:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> IsometricClassifierCV:
         """Score every alpha on every fold, and fit the best one on all rows.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or torch Dataset
+            As in :meth:`IsometricClassifier.fit`; a Dataset is read into memory by folds.
         y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the rows in every fit and, where `scoring` takes weights, in every score.
 
         Returns
         -------
@@ -118,15 +148,38 @@ class IsometricClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         alphas = check_alphas(self.alphas)
         classifier = self._classifier()
-        X, y = check_fit_input(self, X, y, many_dimensions=classifier.module is not None)
-        check_classification_targets(y)
-        folds = list(check_cv(self.cv, y, classifier=True).split(X, y))
+        rows = self._rows(X, y, sample_weight, classifier.module is not None)
+        folds = list(check_cv(self.cv, rows.y, classifier=True).split(rows.X, rows.y))
         scorer = check_scoring(classifier, scoring=self.scoring)
-        scores = scores_by_alpha(classifier, alphas, X, y, folds, scorer)
+        parts = Parts(self, len(folds) + 1, data_of_fit(X, y, sample_weight))
+        by_fold = parts.each("fold", folds)
+        scores = scores_by_alpha(classifier, alphas, rows, by_fold, scorer, self.warm_start)
         self._set_results(alphas, scores)
-        self.estimator_ = classifier.set_params(alpha=self.alpha_).fit(X, y)
-        self.classes_ = self.estimator_.classes_
+        # As they came: with the names of the features.
+        self._refit(classifier, alphas, Rows(X, y, sample_weight), parts)
+        parts.end()
         return self
+
+    def _refit(
+        self, classifier: IsometricClassifier, alphas: list[float], rows: Rows, parts: Parts
+    ) -> None:
+        """Fit the best alpha on all rows, as the folds came to it."""
+        smaller = [alpha for alpha in alphas if alpha < self.alpha_ and self.warm_start]
+        for _ in fits_by_alpha(classifier, smaller, rows, self.warm_start):
+            pass
+        with parts.part("refit", classifier):
+            last = fits_by_alpha(classifier, [self.alpha_], rows, self.warm_start)
+            ((_, self.estimator_),) = last
+        self.classes_ = self.estimator_.classes_
+
+    def _rows(self, X: Any, y: Any, sample_weight: Any, many_dimensions: bool) -> Rows:
+        """Return the checked rows; sparse ones stay so until a batch asks for them."""
+        checked, labels = check_fit_input(self, X, y, many_dimensions=many_dimensions, lazy=True)
+        check_classification_targets(labels)
+        weight = sample_weight
+        if weight is not None:
+            weight = _check_sample_weight(weight, checked, ensure_non_negative=True)
+        return Rows(X.tocsr() if issparse(X) else checked, labels, weight)
 
     def _classifier(self) -> IsometricClassifier:
         classifier = IsometricClassifier() if self.estimator is None else clone(self.estimator)
@@ -154,35 +207,58 @@ class IsometricClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Return the most probable class of each row."""
-        estimator, rows = self._fitted(X)
-        return estimator.predict(rows)
+        return self._fitted().predict(X)
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Return the probability of each class, in the order of ``classes_``."""
-        estimator, rows = self._fitted(X)
-        return estimator.predict_proba(rows)
+        return self._fitted().predict_proba(X)
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
         """Return the logarithm of :meth:`predict_proba`, without its underflow."""
-        estimator, rows = self._fitted(X)
-        return estimator.predict_log_proba(rows)
+        return self._fitted().predict_log_proba(X)
 
-    def to_torch(self) -> nn.Module:
+    def transform(self, X: ArrayLike) -> NDArray:
+        """Return the representation of each row, as :meth:`IsometricClassifier.transform` does."""
+        return self._fitted().transform(X)
+
+    def to_torch(self, *, transform: bool = False) -> nn.Module:
         """Return a copy of the trained module, as :meth:`IsometricClassifier.to_torch` does."""
-        check_is_fitted(self)
-        return self.estimator_.to_torch()
+        return self._fitted().to_torch(transform=transform)
 
-    def _fitted(self, X: ArrayLike) -> tuple[IsometricClassifier, NDArray]:
+    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
+        """Write the search and its classifier to one file, which :func:`sklearn_iso.load` reads.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ends in ".safetensors".
+        include_optimizer : bool, default=True
+            As in :meth:`IsometricClassifier.save`.
+        """
         check_is_fitted(self)
-        many = self.estimator_.module is not None
-        return self.estimator_, check_predict_input(self, X, many_dimensions=many)
+        n_outputs = len(self.classes_)
+        save_estimator(self, path, n_outputs=n_outputs, include_optimizer=include_optimizer)
+
+    def _fitted(self) -> IsometricClassifier:
+        check_is_fitted(self)
+        return self.estimator_
+
+    @property
+    def _n_features_out(self) -> int:
+        """Width of the representation."""
+        return self.estimator_._n_features_out
+
+    @property
+    def _row_size(self) -> int:
+        """Values of a row."""
+        return self.estimator_._row_size
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.non_deterministic = False
+        tags.input_tags.sparse = True
         return tags
 
 

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.base import (
-    BaseEstimator,
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -25,11 +24,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
+from sklearn_iso.estimators.base import NetworkEstimator
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.hierarchical_labels import Labels, check_hierarchical_input
 from sklearn_iso.estimators.hierarchical_learner import HierarchicalLearner
 from sklearn_iso.estimators.hierarchical_level import LevelClassifier, check_level
 from sklearn_iso.estimators.input import check_predict_input
+from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.hierarchy import parents_of
 from sklearn_iso.modules import Layers, LeafScores, Representation, StackLevel
 from sklearn_iso.penalties import PENALTIES, Penalty
@@ -38,7 +39,7 @@ from sklearn_iso.training import inference
 
 
 class HierarchicalIsometricClassifier(
-    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, NetworkEstimator
 ):
     r"""Stacked locally isometric blocks for labels of several levels, coarse to fine.
 
@@ -203,6 +204,7 @@ class HierarchicalIsometricClassifier(
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @reports_epochs
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> HierarchicalIsometricClassifier:
@@ -298,7 +300,7 @@ class HierarchicalIsometricClassifier(
         """
         check_is_fitted(self)
         module = StackLevel(self.net_.module_, check_level(self, level))
-        X = check_predict_input(self, X, many_dimensions=False)
+        X = check_predict_input(self, X, many_dimensions=False, lazy=True)
         return inference.representation(module, X, "last_hidden")
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -382,7 +384,7 @@ class HierarchicalIsometricClassifier(
 
     def _leaf_scores(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=False)
+        X = check_predict_input(self, X, many_dimensions=False, lazy=True)
         logits = inference.logits(self.net_.module_, X)
         return cast(NDArray, np.sum([logits[:, c] for c in self._labels.columns.T], axis=0))
 
@@ -390,10 +392,7 @@ class HierarchicalIsometricClassifier(
     def _labels(self) -> Labels:
         return cast(Labels, self.labels_)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "net_")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.non_deterministic = False
+        tags.input_tags.sparse = True
         return tags

@@ -93,7 +93,7 @@ def check_hierarchical_input(
     """
     hierarchy = getattr(estimator, "hierarchy", None)
     if y is None or (is_column(y) and hierarchy is None):
-        X, labels = check_fit_input(estimator, X, y, many_dimensions=False)
+        X, labels = check_fit_input(estimator, X, y, many_dimensions=False, lazy=True)
         check_classification_targets(labels)
         return X, Labels(LabelTree(labels[:, None]), True)
     if is_column(y):
@@ -110,7 +110,8 @@ def check_hierarchical_input(
         if column.dtype.kind == "f":
             check_classification_targets(column[~is_missing(column)])
     tree = LabelTree(paths)
-    X, _ = check_fit_input(estimator, X, tree.end_of_row.ravel(), many_dimensions=False)
+    ends = tree.end_of_row.ravel()
+    X, _ = check_fit_input(estimator, X, ends, many_dimensions=False, lazy=True)
     return X, Labels(tree, is_column(y))
 
 

@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 )
 from torch.utils.data import Dataset
 
-from sklearn_iso.training.rows import dataset_rows, sparse_rows
+from sklearn_iso.training.rows import dataset_rows, is_mapped, mapped_rows, sparse_rows
 
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
@@ -44,18 +44,19 @@ def check_fit_input(
     if lazy and isinstance(X, Dataset):
         return _check_dataset(estimator, X, y, reset)
     checked: Any
+    mapped = lazy and is_mapped(X)
     checked, y = validate_data(
         estimator,
         X,
         y,
         accept_sparse="csr" if lazy else False,
-        dtype=_float_types(X),
-        order="C",
+        dtype=_float_types(X, mapped),
+        order=None if mapped else "C",
         allow_nd=many_dimensions,
         reset=reset,
         y_numeric=y_numeric,
     )
-    return _by_batch(checked), column_or_1d(y, warn=True)
+    return by_batch(checked), column_or_1d(y, warn=True)
 
 
 def _check_dataset(estimator: Any, X: Dataset, y: Any, reset: bool) -> tuple[Any, NDArray]:
@@ -73,9 +74,11 @@ def _check_dataset(estimator: Any, X: Dataset, y: Any, reset: bool) -> tuple[Any
     return rows, labels
 
 
-def _by_batch(X: Any) -> Any:
-    """Return rows that become dense when a batch asks for them."""
-    return sparse_rows(X) if issparse(X) else X
+def by_batch(X: Any) -> Any:
+    """Return rows that become dense, and floats, when a batch asks for them."""
+    if issparse(X):
+        return sparse_rows(X)
+    return X if X.dtype.kind == "f" else mapped_rows(X)
 
 
 def check_predict_input(
@@ -86,16 +89,19 @@ def check_predict_input(
         estimator,
         X,
         accept_sparse="csr" if lazy else False,
-        dtype=_float_types(X),
+        dtype=_float_types(X, lazy and is_mapped(X)),
         reset=False,
         allow_nd=many_dimensions,
     )
-    rows: NDArray = _by_batch(checked)
+    rows: NDArray = by_batch(checked)
     return rows
 
 
-def _float_types(X: Any) -> list[type]:
-    if str(getattr(X, "dtype", "")) in _SMALL:
+def _float_types(X: Any, mapped: bool = False) -> list[type] | None:
+    small = str(getattr(X, "dtype", "")) in _SMALL
+    if mapped and small and X.dtype.kind != "f":
+        return None  # as they are: floats in memory would be several times the file
+    if small:
         return [np.float32, np.float64]
     return [np.float64, np.float32]
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
 from torch import nn
 
+from sklearn_iso.estimators.tasks import epochs_reported
 from sklearn_iso.exceptions import TrainingDivergedError
 from sklearn_iso.modules import MLP, represent_many
 from sklearn_iso.modules.build import build_module
@@ -163,7 +164,7 @@ class Learner:
     def _module(self, train: ArrayDataset, n_outputs: int) -> nn.Module:
         estimator = self.estimator
         dtype = torch.float64 if train.X.dtype == np.float64 else torch.float32
-        n_features = estimator.n_features_in_
+        n_features = estimator._row_size = int(np.prod(train.X.shape[1:]))
         if estimator.module is not None:
             with self.stream.active():
                 return build_module(estimator.module, n_features, n_outputs).to(dtype)
@@ -277,7 +278,8 @@ def run_net(estimator: Any, train: ArrayDataset, randomness: Randomness, epochs:
     """
     net = estimator.net_
     try:
-        net.run(train, epochs, randomness)
+        with epochs_reported(estimator):
+            net.run(train, epochs, randomness)
     except LossNotFiniteError:
         raise TrainingDivergedError(len(net.history), estimator.learning_rate) from None
     finally:

@@ -12,6 +12,7 @@ from torch import nn
 
 from sklearn_iso import modules, penalties, training
 from sklearn_iso.estimators.classifier import IsometricClassifier
+from sklearn_iso.estimators.classifier_cv import IsometricClassifierCV
 from sklearn_iso.estimators.hierarchical import HierarchicalIsometricClassifier
 from sklearn_iso.estimators.hierarchical_labels import Labels
 from sklearn_iso.estimators.regressor import IsometricRegressor
@@ -24,6 +25,7 @@ from sklearn_iso.persistence.store import load_estimator
 _ESTIMATORS = (
     HierarchicalIsometricClassifier,
     IsometricClassifier,
+    IsometricClassifierCV,
     IsometricRegressor,
     IsometricTransformer,
 )

@@ -153,4 +153,5 @@ def _draw(rows: ArrayDataset, rng: np.random.RandomState) -> ArrayDataset:
     index = np.arange(len(rows))
     if len(rows) > MAX_ROWS:
         index = np.sort(rng.choice(index, MAX_ROWS, replace=False))
-    return rows.subset(index)  # a copy, which torch may hold where X is read-only
+    X, (y, weight) = rows[index]  # copies, which torch may hold where X is read-only
+    return ArrayDataset(X, y, weight)

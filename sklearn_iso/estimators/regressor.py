@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     RegressorMixin,
     TransformerMixin,
@@ -21,10 +20,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
+from sklearn_iso.estimators.base import NetworkEstimator
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.input import check_fit_input, check_predict_input
 from sklearn_iso.estimators.learner import check_by_chunks
 from sklearn_iso.estimators.regression import RegressionLearner
+from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation, Rescaled
 from sklearn_iso.penalties import PENALTIES, Penalty
 from sklearn_iso.persistence.store import save_estimator
@@ -32,7 +33,7 @@ from sklearn_iso.training import inference
 
 
 class IsometricRegressor(
-    ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, NetworkEstimator
 ):
     r"""Neural network for regression, trained to keep distances.
 
@@ -64,8 +65,8 @@ class IsometricRegressor(
         "identity"; not used with `module`.
     module : nn.Module, its class or a function returning one, optional
         Maps X to one output, in place of the built-in network. An instance
-        is copied with its weights; a class is built anew and told ``n_features`` and
-        ``n_outputs`` if its constructor takes them.
+        is copied with its weights; a class is built anew and told ``n_features``, the values of
+        a row, and ``n_outputs`` if its constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
     learning_rate : float, default=0.002
     learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"
@@ -189,6 +190,7 @@ class IsometricRegressor(
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @reports_epochs
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricRegressor:
@@ -327,11 +329,7 @@ class IsometricRegressor(
             self, X, y, many_dimensions=many, reset=reset, y_numeric=True, lazy=True
         )
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "net_")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.non_deterministic = False
         tags.input_tags.sparse = True
         return tags

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
@@ -21,6 +20,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
+from sklearn_iso.estimators.base import NetworkEstimator
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.embedder import Embedder, check_pairs_by_chunks
 from sklearn_iso.estimators.input import (
@@ -32,12 +32,13 @@ from sklearn_iso.estimators.input import (
 )
 from sklearn_iso.estimators.learner import check_by_chunks
 from sklearn_iso.estimators.targets import METRICS, targets_among
+from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
 from sklearn_iso.persistence.store import save_estimator
 from sklearn_iso.training import inference, private_random_state
 
 
-class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
     r"""Map to few dimensions that keeps distances, with a map back.
 
     .. math:: L = \frac{\sum_i w_i \lVert g(f(x_i)) - x_i \rVert^2}{c^2 \sum_i w_i}
@@ -221,6 +222,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @reports_epochs
     def fit(
         self,
         X: ArrayLike,
@@ -389,11 +391,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         width: int = self.net_.module_.encoder.linear.out_features
         return width
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "net_")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.non_deterministic = False
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -72,6 +72,17 @@ class ConvNet(nn.Module):
         )
 
     def forward(self, X: Tensor) -> Tensor:
-        """Return the logits of rows (n_samples, n_features) or images ``(n_samples, *shape)``."""
+        """Return the logits of rows (n_samples, n_features) or images ``(n_samples, *shape)``.
+
+        Raises
+        ------
+        ValueError
+            If the images are of another shape.
+        """
+        if X.ndim > 2 and tuple(X.shape[1:]) != tuple(self.image_shape):
+            raise ValueError(
+                f"Images must be of shape {tuple(self.image_shape)}; got {tuple(X.shape[1:])}. "
+                "Pass image_shape=(channels, height, width) to ConvNet."
+            )
         logits: Tensor = self.head(self.convolutions(X.reshape(-1, *self.image_shape)))
         return logits

@@ -19,6 +19,8 @@ from sklearn_iso.modules.architecture import describe, rebuild
 _NUMERIC = "biuf"
 #: Lists of so many floats are worth an array.
 _MANY = 8
+#: Where an estimator keeps scikit-learn's callbacks, which are code of others and no model.
+_CALLBACKS = "_skl_callbacks"
 
 
 def name_of(thing: Any) -> str:
@@ -152,6 +154,8 @@ class Encoder:
             )
         encoded = []
         for key, inner in state.items():
+            if key == _CALLBACKS:
+                continue
             if key == "module" and _is_foreign(inner):
                 encoded.append([key, {"given": key}])
             elif key not in self.leave_out:

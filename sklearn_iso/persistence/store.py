@@ -43,7 +43,8 @@ def save_estimator(
         If a parameter can be stored by pickle only.
     """
     encoder = Encoder(() if include_optimizer else (_OPTIMIZER,))
-    sizes = [int(estimator.n_features_in_), int(n_outputs)]
+    n_features = getattr(estimator, "_row_size", estimator.n_features_in_)
+    sizes = [int(n_features), int(n_outputs)]
     content = {"sizes": sizes, "estimator": encoder.encode(estimator)}
     write(path, content, encoder.arrays)
 

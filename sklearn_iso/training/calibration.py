@@ -71,9 +71,12 @@ def input_similarity(X: NDArray, weight: NDArray) -> tuple[NDArray, float]:
 
 def _check_size(X: NDArray, spread: float) -> None:
     """Raise a ValueError where squares of distances overflow or vanish: 1e300, 1e-300."""
-    vanished = spread**2 < np.finfo(np.float64).tiny and bool((X != X[:1]).any())
+    vanished = spread**2 < np.finfo(np.float64).tiny and any(
+        (X[rows] != X[:1]).any() for rows in gen_batches(len(X), 1024)
+    )
     if vanished or not np.isfinite(spread):
+        largest = max(np.abs(X[rows]).max() for rows in gen_batches(len(X), 1024))
         raise ValueError(
             f"The squared distances between rows of X must be numbers that float64 holds; the "
-            f"values of X go up to {np.abs(X).max():.3g}. Scale the features."
+            f"values of X go up to {largest:.3g}. Scale the features."
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 from tqdm.auto import tqdm
 
 #: What a batch is averaged with.
@@ -14,7 +15,10 @@ _SIZE = {"train": "train_batch_size", "valid": "valid_batch_size"}
 
 
 class EpochMeans(Callback):
-    """Record for each epoch the mean over its rows of every value recorded by batch."""
+    """Record for each epoch the mean over its rows of every value recorded by batch.
+
+    And whether its losses are the best so far, under the names that skorch gives them.
+    """
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Average the columns of the epoch."""
@@ -28,6 +32,11 @@ class EpochMeans(Callback):
             for key in columns:
                 mean = sum(row[key] * row[size] for row in rows) / total
                 net.history.record(key, mean)
+        for name in ("train_loss", "valid_loss"):
+            losses = [row[name] for row in net.history if name in row]
+            if name in net.history[-1]:
+                best = losses[-1] < min(losses[:-1], default=math.inf)
+                net.history.record(f"{name}_best", best)
 
 
 class LastGoodState(Callback):
@@ -57,6 +66,24 @@ class LastGoodState(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Let the copies go."""
         self.states_ = []
+
+
+class PatientStopping(EarlyStopping):
+    """skorch's early stopping, which leaves the end of the training to :class:`StopWhenDone`."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Count the epochs without progress."""
+        with suppress(KeyboardInterrupt):
+            super().on_epoch_end(net, **kwargs)
+
+
+class StopWhenDone(Callback):
+    """The last of the callbacks: ends a training that is done, once all have seen the epoch."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Stop as skorch's own callbacks do."""
+        if net.stopped_early:
+            raise KeyboardInterrupt
 
 
 class ProgressBar(Callback):

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sklearn_iso.training.by_class import class_batches
+from sklearn_iso.training.rows import rows_at
 
 
 class ArrayDataset(Dataset):
@@ -43,8 +44,8 @@ class ArrayDataset(Dataset):
         return self.X.take(index, axis=0), (self.y.take(index), self.weight.take(index))
 
     def subset(self, index: NDArray) -> ArrayDataset:
-        """Return the rows of an index as a data set of their own."""
-        return ArrayDataset(self.X[index], self.y[index], self.weight[index])
+        """Return the rows of an index as a data set of their own; a memory map stays one."""
+        return ArrayDataset(rows_at(self.X, index), self.y[index], self.weight[index])
 
 
 class ArrayBatches:

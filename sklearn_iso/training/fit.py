@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from skorch.callbacks import Callback, LRScheduler
 from skorch.helper import predefined_split
 from skorch.utils import noop
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from sklearn_iso.training.callbacks import ProgressBar
+from sklearn_iso.training.callbacks import PatientStopping, ProgressBar, StopWhenDone
 from sklearn_iso.training.data import ArrayDataset
 from sklearn_iso.training.net import PenalizedNet
 from sklearn_iso.training.settings import SCHEDULES, TrainingSettings, net_arguments
@@ -49,7 +49,7 @@ def build_net(
         module,
         criterion=objective,
         train_split=None if valid is None else predefined_split(valid),
-        callbacks=[*_own_callbacks(settings, valid is not None), *settings.callbacks],
+        callbacks=_callbacks(settings, valid is not None),
         **net_arguments(settings),
     )
     net.iterator_train__generator = shuffling if settings.shuffle else None
@@ -71,7 +71,7 @@ def resume_net(net: PenalizedNet, settings: TrainingSettings, shuffling: torch.G
     for group in net.optimizer_.param_groups:
         group["lr"] = settings.learning_rate
     net.iterator_train__generator = shuffling if settings.shuffle else None
-    net.callbacks = [*_own_callbacks(settings, False), *settings.callbacks]
+    net.callbacks = _callbacks(settings, False)
     net.initialize_callbacks()
 
 
@@ -79,6 +79,10 @@ def release_data(net: PenalizedNet) -> None:
     """Let go of what only training needs, so that a fitted net holds no data."""
     net.train_split = None
     net.iterator_train__generator = None
+
+
+def _callbacks(settings: TrainingSettings, validates: bool) -> list[Any]:
+    return [*_own_callbacks(settings, validates), *settings.callbacks, ("stop", StopWhenDone())]
 
 
 def _own_callbacks(settings: TrainingSettings, validates: bool) -> list[tuple[str, Callback]]:
@@ -90,7 +94,7 @@ def _own_callbacks(settings: TrainingSettings, validates: bool) -> list[tuple[st
             ("learning_rate", LRScheduler(LambdaLR, event_name=None, lr_lambda=factor))
         )
     if validates:
-        stop = EarlyStopping(
+        stop = PatientStopping(
             patience=settings.n_iter_no_change, threshold=settings.tol, sink=noop, load_best=True
         )
         callbacks.append(("early_stopping", stop))
@@ -108,5 +112,6 @@ def check_callbacks(callbacks: Any) -> None:
         if not issubclass(kind, Callback):
             raise ValueError(
                 f"callbacks must be skorch callbacks, or pairs of a name and a callback; got "
-                f"{callback!r}. Pass for example callbacks=[skorch.callbacks.EpochTimer()]."
+                f"{callback!r}. Pass for example callbacks=[skorch.callbacks.EpochTimer()]; "
+                "scikit-learn's callbacks go to set_callbacks(...)."
             )

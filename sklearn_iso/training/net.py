@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
+from skorch.utils import to_numpy
 
+from sklearn_iso.modules.representations import first_output
 from sklearn_iso.training.callbacks import EpochMeans, LastGoodState, all_finite
 from sklearn_iso.training.numerics import denormals_flushed
 from sklearn_iso.training.objective import Loss
@@ -40,11 +44,12 @@ class PenalizedNet(NeuralNet):
         self._set_training(training)
         self._trained = [p for p in self.module_.parameters() if p.requires_grad]
         for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
+            X, (y, _) = batch  # callbacks of skorch know no weights
+            self.notify("on_batch_begin", batch=(X, y), training=training)
             step = step_fn(batch, **fit_params)
             self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-            self.history.record_batch(f"{prefix}_batch_size", len(batch[0]))
-            self.notify("on_batch_end", batch=batch, training=training, **step)
+            self.history.record_batch(f"{prefix}_batch_size", len(X))
+            self.notify("on_batch_end", batch=(X, y), training=training, **step)
         self.history.record(f"{prefix}_batch_count", len(iterator))
 
     def initialize_callbacks(self) -> PenalizedNet:
@@ -85,6 +90,16 @@ class PenalizedNet(NeuralNet):
         # The same draws in every epoch make the epochs comparable.
         generator = torch.Generator().manual_seed(self._randomness.validation_seed)
         return self._record(self._loss(batch, generator), "valid")
+
+    def predict(self, X: Any) -> NDArray:
+        """Return the index of the most probable class, or the prediction in units of the net.
+
+        For the scoring callbacks of skorch, which ask the net and not the estimator.
+        """
+        outputs = np.concatenate([to_numpy(first_output(part)) for part in self.forward_iter(X)])
+        regresses = getattr(self.criterion_, "data_term", None) == "squared_error"
+        answers: NDArray = outputs[:, 0] if regresses else outputs.argmax(axis=1)
+        return answers
 
     def _loss(self, batch: Any, generator: torch.Generator, progress: float = 1.0) -> Loss:
         X, (y, weight) = batch
@@ -152,7 +167,8 @@ class PenalizedNet(NeuralNet):
         """Whether early stopping has ended the run."""
         # skorch's callback says "stop" with the exception of Ctrl-C: tell them apart.
         stoppers = [cb for _, cb in self.callbacks_ if isinstance(cb, EarlyStopping)]
-        return any(cb.misses_ >= cb.patience for cb in stoppers)
+        asked = any(getattr(cb, "stopped_", False) for _, cb in self.callbacks_)
+        return asked or any(cb.misses_ >= cb.patience for cb in stoppers)
 
     def _restore_last_good_state(self) -> None:
         keeper = next(cb for _, cb in self.callbacks_ if isinstance(cb, LastGoodState))

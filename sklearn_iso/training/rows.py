@@ -1,4 +1,4 @@
-"""Rows that are read when a batch asks for them: sparse matrices and torch data sets."""
+"""Rows that are read when a batch asks for them: sparse, memory-mapped, of torch data sets."""
 
 from __future__ import annotations
 
@@ -54,6 +54,27 @@ class LazyRows:
         return LazyRows(self._read, self.shape, dtype)
 
 
+def rows_at(X: Any, index: NDArray) -> Any:
+    """Return some rows: a copy of an array in memory, by need of what is not."""
+    if isinstance(X, LazyRows) or is_mapped(X):
+        return LazyRows(lambda batch: X[index[batch]], (len(index), *X.shape[1:]), X.dtype)
+    return X[index]
+
+
+def is_mapped(X: Any) -> bool:
+    """Return whether an array is a view of a file."""
+    while isinstance(X, np.ndarray):
+        if isinstance(X, np.memmap):
+            return True
+        X = X.base
+    return False
+
+
+def mapped_rows(X: NDArray) -> LazyRows:
+    """Return the rows of a memory map of small integers as floats."""
+    return LazyRows(lambda index: X[index], X.shape, np.float32)
+
+
 def sparse_rows(X: Any) -> LazyRows:
     """Return the rows of a CSR matrix."""
     return LazyRows(lambda index: X[index].toarray(), X.shape, X.dtype)
@@ -77,12 +98,20 @@ def dataset_rows(dataset: Dataset) -> tuple[LazyRows, NDArray]:
             f"A torch Dataset must have a length; got {type(dataset).__name__} without __len__. "
             "Give it one, or pass its chunks to partial_fit."
         )
+    if not len(dataset):
+        raise ValueError("A torch Dataset must hold at least one row; got one of length 0.")
     first = _pair(dataset[0])[0]
     dtype = first.dtype if first.dtype in (np.float32, np.float64) else np.dtype(np.float32)
     y = np.array([_pair(dataset[i])[1] for i in range(len(dataset))])
 
     def read(index: NDArray) -> NDArray:
-        rows = np.stack([_pair(dataset[int(i)])[0] for i in index]).astype(dtype, copy=False)
+        items = [_pair(dataset[int(i)])[0] for i in index]
+        if shapes := {item.shape for item in items} - {first.shape}:
+            raise ValueError(
+                f"Rows of a Dataset must be of one shape; the first is of {first.shape}, another "
+                f"of {shapes.pop()}. Pad or crop them in __getitem__."
+            )
+        rows = np.stack(items).astype(dtype, copy=False)
         if not np.isfinite(rows).all():
             raise ValueError("X must be finite; a row of the Dataset contains NaN or infinity.")
         return rows

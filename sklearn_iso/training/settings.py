@@ -92,6 +92,13 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"device={device!r} needs a CUDA build of torch and a visible GPU; found none. "
             "Use device='cpu' or device='auto'."
         )
+    try:
+        torch.empty(0, device=resolved)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(
+            f"device={device!r} is not to be had here: {str(error).splitlines()[0]}. Use "
+            "device='cpu' or device='auto'."
+        ) from error
     return resolved
 
 

@@ -159,6 +159,12 @@ def test_absent_gpu_is_named_with_the_remedy():
         classifier(device="cuda").fit(X, y)
 
 
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="it is there")
+def test_absent_device_of_another_kind_is_named_with_the_remedy():
+    with pytest.raises(ValueError, match="device='mps' is not to be had here.*Use device='cpu'"):
+        classifier(device="mps").fit(X, y)
+
+
 def test_unknown_device_is_named_with_the_remedy():
     with pytest.raises(ValueError, match="got 'gpu'"):
         classifier(device="gpu").fit(X, y)

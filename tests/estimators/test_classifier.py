@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_valid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metadata_routing import get_routing_for_object
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring
 from torch import nn
 
 from sklearn_iso import IsometricClassifier
@@ -415,3 +415,25 @@ def test_epoch_scoring_of_skorch_runs_beside_ours():
     fitted = classifier(callbacks=[EpochScoring(mean_loss, name="seen", on_train=True,
                                                 use_caching=False)]).fit(*IRIS)  # fmt: skip
     assert "seen" in fitted.history_
+
+
+@pytest.mark.parametrize("on_train", [True, False])
+def test_accuracy_that_skorch_scores_is_that_of_the_estimator(on_train):
+    score = EpochScoring("accuracy", name="seen", on_train=on_train)
+    still = {"learning_rate": 1e-12, "early_stopping": not on_train, "shuffle": False}
+    weights = np.ones(150)
+    fitted = classifier(callbacks=[score], **still).fit(*IRIS, weights)
+    seen = fitted.history_["seen"]
+    assert len(seen) == fitted.n_iter_ and set(np.round(seen, 9)) == {round(seen[0], 9)}
+    if on_train:
+        assert seen[0] == pytest.approx(fitted.score(*IRIS))
+
+
+def test_skorch_keeps_the_best_epoch_by_the_names_that_it_knows(tmp_path):
+    keep = Checkpoint(dirname=tmp_path, monitor="train_loss_best", f_history=None)
+    fitted = classifier(callbacks=[keep]).fit(*IRIS)
+    losses = np.array(fitted.loss_curve_)
+    best = [row["train_loss_best"] for row in fitted.net_.history]
+    expected = [value < losses[:k].min(initial=np.inf) for k, value in enumerate(losses)]
+    assert best == expected
+    assert (tmp_path / "params.pt").exists()

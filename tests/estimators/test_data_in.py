@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,14 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
-from sklearn_iso import IsometricClassifier, IsometricRegressor
+from sklearn_iso import (
+    HierarchicalIsometricClassifier,
+    IsometricClassifier,
+    IsometricRegressor,
+)
+from sklearn_iso.modules import ConvNet
+from sklearn_iso.training import ArrayDataset
+from sklearn_iso.training.rows import LazyRows
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:200] / 16, y[:200]
@@ -107,6 +115,16 @@ def test_a_dataset_of_no_pairs_is_refused():
         classifier().fit(Pairs(lambda index: X[index]))
 
 
+def test_a_dataset_without_rows_is_refused():
+    with pytest.raises(ValueError, match="at least one row; got one of length 0"):
+        classifier().fit(Pairs(lambda index: (X[index], y[index]), 0))
+
+
+def test_a_dataset_whose_rows_differ_in_shape_is_refused():
+    with pytest.raises(ValueError, match=r"of one shape; the first is of \(64,\), another of"):
+        classifier().fit(Pairs(lambda index: (X[index][: 64 - index % 2], y[index])))
+
+
 def test_labels_beside_a_dataset_are_refused():
     with pytest.raises(ValueError, match="brings its labels along"):
         classifier().fit(TensorDataset(torch.tensor(X), torch.tensor(y)), y)
@@ -124,14 +142,70 @@ def test_a_chunk_from_a_dataset_of_another_width_is_refused():
         clf.partial_fit(narrow, None)
 
 
+def mapped(folder, rows):
+    np.save(folder / "rows.npy", rows)
+    return np.load(folder / "rows.npy", mmap_mode="r")
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, bool])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_memory_map_is_its_array(make, dtype, early_stopping, tmp_path):
+    rows = (X * 16).astype(dtype)
+    file, estimator = mapped(tmp_path, rows), make(early_stopping=early_stopping)
+    weight = np.arange(200) % 4 > 0
+    expected = estimator.fit(rows, y, weight).predict(rows)
+    np.testing.assert_array_equal(estimator.fit(file, y, weight).predict(file), expected)
+
+
+def test_some_rows_of_a_file_are_read_by_need(tmp_path):
+    file = mapped(tmp_path, X)
+    rows = ArrayDataset(file, y, np.ones(200)).subset(np.arange(0, 200, 3))
+    assert isinstance(rows.X, LazyRows) and rows.X.shape == (67, 64)
+    np.testing.assert_array_equal(rows.take(np.array([5, 1]))[0], X[[15, 3]])
+    again = rows.subset(np.array([1, 2]))
+    np.testing.assert_array_equal(again.X[:], X[[3, 6]])
+
+
+@BOTH
+def test_sparse_rows_without_a_value_are_constant_rows(make):
+    empty = make().fit(csr_array((20, 5)), np.arange(20) % 2)
+    full = make().fit(np.zeros((20, 5)), np.arange(20) % 2)
+    np.testing.assert_array_equal(empty.predict(np.eye(5)), full.predict(np.eye(5)))
+
+
+def test_sparse_rows_of_labels_of_several_levels_are_dense_rows():
+    Y = np.c_[y // 5, y]
+    clf = HierarchicalIsometricClassifier(max_epochs=3, random_state=0)
+    expected = clf.fit(X, Y).predict(X)
+    np.testing.assert_array_equal(clf.fit(csr_array(X), Y).predict(csr_array(X)), expected)
+
+
+def test_images_in_four_dimensions_are_images_in_rows():
+    rows = X.astype(np.float32)
+    clf = classifier(module=ConvNet).fit(rows, y)
+    images = rows.reshape(-1, 1, 8, 8)
+    same = classifier(module=ConvNet).fit(images, y)
+    np.testing.assert_array_equal(same.predict_proba(images), clf.predict_proba(rows))
+    with pytest.raises(ValueError, match=r"must be of shape \(1, 8, 8\); got \(1, 4, 8\)"):
+        same.predict(images[:, :, :4])
+
+
+def test_images_of_several_channels_ask_for_their_shape():
+    with pytest.raises(ValueError, match="Pass image_shape="):
+        classifier(module=ConvNet).fit(np.zeros((20, 4, 8, 8), np.float32), np.arange(20) % 2)
+    clf = classifier(module=partial(ConvNet, image_shape=(4, 8, 8)))
+    assert clf.fit(np.zeros((20, 4, 8, 8), np.float32), np.arange(20) % 2).n_features_in_ == 4
+
+
 MEMMAP = """
     import resource, sys
     import numpy as np
     from sklearn_iso import IsometricClassifier
 
     ALLOWED = 60 << 20
-    N = 320_000
-    file = np.lib.format.open_memmap(sys.argv[1], "w+", np.float32, (N, 500))
+    N, WIDTH = 320_000, 2000 // np.dtype(sys.argv[3]).itemsize
+    file = np.lib.format.open_memmap(sys.argv[1], "w+", sys.argv[3], (N, WIDTH))
     y = np.arange(N) % 2
     for start in range(0, N, 10_000):
         file[start:start + 10_000, 0] = y[start:start + 10_000]
@@ -139,6 +213,7 @@ MEMMAP = """
     X = np.lib.format.open_memmap(sys.argv[1], "r")
     params = {"hidden_layer_sizes": (8,), "max_epochs": 1, "batch_size": 1000}
     clf = IsometricClassifier(**params, random_state=0)
+    clf.set_params(**eval(sys.argv[2]))
     clf.fit(X[:1000], y[:1000]).predict(X[:1000])  # what the first call allocates for good
     used = 1024 * next(int(line.split()[1]) for line in open("/proc/self/status")
                        if line.startswith("VmData"))
@@ -149,14 +224,25 @@ MEMMAP = """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory by Linux's rules")
-def test_a_memory_map_of_ten_times_the_memory_is_fitted_within_it(tmp_path):
+@pytest.mark.parametrize(
+    ("params", "dtype"),
+    [
+        pytest.param({}, "f4", id="whole"),
+        pytest.param({"early_stopping": True}, "f4", id="early stopping", marks=pytest.mark.slow),
+        pytest.param({}, "u1", id="bytes", marks=pytest.mark.slow),
+    ],
+)
+def test_a_memory_map_of_ten_times_the_memory_is_fitted_within_it(params, dtype, tmp_path):
     script = textwrap.dedent(MEMMAP)
     file = tmp_path / "rows.npy"
     # One heap and a fixed threshold for large blocks, or how much of the freed memory goes back
     # to the system is a matter of luck.
     steady = os.environ | {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072"}
     run = subprocess.run(
-        [sys.executable, "-c", script, file], capture_output=True, text=True, env=steady
+        [sys.executable, "-c", script, file, repr(params), dtype],
+        capture_output=True,
+        text=True,
+        env=steady,
     )
     file.unlink(missing_ok=True)
     assert run.returncode == 0, run.stderr

@@ -1,0 +1,47 @@
+"""What scikit-learn asks of every estimator, and ours have in common."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+
+from sklearn.base import BaseEstimator
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn before 1.9 has no callbacks
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Nothing to support."""
+
+
+class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
+    """Base of the estimators: ``set_callbacks``, and links to the reference in the HTML view."""
+
+    _doc_link_module = "sklearn_iso"
+
+    def _get_doc_link(self) -> str:
+        """Return where the reference of the class is; empty for a class of somebody else."""
+        site, kind = documentation(), type(self)
+        if not site or not kind.__module__.startswith("sklearn_iso."):
+            return ""
+        return f"{site}/reference/names/sklearn_iso.{kind.__name__}.html"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+
+def documentation() -> str:
+    """Return where the documentation is: its published site, or what ``make docs`` built here.
+
+    The published one is the URL "Documentation" of the installed package. Empty without either.
+    """
+    try:
+        urls = metadata("sklearn-iso").get_all("Project-URL") or []
+    except PackageNotFoundError:  # imported from a folder that nobody installed
+        urls = []
+    published = dict(url.split(", ", 1) for url in urls).get("Documentation", "")
+    built = Path(__file__).parents[2] / "docs" / "_build" / "html"
+    if published:
+        return published.rstrip("/")
+    return built.as_uri() if built.is_dir() else ""
