@@ -78,3 +78,16 @@ def test_every_yes_of_ours_is_linked_to_what_shows_it():
     assert cells
     for cell in cells:
         assert re.fullmatch(r"\[yes\]\(\.\./(\.\./tests|howto|gallery)/[\w/]+\.(py|md)\)", cell)
+
+
+def test_search_by_optuna_finds_what_nothing_beats_in_both_goals(capsys):
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    page = ROOT / "docs" / "howto" / "search.md"
+    blocks = re.findall(r"```(?:python|py)\n(.*?)```", page.read_text("utf-8"), re.S)
+    names = {"__name__": "__main__"}
+    for block in (blocks[0], *(block for block in blocks if "optuna" in block)):
+        exec(compile(block, str(page), "exec"), names)
+    values = [trial.values for trial in names["study"].trials]
+    for best in names["study"].best_trials:
+        assert not any(all(a > b for a, b in zip(v, best.values, strict=True)) for v in values)
