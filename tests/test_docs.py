@@ -58,19 +58,6 @@ def test_code_of_a_page_runs_from_top_to_bottom(page, capsys):
     assert capsys.readouterr().out
 
 
-WRITTEN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-WRITTEN = [page for page in WRITTEN if not {"_build", "auto_gallery"} & set(page.parts)]
-
-
-@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_to_files_of_the_repository_lead_to_one(page):
-    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", page.read_text("utf-8"))
-    for link in links:
-        made = "auto_gallery/" in link  # the site makes these pages of the scripts in gallery
-        script = link.replace("auto_gallery/", "gallery/").replace(".rst", ".py") if made else link
-        assert "://" in link or (page.parent / script).exists(), link
-
-
 def test_every_yes_of_ours_is_linked_to_what_shows_it():
     table = (ROOT / "docs" / "explanation" / "comparison.md").read_text("utf-8")
     cells = [row.split("|")[2].strip() for row in table.splitlines() if row.startswith("| ")]

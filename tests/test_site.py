@@ -50,6 +50,8 @@ def test_internal_links_resolve(page):
         if link.startswith(("https://", "http://", "mailto:")):
             continue
         target, _, anchor = link.partition("#")
+        if target.startswith("auto_gallery/"):  # pages that the site makes of scripts
+            target = target.replace("auto_gallery/", "gallery/").replace(".rst", ".py")
         file = (page.parent / target).resolve() if target else page
         found = file.exists() and file.is_relative_to(ROOT)
         if found and anchor and file.suffix == ".md":
