@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.hierarchy.paths import as_paths, narrowed
 
 
-def ancestry_paths(labels: NDArray, hierarchy: Any) -> NDArray:
+def ancestry_paths(labels: ArrayLike, hierarchy: Any) -> NDArray:
     """Return the path of each label from the coarsest of its ancestors down to itself.
 
     Parameters
     ----------
-    labels : ndarray of shape (n_samples,)
+    labels : array-like of shape (n_samples,)
     hierarchy : mapping of a label to the one above it, or networkx.DiGraph
         The edges of a graph lead from coarse to fine. A coarsest label is no key, or one of
         None. A root above everything is left out, for it says nothing.
@@ -44,16 +44,25 @@ def ancestry_paths(labels: NDArray, hierarchy: Any) -> NDArray:
            ['fish', 'eel']], dtype='<U4')
     """
     above = parents_of(hierarchy)
-    known = dict.fromkeys([*above, *above.values()])  # in order, so that messages are the same
-    if unknown := sorted({str(label) for label in labels.tolist() if label not in known}):
+    # In order, so that of several circles the same one is named each time.
+    known = dict.fromkeys([*above, *above.values()])
+    # Objects, unless it is an array: numpy would turn the numbers beside text into text.
+    given = labels if isinstance(labels, np.ndarray) else np.array(labels, dtype=object)
+    asked = given.tolist()
+    if given.ndim != 1:
+        raise ValueError(
+            f"labels must have shape (n_samples,); got {given.shape}. Pass the finest label of "
+            "each row."
+        )
+    if unknown := sorted({str(label) for label in asked if label not in known}):
         raise ValueError(
             f"Every label of y must be in the hierarchy; {', '.join(unknown[:5])} are not. Add "
             "each with the label above it."
         )
     lines = {label: line_of(label, above) for label in known if label is not None}
-    chosen = [lines[label] for label in labels.tolist()]
     if len({line[0] for line in lines.values()}) == 1:
-        chosen = [_below_root(line) for line in chosen]
+        lines = {label: line[1:] or line for label, line in lines.items()}
+    chosen = [lines[label] for label in asked]
     width = max(map(len, chosen), default=1)
     paths = np.full((len(chosen), width), None, dtype=object)
     for row, line in zip(paths, chosen, strict=True):
