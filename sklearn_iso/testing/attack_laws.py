@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from torch import Tensor
 
 from sklearn_iso.attacks import ATTACKS, Budget, get_norm
 from sklearn_iso.modules import MLP
 from sklearn_iso.testing.broken import LawBrokenError, require, shown
 from sklearn_iso.testing.generators import require_global_generators_kept
+from sklearn_iso.testing.models import require_model_kept
 
 Attack = Callable[..., Tensor]
 
 
+@validate_params(
+    {
+        "attack": [StrOptions(set(ATTACKS)), callable],
+        "norms": ["array-like", str],
+        "reach": [Interval(Real, 1, None, closed="neither"), None],
+        "n_features": [Interval(Integral, 1, None, closed="left")],
+    },
+    prefer_skip_nested_validation=False,
+)
 def check_attack(
     attack: Attack | str,
     *,
-    norms: Sequence[str] = ("linf", "l2", "l1"),
+    norms: str | Sequence[str] = ("linf", "l2", "l1"),
     reach: float | None = 1.01,
     n_features: int = 5,
     **options: Any,
@@ -30,23 +42,23 @@ def check_attack(
     An attack is a function ``(logits, X, y, *, eps, norm, bounds, ...)`` of tensors, such as
     :func:`sklearn_iso.attacks.pgd`. In every norm it
 
-    - returns finite points of the shape of X, within the ball and the bounds, also where each
-      feature has an eps of its own, and moves no feature of eps 0;
+    - returns finite points of the shape and dtype of X, without a graph, within the ball and the
+      bounds, also where each feature has an eps of its own, and moves no feature of eps 0;
     - returns X for eps 0, and returns rows unchanged that are misclassified as they are;
     - fools a linear model at `reach` times its exact distance
       :math:`|f(x)| / \|w\|_*` in the dual norm;
-    - leaves X, the gradients of the parameters and all global generators as they were, and
-      repeats itself with the same options.
+    - leaves X, y, the network (weights, gradients, training mode) and all global generators as
+      they were, and repeats itself with the same options.
 
     Parameters
     ----------
     attack : callable or str
         An attack of your own, or a key of :data:`sklearn_iso.attacks.ATTACKS`.
-    norms : sequence of str
+    norms : str or sequence of str
         The norms that it takes.
     reach : float or None, default=1.01
-        Budget over the exact distance at which every row of a linear model must be fooled.
-        None leaves that out, as for an attack that looks at one step only.
+        Budget over the exact distance, more than 1, at which every row of a linear model must be
+        fooled. None leaves that out, as for an attack that looks at one step only.
     n_features : int, default=5
         Features of the linear model; attacks without gradients need many queries for more.
     **options
@@ -56,6 +68,8 @@ def check_attack(
     ------
     LawBrokenError
         If a law is broken: an AssertionError that names it and the worst row.
+    ValueError
+        If a parameter is out of its range.
 
     Examples
     --------
@@ -69,6 +83,9 @@ def check_attack(
     """
     if isinstance(attack, str):
         attack = ATTACKS[attack]
+    norms = [norms] if isinstance(norms, str) else list(norms)
+    if not norms:
+        raise ValueError("norms must name one norm or more; got none. Pass for example ['linf'].")
     for norm in norms:
         run = _Run(attack, norm, options)
         run.check_side_effects()
@@ -79,14 +96,15 @@ def check_attack(
 
 
 def linear_problem(n_features: int, norm: str, n: int = 20) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the weights of a linear model, rows of class 1, and their distance to class 0."""
+    """Return the weights of a linear model, rows in turn of each class, and their distances."""
     generator = torch.Generator().manual_seed(n_features)
     w = torch.randn(n_features, generator=generator, dtype=torch.float64)
     X = torch.randn(n, n_features, generator=generator, dtype=torch.float64)
     order = get_norm(norm).order
     dual = {np.inf: 1.0, 1.0: np.inf}.get(order, 2.0)
     # Every row at the same distance, so that one budget reaches all of them or none.
-    X += (0.7 * torch.linalg.vector_norm(w, ord=dual) - X @ w)[:, None] * w / (w @ w)
+    value = 0.7 * torch.linalg.vector_norm(w, ord=dual) * (-1.0) ** torch.arange(n)
+    X += (value - X @ w)[:, None] * w / (w @ w)
     return w, X, (X @ w).abs() / torch.linalg.vector_norm(w, ord=dual)
 
 
@@ -109,7 +127,18 @@ class _Run:
             self.y = self.model(self.X).argmax(1)
 
     def __call__(self, logits: Any, X: Tensor, y: Tensor, **budget: Any) -> Tensor:
-        return self.attack(logits, X, y, norm=self.norm, **budget, **self.options)
+        """Return what the attack makes of X, which must be a tensor like X."""
+        X_adv = self.attack(logits, X, y, norm=self.norm, **budget, **self.options)
+        same = isinstance(X_adv, Tensor) and X_adv.shape == X.shape and X_adv.dtype == X.dtype
+        told = type(X_adv).__name__
+        if isinstance(X_adv, Tensor):
+            told = f"{told} of shape {tuple(X_adv.shape)} and {X_adv.dtype}"
+        require(
+            same and torch.isfinite(X_adv).all() and not X_adv.requires_grad,
+            f"An attack must return finite points of shape {tuple(X.shape)} and {X.dtype}, "
+            f"without a graph; got a {told}{self.lost(X_adv) if same else ''}.",
+        )
+        return X_adv
 
     def check_zero_budget(self) -> None:
         X_adv = self(self.model, self.X, self.y, eps=0.0, bounds=(0, 1))
@@ -135,7 +164,7 @@ class _Run:
                 budget.verify(self.X, X_adv)
             except ValueError as error:
                 raise LawBrokenError(
-                    f"{error} It came with eps={eps}, bounds={bounds}. {self.told(X_adv)}"
+                    f"{error} It came with eps={eps}, bounds={bounds}; {self.told(X_adv)}"
                 ) from None
             moved = moved or not torch.equal(X_adv, self.X)
         require(moved, f"An attack must move some row; none moved in norm {self.norm!r}.")
@@ -145,14 +174,17 @@ class _Run:
         )
 
     def check_side_effects(self) -> None:
-        X = self.X.clone()
-        with require_global_generators_kept("An attack"):
-            first, again = (self(self.model, X, self.y, eps=0.2) for _ in range(2))
-        require(torch.equal(X, self.X), "An attack must leave X as it was; it wrote into it.")
-        require(
-            all(parameter.grad is None for parameter in self.model.parameters()),
-            "An attack must leave no gradient in the parameters. Use torch.autograd.grad.",
-        )
+        X, y = self.X.clone(), self.y.clone()
+        with (
+            require_global_generators_kept("An attack"),
+            require_model_kept(self.model, "An attack"),
+        ):
+            first, again = (self(self.model, X, y, eps=0.2) for _ in range(2))
+        for name, now, before in (("X", X, self.X), ("y", y, self.y)):
+            require(
+                torch.equal(now, before),
+                f"An attack must leave {name} as it was; it wrote into it. Work on a copy.",
+            )
         require(
             torch.equal(first, again),
             "An attack must repeat itself with the same options. Pass random_state=0, or draw "
@@ -161,9 +193,9 @@ class _Run:
 
     def check_reach(self, reach: float, n_features: int) -> None:
         w, X, distance = linear_problem(n_features, self.norm)
-        y, eps = torch.ones(len(X), dtype=torch.long), float(distance[0]) * reach
+        y, eps = (X @ w > 0).long(), float(distance[0]) * reach
         X_adv = self(linear_logits(w), X, y, eps=eps)
-        safe = (X_adv @ w > 0).nonzero().flatten().tolist()
+        safe = ((X_adv @ w > 0).long() == y).nonzero().flatten().tolist()
         require(
             not safe,
             f"An attack must fool a linear model at {reach:g} times its exact distance in norm "
@@ -171,12 +203,17 @@ class _Run:
             f"{safe[0] if safe else None}. Give it more steps, or pass reach=None.",
         )
 
+    @staticmethod
+    def lost(X_adv: Tensor) -> str:
+        """Return the first row that is not finite."""
+        lost = ~torch.isfinite(X_adv).all(dim=1)
+        row = int(lost.int().argmax())
+        return f", row {row}: {shown(X_adv[row].detach())}" if lost.any() else " with one"
+
     def told(self, X_adv: Tensor) -> str:
         """Return the row that moved farthest."""
-        if X_adv.shape != self.X.shape:
-            return f"found shape {tuple(X_adv.shape)} for {tuple(self.X.shape)}."
         row = int((X_adv - self.X).abs().amax(1).argmax())
         return (
             f"in norm {self.norm!r}, row {row} came from {shown(self.X[row])} to "
-            f"{shown(X_adv[row].detach())}."
+            f"{shown(X_adv[row])}."
         )

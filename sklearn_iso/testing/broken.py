@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,14 @@ def require(condition: Any, message: str) -> None:
     """Raise a LawBrokenError unless the condition holds."""
     if not condition:
         raise LawBrokenError(message)
+
+
+def as_number(found: Any, who: str) -> float:
+    """Return a number as a float, or raise a LawBrokenError where it is none."""
+    if isinstance(found, Real | np.bool_):
+        return float(found)
+    told = f"{type(found).__name__} {found!r}"
+    raise LawBrokenError(f"{who} must return one number; got {told}. Convert it with float().")
 
 
 def shown(point: Any) -> str:

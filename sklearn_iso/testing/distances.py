@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_scalar
+from sklearn.utils._param_validation import Interval, validate_params
 
-from sklearn_iso.metrics.pairs import binary_scale, check_pair_of_spaces, draw_pairs, paired
+from sklearn_iso.metrics.pairs import (
+    binary_scale,
+    check_pair_of_spaces,
+    check_points,
+    draw_pairs,
+    paired,
+)
 from sklearn_iso.randomness import private_random_state
 from sklearn_iso.testing.broken import LawBrokenError, shown
+from sklearn_iso.testing.images import as_map, images_of
 
 #: Rows up to which every pair is looked at; above, as many pairs are drawn.
 MAX_EXACT = 2000
 
 
+@validate_params(
+    {
+        "max_distortion": [Interval(Real, 1, None, closed="left")],
+        "quantile": [Interval(Real, 0, 1, closed="both")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=False,
+)
 def check_distance_preservation(
     transformer: Any,
     X: ArrayLike,
@@ -38,7 +52,7 @@ def check_distance_preservation(
 
     Parameters
     ----------
-    transformer : fitted transformer, or callable
+    transformer : fitted transformer, torch module or callable
         Has ``transform``, or maps X to Z itself.
     X : array-like of shape (n_samples, n_features)
         Above 2,000 rows, 1,999,000 pairs are drawn.
@@ -60,8 +74,8 @@ def check_distance_preservation(
     Raises
     ------
     LawBrokenError
-        If the distortion is larger, or not finite, with the worst pair of rows: an
-        AssertionError, whose ``pair`` holds the two row numbers.
+        If the distortion is larger, with the worst pair of rows, or if a row has no finite
+        image: an AssertionError, whose ``pair`` holds the two row numbers of the worst pair.
     ValueError
         If the points break their rule, or a parameter is out of its range.
 
@@ -81,10 +95,10 @@ def check_distance_preservation(
     Traceback (most recent call last):
     sklearn_iso.testing.broken.LawBrokenError: Distances must be kept up to a factor of 2; ...
     """
-    check_scalar(max_distortion, "max_distortion", Real, min_val=1)
-    check_scalar(quantile, "quantile", Real, min_val=0, max_val=1)
-    Z = as_map(transformer)(X)
-    points, images, classes = check_pair_of_spaces(X, Z, y)
+    # A copy, which a map that writes into X does not reach.
+    points = np.array(check_points(X, "X"))
+    Z = images_of(as_map(transformer), X, points)
+    points, images, classes = check_pair_of_spaces(points, Z, y)
     i, j = _pairs(classes, len(points), random_state)
     d_X = paired(points, i, j, "euclidean") * binary_scale(points)
     d_Z = paired(images, i, j, "euclidean") * binary_scale(images)
@@ -100,7 +114,8 @@ def check_distance_preservation(
     # The larger neighbour, as bi_lipschitz_ratio takes it: the ratio of a pair that is there.
     highest = float(np.quantile(stretch, quantile, method="higher"))
     lowest = float(np.quantile(shrink, quantile, method="higher"))
-    found = highest * lowest
+    # A merged pair has no ratio, also where all are merged and nothing is stretched.
+    found = highest * lowest if np.isfinite(lowest) else np.inf
     if found <= max_distortion:
         return found
     worst = _worst(stretch, shrink, highest, lowest)
@@ -110,19 +125,6 @@ def check_distance_preservation(
         f"Distances must be kept up to a factor of {max_distortion:g}{share}; found {found:.6g}. "
         + _told(points, pair, d_X[worst], d_Z[worst], float(np.median(stretch))),
         pair,
-    )
-
-
-def as_map(transformer: Any) -> Callable[[Any], Any]:
-    """Return the function from X to Z that a transformer or a callable is."""
-    if hasattr(transformer, "transform"):
-        function: Callable[[Any], Any] = transformer.transform
-        return function
-    if callable(transformer):
-        return transformer
-    raise TypeError(
-        f"A map of points must have transform or be callable; got {type(transformer).__name__}. "
-        "Pass a fitted transformer, or a function from X to Z."
     )
 
 
@@ -152,7 +154,7 @@ def _worst(stretch: NDArray, shrink: NDArray, highest: float, lowest: float) -> 
 def _told(points: NDArray, pair: tuple[int, int], d_X: float, d_Z: float, median: float) -> str:
     """Return what became of a pair, beside what is usual."""
     i, j = pair
-    verb = "stretched" if d_X == 0 or d_Z / d_X >= median else "shrunk"
+    verb = "stretched" if d_X == 0 or d_Z >= median * d_X > 0 else "shrunk"
     return (
         f"The worst pair is {verb}: rows {i} and {j}, {d_X:.6g} apart in X and {d_Z:.6g} in Z, "
         f"where the median ratio is {median:.6g}.\n"

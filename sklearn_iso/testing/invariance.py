@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.utils._param_validation import Interval, validate_params
 
-from sklearn_iso.testing.broken import LawBrokenError, shown
+from sklearn_iso.testing.broken import LawBrokenError, as_number, require, shown
 from sklearn_iso.testing.clouds import point_clouds
 from sklearn_iso.testing.examples import repeatable
 from sklearn_iso.testing.maps import bi_lipschitz_maps, rigid_motions, similarities
 
 
+@validate_params(
+    {
+        "metric": [callable],
+        "scale_invariant": ["boolean"],
+        "min_samples": [Interval(Integral, 1, None, closed="left")],
+        "rtol": [Interval(Real, 0, None, closed="left")],
+        "max_examples": [Interval(Integral, 1, None, closed="left")],
+    },
+    prefer_skip_nested_validation=False,
+)
 def check_rigid_motion_invariance(
     metric: Callable[[Any, Any], float],
     *,
@@ -27,8 +39,8 @@ def check_rigid_motion_invariance(
 
     .. math:: m(A X, B Z) = m(X, Z) \qquad \text{for rotations, reflections, translations } A, B
 
-    and, with `scale_invariant`, for similarities A and B. Points and motions are drawn by
-    hypothesis, and a failing example is shrunk.
+    and, with `scale_invariant`, for similarities A and B. Nor may it write into the points.
+    Points and motions are drawn by hypothesis, and a failing example is shrunk.
 
     Parameters
     ----------
@@ -46,7 +58,10 @@ def check_rigid_motion_invariance(
     Raises
     ------
     LawBrokenError
-        If the values differ, or one is NaN; an AssertionError, with the smallest example found.
+        If the values differ, or one is NaN or no number; an AssertionError, with the smallest
+        example found.
+    ValueError
+        If a parameter is out of its range.
 
     Examples
     --------
@@ -67,7 +82,7 @@ def check_rigid_motion_invariance(
     def keeps_its_value(X: Any, bend: Any, of_X: Any, of_Z: Any, width: int) -> None:
         Z = bend.in_units_of(X)(X)[:, :width]
         moved = of_X.in_units_of(X)(X), of_Z.in_units_of(Z)(Z)
-        before, after = float(metric(X, Z)), float(metric(*moved))
+        before, after = _measured(metric, X, Z), _measured(metric, *moved)
         # NaN fails too, infinity equals itself.
         if before != after and not abs(after - before) <= rtol * max(1.0, abs(before)):
             kind = "similarities" if scale_invariant else "rigid motions"
@@ -80,3 +95,11 @@ def check_rigid_motion_invariance(
 
     with np.errstate(all="ignore"):
         keeps_its_value()
+
+
+def _measured(metric: Callable[[Any, Any], float], X: Any, Z: Any) -> float:
+    points = X.copy(), Z.copy()
+    found = as_number(metric(*points), "A measure")
+    kept = np.array_equal(points[0], X) and np.array_equal(points[1], Z)
+    require(kept, "A measure must leave X and Z as they were; it wrote into them.")
+    return found

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_scalar
-from torch import Tensor
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, validate_params
+from torch import Tensor, nn
 
 from sklearn_iso.attacks.survivors import as_generator
+from sklearn_iso.metrics.table import Table
 from sklearn_iso.testing.broken import LawBrokenError, shown
-from sklearn_iso.testing.distances import as_map
+from sklearn_iso.testing.images import as_map, images_of
 from sklearn_iso.twins import NotDifferentiableError, as_torch
 
 #: Shortest pair, in units of the radius: shorter ones lose the digits of their difference.
 _GAP = 1e-2
 _POWER_STEPS = 5
 _QUERIES_A_STEP = 4  # without gradients
+_ROUNDINGS = 4  # of the images of a pair, which are no expansion
+
+#: Points to their images, one row of numbers each.
+Images = Callable[[NDArray], NDArray]
 
 
+@validate_params(
+    {
+        "bound": [Interval(Real, 0, None, closed="left")],
+        "radius": [Interval(Real, 0, None, closed="neither")],
+        "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "n_starts": [Interval(Integral, 1, None, closed="left")],
+        "rtol": [Interval(Real, 0, None, closed="left")],
+    },
+    prefer_skip_nested_validation=False,
+)
 def check_lipschitz(
     estimator: Any,
     X: ArrayLike,
@@ -47,10 +64,11 @@ def check_lipschitz(
 
     Parameters
     ----------
-    estimator : fitted transformer, or callable
-        Has ``transform``, or maps X to Z itself. Gradients are those of its twin
-        (:func:`sklearn_iso.twins.as_torch`); every pair is measured by the estimator itself.
-    X : array-like of shape (n_samples, n_features)
+    estimator : fitted transformer, torch module or callable
+        Has ``transform``, or maps X to Z itself. Gradients are those of the module, or of the
+        twin (:func:`sklearn_iso.twins.as_torch`); every pair is measured by the estimator
+        itself, less the rounding of the images.
+    X : array-like or frame of shape (n_samples, n_features)
     bound : float
         In units of Z over units of X.
     radius : float
@@ -71,10 +89,11 @@ def check_lipschitz(
     Raises
     ------
     LawBrokenError
-        If a pair is expanded by more, with its points: an AssertionError, whose ``pair``
-        holds them.
+        If a pair is expanded by more, with its points, or if a point has no finite image: an
+        AssertionError, whose ``pair`` holds the two points.
     ValueError
-        If X is not finite, or bound or radius are out of their range.
+        If X is not finite, or a parameter is out of its range; if the radius is so small or so
+        large that no pair can be measured.
 
     References
     ----------
@@ -94,23 +113,27 @@ def check_lipschitz(
     Traceback (most recent call last):
     sklearn_iso.testing.broken.LawBrokenError: No pair may be expanded by more than 0.9; ...
     """
-    check_scalar(bound, "bound", Real, min_val=0)
-    check_scalar(radius, "radius", Real, min_val=0, include_boundaries="neither")
     rows = check_array(X, dtype=[np.float64, np.float32], input_name="X").astype(np.float64)
-    function = as_map(estimator)
+    images = _images(estimator, X)
     generator = as_generator(random_state)
     search = _Search(torch.from_numpy(rows), float(radius), generator)
     twin = _twin(estimator)
     found, worst = -np.inf, (rows[0], rows[0], 0)
     for start in range(n_starts):
         if twin is None:
-            u, v = search.wander(_tensors(function), n_steps)
+            u, v = search.wander(_tensors(images), n_steps)
         else:
             u, v = search.climb(twin, n_steps, steepest=start == 0)
-        for number, (a, b, ratio) in enumerate(_measured(function, u.numpy(), v.numpy())):
+        for number, (a, b, ratio) in enumerate(_measured(images, u.numpy(), v.numpy())):
             if ratio > found:
                 found, worst = ratio, (a, b, number)
-    if not found <= bound * (1 + rtol):
+    if not np.isfinite(found):
+        raise ValueError(
+            "radius must leave points near X that can be told apart and whose squares are finite; "
+            f"got {radius:g} for coordinates up to {np.abs(rows).max():g}. Scale the features, or "
+            "pass another radius."
+        )
+    if found > bound * (1 + rtol):
         u, v, number = worst
         raise LawBrokenError(
             f"No pair may be expanded by more than {bound:g}; found {found:.6g} within "
@@ -121,41 +144,49 @@ def check_lipschitz(
     return found
 
 
+def _images(estimator: Any, X: Any) -> Images:
+    """Return the map on arrays, which hands on frames where X is one."""
+    function, table = as_map(estimator), Table(X)
+    return lambda points: images_of(function, table.with_values(points), points)
+
+
 def _twin(estimator: Any) -> Callable[[Tensor], Tensor] | None:
+    """Return the differentiable map in float64, where near points keep their difference."""
+    if isinstance(estimator, nn.Module):
+        return copy.deepcopy(estimator).double()
     if not (hasattr(estimator, "transform") and hasattr(estimator, "__sklearn_tags__")):
         return None  # a function, or a class that only looks like an estimator
     try:
-        # In float64, where the difference of close points keeps its digits.
         return as_torch(estimator, transform=True).double()
     except NotDifferentiableError:
         return None
 
 
-def _tensors(function: Callable[[Any], Any]) -> Callable[[Tensor], Tensor]:
-    """Return the function with one row of outputs for each row, also where it is one number."""
-
-    def images(x: Tensor) -> Tensor:
-        Z = np.asarray(function(x.numpy()), dtype=np.float64)
-        return torch.from_numpy(Z.reshape(len(Z), -1))
-
-    return images
+def _tensors(images: Images) -> Callable[[Tensor], Tensor]:
+    return lambda x: torch.from_numpy(images(x.numpy()).astype(np.float64))
 
 
-def _measured(
-    function: Callable[[Any], Any], u: NDArray, v: NDArray
-) -> list[tuple[NDArray, NDArray, float]]:
+def _measured(images: Images, u: NDArray, v: NDArray) -> list[tuple[NDArray, NDArray, float]]:
     """Return the pairs with their expansion, taken from the estimator itself."""
-    images = np.asarray(function(np.concatenate([u, v])))
-    if images.dtype == np.float32:
+    Z = images(np.concatenate([u, v]))
+    if Z.dtype == np.float32:
         # A network in float32 reads X so: the distance is that of what it read.
         u, v = u.astype(np.float32), v.astype(np.float32)
-        images = np.asarray(function(np.concatenate([u, v])))
-    images = images.reshape(len(images), -1).astype(np.float64)
-    moved = np.linalg.norm(images[: len(u)] - images[len(u) :], axis=1)
-    length = np.linalg.norm(u.astype(np.float64) - v, axis=1)
-    # A pair that rounding has merged is none.
-    ratios = np.divide(moved, length, out=np.zeros_like(moved), where=length > 0)
+        Z = images(np.concatenate([u, v]))
+    resolution = np.finfo(Z.dtype if Z.dtype.kind == "f" else np.float64).eps
+    Z = Z.astype(np.float64)
+    f_u, f_v = Z[: len(u)], Z[len(u) :]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        rounding = _ROUNDINGS * resolution * (_length(f_u) + _length(f_v))
+        ratios = np.maximum(_length(f_u - f_v) - rounding, 0) / _length(u.astype(np.float64) - v)
+        # A pair that rounding has merged is none.
+        ratios[(u == v).all(axis=1)] = np.nan
     return [(u[k], v[k], float(ratios[k])) for k in range(len(u))]
+
+
+def _length(rows: NDArray) -> NDArray:
+    length: NDArray = np.linalg.norm(rows, axis=1)
+    return length
 
 
 @dataclass

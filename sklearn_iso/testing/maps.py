@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import Interval, validate_params
 
 _STEPS = 8  # of a lattice of shifts and kinks in [-1, 1]
+
+_RULES: dict = {
+    "factors": ["array-like"],
+    "max_turns": [Interval(Integral, 0, None, closed="left")],
+    "max_shift": [Interval(Real, 0, None, closed="left")],
+    "max_ratio": [Interval(Real, 1, None, closed="left")],
+}
+
+
+def _rules(*names: str) -> Any:
+    return validate_params(
+        {name: _RULES[name] for name in names}, prefer_skip_nested_validation=False
+    )
+
+
+def _check_positive(name: str, *values: float) -> None:
+    if not all(np.isfinite(value) and value > 0 for value in values):
+        raise ValueError(
+            f"{name} must be positive and finite, so that no two points merge; got {values}."
+        )
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,9 @@ class Similarity:
     mirrored: bool = False
     shift: tuple[float, ...] = (0.0,)
 
+    def __post_init__(self) -> None:
+        _check_positive("factor", self.factor)
+
     @property
     def lower(self) -> float:
         """Smallest ratio of distances."""
@@ -54,7 +79,7 @@ class Similarity:
 
     def __call__(self, X: ArrayLike) -> NDArray[Any]:
         """Return the moved points."""
-        points = np.array(X, dtype=np.result_type(np.asarray(X).dtype, np.float32))
+        points = _as_points(X)
         width = points.shape[1]
         for first, second, degrees in self.turns:
             i, j = first % width, second % width
@@ -103,6 +128,9 @@ class BiLipschitzMap:
     kink: float = 0.0
     after: Similarity = Similarity()
 
+    def __post_init__(self) -> None:
+        _check_positive("slopes", *self.slopes)
+
     @property
     def lower(self) -> float:
         """Smallest ratio of distances that can occur."""
@@ -129,11 +157,23 @@ class BiLipschitzMap:
         return replace(self, before=before, kink=kink, after=self.after.in_units_of(bent))
 
 
+def _as_points(X: ArrayLike) -> NDArray[Any]:
+    """Return a copy of points as an array of floats."""
+    points = np.asarray(X)
+    if points.ndim != 2 or points.dtype.kind not in "fiub":
+        raise ValueError(
+            f"A map takes points of shape (n_samples, n_features), all numbers; got shape "
+            f"{points.shape} and dtype {points.dtype}. Use X.reshape(1, -1) for one point."
+        )
+    return np.array(points, dtype=np.result_type(points.dtype, np.float32))
+
+
 def largest(X: ArrayLike) -> float:
     """Return the largest magnitude of a coordinate, 1 where all are 0."""
     return float(np.abs(np.asarray(X, dtype=np.float64)).max(initial=0.0)) or 1.0
 
 
+@_rules("max_turns", "max_shift")
 def rigid_motions(*, max_turns: int = 4, max_shift: float = 10.0) -> st.SearchStrategy[Similarity]:
     """Draw rotations, reflections and translations, which keep every distance.
 
@@ -152,6 +192,11 @@ def rigid_motions(*, max_turns: int = 4, max_shift: float = 10.0) -> st.SearchSt
     strategy : SearchStrategy of Similarity
         Callables for points of any number of features.
 
+    Raises
+    ------
+    ValueError
+        If a bound is negative or not finite.
+
     Examples
     --------
     >>> from hypothesis import given, settings
@@ -167,6 +212,7 @@ def rigid_motions(*, max_turns: int = 4, max_shift: float = 10.0) -> st.SearchSt
     return _similarities(max_turns, max_shift, st.just(1.0))
 
 
+@_rules("factors", "max_turns", "max_shift")
 def similarities(
     *, factors: tuple[float, float] = (1e-3, 1e3), max_turns: int = 4, max_shift: float = 10.0
 ) -> st.SearchStrategy[Similarity]:
@@ -183,6 +229,11 @@ def similarities(
     -------
     strategy : SearchStrategy of Similarity
 
+    Raises
+    ------
+    ValueError
+        If `factors` are no range of positive numbers, or a bound is negative or not finite.
+
     Examples
     --------
     >>> from hypothesis import find, settings
@@ -191,9 +242,10 @@ def similarities(
     >>> find(similarities(), lambda move: move.factor > 1, settings=simple)
     Similarity(factor=2.0, turns=(), mirrored=False, shift=(0.0,))
     """
-    return _similarities(max_turns, max_shift, powers_of_two(*factors))
+    return _similarities(max_turns, max_shift, powers_of_two(*_checked_factors(factors)))
 
 
+@_rules("max_ratio", "factors", "max_turns")
 def bi_lipschitz_maps(
     *, max_ratio: float = 16.0, factors: tuple[float, float] = (1e-3, 1e3), max_turns: int = 3
 ) -> st.SearchStrategy[BiLipschitzMap]:
@@ -215,6 +267,11 @@ def bi_lipschitz_maps(
     strategy : SearchStrategy of BiLipschitzMap
         Callables for points of any number of features.
 
+    Raises
+    ------
+    ValueError
+        If `factors` are no range of positive numbers, or a bound is out of its range.
+
     Examples
     --------
     >>> from hypothesis import given, settings
@@ -232,7 +289,7 @@ def bi_lipschitz_maps(
         before=_similarities(max_turns, 1.0, st.just(1.0)),
         slopes=st.one_of(st.tuples(st.just(1.0), slope), st.tuples(slope, st.just(1.0))),
         kink=_lattice(1.0),
-        after=_similarities(max_turns, 1.0, powers_of_two(*factors)),
+        after=_similarities(max_turns, 1.0, powers_of_two(*_checked_factors(factors))),
     )
 
 
@@ -255,8 +312,21 @@ def _lattice(size: float) -> st.SearchStrategy[float]:
 
 
 def powers_of_two(low: float, high: float) -> st.SearchStrategy[float]:
-    """Draw powers of two within a range, towards 1."""
-    if not 0 < low <= high:
-        raise ValueError(f"A range of factors must be a pair 0 < low <= high; got {(low, high)}.")
-    exponents = st.integers(int(np.ceil(np.log2(low))), int(np.floor(np.log2(high))))
-    return exponents.map(lambda exponent: 2.0**exponent)
+    """Draw powers of two within a range, towards 1; a range without one is its lower end."""
+    first, last = int(np.ceil(np.log2(low))), int(np.floor(np.log2(high)))
+    if first > last:
+        return st.just(float(low))
+    return st.integers(first, last).map(lambda exponent: 2.0**exponent)
+
+
+def _checked_factors(factors: Any) -> tuple[float, float]:
+    try:
+        low, high = (float(factor) for factor in factors)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not 0 < low <= high < np.inf:
+        raise ValueError(
+            f"factors must be a pair of finite numbers, 0 < low <= high; got {factors!r}. Pass for "
+            "example (0.5, 2)."
+        )
+    return low, high

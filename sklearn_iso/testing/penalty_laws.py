@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import torch
 from hypothesis import given
 from sklearn.base import clone
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from torch import Tensor, nn
 
 from sklearn_iso.modules import MLP
 from sklearn_iso.penalties import Batch, Penalty, make_penalty
-from sklearn_iso.testing.broken import require
+from sklearn_iso.testing.broken import LawBrokenError, require
 from sklearn_iso.testing.clouds import labelled_point_clouds
 from sklearn_iso.testing.examples import repeatable
 from sklearn_iso.testing.generators import require_global_generators_kept
+from sklearn_iso.testing.models import require_model_kept
 
 #: Holds what a penalty chooses without a gradient: (penalty, batch) -> penalty.
 Hold = Callable[[Penalty, Batch], Penalty]
@@ -24,6 +27,16 @@ Hold = Callable[[Penalty, Batch], Penalty]
 N_FEATURES, N_CLASSES, WIDTHS = 4, 3, (6, 5)
 
 
+@validate_params(
+    {
+        "zero_at": [StrOptions({"any scale"}), Interval(Real, 0, None, closed="neither"), None],
+        "gradcheck": ["boolean"],
+        "hold": [callable, None],
+        "rtol": [Interval(Real, 0, None, closed="left")],
+        "max_examples": [Interval(Integral, 1, None, closed="left")],
+    },
+    prefer_skip_nested_validation=False,
+)
 def check_penalty(
     penalty: Penalty | str,
     *,
@@ -45,8 +58,8 @@ def check_penalty(
     - has the gradient that finite differences have;
     - is finite, with its gradient, where all rows coincide, where no two rows share a class
       and where the network is dead;
-    - is the same in float32 to 1e-4;
-    - leaves the global generators alone, and repeats itself;
+    - is the same in float32 to 1e-4, for which random numbers are drawn in one dtype;
+    - leaves the batch, the network and the global generators as they were, and repeats itself;
     - can be cloned.
 
     Parameters
@@ -72,6 +85,8 @@ def check_penalty(
     ------
     LawBrokenError
         If a law is broken: an AssertionError that names it.
+    ValueError
+        If a parameter is out of its range.
 
     Examples
     --------
@@ -85,9 +100,11 @@ def check_penalty(
     Traceback (most recent call last):
     sklearn_iso.testing.broken.LawBrokenError: SmallLogits() must count a row of weight 2 ...
     """
+    if isinstance(penalty, Penalty):
+        _check_object(penalty)
     chosen = make_penalty(penalty)
     case = _Case.of(chosen, rtol)
-    _check_object(chosen)
+    _check_side_effects(case)
     _check_repeats(case)
     _check_rows(case, max_examples)
     _check_weights(case)
@@ -121,6 +138,10 @@ class Points:
             self.X[index], self.y[index], self.weight[index] if weight is None else weight
         )
 
+    def told(self) -> str:
+        """Return all of them, to try again."""
+        return f"X: {self.X.tolist()}\ny: {self.y.tolist()}\nweight: {self.weight.tolist()}"
+
 
 @dataclass(frozen=True)
 class _Case:
@@ -134,7 +155,16 @@ class _Case:
         return cls(_calibrated(penalty, torch.float64), rtol)
 
     def value(self, module: nn.Module, points: Points, seed: int = 0) -> Tensor:
-        return self.penalty(batch_of(self.penalty, module, points, seed))
+        """Return the value of the penalty, which is a scalar."""
+        value = self.penalty(batch_of(self.penalty, module, points, seed))
+        told = repr(value)
+        if isinstance(value, Tensor):
+            told = f"shape {tuple(value.shape)} of {value.dtype}"
+        require(
+            isinstance(value, Tensor) and value.shape == () and value.is_floating_point(),
+            f"{self.name} must be a scalar, a tensor of shape () and real numbers; got {told}.",
+        )
+        return value
 
     def same(self, first: Tensor, second: Tensor) -> bool:
         scale = max(abs(first.item()), abs(second.item()), 1e-3)
@@ -179,19 +209,40 @@ def _calibrated(penalty: Penalty, dtype: torch.dtype) -> Penalty:
 
 
 def _check_object(penalty: Penalty) -> None:
-    again = clone(penalty)
+    try:
+        again = clone(penalty)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise LawBrokenError(
+            f"{type(penalty).__name__} must survive clone: store every parameter under its own "
+            f"name, unchanged. {error}."
+        ) from error
     require(repr(again) == repr(penalty), f"{penalty!r} must survive clone; got {again!r}.")
 
 
 def _check_repeats(case: _Case) -> None:
     with require_global_generators_kept(case.name):
         first, again = (case.value(network(), Points.drawn()) for _ in range(2))
-    require(first.shape == (), f"{case.name} must be a scalar; got shape {tuple(first.shape)}.")
+    require(
+        torch.isfinite(first),
+        f"{case.name} must be finite and at least 0; got {first.item()} for normal points.",
+    )
     require(
         torch.equal(first, again),
         f"{case.name} must repeat itself with the same batch.generator; got {first.item()} and "
         f"{again.item()}. Draw from batch.generator and from nothing else.",
     )
+
+
+def _check_side_effects(case: _Case) -> None:
+    module, points, kept = network(), Points.drawn(), Points.drawn()
+    with require_model_kept(module, case.name):
+        case.value(module, points)
+    for name in ("X", "y", "weight"):
+        require(
+            torch.equal(getattr(points, name), getattr(kept, name)),
+            f"{case.name} must leave the batch as it was; it wrote into batch.{name}. Work on a "
+            "copy.",
+        )
 
 
 def _check_rows(case: _Case, max_examples: int) -> None:
@@ -214,14 +265,15 @@ def _check_rows(case: _Case, max_examples: int) -> None:
         found = case.value(network(), points)
         require(
             torch.isfinite(found) and found >= -1e-12,
-            f"{case.name} must be finite and at least 0; got {found.item()}.",
+            f"{case.name} must be finite and at least 0; got {found.item()}.\n{points.told()}",
         )
-        turned = points.take(torch.arange(len(X) - 1, -1, -1))
-        other = case.value(network(), turned)
+        # Not a rotation nor a reversal, which keep neighbours together.
+        order = torch.randperm(len(X), generator=torch.Generator().manual_seed(len(X)))
+        other = case.value(network(), points.take(order))
         require(
             case.same(found, other),
             f"{case.name} must not depend on the order of the rows; got {found.item()}, and "
-            f"{other.item()} in reverse.",
+            f"{other.item()} in the order {order.tolist()}.\n{points.told()}",
         )
 
     keeps_the_laws()
@@ -255,9 +307,7 @@ def _check_degenerate(case: _Case) -> None:
     }
     for where, (module, rows) in cases.items():
         value = case.value(module, rows)
-        gradients = torch.autograd.grad(
-            value, list(module.parameters()), allow_unused=True, materialize_grads=True
-        )
+        gradients = _gradients(value, module)
         finite = torch.isfinite(value) and all(torch.isfinite(g).all() for g in gradients)
         require(
             finite,
@@ -275,7 +325,8 @@ def _check_float32(case: _Case) -> None:
     found = single(batch_of(single, module, rows)).item()
     require(
         abs(found - double) <= 1e-4 * max(abs(double), 1e-3),
-        f"{case.name} in float32 must agree with float64 to 1e-4; got {found} and {double}.",
+        f"{case.name} in float32 must agree with float64 to 1e-4; got {found} and {double}. Draw "
+        "random numbers in float64 and convert them: another dtype draws others.",
     )
 
 
@@ -306,11 +357,9 @@ def _check_gradient(case: _Case, hold: Hold | None) -> None:
     held = case.penalty
     if hold is not None:
         held = hold(case.penalty, batch_of(case.penalty, module, points))
-    parameters = list(module.parameters())
-    loss = held(batch_of(held, module, points))
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    gradients = _gradients(held(batch_of(held, module, points)), module)
     generator = torch.Generator().manual_seed(7)
-    along = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
+    along = [torch.randn(g.shape, generator=generator, dtype=g.dtype) for g in gradients]
     slope = sum(float((g * d).sum()) for g, d in zip(gradients, along, strict=True))
     step = 1e-6
     up, down = (_moved(held, points, along, sign * step) for sign in (1, -1))
@@ -320,6 +369,14 @@ def _check_gradient(case: _Case, hold: Hold | None) -> None:
         f"The gradient of {case.name} must be that of finite differences; got a slope of "
         f"{slope:.6g} and {numeric:.6g}. If it chooses something without a gradient, pass hold.",
     )
+
+
+def _gradients(value: Tensor, module: nn.Module) -> tuple[Tensor, ...]:
+    """Return the gradient of the parameters; a value that does not depend on them has 0."""
+    parameters = list(module.parameters())
+    if not value.requires_grad:
+        return tuple(torch.zeros_like(parameter) for parameter in parameters)
+    return torch.autograd.grad(value, parameters, allow_unused=True, materialize_grads=True)
 
 
 def _moved(penalty: Penalty, points: Points, along: list[Tensor], step: float) -> float:

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_iso.attacks import get_norm
-from sklearn_iso.testing.broken import require
+from sklearn_iso.testing.broken import as_number, require
 from sklearn_iso.testing.generators import require_global_generators_kept
 
 Scorer = Callable[[Any, Any, Any], float]
 
 _N_SAMPLES = 40
 _WEIGHTS = np.array([1.0, -2.0, 0.5])
+_CLASSES = np.array([3, 7])  # labels are no positions
 
 
+@validate_params(
+    {
+        "scorer": [callable],
+        "eps": [Interval(Real, 0, None, closed="neither"), None],
+        "norm": [str, None],
+        "reach": [Interval(Real, 1, None, closed="neither")],
+    },
+    prefer_skip_nested_validation=False,
+)
 def check_adversarial_scorer(
     scorer: Scorer,
     *,
@@ -37,25 +49,28 @@ def check_adversarial_scorer(
     - counts rows that are wrong without an attack as fooled: the denominator is all rows;
     - finds the same where the estimator hides its gradient, knowing labels alone;
     - does not depend on the order of the rows;
-    - leaves the estimator, X and all global generators as they were, and repeats itself.
+    - returns one number, and leaves the estimator, X, y and all global generators as they were,
+      and repeats itself.
 
     Parameters
     ----------
     scorer : callable
         Such as :func:`sklearn_iso.metrics.make_adversarial_scorer` makes. It is called with
-        linear classifiers of 3 features without bounds.
+        linear classifiers of 3 features without bounds, of the labels 3 and 7.
     eps : float, optional
         Its budget, one positive number; by default its attribute ``eps``.
     norm : {"linf", "l2", "l1"}, optional
         Its norm; by default its attribute ``norm``.
     reach : float, default=1.02
-        Rows lie at eps over this number, where they must be fooled, and at eps times it,
-        where they cannot be.
+        More than 1. Rows lie at eps over this number, where they must be fooled, and at eps
+        times it, where they cannot be.
 
     Raises
     ------
     LawBrokenError
         If a law is broken: an AssertionError that names it.
+    ValueError
+        If a parameter is out of its range, or the budget or the norm is not known.
 
     Examples
     --------
@@ -68,17 +83,17 @@ def check_adversarial_scorer(
     """
     budget = getattr(scorer, "eps", None) if eps is None else eps
     norm = getattr(scorer, "norm", None) if norm is None else norm
-    if norm is None or budget is None or np.ndim(budget) or not budget > 0:
+    if norm is None or not isinstance(budget, Real) or not 0 < float(budget) < np.inf:
         raise ValueError(
             f"check_adversarial_scorer needs the budget of the scorer as one positive number and "
             f"its norm; got eps={budget!r} and norm={norm!r}. Pass eps=0.1, norm='linf'."
         )
     X, y, near = _rows(float(budget), norm, reach)
     linear = _linear_classifier()
-    _check_share(scorer, linear, X, y, near)
     _check_side_effects(scorer, linear, X, y)
+    _check_share(scorer, linear, X, y, near)
     silent = _LabelsOnly(linear)
-    found, expected = scorer(silent, X, y), float(np.mean(~near))
+    found, expected = _score(scorer, silent, X, y), float(np.mean(~near))
     require(
         abs(found - expected) < 0.5 / len(X),
         f"A classifier that hides its gradient is as robust as it was; got {found} in place of "
@@ -87,7 +102,7 @@ def check_adversarial_scorer(
 
 
 def _check_share(scorer: Scorer, linear: Any, X: NDArray, y: NDArray, near: NDArray) -> None:
-    found, expected = scorer(linear, X, y), float(np.mean(~near))
+    found, expected = _score(scorer, linear, X, y), float(np.mean(~near))
     law = "within the budget must count as fooled"
     if found < expected:
         law = "beyond the budget must count as right"
@@ -97,8 +112,8 @@ def _check_share(scorer: Scorer, linear: Any, X: NDArray, y: NDArray, near: NDAr
         f"the score is {expected}; got {found}.",
     )
     right = np.arange(len(y)) % 4 < 3
-    partly = np.where(right, y, 1 - y)
-    found, expected = scorer(linear, X, partly), float(np.mean(right & ~near))
+    partly = np.where(right, y, _CLASSES.sum() - y)
+    found, expected = _score(scorer, linear, X, partly), float(np.mean(right & ~near))
     require(
         abs(found - expected) < 0.5 / len(X),
         f"All rows count, and those that are wrong without an attack count as fooled; got {found} "
@@ -107,19 +122,30 @@ def _check_share(scorer: Scorer, linear: Any, X: NDArray, y: NDArray, near: NDAr
 
 
 def _check_side_effects(scorer: Scorer, linear: Any, X: NDArray, y: NDArray) -> None:
-    state, rows = pickle.dumps(linear), X.copy()
+    state = pickle.dumps(linear)
     with require_global_generators_kept("A scorer"):
-        score, again = (scorer(linear, X, y) for _ in range(2))
-    require(score == again, f"A scorer must repeat itself; got {score} and {again}.")
-    turned = scorer(linear, X[::-1].copy(), y[::-1].copy())
-    require(turned == score, f"The order of the rows must not count; got {score} and {turned}.")
-    require(np.array_equal(X, rows), "A scorer must leave X as it was; it wrote into it.")
+        score, again = (_score(scorer, linear, X, y) for _ in range(2))
     require(pickle.dumps(linear) == state, "A scorer must leave the estimator as it was.")
+    require(score == again, f"A scorer must repeat itself; got {score} and {again}.")
+    turned = _score(scorer, linear, X[::-1], y[::-1])
+    require(turned == score, f"The order of the rows must not count; got {score} and {turned}.")
+
+
+def _score(scorer: Scorer, model: Any, X: NDArray, y: NDArray) -> float:
+    """Return the score, a finite number, of copies that nothing was written into."""
+    rows, labels = X.copy(), y.copy()
+    score = as_number(scorer(model, rows, labels), "A scorer")
+    require(np.isfinite(score), f"A scorer must return a finite number; got {score}.")
+    for name, now, before in (("X", rows, X), ("y", labels, y)):
+        require(
+            np.array_equal(now, before), f"A scorer must leave {name} as it was; it wrote into it."
+        )
+    return score
 
 
 def _linear_classifier() -> LogisticRegression:
     """Return a fitted linear classifier with weights that are known."""
-    linear = LogisticRegression().fit(np.eye(len(_WEIGHTS)), np.arange(len(_WEIGHTS)) % 2)
+    linear = LogisticRegression().fit(np.eye(len(_WEIGHTS)), _CLASSES[[0, 1, 0]])
     linear.coef_, linear.intercept_ = _WEIGHTS[None].copy(), np.zeros(1)
     return linear
 
@@ -130,10 +156,10 @@ def _rows(eps: float, norm: str, reach: float) -> tuple[NDArray, NDArray, NDArra
     order = get_norm(norm).order
     dual = np.linalg.norm(_WEIGHTS, ord={np.inf: 1, 1: np.inf}.get(order, 2))
     number = np.arange(_N_SAMPLES)
-    y, near = number % 2, number // 2 % 2 == 0
-    value = np.where(y == 1, 1, -1) * eps * np.where(near, 1 / reach, reach) * dual
+    side, near = number % 2, number // 2 % 2 == 0
+    value = np.where(side, 1, -1) * eps * np.where(near, 1 / reach, reach) * dual
     step = (value - normal @ _WEIGHTS) / (_WEIGHTS @ _WEIGHTS)
-    return normal + step[:, None] * _WEIGHTS, y, near
+    return normal + step[:, None] * _WEIGHTS, _CLASSES[side], near
 
 
 class _LabelsOnly(ClassifierMixin, BaseEstimator):

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.utils._param_validation import Interval, validate_params
+
+from sklearn_iso.testing.clouds import check_bounds
 
 
+@validate_params(
+    {
+        "min_levels": [Interval(Integral, 1, None, closed="left")],
+        "max_levels": [Interval(Integral, 1, None, closed="left")],
+        "max_children": [Interval(Integral, 2, None, closed="left")],
+    },
+    prefer_skip_nested_validation=False,
+)
 def label_trees(
     *, min_levels: int = 1, max_levels: int = 3, max_children: int = 3
 ) -> st.SearchStrategy[NDArray[np.int64]]:
@@ -27,6 +40,11 @@ def label_trees(
     -------
     strategy : SearchStrategy of ndarray of shape (n_finest_classes, n_levels)
 
+    Raises
+    ------
+    ValueError
+        If a bound is out of its range.
+
     Examples
     --------
     >>> from hypothesis import find, settings
@@ -37,11 +55,7 @@ def label_trees(
            [1, 1],
            [1, 2]])
     """
-    if not 1 <= min_levels <= max_levels or max_children < 2:
-        raise ValueError(
-            f"A tree has 1 <= min_levels <= max_levels and max_children of 2 or more; got "
-            f"min_levels={min_levels}, max_levels={max_levels}, max_children={max_children}."
-        )
+    check_bounds("levels", min_levels, max_levels)
     return _trees(min_levels, max_levels, max_children)
 
 

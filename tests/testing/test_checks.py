@@ -5,12 +5,14 @@ import importlib.util
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomTreesEmbedding
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_iso.metrics import bi_lipschitz_ratio
@@ -84,6 +86,61 @@ def test_merged_pair_is_named():
     with pytest.raises(LawBrokenError, match="found inf.*shrunk: rows 3 and 30") as info:
         check_distance_preservation(lambda X: X[:, :3], above, max_distortion=100)
     assert info.value.pair == (3, 30)
+
+
+@pytest.mark.parametrize("quantile", [0.5, 1.0])
+def test_map_to_one_point_is_shrunk_without_end(quantile):
+    with pytest.raises(LawBrokenError, match="found inf. The worst pair is shrunk: rows 0 and 1"):
+        check_distance_preservation(
+            lambda X: np.zeros((len(X), 2)), X, max_distortion=2, quantile=quantile
+        )
+
+
+def lose_row_3(X):
+    return np.where(np.arange(len(X))[:, None] == 3, np.nan, X)
+
+
+@pytest.mark.parametrize(
+    "broken, message",
+    [
+        (lose_row_3, r"finite numbers; row 3 of .* became \[nan"),
+        (lambda X: X[:-1], "one row for each row of X; got an array of shape"),
+        (lambda X: 1.0, "one row for each row of X; got an array of shape"),
+    ],
+)
+def test_row_without_an_image_is_named(broken, message):
+    with pytest.raises(LawBrokenError, match=message):
+        check_distance_preservation(broken, X, max_distortion=2)
+    with pytest.raises(LawBrokenError, match=message):
+        check_lipschitz(broken, X, bound=2, radius=1)
+
+
+def test_map_that_writes_into_the_points_does_not_hide_what_it_does():
+    def double_in_place(X):
+        X *= 2
+        X[0] += 5
+        return X
+
+    with pytest.raises(LawBrokenError, match="rows 0 and"):
+        check_distance_preservation(double_in_place, X.copy(), max_distortion=1.5)
+
+
+def test_containers_of_the_images_are_understood():
+    for wrapped in (lambda X: X.tolist(), torch.from_numpy, lambda X: pd.DataFrame(X)):
+        assert check_distance_preservation(wrapped, X, max_distortion=1.001) == 1
+    trees = RandomTreesEmbedding(3, random_state=0).fit(X)  # sparse
+    with pytest.raises(LawBrokenError, match="factor of 1.5"):
+        check_distance_preservation(trees, X, max_distortion=1.5)
+    with pytest.raises(LawBrokenError, match="more than 1"):
+        check_lipschitz(trees, X[:3], bound=1, radius=1)
+
+
+@pytest.mark.parametrize(
+    "change", [{"max_distortion": np.nan}, {"max_distortion": 0.5}, {"quantile": np.nan}]
+)
+def test_parameter_out_of_range_is_named(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        check_distance_preservation(lambda X: X, X, **{"max_distortion": 2} | change)
 
 
 def test_rows_without_distance_have_nothing_to_check():
@@ -177,6 +234,58 @@ def test_estimator_without_a_twin_is_searched_all_the_same():
     assert found > 1.2  # distances to two centres: at most the root of 2
 
 
+def test_frame_is_handed_on_as_a_frame():
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    scaler = StandardScaler().fit(frame)  # warns of arrays, which is an error here
+    bound = 1 / scaler.scale_.min()
+    assert check_lipschitz(scaler, frame[:5], bound, 0.1) == pytest.approx(bound)
+    quantiles = KMeans(2, n_init=1, random_state=0).fit(frame)
+    assert check_lipschitz(quantiles, frame[:5], bound=2**0.5, radius=0.5) > 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_torch_module_is_climbed_as_it_is(dtype):
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, 2, 2, bias=False, dtype=dtype)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    rows = np.array([[0.0, 1.0], [5.0, 5.0]])
+    assert check_lipschitz(layer, rows, bound=4, radius=0.5) == pytest.approx(4, rel=1e-4)
+    assert check_distance_preservation(layer, rows, max_distortion=1.001) == pytest.approx(1)
+    assert layer.weight.dtype == dtype and layer.weight.grad is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(point_clouds(min_features=2, max_features=2, max_samples=5), similarities())
+def test_rounding_is_no_expansion(rows, move):
+    move = move.in_units_of(rows)
+    radius = 1e-10 * max(np.abs(rows).max(), 1e-6)
+    assert check_lipschitz(move, rows, move.factor, radius, n_steps=2) <= move.factor * 1.001
+
+
+@pytest.mark.parametrize("radius", [1e-20, 1e200])
+def test_radius_at_which_nothing_can_be_measured_is_an_error(radius):
+    with pytest.raises(ValueError, match="radius must leave points .* told apart"):
+        check_lipschitz(lambda X: 3 * X, X[:3], bound=1, radius=radius)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"radius": np.nan},
+        {"radius": np.inf},
+        {"bound": np.nan},
+        {"n_starts": 0},
+        {"n_steps": 0},
+        {"n_steps": 1.5},
+        {"rtol": -1},
+        {"random_state": "seed"},
+    ],
+)
+def test_search_that_cannot_be_is_an_error(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        check_lipschitz(lambda X: X, X[:3], **{"bound": 2, "radius": 1} | change)
+
+
 @pytest.mark.parametrize("n_components", [1, 4])
 def test_linear_map_reaches_its_largest_singular_value(n_components):
     pca = PCA(n_components).fit(X)
@@ -203,6 +312,36 @@ def test_measure_in_units_is_no_similarity_invariant():
 def test_measure_that_is_nan_is_refused():
     with pytest.raises(LawBrokenError, match="got nan"):
         check_rigid_motion_invariance(lambda X, Z: float("nan"))
+
+
+def test_measure_of_only_one_side_or_only_right_angles_is_refused():
+    refused = [
+        lambda X, Z: float(np.linalg.norm(Z, axis=1).mean()),  # no translation of Z
+        lambda X, Z: float(np.abs(X - X.mean(0)).sum()),  # no rotation of X by 45 degrees
+        lambda X, Z: float(np.sign(np.linalg.det(X[1 : X.shape[1] + 1] - X[0]))),  # no mirror
+    ]
+    for metric in refused:
+        with pytest.raises(LawBrokenError, match="must not change under rigid motions"):
+            check_rigid_motion_invariance(metric)
+
+
+@pytest.mark.parametrize("value", [None, "1", np.ones(1), 1j])
+def test_measure_that_is_no_number_is_refused(value):
+    with pytest.raises(LawBrokenError, match="must return one number; got"):
+        check_rigid_motion_invariance(lambda X, Z: value)
+
+
+def test_measure_that_writes_is_refused():
+    with pytest.raises(LawBrokenError, match="wrote into them"):
+        check_rigid_motion_invariance(lambda X, Z: float(np.multiply(Z, 0, out=Z).sum()))
+
+
+@pytest.mark.parametrize(
+    "change", [{"rtol": np.nan}, {"rtol": -1}, {"min_samples": 0}, {"max_examples": 0}]
+)
+def test_invariance_of_no_example_or_no_slack_is_an_error(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        check_rigid_motion_invariance(lambda X, Z: 1.0, **change)
 
 
 def test_kit_without_hypothesis_names_the_extra(monkeypatch):

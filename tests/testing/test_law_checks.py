@@ -41,6 +41,36 @@ def mean_square(batch):
     return (batch.weight @ logits(batch).square().sum(1)) / batch.weight.sum()
 
 
+def adjacent_pairs(batch):
+    """Return the mean over neighbours in the batch, which a reversal leaves as they are."""
+    pairs = batch.weight[1:] * batch.weight[:-1]
+    return pairs @ (logits(batch)[1:] - logits(batch)[:-1]).square().sum(1) / pairs.sum()
+
+
+def then(change):
+    """Return the lawful penalty, which changes something of the batch on its way."""
+
+    def value(batch):
+        found = mean_square(batch)
+        change(batch)
+        return found
+
+    return value
+
+
+def step_weights(batch):
+    for parameter in batch.module.parameters():
+        parameter.data.mul_(1.01)
+
+
+def roots_of_a_difference(batch):
+    """Return distances by a^2 + b^2 - 2ab, which rounding makes negative."""
+    Z = logits(batch)
+    squares = Z.square().sum(1)
+    distances = (squares[:, None] + squares - 2 * Z @ Z.T).sqrt()
+    return batch.weight @ distances @ batch.weight / batch.weight.sum() ** 2
+
+
 class _Slope(torch.autograd.Function):
     """The identity with half of its gradient."""
 
@@ -72,6 +102,21 @@ BROKEN = {
     "gradient .* must be that of finite differences": lambda batch: _Slope.apply(
         mean_square(batch)
     ),
+    "must be a scalar, .*; got 1.0": lambda batch: 1.0,
+    "must be a scalar, .*; got shape .* of torch.int64": lambda batch: torch.tensor(1),
+    "at least 0; got nan": roots_of_a_difference,
+    "order of the rows; .* in the order": adjacent_pairs,
+    "got a slope of 0 and": lambda batch: mean_square(batch).detach(),
+    "wrote into batch.X": then(lambda batch: batch.X.data.mul_(2)),
+    "wrote into batch.y": then(lambda batch: batch.y.zero_()),
+    "wrote into batch.weight": then(lambda batch: batch.weight.mul_(2)),
+    "network as it was; its weights": then(step_weights),
+    "network as it was; the gradient": then(lambda b: mean_square(b).backward()),
+    "network as it was; its training mode": then(lambda batch: batch.module.eval()),
+    "network as it was; torch's grad mode": then(lambda b: torch.set_grad_enabled(False)),
+    "Draw random numbers in float64": lambda batch: mean_square(batch) * torch.rand(
+        (), generator=batch.generator, dtype=batch.X.dtype
+    ),
 }  # fmt: skip
 
 
@@ -83,6 +128,56 @@ def test_broken_law_of_a_penalty_is_named(message):
 
 def test_lawful_penalty_passes():
     check_penalty(Written(mean_square))
+    zero = Written(lambda batch: batch.weight.new_zeros(()))  # without a graph
+    check_penalty(zero)
+    draw = Written(
+        lambda batch: (
+            mean_square(batch)
+            * torch.rand((), generator=batch.generator, dtype=torch.float64).to(batch.X)
+        )
+    )
+    check_penalty(draw)
+
+
+def test_rows_at_fault_are_told_with_their_classes_and_weights():
+    with pytest.raises(LawBrokenError, match=r"(?s)X: \[\[.*\]\]\ny: \[0, 1.*\nweight: \[0.5"):
+        check_penalty(Written(lambda batch: mean_square(batch) - 1e-3 * (batch.y.max() == 1)))
+
+
+class Forgetful(Written):
+    """A penalty that does not store what it is told."""
+
+    def __init__(self, radius=1):
+        self.size = radius
+
+
+class Rewriting(Written):
+    """A penalty that changes what it is told."""
+
+    def __init__(self, radius=(1,)):
+        self.radius = list(radius)
+
+
+@pytest.mark.parametrize("kind", [Forgetful, Rewriting])
+def test_penalty_that_cannot_be_cloned_is_named(kind):
+    with pytest.raises(LawBrokenError, match=f"{kind.__name__} must survive clone: store every"):
+        check_penalty(kind())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"zero_at": "any"},
+        {"zero_at": -1.0},
+        {"zero_at": np.nan},
+        {"rtol": np.nan},
+        {"max_examples": 0},
+        {"hold": 3},
+    ],
+)
+def test_check_of_a_penalty_that_cannot_be_is_an_error(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        check_penalty("global", **change)
 
 
 def test_penalty_that_is_not_zero_at_a_similarity_is_named():
@@ -141,9 +236,55 @@ def restless(logits, X, y, *, eps, **budget):
     return torch.where(wrong[:, None], X * (1 - 0.01 * float(torch.as_tensor(eps).max())), X_adv)
 
 
+def after(change):
+    """Return PGD with a change of what it found, or of what it was given."""
+
+    def attack(logits, X, y, **budget):
+        X_adv = pgd(logits, X, y, random_state=0, **budget)
+        return change(logits, X, y, X_adv)
+
+    return attack
+
+
+def thaw(logits, X, y, X_adv):
+    if isinstance(logits, torch.nn.Module):
+        logits.requires_grad_(False)
+    return X_adv
+
+
+def train(logits, X, y, X_adv):
+    if isinstance(logits, torch.nn.Module):
+        logits.train()
+    return X_adv
+
+
+def write_labels(logits, X, y, X_adv):
+    y.zero_()
+    return X_adv
+
+
+def to_class_0(logits, X, y, *, eps, **budget):
+    """Move only rows of class 1, and return those that are wrong already."""
+    X_adv = pgd(logits, X, y, random_state=0, eps=eps, **budget)
+    return torch.where((y == 1)[:, None], X_adv, X)
+
+
 @pytest.mark.parametrize(
     "attack, message",
     [
+        (after(lambda f, X, y, found: found * torch.nan), r"finite points .*, row 0: \[nan"),
+        (after(lambda f, X, y, found: found[1:]), r"shape \(30, 6\) .* shape \(29, 6\)"),
+        (after(lambda f, X, y, found: found.double()), "torch.float64"),
+        (after(lambda f, X, y, found: found.numpy()), "got a ndarray"),
+        (after(lambda f, X, y, found: None), "got a NoneType"),
+        (after(lambda f, X, y, found: found.requires_grad_()), "without a graph; .* with one"),
+        (after(lambda f, X, y, found: found.flip(0)), "must stay within eps"),
+        (after(lambda f, X, y, found: found - X), "must stay within eps"),
+        (after(lambda f, X, y, found: torch.cat([found[:-1], X[-1:]])), "the first of them row 19"),
+        (after(thaw), "requires_grad of its parameters changed"),
+        (after(train), "its training mode changed"),
+        (after(write_labels), "leave y as it was"),
+        (to_class_0, "10 of 20 rows were not, the first of them row 1"),
         (beyond, "must stay within eps; found a perturbation of"),
         (beyond_the_bounds, "must stay within bounds"),
         (lazy, "must move some row"),
@@ -151,13 +292,24 @@ def restless(logits, X, y, *, eps, **budget):
         (seeded_globally, "global generators of Python, NumPy and torch"),
         (writing, "leave X as it was"),
         (entropy, "must repeat itself"),
-        (accumulating, "leave no gradient in the parameters"),
+        (accumulating, "the gradient in its parameters changed"),
         (restless, "misclassified already must come back unchanged"),
     ],
 )
 def test_broken_law_of_an_attack_is_named(attack, message):
     with pytest.raises(LawBrokenError, match=message):
         check_attack(attack)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"norms": ()}, {"norms": ["l7"]}, {"reach": 0.5}, {"reach": np.nan}, {"n_features": 0}],
+)
+def test_check_of_an_attack_that_cannot_be_is_an_error(change):
+    with pytest.raises(ValueError, match=next(iter(change))[:4]):
+        check_attack("pgd", random_state=0, **change)
+    with pytest.raises(ValueError, match="'attack' parameter .* must be a str among"):
+        check_attack("nothing")
 
 
 def test_attack_that_looks_at_one_step_may_skip_the_reach():
@@ -192,9 +344,43 @@ def global_seed(estimator, X, y):
     return make_adversarial_scorer(eps=0.2)(estimator, X, y)
 
 
+def right_scorer(estimator, X, y):
+    return make_adversarial_scorer(eps=0.2, random_state=0)(estimator, X, y)
+
+
+def position_scorer(estimator, X, y):
+    """Take 0 and 1 for the labels."""
+    return right_scorer(estimator, X, estimator.classes_[(np.asarray(y) > 0.5).astype(int)])
+
+
+def remember(estimator, X, y):
+    estimator.seen_ = len(X)
+    return right_scorer(estimator, X, y)
+
+
+def write_rows(estimator, X, y):
+    score = right_scorer(estimator, X, y)
+    X *= 2
+    return score
+
+
+def write_y(estimator, X, y):
+    score = right_scorer(estimator, X, y)
+    y[:] = y[0]
+    return score
+
+
 @pytest.mark.parametrize(
     "scorer, message",
     [
+        (lambda *args: None, "one number; got NoneType"),
+        (lambda *args: np.array([right_scorer(*args)]), "one number; got ndarray"),
+        (lambda *args: np.nan, "finite number; got nan"),
+        (lambda *args: 100 * right_scorer(*args), "the score is 0.5; got 50"),
+        (position_scorer, "the score is 0.5; got 0.2"),
+        (remember, "leave the estimator as it was"),
+        (write_rows, "leave X as it was"),
+        (write_y, "leave y as it was"),
         (overstated, "within the budget must count as fooled"),
         (understated, "beyond the budget must count as right"),
         (share_of_the_right, "All rows count"),
@@ -205,6 +391,12 @@ def global_seed(estimator, X, y):
 def test_broken_law_of_a_scorer_is_named(scorer, message):
     with pytest.raises(LawBrokenError, match=message):
         check_adversarial_scorer(scorer, eps=0.2, norm="linf")
+
+
+@pytest.mark.parametrize("change", [{"eps": np.inf}, {"eps": 0}, {"reach": 1}, {"reach": np.nan}])
+def test_check_of_a_scorer_that_cannot_be_is_an_error(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        check_adversarial_scorer(right_scorer, **{"eps": 0.2, "norm": "linf"} | change)
 
 
 def test_scorer_without_a_budget_must_be_told_one():

@@ -1,5 +1,7 @@
 """What the strategies of the testing kit promise of every example."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import find, given, settings
@@ -8,6 +10,8 @@ from scipy.spatial.distance import pdist
 
 from sklearn_iso.testing import (
     SHAPES,
+    BiLipschitzMap,
+    Similarity,
     bi_lipschitz_maps,
     label_trees,
     labelled_point_clouds,
@@ -74,10 +78,127 @@ def test_heavy_tails_reach_far():
     assert len(find(strategy, lambda X: np.abs(X).max() > 500, settings=simplest))
 
 
-@pytest.mark.parametrize("change", [{"shapes": ["torus"]}, {"shapes": []}, {"scales": (0, 1)}])
-def test_unknown_shapes_and_scales_are_errors(change):
-    with pytest.raises(ValueError, match="must be"):
-        point_clouds(**change)
+def examples(strategy, n=300):
+    drawn = []
+
+    @settings(simplest, max_examples=n, deadline=None)
+    @given(strategy)
+    def collect(example):
+        drawn.append(example)
+
+    collect()
+    return drawn
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_few_clouds_are_empty_and_sizes_are_spread(labelled):
+    drawn = examples(labelled_point_clouds()) if labelled else examples(point_clouds())
+    clouds = [example[0] for example in drawn] if labelled else drawn
+    assert np.mean([not X.any() for X in clouds]) < 0.1
+    sizes = Counter(len(X) for X in clouds)
+    assert max(sizes.values()) < 0.15 * len(clouds) and set(sizes) == set(range(2, 21))
+    magnitudes = [np.log10(np.abs(X).max()) for X in clouds if X.any()]
+    assert min(magnitudes) < -6 and max(magnitudes) > 6
+
+
+def test_half_of_the_maps_turn_and_bend():
+    bends = examples(bi_lipschitz_maps())
+    assert np.mean([bend.upper > bend.lower for bend in bends]) > 0.5
+    assert np.mean([bool(bend.before.turns or bend.after.turns) for bend in bends]) > 0.5
+
+
+def test_pair_of_equal_rows_shrinks_to_three_rows():
+    X = find(point_clouds(), lambda X: pdist(X).min() == 0 < pdist(X).max(), settings=simplest)
+    assert len(X) == 3 and np.count_nonzero(X) == 1
+
+
+def test_bend_shrinks_to_the_least_of_them():
+    bend = find(bi_lipschitz_maps(), lambda bend: bend.upper > bend.lower, settings=simplest)
+    assert bend == BiLipschitzMap(slopes=(1.0, 2.0))
+
+
+def test_large_clouds_are_drawn_too():
+    large = {"min_samples": 2000, "max_samples": 2000, "min_features": 50, "max_features": 50}
+    for X in examples(point_clouds(shapes=["uniform"], **large), 10):
+        assert X.shape == (2000, 50)
+        assert not X.any() or len(np.unique(X, axis=0)) > 1900
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"shapes": ["torus"]}, "shapes must be some of"),
+        ({"shapes": []}, "shapes must be some of"),
+        ({"shapes": [["uniform"]]}, "shapes must be some of"),
+        ({"shapes": "uniform"}, "'shapes' parameter"),
+        ({"shapes": ["duplicates"], "general_position": True}, "needs shapes among"),
+        ({"scales": (0, 1)}, "scales must be a pair"),
+        ({"scales": (2, 1)}, "scales must be a pair"),
+        ({"scales": (1, np.inf)}, "scales must be a pair"),
+        ({"scales": (np.nan, 1)}, "scales must be a pair"),
+        ({"scales": 1}, "'scales' parameter"),
+        ({"scales": (1, 1, 1)}, "scales must be a pair"),
+        ({"dtype": np.float16}, "so that float16 holds all coordinates"),
+        ({"dtype": int}, "dtype must be a kind of float; got int"),
+        ({"min_samples": 0}, "'min_samples' parameter"),
+        ({"min_samples": 30}, "min_samples must be at most max_samples; got .*=30 and .*=20"),
+        ({"max_features": 2.5}, "'max_features' parameter"),
+    ],
+)
+def test_cloud_that_cannot_be_is_an_error_before_the_first_draw(change, message):
+    for strategy in (point_clouds, labelled_point_clouds):
+        with pytest.raises(ValueError, match=message):
+            strategy(**change)
+
+
+@laws
+@given(point_clouds(scales=(1, 10), dtype=np.float16))
+def test_cloud_of_float16_is_finite(X):
+    assert X.dtype == np.float16 and np.isfinite(X).all()
+
+
+@pytest.mark.parametrize(
+    "strategy, change, message",
+    [
+        (labelled_point_clouds, {"min_classes": 5}, "min_classes must be at most max_classes"),
+        (labelled_point_clouds, {"min_per_class": 0}, "'min_per_class' parameter"),
+        (rigid_motions, {"max_turns": -1}, "'max_turns' parameter"),
+        (rigid_motions, {"max_shift": np.inf}, "'max_shift' parameter"),
+        (rigid_motions, {"max_shift": -1.0}, "'max_shift' parameter"),
+        (similarities, {"factors": (0, 1)}, "factors must be a pair of finite numbers"),
+        (similarities, {"factors": (1, np.inf)}, "factors must be a pair of finite numbers"),
+        (similarities, {"factors": 2}, "'factors' parameter"),
+        (bi_lipschitz_maps, {"factors": (2, 1)}, "factors must be a pair of finite numbers"),
+        (bi_lipschitz_maps, {"max_ratio": 0.5}, "'max_ratio' parameter"),
+        (label_trees, {"min_levels": 0}, "'min_levels' parameter"),
+        (label_trees, {"min_levels": 4}, "min_levels must be at most max_levels"),
+        (label_trees, {"max_children": 1}, "'max_children' parameter"),
+    ],
+)
+def test_bound_that_cannot_be_is_an_error_before_the_first_draw(strategy, change, message):
+    with pytest.raises(ValueError, match=message):
+        strategy(**change)
+
+
+def test_range_without_a_power_is_its_lower_end():
+    assert {move.factor for move in examples(similarities(factors=(3, 3.5)), 10)} == {3.0}
+    clouds = examples(point_clouds(shapes=["uniform"], scales=(3, 4)), 10)
+    assert all((X * 1024 / 3 == np.round(X * 1024 / 3)).all() for X in clouds)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda: Similarity(0.0), "factor must be positive and finite"),
+        (lambda: Similarity(np.nan), "factor must be positive and finite"),
+        (lambda: BiLipschitzMap(slopes=(1, -1)), "slopes must be positive and finite"),
+        (lambda: Similarity()([1.0, 2.0]), r"shape \(2,\)"),
+        (lambda: BiLipschitzMap()([["a"]]), "all numbers; got shape .* dtype <U1"),
+    ],
+)
+def test_map_without_its_constants_is_an_error(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong()
 
 
 @laws
@@ -143,8 +264,3 @@ def test_label_has_one_parent_and_finest_classes_differ(paths):
     assert sorted(paths[:, -1]) == list(range(n_classes))
     for coarse, fine in zip(paths.T[:-1], paths.T[1:], strict=True):
         assert all(len(set(coarse[fine == label])) == 1 for label in fine)
-
-
-def test_tree_without_two_classes_is_an_error():
-    with pytest.raises(ValueError, match="max_children of 2 or more"):
-        label_trees(max_children=1)

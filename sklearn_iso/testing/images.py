@@ -1,0 +1,68 @@
+"""What a transformer, a function or a torch module makes of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
+from torch import Tensor, nn
+
+from sklearn_iso.testing.broken import LawBrokenError, shown
+
+
+def as_map(transformer: Any) -> Callable[[Any], Any]:
+    """Return the function from X to Z that a transformer, a module or a callable is."""
+    if isinstance(transformer, nn.Module):
+        return lambda X: _evaluated(transformer, X)
+    if hasattr(transformer, "transform"):
+        function: Callable[[Any], Any] = transformer.transform
+        return function
+    if callable(transformer):
+        return transformer
+    raise TypeError(
+        f"A map of points must have transform or be callable; got {type(transformer).__name__}. "
+        "Pass a fitted transformer, a torch module, or a function from X to Z."
+    )
+
+
+def images_of(function: Callable[[Any], Any], X: Any, points: ArrayLike) -> NDArray[Any]:
+    """Return one row of finite numbers for each row of X, which `points` shows as an array.
+
+    Raises
+    ------
+    LawBrokenError
+        If there is none for some row.
+    """
+    images = function(X)
+    Z = np.asarray(images.toarray() if issparse(images) else images)
+    rows = np.asarray(points)
+    if Z.shape[:1] != (len(rows),):
+        raise LawBrokenError(
+            f"A map must return one row for each row of X; got an array of shape {Z.shape} for "
+            f"{len(rows)} rows."
+        )
+    Z = Z.reshape(len(Z), -1)
+    lost = ~np.isfinite(Z.astype(np.float64)).all(axis=1)
+    if lost.any():
+        row = int(lost.argmax())
+        raise LawBrokenError(
+            f"A map must return finite numbers; row {row} of {len(rows)} became {shown(Z[row])}.\n"
+            f"row {row}: {shown(rows[row])}"
+        )
+    return Z
+
+
+def _evaluated(module: nn.Module, X: Any) -> NDArray[Any]:
+    """Return the output of a module in the dtype of its parameters, in evaluation mode as told."""
+    weight = next(module.parameters(), None)
+    rows = torch.as_tensor(np.asarray(X))
+    if weight is not None:
+        rows = rows.to(weight)
+    with torch.no_grad():
+        found: Tensor = module(rows)
+    Z: NDArray[Any] = found.cpu().numpy()
+    return Z
