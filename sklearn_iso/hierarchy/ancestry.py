@@ -60,9 +60,9 @@ def ancestry_paths(labels: ArrayLike, hierarchy: Any) -> NDArray:
             "each with the label above it."
         )
     lines = {label: line_of(label, above) for label in known if label is not None}
-    if len({line[0] for line in lines.values()}) == 1:
-        lines = {label: line[1:] or line for label, line in lines.items()}
     chosen = [lines[label] for label in asked]
+    if len({line[0] for line in lines.values()}) == 1:
+        chosen = [_below_root(line) for line in chosen]
     width = max(map(len, chosen), default=1)
     paths = np.full((len(chosen), width), None, dtype=object)
     for row, line in zip(paths, chosen, strict=True):
