@@ -73,9 +73,11 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
       [0, 1].
     - "images": a convolutional network of 32 and 64 channels under L-infinity worst-case
       pairs of radius 0.3, for images of one channel with values in [0, 1]; accurate, and made
-      for budgets up to 0.2.
+      for budgets up to 0.2. The far ends of pairs bear labels.
     - "images_large_budgets": the same network under longer pairs, a smaller scale and more
-      ascent steps, for budgets up to 0.3; less accurate, and three times the training time.
+      ascent steps, for L-infinity budgets up to 0.3; less accurate, and more than twice the
+      training time. It hides its gradients from L2 attacks: measure those with a search without
+      gradients (`n_queries`).
 
     Parameters
     ----------
