@@ -10,7 +10,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from sklearn_iso.attacks.categories import Categories, OneHot
+from sklearn_iso.attacks.categories import Categories, OneHot, groups_of
+from sklearn_iso.attacks.parameters import check_not_negative
 from sklearn_iso.geometry.norms import Norm, get_norm
 
 FeatureValues = ArrayLike | Tensor
@@ -35,7 +36,7 @@ def check_points(X: Tensor) -> None:
         raise ValueError("X must be finite; found NaN or infinity. Impute or drop these rows.")
 
 
-def _feature_values(values: Any, name: str, X: Tensor) -> Tensor:
+def feature_values(values: Any, name: str, X: Tensor) -> Tensor:
     """Float64 tensor with one value, or one for each feature of a row."""
     if not isinstance(values, Tensor):
         try:
@@ -56,7 +57,7 @@ def _feature_values(values: Any, name: str, X: Tensor) -> Tensor:
 
 
 def _check_eps(eps: FeatureValues, X: Tensor) -> Tensor:
-    values = _feature_values(eps, "eps", X)
+    values = feature_values(eps, "eps", X)
     if (values < 0).any() or torch.isinf(values).any():
         raise ValueError(
             f"eps must be finite and not negative; got {eps!r}. Pass 0 for immutable features."
@@ -77,7 +78,7 @@ def _check_bounds(
             "number or one for each feature."
         )
     low, high = (
-        _feature_values(value, f"the {side} of bounds", X).to(X)
+        feature_values(value, f"the {side} of bounds", X).to(X)
         for value, side in zip(bounds, ("low", "high"), strict=True)
     )
     if (low > high).any():
@@ -90,7 +91,14 @@ def _check_immutable(immutable: FeatureValues | None, X: Tensor) -> Tensor:
     shape = X.shape[1:]
     if immutable is None:
         return torch.zeros(shape, dtype=torch.bool, device=X.device)
-    mask = torch.as_tensor(immutable if isinstance(immutable, Tensor) else np.asarray(immutable))
+    mask = immutable
+    if not isinstance(mask, Tensor):
+        try:
+            mask = torch.from_numpy(np.asarray(immutable, order="C"))
+        except (TypeError, ValueError):  # text, objects, lists of unequal length
+            raise ValueError(
+                f"immutable must be a mask of booleans, one for each feature; got {immutable!r}."
+            ) from None
     if mask.dtype != torch.bool or mask.shape != shape:
         raise ValueError(
             f"immutable must be a mask of booleans, one for each feature, of shape {tuple(shape)}; "
@@ -178,9 +186,9 @@ class Budget:
         if fixed.any():
             values = torch.where(fixed, 0, values)
         budget = cls(get_norm(norm), values, box)
-        if not one_hot:
-            return budget
-        return budget._with_categories(X, one_hot, max_flips)
+        groups = groups_of(one_hot)
+        check_not_negative(max_flips=max_flips)
+        return budget._with_categories(X, groups, max_flips) if groups else budget
 
     def _with_categories(self, X: Tensor, one_hot: OneHot, max_flips: int) -> Budget:
         movable = (self.eps > 0).expand(X.shape[1:])

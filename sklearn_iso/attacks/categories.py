@@ -10,12 +10,47 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_iso.attacks.parameters import check_not_negative
+
 OneHot = Sequence[Any]
 Score = Callable[[Tensor], Tensor]
 
 
-def _columns_of_group(group: Any, n_features: int) -> Tensor:
-    columns = np.asarray(group)
+def groups_of(one_hot: OneHot | None) -> list[Any]:
+    """Return the groups of columns as a list, which is empty for None.
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks.categories import groups_of
+    >>> groups_of(((0, 1), (2, 3)))
+    [(0, 1), (2, 3)]
+    """
+    try:
+        return [] if one_hot is None else list(one_hot)
+    except TypeError:
+        raise ValueError(
+            f"one_hot must list groups of columns; got {one_hot!r}. Pass for example "
+            "one_hot=[(3, 4, 5)]."
+        ) from None
+
+
+def _as_columns(group: Any) -> Any:
+    try:
+        return np.asarray(group)
+    except ValueError:  # of lists of unequal length
+        return np.asarray(None)
+
+
+def columns_of_group(group: Any, n_features: int) -> Tensor:
+    """Return the columns of a group, two or more and each of them there.
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks.categories import columns_of_group
+    >>> columns_of_group((3, 4), n_features=5)
+    tensor([3, 4])
+    """
+    columns = _as_columns(group)
     if columns.ndim != 1 or len(columns) < 2 or columns.dtype.kind not in "iu":
         raise ValueError(
             "Each group of one_hot must list the column numbers of its categories, two or more; "
@@ -86,9 +121,8 @@ class Categories:
                 f"one_hot needs X of shape (n, n_features); got shape {tuple(X.shape)}. "
                 "Flatten the rows."
             )
-        if max_flips < 0:
-            raise ValueError(f"max_flips must not be negative; got {max_flips!r}.")
-        groups = tuple(_columns_of_group(group, X.shape[1]).to(X.device) for group in one_hot)
+        check_not_negative(max_flips=max_flips)
+        groups = tuple(columns_of_group(group, X.shape[1]).to(X.device) for group in one_hot)
         columns = torch.cat(groups) if groups else torch.empty(0, dtype=torch.int64)
         if len(columns.unique()) < len(columns):
             raise ValueError(

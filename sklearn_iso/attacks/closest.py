@@ -7,13 +7,19 @@ import math
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
-from sklearn_iso.attacks.categories import Categories, OneHot
+from sklearn_iso.attacks.budget import (
+    Ball,
+    Budget,
+    FeatureValues,
+    check_points,
+    feature_values,
+)
+from sklearn_iso.attacks.categories import Categories, OneHot, columns_of_group, groups_of
 from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import cross_entropy, margin
-from sklearn_iso.attacks.plan import check_counts
+from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.shrinking import Shrinking, nearest_boundaries, pull_back
-from sklearn_iso.attacks.survivors import Logits, Survivors, verdict
+from sklearn_iso.attacks.survivors import Logits, Survivors, check_labels, verdict
 from sklearn_iso.geometry.norms import Norm, get_norm
 
 N_TARGETS = 9
@@ -53,6 +59,12 @@ def distances(
     -------
     Tensor of shape (n,), of the dtype of X
 
+    Raises
+    ------
+    ValueError
+        If X and X_adv are no finite points of one shape, y no labels, or a parameter is out of
+        its range.
+
     Examples
     --------
     >>> import torch
@@ -61,14 +73,20 @@ def distances(
     >>> distances(lambda x: torch.stack([x[:, 0], -x[:, 0]], 1), X, torch.tensor([0, 0]), X_adv)
     tensor([5., inf])
     """
-    unit = torch.as_tensor(eps, dtype=X.dtype, device=X.device)
+    check_counts(batch_size=batch_size)
+    for points in (X, X_adv):
+        check_points(points)
+    if X.shape != X_adv.shape:
+        raise ValueError(
+            f"X and X_adv must have one shape; got {tuple(X.shape)} and {tuple(X_adv.shape)}."
+        )
+    y = check_labels(y, len(X)).to(X.device)
     moved = X_adv - X
-    v = torch.where(moved == 0, 0, moved / unit)
-    if one_hot:
-        columns = [int(column) for group in one_hot for column in group]
-        v[:, columns] = 0
+    v = torch.where(moved == 0, 0, moved / feature_values(eps, "eps", X).to(X))
+    for group in groups_of(one_hot):
+        v[:, columns_of_group(group, v.shape[1])] = 0
     sizes = get_norm(norm).size(v)
-    for rows in torch.arange(len(X)).split(batch_size) if len(X) else ():
+    for rows in torch.arange(len(X)).split(int(batch_size)) if len(X) else ():
         right = ~verdict(logits(X_adv[rows]), y[rows])
         sizes[rows] = torch.where(right, torch.inf, sizes[rows])
     return sizes

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 from torch import Tensor
 
 from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
 from sklearn_iso.attacks.categories import OneHot
 from sklearn_iso.attacks.climb import Objective, Straight
 from sklearn_iso.attacks.losses import get_loss
+from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.plan import Plan
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
 from sklearn_iso.geometry.norms import Norm
 
 FIRST_STEP = 0.5
+
+#: Longer steps are a mistake of units, and overflow.
+_LONGEST = 1e6
 
 
 def step_lengths(n_steps: int, step_size: float | None) -> list[float]:
@@ -34,9 +40,12 @@ def step_lengths(n_steps: int, step_size: float | None) -> list[float]:
 
 
 def _check_step_size(step_size: float | None) -> None:
-    if step_size is not None and not 0 < step_size < float("inf"):
+    if step_size is None:
+        return
+    if not isinstance(step_size, Real) or not 0 < float(step_size) <= _LONGEST:
         raise ValueError(
-            f"step_size must be positive, as a fraction of eps; got {step_size!r}. "
+            f"step_size must be positive and at most {_LONGEST:g}, as a fraction of eps; got "
+            f"{step_size!r}. "
             "Pass None for steps that shrink."
         )
 
@@ -139,6 +148,7 @@ def pgd(
     >>> bool(X_adv.sum() < 1), bool((X_adv - X).abs().max() <= 0.25)
     (True, True)
     """
+    check_counts(n_steps=n_steps)
     _check_step_size(step_size)
     lengths = step_lengths(n_steps, step_size)
     plan = Plan(
@@ -222,9 +232,9 @@ def fgsm(
     >>> fgsm(linear, X, y, eps=0.25)
     tensor([[0.1500, 0.6500]])
     """
+    objective = Objective(logits, get_loss(loss))
     if loss == "targeted_margin":
         raise ValueError("loss must need no target in a single step; got 'targeted_margin'.")
-    objective = Objective(logits, get_loss(loss))
     budget = Budget.of(
         X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
         max_flips=max_flips,

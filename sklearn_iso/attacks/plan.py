@@ -11,20 +11,8 @@ from torch import Tensor
 from sklearn_iso.attacks.budget import Budget
 from sklearn_iso.attacks.climb import Objective, Walk, climb
 from sklearn_iso.attacks.losses import get_loss, margin
+from sklearn_iso.attacks.parameters import check_counts, check_flags
 from sklearn_iso.attacks.survivors import Survivors
-
-
-def check_counts(**counts: int) -> None:
-    """Raise a ValueError unless every count is at least 1.
-
-    Examples
-    --------
-    >>> from sklearn_iso.attacks.plan import check_counts
-    >>> check_counts(n_steps=40, n_restarts=1)
-    """
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1; got {count!r}.")
 
 
 @dataclass(frozen=True)
@@ -67,6 +55,7 @@ class Plan:
     def __post_init__(self) -> None:
         get_loss(self.loss)
         check_counts(n_steps=self.n_steps, n_restarts=self.n_restarts, n_targets=self.n_targets)
+        check_flags(random_start=self.random_start)
 
     def attack(self, hunt: Survivors, budget: Budget, generator: torch.Generator) -> None:
         """Attack the survivors, and record what comes of it."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from sklearn_iso.attacks.budget import Ball, FeatureValues
 from sklearn_iso.attacks.categories import OneHot
 from sklearn_iso.attacks.closest import budget_of
-from sklearn_iso.attacks.plan import check_counts
+from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.proposals import Proposals
 from sklearn_iso.attacks.survivors import (
     Logits,

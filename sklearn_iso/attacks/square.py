@@ -9,7 +9,7 @@ from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
 from sklearn_iso.attacks.categories import OneHot
 from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import margin
-from sklearn_iso.attacks.plan import check_counts
+from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.proposals import LONGEST, Proposals
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
 from sklearn_iso.geometry.norms import Norm

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sklearn_iso.attacks.categories import Categories
+from sklearn_iso.attacks.parameters import check_counts
 
 Logits = Callable[[Tensor], Tensor]
 Value = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -74,7 +75,10 @@ def check_labels(y: Tensor, n_rows: int) -> Tensor:
     >>> check_labels(torch.tensor([0, 2], dtype=torch.uint8), n_rows=2)
     tensor([0, 2])
     """
-    y = torch.as_tensor(y)
+    try:
+        y = torch.as_tensor(y)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"y must hold one integer for each row; got {y!r}.") from error
     if y.is_floating_point() or y.dtype == torch.bool or y.shape != (n_rows,):
         raise ValueError(
             f"y must hold one integer for each row, of shape ({n_rows},); got {y.dtype} of shape "
@@ -96,6 +100,11 @@ def verdict(outputs: Tensor, y: Tensor) -> Tensor:
     >>> verdict(torch.tensor([[2.0, 1.0], [3.0, 0.0]]), y), verdict(torch.tensor([0, 1]), y)
     (tensor([False,  True]), tensor([False, False]))
     """
+    if not isinstance(outputs, Tensor):
+        raise ValueError(
+            f"logits must return a tensor of shape (n, n_classes); got {type(outputs).__name__}. "
+            "Use torch.as_tensor."
+        )
     if outputs.shape == y.shape and not outputs.is_floating_point():
         return outputs != y
     check_logits(outputs, len(y))
@@ -144,15 +153,14 @@ class Survivors:
     """
 
     def __init__(self, logits: Logits, X: Tensor, y: Tensor, batch_size: int) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1; got {batch_size!r}.")
-        self.logits, self.X, self.batch_size = logits, X, batch_size
+        check_counts(batch_size=batch_size)
+        self.logits, self.X, self.batch_size = logits, X, int(batch_size)
         self.y = check_labels(y, len(X)).to(X.device)
         self.X_adv, self.centres = X.detach().clone(), X.detach()
         self.best_loss = torch.full((len(X),), -torch.inf, dtype=X.dtype, device=X.device)
         self.alive = torch.zeros(len(X), dtype=torch.bool, device=X.device)
         rankings = []
-        for rows in _batches(torch.arange(len(X), device=X.device), batch_size):
+        for rows in _batches(torch.arange(len(X), device=X.device), self.batch_size):
             self.alive[rows], ranking = self._judge(rows)
             rankings.append(ranking)
         self.ranking = torch.cat(rankings) if rankings else self.y.new_empty(0, 0)

@@ -70,6 +70,7 @@ def make_entangled_rings(
     array([2., 2., 2.])
     """
     rng = private_random_state(random_state)
+    n_samples = int(n_samples)
     y = rng.permutation(np.arange(n_samples) % 2).astype(np.int64)
     angle = rng.uniform(0, 2 * np.pi, n_samples)
     cos, sin, zero = np.cos(angle), np.sin(angle), np.zeros(n_samples)
@@ -157,6 +158,7 @@ def make_torus(
             f"minor_radius={minor_radius}, major_radius={major_radius}."
         )
     rng = private_random_state(random_state)
+    n_samples = int(n_samples)
     u, v = rng.uniform(0, 2 * np.pi, (2, n_samples))
     ring = major_radius + minor_radius * np.cos(v)
     X = np.column_stack([ring * np.cos(u), ring * np.sin(u), minor_radius * np.sin(v)])

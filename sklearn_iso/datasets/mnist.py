@@ -73,6 +73,8 @@ def load_mnist(
     >>> X_train.shape, X_test.shape  # doctest: +SKIP
     ((60000, 784), (10000, 784))
     """
+    if path is not None and not isinstance(path, str | os.PathLike):
+        raise ValueError(f"path must be a path; got {path!r}. Pass that of {_FILE_NAME}.")
     if path is not None:
         file = _file_at(path)
         if file is None:

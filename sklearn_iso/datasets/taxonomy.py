@@ -73,7 +73,7 @@ def make_taxonomy(
     Raises
     ------
     ValueError
-        If a label has no children.
+        If a label has no children, or the centres lie too far apart for floats.
 
     Examples
     --------
@@ -82,18 +82,26 @@ def make_taxonomy(
     >>> sorted(Y[:, 1].tolist())
     ['0/0', '0/1', '0/2', '1/0', '1/1', '1/2']
     """
-    counts = [int(count) for count in branching]
-    if not counts or min(counts) < 1:
+    counts = list(np.ravel(np.asarray(branching, dtype=object)))
+    if not counts or not all(isinstance(count, Integral) and int(count) > 0 for count in counts):
         raise ValueError(
             f"branching must hold at least one positive integer, the children of each label of a "
             f"level; got {branching!r}."
         )
+    with np.errstate(over="ignore"):
+        lengths = spread * np.float64(decay) ** np.arange(len(counts))
+    if not np.isfinite(lengths).all():
+        raise ValueError(
+            f"spread * decay**level must be finite at each of the {len(counts)} levels; got "
+            f"spread={spread!r} and decay={decay!r}. Pass a decay below 1."
+        )
     rng = private_random_state(random_state)
+    n_samples, n_features = int(n_samples), int(n_features)
     centres, names = np.zeros((1, n_features)), [[""]]
     for level, count in enumerate(counts):
         directions = rng.normal(size=(len(centres) * count, n_features))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        centres = np.repeat(centres, count, axis=0) + spread * decay**level * directions
+        centres = np.repeat(centres, count, axis=0) + lengths[level] * directions
         names = [
             [*path, f"{path[-1]}/{child}".lstrip("/")] for path in names for child in range(count)
         ]
@@ -108,6 +116,7 @@ def make_taxonomy(
     return X, np.array([path[1:] for path in names])[leaf]
 
 
+@validate_params({"tree": ["boolean"]}, prefer_skip_nested_validation=True)
 def digit_paths(y: ArrayLike, *, tree: bool = True) -> NDArray[np.int64]:
     """Return the paper's levels of the digits: halves, pairs, single digits.
 

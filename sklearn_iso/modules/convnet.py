@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from sklearn.utils._param_validation import validate_parameter_constraints
 from torch import Tensor, nn
+
+from sklearn_iso.modules.widths import COUNT, check_widths
 
 
 class ConvNet(nn.Module):
@@ -30,7 +33,8 @@ class ConvNet(nn.Module):
     Raises
     ------
     ValueError
-        If the image shape does not hold `n_features` values.
+        If the image shape does not hold `n_features` values or is too small for the layers, or
+        a parameter is out of its range.
 
     Examples
     --------
@@ -51,7 +55,18 @@ class ConvNet(nn.Module):
         n_hidden: int = 100,
     ) -> None:
         super().__init__()
-        self.image_shape = image_shape or (1, math.isqrt(n_features), math.isqrt(n_features))
+        counts = {
+            "n_features": n_features,
+            "n_outputs": n_outputs,
+            "kernel_size": kernel_size,
+            "n_hidden": n_hidden,
+        }
+        validate_parameter_constraints(dict.fromkeys(counts, COUNT), counts, "ConvNet")
+        side = math.isqrt(n_features)
+        shape = (1, side, side) if image_shape is None else image_shape
+        check_widths("channels", channels)
+        check_widths("image_shape", shape, 3)
+        self.image_shape = tuple(shape)
         if math.prod(self.image_shape) != n_features:
             raise ValueError(
                 f"image_shape must hold as many values as a row; {self.image_shape} does not "
@@ -64,6 +79,11 @@ class ConvNet(nn.Module):
             self.convolutions.append(nn.ReLU())
             n_in = n_out
             height, width = ((side - kernel_size + 2) // 2 + 1 for side in (height, width))
+            if min(height, width) < 1:
+                raise ValueError(
+                    f"image_shape must leave room for kernel_size={kernel_size} in each of "
+                    f"{len(channels)} layers; got {self.image_shape}. Pass fewer channels."
+                )
         self.head = nn.Sequential(
             nn.Flatten(),
             nn.Linear(n_in * height * width, n_hidden),

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from sklearn_iso.modules.activations import ACTIVATIONS
+from sklearn_iso.modules.widths import COUNT, check_widths
 
 #: Initial weights by name.
 INITIALIZATIONS: dict[str, Callable[..., Tensor]] = {
     "glorot": nn.init.xavier_uniform_,
     "orthogonal": nn.init.orthogonal_,
+}
+
+_CONSTRAINTS: dict = {
+    "n_features": COUNT,
+    "n_outputs": COUNT,
+    "activation": [StrOptions(set(ACTIVATIONS))],
+    "initialization": [StrOptions(set(INITIALIZATIONS))],
+    "generator": [torch.Generator, None],
+    "dtype": [torch.dtype],
 }
 
 
@@ -66,6 +77,16 @@ class MLP(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
+        given = {
+            "n_features": n_features,
+            "n_outputs": n_outputs,
+            "activation": activation,
+            "initialization": initialization,
+            "generator": generator,
+            "dtype": dtype,
+        }
+        validate_parameter_constraints(_CONSTRAINTS, given, "MLP")
+        check_widths("hidden_layer_sizes", hidden_layer_sizes)
         self.register_buffer("offset", torch.zeros(n_features, dtype=dtype))
         self.register_buffer("factor", torch.ones((), dtype=dtype))
         widths = [n_features, *hidden_layer_sizes]

@@ -110,6 +110,9 @@ def represent_many(
     >>> logits.shape, hidden[0].shape, named[0].shape
     (torch.Size([5, 2]), torch.Size([5, 3]), torch.Size([5, 3]))
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch module; got {type(module).__name__}.")
+    _check(choices)
     hidden: list[Tensor] = []
     named: dict[str, Tensor] = {}
     forward_hidden = getattr(module, "forward_hidden", None)
@@ -118,7 +121,6 @@ def represent_many(
         logits, activations = forward_hidden(X)
         hidden = [X, *activations]
     else:
-        _check(choices)
         with _recording(module, choices, hidden, named):
             logits = first_output(module(X))
     chosen = [_choose(layers, hidden, named, logits) for layers in choices]
@@ -126,9 +128,12 @@ def represent_many(
 
 
 def _check(choices: Sequence[Layers]) -> None:
+    if isinstance(choices, str) or not isinstance(choices, Sequence):
+        raise ValueError(f"choices must be a sequence of layers; got {choices!r}.")
     for layers in choices:
         if not (
-            isinstance(layers, str) or (len(layers) and all(isinstance(n, str) for n in layers))
+            isinstance(layers, str)
+            or (isinstance(layers, Sequence) and layers and all(isinstance(n, str) for n in layers))
         ):
             raise ValueError(
                 f"layers must be {sorted(_KEYWORDS)} or names of submodules, at least one; got "

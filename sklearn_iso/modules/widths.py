@@ -1,0 +1,29 @@
+"""What the numbers of units of a network may be."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+from sklearn.utils._param_validation import Interval
+
+#: A number of units, by scikit-learn's rules of parameters.
+COUNT = [Interval(Integral, 1, None, closed="left")]
+
+
+def check_widths(name: str, widths: Any, length: int | None = None) -> None:
+    """Raise a ValueError unless all are integers of 1 or more, and as many as wanted.
+
+    Examples
+    --------
+    >>> from sklearn_iso.modules.widths import check_widths
+    >>> check_widths("hidden_layer_sizes", (256, 128))
+    """
+    try:
+        given: list[Any] = list(widths)
+    except TypeError:
+        given = [None]
+    wanted = "" if length is None else f"{length} "
+    as_many = length is None or length == len(given)
+    if not as_many or not all(isinstance(width, Integral) and int(width) > 0 for width in given):
+        raise ValueError(f"{name} must hold {wanted}integers of 1 or more; got {widths!r}.")
