@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from sklearn_iso.modules.compiled import uncompiled
 
 #: "hidden" (all), "last_hidden", "logits", or the names of submodules.
 Layers = str | Sequence[str]
@@ -124,7 +127,7 @@ def represent_many(
         with _recording(module, choices, hidden, named):
             logits = first_output(module(X))
     chosen = [_choose(layers, hidden, named, logits) for layers in choices]
-    return logits, [tuple(Z.flatten(1) for Z in Zs) for Zs in chosen]
+    return logits, [tuple(whole(Z).flatten(1) for Z in Zs) for Zs in chosen]
 
 
 def _check(choices: Sequence[Layers]) -> None:
@@ -144,7 +147,12 @@ def _check(choices: Sequence[Layers]) -> None:
 def first_output(output: Any) -> Tensor:
     """Return the logits of a module that may return further values beside them."""
     logits: Tensor = output[0] if isinstance(output, tuple | list) else output
-    return logits
+    return whole(logits)
+
+
+def whole(Z: Tensor) -> Tensor:
+    """Return what a module computed in half precision as float32, for losses and distances."""
+    return Z.float() if Z.dtype in (torch.bfloat16, torch.float16) else Z
 
 
 def _choose(
@@ -186,7 +194,8 @@ def _recording(
             for name in () if is_keyword(layers) else _names(layers):
                 part = _submodule(module, name)
                 handles.append(part.register_forward_hook(_store_output(named, name)))
-        yield
+        with uncompiled(module) if handles else nullcontext():
+            yield
     finally:
         for handle in handles:
             handle.remove()

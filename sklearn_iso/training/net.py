@@ -12,6 +12,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.utils import to_numpy
 
+from sklearn_iso.modules.compiled import reusable_graphs
 from sklearn_iso.modules.representations import first_output
 from sklearn_iso.training.callbacks import EpochMeans, LastGoodState, all_finite
 from sklearn_iso.training.numerics import denormals_flushed
@@ -127,7 +128,7 @@ class PenalizedNet(NeuralNet):
         self._randomness, self.epochs_to_run = randomness, epochs
         self.notify("on_train_begin", X=train, y=None)
         try:
-            with denormals_flushed():
+            with denormals_flushed(), reusable_graphs(self.module_):
                 # A callback may have brought the run forward: a checkpoint does.
                 self.fit_loop(train, None, epochs=self.epochs_to_run)
             if not all_finite(self.module_):
