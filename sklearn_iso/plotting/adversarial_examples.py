@@ -1,6 +1,7 @@
 """What an attack does to single samples."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.plotting.axes import axes_for, check_empty, class_name, of_model
+from sklearn_iso.plotting.checks import as_numbers, check_names, check_parameters
 from sklearn_iso.plotting.example_images import draw_images
 from sklearn_iso.plotting.moved_features import draw_moves, movement
 
@@ -87,10 +89,16 @@ class AdversarialExamplesDisplay:
         feature_names: Sequence[str] | None = None,
         estimator_name: str | None = None,
     ) -> None:
-        self.X: NDArray[np.float64] = np.asarray(X, dtype=float)
-        self.X_adv: NDArray[np.float64] = np.asarray(X_adv, dtype=float)
-        self.y_pred = None if y_pred is None else np.asarray(y_pred)
-        self.y_adv = None if y_adv is None else np.asarray(y_adv)
+        check_parameters(
+            type(self),
+            image_shape=image_shape,
+            feature_names=feature_names,
+            estimator_name=estimator_name,
+        )
+        self.X = as_numbers(X, "X", ndim=None)
+        self.X_adv = as_numbers(X_adv, "X_adv", ndim=None)
+        self.y_pred = None if y_pred is None else _labels(y_pred, "y_pred")
+        self.y_adv = None if y_adv is None else _labels(y_adv, "y_adv")
         self.image_shape = image_shape
         self.units = units
         self.feature_names = feature_names
@@ -122,7 +130,10 @@ class AdversarialExamplesDisplay:
         else:
             self._check_images(self.image_shape)
 
-    def _check_images(self, shape: tuple[int, ...]) -> None:
+    def _check_images(self, image_shape: tuple[int, ...]) -> None:
+        shape = np.ravel(np.asarray(image_shape, dtype=object)).tolist()
+        if not all(isinstance(side, Integral) and int(side) > 0 for side in shape):
+            raise ValueError(f"image_shape must hold positive integers; got {image_shape!r}.")
         width = int(np.prod(self.X.shape[1:]))
         if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
             raise ValueError(
@@ -142,17 +153,15 @@ class AdversarialExamplesDisplay:
                 f"image_shape={self.X.shape[1:]} to draw images."
             )
         width = self.X.shape[1]
-        names = self.feature_names
-        if names is not None and (len(names) != width or len(set(names)) < width):
-            raise ValueError(
-                f"feature_names must hold {width} different names, one for each feature; got "
-                f"{list(names)[:20]}."
-            )
-        if self.units is not None and np.shape(self.units) not in ((), (width,)):
-            raise ValueError(
-                f"units must be a number, or one for each of {width} features; found shape "
-                f"{np.shape(self.units)}."
-            )
+        if self.feature_names is not None:
+            check_names(self.feature_names, width)
+        if self.units is not None:
+            shape = as_numbers(self.units, "units", ndim=None).shape
+            if shape not in ((), (width,)):
+                raise ValueError(
+                    f"units must be a number, or one for each of {width} features; found shape "
+                    f"{shape}."
+                )
 
     @classmethod
     def from_predictions(
@@ -252,6 +261,9 @@ class AdversarialExamplesDisplay:
             As :func:`sklearn_iso.metrics.adversarial_accuracy`, and if no sample is classified
             correctly.
         """
+        check_parameters(
+            cls, n_examples=n_examples, image_shape=image_shape, attack=attack, name=name
+        )
         case = Case.of(
             estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot
         )
@@ -319,3 +331,11 @@ class AdversarialExamplesDisplay:
             return [("", "fooled" if fooled else "holds") for fooled in self.fooled]
         pairs = zip(self.y_pred, self.y_adv, self.fooled, strict=True)
         return [(f"{a}", f"{b}" if fooled else "holds") for a, b, fooled in pairs]
+
+
+def _labels(y: ArrayLike, name: str) -> NDArray:
+    try:
+        labels: NDArray = np.asarray(y)
+    except ValueError:  # of lists of unequal length
+        raise ValueError(f"{name} must hold one label for each sample; got {y!r}.") from None
+    return labels

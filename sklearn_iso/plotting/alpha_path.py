@@ -16,6 +16,7 @@ from sklearn_iso.plotting.axes import (
     next_line_style,
     of_model,
 )
+from sklearn_iso.plotting.checks import as_numbers, check_parameters
 
 _MOST_TICKS = 8  # above, labels run into each other: powers of ten
 
@@ -82,8 +83,12 @@ class AlphaPathDisplay:
         chosen: float | None = None,
         estimator_name: str | None = None,
     ) -> None:
-        self.alpha = np.asarray(alpha, dtype=float)
-        self.scores = {name: np.asarray(values, dtype=float) for name, values in scores.items()}
+        check_parameters(type(self), scores=scores, chosen=chosen, estimator_name=estimator_name)
+        self.alpha = as_numbers(alpha, "alpha", ndim=None)
+        self.scores = {
+            name: as_numbers(values, f"scores[{name!r}]", ndim=None)
+            for name, values in scores.items()
+        }
         self.chosen = chosen
         self.estimator_name = estimator_name
         self._check()
@@ -176,6 +181,7 @@ class AlphaPathDisplay:
                 f"{type(search).__name__}. Fit a GridSearchCV over alpha, or pass arrays to "
                 "AlphaPathDisplay.from_predictions."
             )
+        check_parameters(cls, param=param, name=name)
         param = _parameter(results, param)
         alpha = np.asarray(results[f"param_{param}"], dtype=float)
         order = np.argsort(alpha, kind="stable")
@@ -287,7 +293,8 @@ def _parameter(results: Mapping[str, Any], param: str | None) -> str:
     if varied != [chosen]:
         raise ValueError(
             f"An alpha path needs a search over alpha and nothing else; this one varied {varied}. "
-            "Search over alpha alone, or pass the arrays to AlphaPathDisplay.from_predictions."
+            f"Search over alpha alone, name it with param (got {param!r}), or pass the arrays to "
+            "AlphaPathDisplay.from_predictions."
         )
     return str(chosen)
 

@@ -22,7 +22,7 @@ def axes_for(display: object, ax: Any) -> Any:
         ) from error
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
-    if not ax.has_data():
+    if not _has_data(ax):
         looks = plt.cycler(color=COLORS) + plt.cycler(marker=MARKERS)
         ax.set_prop_cycle(plt.cycler(linestyle=LINE_STYLES) * looks)  # 24 models before one repeats
         ax.spines[["top", "right"]].set_visible(False)
@@ -31,9 +31,15 @@ def axes_for(display: object, ax: Any) -> Any:
     return ax
 
 
+def _has_data(ax: Any) -> bool:
+    if not hasattr(ax, "has_data"):
+        raise TypeError(f"ax must be matplotlib Axes, or None for new ones; got {ax!r}.")
+    return bool(ax.has_data())
+
+
 def check_empty(ax: Any, what: str) -> None:
     """Raise an error if something is drawn on axes that a picture needs for itself."""
-    if ax is not None and ax.has_data():
+    if ax is not None and _has_data(ax):
         raise ValueError(
             f"{what} fills its axes, and there is something on these already. Pass another ax, "
             "such as one of matplotlib.pyplot.subplots(1, 2) for each of two models."

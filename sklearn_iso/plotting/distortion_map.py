@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_consistent_length
+from numpy.typing import ArrayLike
 
 from sklearn_iso.metrics.local import jacobians
 from sklearn_iso.metrics.table import Table
 from sklearn_iso.plotting.axes import COLORS, MARKERS, add_ticks, axes_for, check_empty, class_name
-from sklearn_iso.plotting.plane import grid_points, numbered, pullback_ellipses, refined, regions
+from sklearn_iso.plotting.checks import as_numbers, check_names, check_parameters
+from sklearn_iso.plotting.plane import (
+    checked_samples,
+    grid_points,
+    pullback_ellipses,
+    refined,
+    regions,
+)
 from sklearn_iso.twins import as_torch
 
 #: What is drawn in the background, from the larger and the smaller singular value.
@@ -117,17 +123,20 @@ class DistortionMapDisplay:
         feature_names: Sequence[str] | None = None,
         estimator_name: str | None = None,
     ) -> None:
-        self.x0: NDArray[np.float64] = np.asarray(x0, dtype=float)
-        self.x1: NDArray[np.float64] = np.asarray(x1, dtype=float)
-        self.jacobians: NDArray[np.float64] = np.asarray(jacobians, dtype=float)
-        self.classes = None if classes is None else np.asarray(classes)
-        self.points = None if points is None else _samples(*points)
+        check_parameters(type(self), feature_names=feature_names, estimator_name=estimator_name)
+        self.x0 = as_numbers(x0, "x0")
+        self.x1 = as_numbers(x1, "x1")
+        self.jacobians = as_numbers(jacobians, "jacobians", ndim=None)
+        self.classes = None if classes is None else as_numbers(classes, "classes", ndim=2)
+        self.points = None if points is None else checked_samples(points)
         self.feature_names = feature_names
         self.estimator_name = estimator_name
         self._check()
         self.singular_values = np.linalg.svd(self.jacobians, compute_uv=False)
 
     def _check(self) -> None:
+        if self.feature_names is not None:
+            check_names(self.feature_names, 2)
         for name, axis in (("x0", self.x0), ("x1", self.x1)):
             if axis.ndim != 1 or len(axis) < 2 or not (np.diff(axis) > 0).all():
                 raise ValueError(
@@ -249,8 +258,7 @@ class DistortionMapDisplay:
                 "A distortion map is one of the plane: X must have 2 features; found shape "
                 f"{X.shape}. Fit the estimator on two features, or on two principal components."
             )
-        if grid_resolution < 2:
-            raise ValueError(f"grid_resolution must be at least 2; got {grid_resolution}.")
+        check_parameters(cls, grid_resolution=grid_resolution, response_method=response_method)
         low, high = X.min(axis=0), X.max(axis=0)
         margin = (high - low) / 12
         x0, x1 = np.linspace(low - margin, high + margin, grid_resolution, dtype=X.dtype).T
@@ -301,10 +309,9 @@ class DistortionMapDisplay:
         display : DistortionMapDisplay
             The display itself.
         """
+        check_parameters(type(self), measure=measure, n_ellipses=n_ellipses, name=name)
         if measure not in _MEASURES:
             raise ValueError(f"measure must be one of {sorted(_MEASURES)}; got {measure!r}.")
-        if n_ellipses < 0:
-            raise ValueError(f"n_ellipses must be at least 0; got {n_ellipses}.")
         check_empty(ax, "A distortion map")
         ax = axes_for(self, ax)
         ax.grid(visible=False)
@@ -312,7 +319,7 @@ class DistortionMapDisplay:
         self._boundaries(ax)
         self.ellipses_ = self._ellipses(ax, n_ellipses) if n_ellipses else None
         self._draw_samples(ax)
-        names = self.feature_names or ("Feature 0", "Feature 1")
+        names = ("Feature 0", "Feature 1") if self.feature_names is None else self.feature_names
         ax.set(xlabel=f"{names[0]}, in its unit", ylabel=f"{names[1]}, in its unit")
         ax.set(xlim=self.x0[[0, -1]], ylim=self.x1[[0, -1]])
         title = self.estimator_name if name is None else name
@@ -390,8 +397,3 @@ def _transforms(estimator: Any, response_method: str) -> bool:
     return response_method == "transform" or (
         response_method == "auto" and hasattr(estimator, "transform")
     )
-
-
-def _samples(X: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray[np.intp]]:
-    check_consistent_length(X, y)
-    return np.asarray(X), numbered(y)

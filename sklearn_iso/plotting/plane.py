@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
+from sklearn.utils import check_consistent_length
 
 from sklearn_iso.metrics.table import Table
+from sklearn_iso.plotting.checks import as_numbers
 
 _LONGEST = 1.0  # semi-axis of an ellipse, in distances of their centres
 _N_ANGLES = 48
@@ -72,3 +74,14 @@ def pullback_ellipses(
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     axes = np.minimum(lengths, longest)[:, :, None] * V
     return centres[:, None] + circle @ axes, radius
+
+
+def checked_samples(points: Any) -> tuple[NDArray, NDArray[np.intp]]:
+    """Return samples of the plane and the number of the class of each."""
+    if not isinstance(points, tuple | list) or len(points) != 2:
+        raise ValueError(f"points must be a pair of samples and their classes; got {points!r}.")
+    X, y = as_numbers(points[0], "points", ndim=2), points[1]
+    if X.shape[1] != 2:
+        raise ValueError(f"points must have 2 features; got {X.shape[1]}.")
+    check_consistent_length(X, y)
+    return X, numbered(y)

@@ -11,6 +11,7 @@ from sklearn_iso.metrics import robustness_curve
 from sklearn_iso.metrics.breaking import Attack
 from sklearn_iso.metrics.case import Bounds
 from sklearn_iso.plotting.axes import axes_for, class_name
+from sklearn_iso.plotting.checks import as_numbers, check_parameters
 
 _SYMBOLS = {
     **dict.fromkeys(("linf", np.inf), r"$L_\infty$"),
@@ -91,8 +92,9 @@ class RobustnessCurveDisplay:
         units: ArrayLike | None = None,
         estimator_name: str | None = None,
     ) -> None:
-        self.eps = np.asarray(eps, dtype=float)
-        self.accuracy = np.asarray(accuracy, dtype=float)
+        check_parameters(type(self), norm=norm, estimator_name=estimator_name)
+        self.eps = as_numbers(eps, "eps", ndim=None)
+        self.accuracy = as_numbers(accuracy, "accuracy", ndim=None)
         self.norm = norm
         self.n_samples = n_samples
         self.units = units
@@ -200,7 +202,8 @@ class RobustnessCurveDisplay:
         display : RobustnessCurveDisplay
             The display, drawn.
         """
-        budgets = np.asarray(eps, dtype=float)
+        check_parameters(cls, name=name)
+        budgets = as_numbers(eps, "eps")
         accuracy = robustness_curve(
             estimator,
             X,

@@ -17,6 +17,7 @@ from sklearn_iso.plotting.axes import (
     next_mark,
     of_model,
 )
+from sklearn_iso.plotting.checks import as_numbers, check_parameters
 from sklearn_iso.randomness import private_random_state
 
 _MOST_POINTS = 3000  # above, dots hide each other and hexagons are drawn
@@ -91,9 +92,12 @@ class ShepardDisplay:
         stress: float | None = None,
         estimator_name: str | None = None,
     ) -> None:
-        self.d_X: NDArray[np.float64] = np.asarray(d_X, dtype=float)
-        self.d_Z: NDArray[np.float64] = np.asarray(d_Z, dtype=float)
-        self.same_class = None if same_class is None else np.asarray(same_class, dtype=bool)
+        check_parameters(type(self), stress=stress, estimator_name=estimator_name)
+        self.d_X = as_numbers(d_X, "d_X", ndim=None)
+        self.d_Z = as_numbers(d_Z, "d_Z", ndim=None)
+        self.same_class = (
+            None if same_class is None else as_numbers(same_class, "same_class").astype(bool)
+        )
         self.stress = stress
         self.estimator_name = estimator_name
         self._check()
@@ -153,8 +157,7 @@ class ShepardDisplay:
         display : ShepardDisplay
             The display, drawn. Its stress is ``isometry_distortion(X, Z, y)``.
         """
-        if n_pairs < 2:
-            raise ValueError(f"n_pairs must be at least 2; got {n_pairs}.")
+        check_parameters(cls, n_pairs=n_pairs, name=name)
         X, Z, classes = check_pair_of_spaces(X, Z, y)
         stress = isometry_distortion(X, Z, classes)
         i, j = _choose(classes, len(X), n_pairs, random_state)

@@ -14,6 +14,7 @@ from sklearn_iso.plotting.axes import (
     next_line_style,
     of_model,
 )
+from sklearn_iso.plotting.checks import as_numbers, check_parameters
 
 #: What is drawn by default, of those columns that are there, and how the legend calls it.
 _TERMS = {
@@ -82,10 +83,13 @@ class TrainingCurveDisplay:
         terms: Sequence[str] | None = None,
         estimator_name: str | None = None,
     ) -> None:
-        self.history = {name: np.asarray(values, float) for name, values in history.items()}
+        check_parameters(type(self), history=history, terms=terms, estimator_name=estimator_name)
+        self.history = {
+            name: as_numbers(values, f"history[{name!r}]") for name, values in history.items()
+        }
         self.estimator_name = estimator_name
         known = [name for name in _TERMS if name in self.history and self.history[name].any()]
-        self.terms = tuple(known if terms is None else terms)
+        self.terms = tuple(known if terms is None else np.ravel(np.asarray(terms, dtype=object)))
         self._check()
 
     def _check(self) -> None:
@@ -95,7 +99,9 @@ class TrainingCurveDisplay:
                 f"The columns of a history must be of the same length; found {lengths}. Pass the "
                 "history_ of a fitted estimator, one value for each epoch."
             )
-        missing = [term for term in self.terms if term not in self.history]
+        missing = [
+            term for term in self.terms if not isinstance(term, str) or term not in self.history
+        ]
         if missing or not self.terms:
             raise ValueError(
                 f"terms must be columns of the history, {sorted(self.history)}; found "
