@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import _check_sample_weight
 from torch import nn
 
 from sklearn_iso.estimators.learner import (
@@ -53,6 +52,7 @@ from sklearn_iso.training import (
     principal_axes,
     private_random_state,
     resume_net,
+    row_weights,
 )
 from sklearn_iso.training.calibration import INPUT_LENGTH
 
@@ -251,7 +251,7 @@ def check_pairs_by_chunks(estimator: Any) -> None:
 
 def _numbered(X: NDArray, sample_weight: Any) -> tuple[ArrayDataset, NDArray]:
     """Return the rows that weigh anything, known by their number, and which of X they are."""
-    weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    weight = row_weights(sample_weight, X)
     kept = positive_rows(X, np.arange(len(X)), weight)
     return ArrayDataset(kept.X, np.arange(len(kept)), kept.weight), kept.y
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_iso.estimators.learner import (
     Learner,
@@ -26,7 +25,13 @@ from sklearn_iso.penalties import (
     make_penalty,
     without_logits,
 )
-from sklearn_iso.training import ArrayDataset, input_similarity, new_generator, resume_net
+from sklearn_iso.training import (
+    ArrayDataset,
+    input_similarity,
+    new_generator,
+    resume_net,
+    row_weights,
+)
 from sklearn_iso.training.calibration import INPUT_LENGTH, MAX_ROWS
 
 #: Steepest slope that is free: standard deviations of y over one root mean square distance of
@@ -75,7 +80,7 @@ class RegressionLearner:
         self.learner.run_chunk(rows)
 
     def _rows(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> ArrayDataset:
-        weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+        weight = row_weights(sample_weight, X)
         return positive_rows(X, y.astype(np.float64), weight)
 
     def _set_units(self, rows: ArrayDataset) -> None:

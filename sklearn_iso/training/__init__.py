@@ -12,6 +12,7 @@ from sklearn_iso.training.labels import (
     encode_among,
     encode_labels,
     known_classes,
+    row_weights,
 )
 from sklearn_iso.training.landmarks import landmark_coordinates
 from sklearn_iso.training.levels import AlternatingNet, LevelsObjective
@@ -60,4 +61,5 @@ __all__ = [
     "release_data",
     "resolve_device",
     "resume_net",
+    "row_weights",
 ]

@@ -40,7 +40,10 @@ def known_classes(classes: Any, known: NDArray | None) -> NDArray:
                 "come later. Pass classes=numpy.unique(y) of all labels."
             )
         return known
-    found = np.unique(classes)
+    try:
+        found = np.unique(classes)
+    except (TypeError, ValueError):  # of several kinds, or lists of unequal length
+        raise ValueError(f"classes must be labels of one kind; got {classes!r}.") from None
     if len(found) < 2:
         raise ValueError(f"classes must hold at least 2 labels; got {found!r}.")
     if known is not None and not np.array_equal(found, known):
@@ -80,6 +83,28 @@ def check_several_classes(y: NDArray) -> None:
         )
 
 
+def row_weights(sample_weight: Any, X: NDArray) -> NDArray:
+    """Return one finite, non-negative weight for each row, in the dtype of X.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, or so large that their sum is not finite.
+    """
+    weight: NDArray = _check_sample_weight(
+        sample_weight, X, dtype=X.dtype, ensure_non_negative=True, copy=True
+    )
+    # scikit-learn looks at the numbers of an array, but not at one number for all rows.
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            f"sample_weight must be finite, and so must be its sum in {X.dtype}; got "
+            f"{sample_weight!r}. Divide the weights by their mean."
+        )
+    return weight
+
+
 def combine_weights(X: NDArray, y: NDArray, sample_weight: Any, class_weight: Any) -> NDArray:
     """Return one non-negative weight for each row, in the dtype of X.
 
@@ -88,9 +113,7 @@ def combine_weights(X: NDArray, y: NDArray, sample_weight: Any, class_weight: An
     ValueError
         If a weight is negative or not finite, or none is positive.
     """
-    weight = _check_sample_weight(
-        sample_weight, X, dtype=X.dtype, ensure_non_negative=True, copy=True
-    )
+    weight = row_weights(sample_weight, X)
     if class_weight is not None:
         weight *= compute_sample_weight(class_weight, y).astype(X.dtype)
     if not weight.any():

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_iso import IsometricClassifier
+from sklearn_iso import IsometricClassifier, IsometricRegressor, IsometricTransformer
 from sklearn_iso.exceptions import TrainingDivergedError
 from sklearn_iso.penalties import WorstCaseIsometry
 
@@ -51,6 +51,13 @@ def test_weights_that_are_all_zero_are_refused():
 def test_negative_weights_are_refused():
     with pytest.raises(ValueError, match="[Nn]egative values in"):
         classifier().fit(X, y, sample_weight=np.full(150, -1.0))
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, 1e308])
+@pytest.mark.parametrize("kind", [IsometricClassifier, IsometricRegressor, IsometricTransformer])
+def test_one_weight_for_all_rows_must_be_finite_too(kind, weight):
+    with pytest.raises(ValueError, match="sample_weight must be finite"):
+        kind(max_epochs=1).fit(X, y, sample_weight=weight)
 
 
 def test_fewer_rows_than_a_batch_are_one_batch():
