@@ -83,7 +83,7 @@ def check_attack(
     """
     if isinstance(attack, str):
         attack = ATTACKS[attack]
-    norms = [norms] if isinstance(norms, str) else list(norms)
+    norms = [norms] if isinstance(norms, str) else list(np.ravel(np.asarray(norms, dtype=object)))
     if not norms:
         raise ValueError("norms must name one norm or more; got none. Pass for example ['linf'].")
     for norm in norms:
@@ -97,9 +97,9 @@ def check_attack(
 
 def linear_problem(n_features: int, norm: str, n: int = 20) -> tuple[Tensor, Tensor, Tensor]:
     """Return the weights of a linear model, rows in turn of each class, and their distances."""
-    generator = torch.Generator().manual_seed(n_features)
-    w = torch.randn(n_features, generator=generator, dtype=torch.float64)
-    X = torch.randn(n, n_features, generator=generator, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(int(n_features))
+    w = torch.randn(int(n_features), generator=generator, dtype=torch.float64)
+    X = torch.randn(n, int(n_features), generator=generator, dtype=torch.float64)
     order = get_norm(norm).order
     dual = {np.inf: 1.0, 1.0: np.inf}.get(order, 2.0)
     # Every row at the same distance, so that one budget reaches all of them or none.

@@ -91,12 +91,16 @@ def point_clouds(
            [0.]])
     """
     check_bounds("samples", min_samples, max_samples)
+    try:
+        kind = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"dtype must be a kind of float; got {dtype!r}.") from error
     check_bounds("features", min_features, max_features)
     return _clouds(
         any_of(min_samples, max_samples),
         any_of(min_features, max_features),
         _known_shapes(shapes, general_position),
-        _scales(*_checked_scales(scales, np.dtype(dtype), general_position)),
+        _scales(*_checked_scales(scales, kind, general_position)),
         general_position,
         dtype,
     )
@@ -112,7 +116,12 @@ def check_bounds(what: str, low: int, high: int) -> None:
 
 
 def _known_shapes(shapes: Sequence[str], general_position: bool) -> tuple[str, ...]:
-    if not len(shapes) or not all(isinstance(s, str) and s in SHAPES for s in shapes):
+    given = np.asarray(shapes, dtype=object)
+    if (
+        given.ndim != 1
+        or not given.size
+        or not all(isinstance(shape, str) and shape in SHAPES for shape in given)
+    ):
         raise ValueError(f"shapes must be some of {SHAPES}; got {shapes!r}.")
     known = tuple(s for s in shapes if s in _GENERAL or not general_position)
     if not known:

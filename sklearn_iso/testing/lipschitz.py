@@ -115,6 +115,7 @@ def check_lipschitz(
     """
     rows = check_array(X, dtype=[np.float64, np.float32], input_name="X").astype(np.float64)
     images = _images(estimator, X)
+    images(rows)  # an estimator that refuses X says so itself
     generator = as_generator(random_state)
     search = _Search(torch.from_numpy(rows), float(radius), generator)
     twin = _twin(estimator)

@@ -27,11 +27,22 @@ def _rules(*names: str) -> Any:
     )
 
 
-def _check_positive(name: str, *values: float) -> None:
-    if not all(np.isfinite(value) and value > 0 for value in values):
-        raise ValueError(
-            f"{name} must be positive and finite, so that no two points merge; got {values}."
-        )
+def _check_field(name: str, value: Any, shape: tuple[int | None, ...], *, least: float) -> None:
+    """Raise a ValueError unless a field holds finite numbers above a bound, of a shape."""
+    try:
+        found = np.asarray(value)
+        if found.dtype.kind not in "fiu":
+            raise ValueError
+        found = found.astype(np.float64)
+    except (TypeError, ValueError):
+        found = np.full((), np.nan)
+    fits = found.ndim == len(shape) and all(
+        wanted in (None, size) for wanted, size in zip(shape, found.shape, strict=True)
+    )
+    fits = fits and not isinstance(value, str | bytes) and bool(np.isfinite(found).all())
+    if not fits or not (found > least).all():
+        rule = "be positive and finite" if least == 0 else "hold finite numbers"
+        raise ValueError(f"{name} must {rule}, so that no two points merge; got {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,11 @@ class Similarity:
     shift : tuple of float
         The b.
 
+    Raises
+    ------
+    ValueError
+        If a parameter is none of these.
+
     Examples
     --------
     >>> from sklearn_iso.testing import Similarity
@@ -65,7 +81,12 @@ class Similarity:
     shift: tuple[float, ...] = (0.0,)
 
     def __post_init__(self) -> None:
-        _check_positive("factor", self.factor)
+        _check_field("factor", self.factor, (), least=0)
+        if not isinstance(self.turns, tuple | list) or self.turns:
+            _check_field("turns", self.turns, (None, 3), least=-np.inf)
+        _check_field("shift", self.shift, (None,), least=-np.inf)
+        if not isinstance(self.mirrored, bool | np.bool_):
+            raise ValueError(f"mirrored must be True or False; got {self.mirrored!r}.")
 
     @property
     def lower(self) -> float:
@@ -115,6 +136,11 @@ class BiLipschitzMap:
         Where the axes bend.
     after : Similarity
 
+    Raises
+    ------
+    ValueError
+        If a parameter is none of these.
+
     Examples
     --------
     >>> from sklearn_iso.testing import BiLipschitzMap
@@ -129,7 +155,11 @@ class BiLipschitzMap:
     after: Similarity = Similarity()
 
     def __post_init__(self) -> None:
-        _check_positive("slopes", *self.slopes)
+        _check_field("slopes", self.slopes, (2,), least=0)
+        _check_field("kink", self.kink, (), least=-np.inf)
+        for name in ("before", "after"):
+            if not isinstance(getattr(self, name), Similarity):
+                raise ValueError(f"{name} must be a Similarity; got {getattr(self, name)!r}.")
 
     @property
     def lower(self) -> float:

@@ -357,6 +357,8 @@ def _check_gradient(case: _Case, hold: Hold | None) -> None:
     held = case.penalty
     if hold is not None:
         held = hold(case.penalty, batch_of(case.penalty, module, points))
+        if not isinstance(held, Penalty):
+            raise TypeError(f"hold must return a Penalty; got {type(held).__name__}.")
     gradients = _gradients(held(batch_of(held, module, points)), module)
     generator = torch.Generator().manual_seed(7)
     along = [torch.randn(g.shape, generator=generator, dtype=g.dtype) for g in gradients]
