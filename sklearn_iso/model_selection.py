@@ -8,12 +8,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_scalar
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 #: What a scorer of clean accuracy is usually called in ``scoring={...}``.
 _CLEAN_NAMES = ("clean", "accuracy", "balanced_accuracy")
 
 
+@validate_params(
+    {
+        "max_accuracy_drop": [Interval(Real, 0, None, closed="left"), StrOptions({"std_error"})],
+        "clean": [str, None],
+        "robust": [str, None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def refit_robust(
     max_accuracy_drop: float | str = 0.01,
     *,
@@ -69,12 +77,6 @@ def refit_robust(
     >>> search.best_params_
     {'C': 1}
     """
-    if max_accuracy_drop != "std_error":
-        if isinstance(max_accuracy_drop, str):
-            raise ValueError(
-                f"max_accuracy_drop must be a number or 'std_error'; got {max_accuracy_drop!r}."
-            )
-        check_scalar(max_accuracy_drop, "max_accuracy_drop", Real, min_val=0)
     return RefitRobust(max_accuracy_drop, clean, robust)
 
 

@@ -52,8 +52,9 @@ def test_candidates_that_failed_are_passed_over():
 
 
 @pytest.mark.parametrize("wrong, message", [
-    (-0.1, "max_accuracy_drop == -0.1, must be >= 0"),
-    ("2 std", "a number or 'std_error'; got '2 std'"),
+    (-0.1, "'max_accuracy_drop' parameter .* Got -0.1"),
+    ("2 std", "'max_accuracy_drop' parameter .* among {'std_error'}. Got '2 std'"),
+    (np.nan, "'max_accuracy_drop' parameter .* Got nan"),
 ])  # fmt: skip
 def test_drop_out_of_range_is_named(wrong, message):
     with pytest.raises(ValueError, match=message):

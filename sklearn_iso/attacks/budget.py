@@ -63,6 +63,8 @@ def _check_eps(eps: FeatureValues, X: Tensor) -> Tensor:
             f"eps must be finite and not negative; got {eps!r}. Pass 0 for immutable features."
         )
     rounded = values.to(X)
+    if torch.isinf(rounded).any():
+        raise ValueError(f"eps must be finite in {X.dtype}; got {eps!r}. Pass X in float64.")
     # Rounding to float32 must not widen the budget.
     return torch.where(rounded > values.to(X.device), rounded.nextafter(rounded * 0), rounded)
 

@@ -106,7 +106,8 @@ def _data_home() -> str | None:
 
 
 def _file_at(path: str | os.PathLike[str]) -> Path | None:
-    place = Path(path).expanduser()
+    # Not Path.expanduser, which raises where the user is unknown.
+    place = Path(os.path.expanduser(path))
     file = place / _FILE_NAME if place.is_dir() else place
     return file if file.is_file() else None
 

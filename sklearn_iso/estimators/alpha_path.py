@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sklearn_iso.estimators.input import by_batch
-from sklearn_iso.estimators.learner import Learner, positive_rows, settings_of
+from sklearn_iso.estimators.learner import Learner, layer_widths, positive_rows, settings_of
 from sklearn_iso.penalties import make_penalty
 from sklearn_iso.training import (
     ArrayDataset,
@@ -118,7 +118,7 @@ def trains_at_once(classifier: Any, n_features: int, n_classes: int) -> bool:
         return False
     if not isinstance(classifier.optimizer, str) or classifier.layers != "hidden":
         return False
-    widths = [n_features, *np.atleast_1d(classifier.hidden_layer_sizes), n_classes]
+    widths = [n_features, *layer_widths(classifier.hidden_layer_sizes), n_classes]
     work = classifier.batch_size * sum(a * b for a, b in zip(widths, widths[1:], strict=False))
     on_cpu = resolve_device(classifier.device).type == "cpu"
     return bool(work <= MAX_WORK and len(widths) > 2 and on_cpu) and can_stack(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -149,7 +150,7 @@ class IsometricClassifierCV(
         alphas = check_alphas(self.alphas)
         classifier = self._classifier()
         rows = self._rows(X, y, sample_weight, classifier.module is not None)
-        folds = list(check_cv(self.cv, rows.y, classifier=True).split(rows.X, rows.y))
+        folds = _folds(self.cv, rows.X, rows.y)
         scorer = check_scoring(classifier, scoring=self.scoring)
         parts = Parts(self, len(folds) + 1, data_of_fit(X, y, sample_weight))
         by_fold = parts.each("fold", folds)
@@ -262,9 +263,30 @@ class IsometricClassifierCV(
         return tags
 
 
+def _folds(cv: Any, X: NDArray, y: NDArray) -> list[tuple[NDArray, NDArray]]:
+    """Return the rows to train and to test on, of each fold."""
+    if isinstance(cv, str | bytes):  # whose own split is another one
+        raise ValueError(f"cv must be a number of folds or a splitter; got {cv!r}.")
+    try:
+        splitter = check_cv(cv, y, classifier=True)
+        folds = [(np.ravel(train), np.ravel(test)) for train, test in splitter.split(X, y)]
+    except (TypeError, ValueError) as error:
+        if hasattr(cv, "split") or isinstance(cv, Integral):
+            raise  # a splitter says itself why it cannot
+        raise ValueError(f"cv must give pairs of rows to train and test on; got {cv!r}.") from error
+    if not folds or not all(rows.dtype.kind in "iub" for fold in folds for rows in fold):
+        raise ValueError(
+            f"cv must give pairs of rows to train and test on, one or more; got {cv!r}."
+        )
+    return folds
+
+
 def check_alphas(alphas: Any) -> list[float]:
     """Return the strengths to try, checked."""
-    found = np.asarray(alphas, dtype=np.float64)
+    try:
+        found = np.asarray(alphas, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.empty(0)
     if found.ndim != 1 or not len(found) or not np.isfinite(found).all() or found.min() < 0:
         raise ValueError(
             f"alphas must be a list of numbers, at least 0; got {alphas!r}. Pass for example "

@@ -317,7 +317,10 @@ def positive_rows(X: NDArray, labels: NDArray, weight: NDArray) -> ArrayDataset:
 
 def layer_widths(sizes: Any, name: str = "hidden_layer_sizes") -> list[int]:
     """Return the widths of the hidden layers that a parameter tells, checked."""
-    widths = np.atleast_1d(np.asarray(sizes))
+    try:
+        widths = np.atleast_1d(np.asarray(sizes))
+    except ValueError:  # of lists of unequal length
+        widths = np.empty((1, 1))
     if widths.size and (widths.ndim > 1 or widths.dtype.kind not in "iu" or widths.min() < 1):
         raise ValueError(
             f"{name} must be positive integers, one for each hidden layer; got "

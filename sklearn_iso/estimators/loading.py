@@ -77,9 +77,19 @@ def load(
     >>> bool((again.predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
-    known = [*_ESTIMATORS, LabelTree, Labels, *_of_this_package(), *classes]
+    trusted = _listed(classes)
+    if not all(hasattr(thing, "__qualname__") for thing in trusted):
+        raise TypeError(f"classes must be a list of classes and functions; got {classes!r}.")
+    known = [*_ESTIMATORS, LabelTree, Labels, *_of_this_package(), *trusted]
     names = {name_of(thing): thing for thing in known} | _OPTIMIZERS
     return load_estimator(path, names, module, training.PrivateStream(0).active())
+
+
+def _listed(classes: Any) -> list[Any]:
+    try:
+        return list(classes)
+    except TypeError:
+        return [classes]
 
 
 def _of_this_package() -> list[Any]:

@@ -105,6 +105,6 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
     >>> preset("paper", random_state=0).batch_size
     100
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ValueError(f"name must be one of {sorted(PRESETS)}; got {name!r}.")
     return IsometricClassifier(**{**PRESETS[name](), **params})

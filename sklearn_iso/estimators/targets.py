@@ -125,7 +125,8 @@ def kept_metric(estimator: Any, penalty: Penalty) -> Any:
     """
     metric = METRICS.get(estimator.metric, estimator.metric)
     own = [term.metric for _, _, term in penalty.terms() if hasattr(term, "metric")]
-    if ("precomputed" in own) != (metric == "precomputed"):
+    given = any(isinstance(name, str) and name == "precomputed" for name in own)
+    if given != (isinstance(metric, str) and metric == "precomputed"):
         raise ValueError(
             "metric='precomputed' goes with a penalty of that metric, or the distances would not "
             f"count; got metric={estimator.metric!r} and penalty={estimator.penalty!r}. Name the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from sklearn_iso.estimators.learner import check_by_chunks
 from sklearn_iso.estimators.targets import METRICS, targets_among
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
+from sklearn_iso.penalties.pairwise import NORM_ORDERS
 from sklearn_iso.persistence.store import save_estimator
 from sklearn_iso.training import inference, private_random_state
 
@@ -71,7 +72,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     decoder_penalty : "jacobian" or Penalty, optional
         Added to `penalty`, for the decoder: "jacobian" asks that the way back be locally
         isometric up to scale (:class:`~sklearn_iso.penalties.JacobianIsometry`).
-    metric : str, float >= 1 or callable, default="euclidean"
+    metric : str, float from 1 to 100 or callable, default="euclidean"
         Distances of X: "euclidean" ("l2"), "manhattan" ("cityblock", "l1"), "chebyshev"
         ("linf"), the p of a norm, a function from a tensor (n, n_features) to (n, n), or
         "precomputed": then :meth:`fit` takes them as `distances` beside the features X.
@@ -165,7 +166,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "penalty": [StrOptions(set(EMBEDDING_PENALTIES)), Penalty],
         "decoder_penalty": [StrOptions({"jacobian"}), Penalty, None],
-        "metric": [StrOptions(set(METRICS)), Interval(Real, 1, None, closed="both"), callable],
+        "metric": [StrOptions(set(METRICS)), *NORM_ORDERS, callable],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
     }

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 
 from sklearn_iso.attacks import ATTACKS
+from sklearn_iso.attacks.categories import groups_of
 from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.nested import nested_runs
@@ -228,12 +229,14 @@ def make_adversarial_scorer(
     True
     """
     return AdversarialScorer(
-        eps=_plain(eps),
+        eps=_plain(eps, "eps"),
         norm=norm,
         attack=attack,
-        bounds=None if bounds is None else tuple(_plain(side) for side in bounds),
-        immutable=None if immutable is None else _plain(immutable),
-        one_hot=None if one_hot is None else tuple(_plain(group) for group in one_hot),
+        bounds=None if bounds is None else tuple(_plain(side, "bounds") for side in bounds),
+        immutable=None if immutable is None else _plain(immutable, "immutable"),
+        one_hot=None
+        if one_hot is None
+        else tuple(_plain(group, "one_hot") for group in groups_of(one_hot)),
         n_steps=n_steps,
         n_restarts=n_restarts,
         n_queries=n_queries,
@@ -241,10 +244,13 @@ def make_adversarial_scorer(
     )
 
 
-def _plain(values: ArrayLike) -> Any:
+def _plain(values: ArrayLike, name: str) -> Any:
     """Numbers and nested tuples, so that scorers compare, hash and print."""
 
     def as_tuples(nested: Any) -> Any:
         return tuple(map(as_tuples, nested)) if isinstance(nested, list) else nested
 
-    return as_tuples(np.asarray(values).tolist())
+    try:
+        return as_tuples(np.asarray(values).tolist())
+    except ValueError:  # lists of unequal length
+        raise ValueError(f"{name} must hold lists of equal length; got {values!r}.") from None

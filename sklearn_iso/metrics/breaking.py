@@ -161,7 +161,12 @@ class Procedure:
         names = ("n_steps", "n_restarts", "random_state")
         run = _with_options(attack, {name: getattr(self, name) for name in names})
         X, y = case.points(broken.rows), case.labels(broken.rows)
-        X_adv = run(access.twin, X, y, eps=eps, **case.threat.options()).detach()
+        X_adv = run(access.twin, X, y, eps=eps, **case.threat.options())
+        if not isinstance(X_adv, Tensor):
+            raise TypeError(
+                f"An attack must return a tensor of perturbed rows; got {type(X_adv).__name__}."
+            )
+        X_adv = X_adv.detach()
         case.threat.verify(X, X_adv, eps)
         name = self.attack if isinstance(self.attack, str) else "custom"
         broken.record(np.arange(len(X)), X_adv, case.fools(X_adv, broken.rows), name)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sklearn_iso.attacks import Budget, get_norm
+from sklearn_iso.attacks.categories import groups_of
 from sklearn_iso.metrics.table import Table
 
 Bounds = tuple[ArrayLike, ArrayLike] | None
@@ -55,9 +56,7 @@ class Threat:
         one_hot: Any = None,
     ) -> Threat:
         """Return a threat whose columns, told by number or name, are those of the table."""
-        groups = None
-        if one_hot is not None and len(one_hot):
-            groups = [table.positions(group, "one_hot") for group in one_hot]
+        groups = [table.positions(group, "one_hot") for group in groups_of(one_hot)] or None
         return cls(norm, bounds, _mask(table, immutable), groups)
 
     def options(self) -> dict[str, Any]:
@@ -84,14 +83,19 @@ class Threat:
 
 def _mask(table: Table, immutable: Any) -> NDArray | None:
     """Return immutable columns as a mask; masks pass as they are and are checked later."""
-    if immutable is None or not (isinstance(immutable, dict) or np.size(immutable)):
+    if immutable is None:
         return None
-    if isinstance(immutable, dict):
+    try:
+        given = np.asarray(immutable)
+    except ValueError:  # lists of unequal length
+        given = np.asarray({})
+    if given.dtype == object and given.ndim == 0:
         raise ValueError(
             f"immutable must be a mask of booleans, or a list of column numbers or names; got "
             f"{immutable!r}."
         )
-    given = np.asarray(immutable)
+    if not given.size:
+        return None
     if given.dtype == bool or table.values.ndim > 2:
         return given
     mask = np.zeros(table.values.shape[1], dtype=bool)
@@ -185,7 +189,7 @@ def check_classifier(estimator: Any) -> NDArray:
     >>> check_classifier(DummyClassifier().fit([[0], [1]], ["a", "b"]))
     array(['a', 'b'], dtype='<U1')
     """
-    if not is_classifier(estimator):
+    if not hasattr(estimator, "predict") or not is_classifier(estimator):
         raise TypeError(
             f"estimator must be a classifier; got {type(estimator).__name__}, which predicts no "
             "classes. Adversarial accuracy is not defined for regressors and transformers."

@@ -147,7 +147,14 @@ def in_units(case: Case, sizes: NDArray, units: ArrayLike | None) -> list[Any]:
     """
     if units is None:
         return [float(size) for size in sizes]
-    values = np.asarray(units.detach() if isinstance(units, torch.Tensor) else units, dtype=float)
+    given = units.detach() if isinstance(units, torch.Tensor) else units
+    try:
+        values = np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"units must be a number for each feature, 'nearest_other_class' or None; got "
+            f"{units!r}."
+        ) from None
     shape = case.table.values.shape[1:]
     if values.shape != shape:
         raise ValueError(

@@ -5,7 +5,13 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklearn_iso.metrics.pairs import Metric, Sampling, check_pair_of_spaces, pair_distances
+from sklearn_iso.metrics.pairs import (
+    Metric,
+    Sampling,
+    check_flag,
+    check_pair_of_spaces,
+    pair_distances,
+)
 
 
 @overload
@@ -115,6 +121,7 @@ def isometry_distortion(
     >>> round(isometry_distortion(square, square * [1, 0]), 3)
     0.521
     """
+    check_flag(return_std_error, "return_std_error")
     sampling = Sampling(metric, max_exact, n_pairs, random_state).checked()
     X, Z, classes = check_pair_of_spaces(X, Z, y)
     pairs = pair_distances(X, Z, classes, **sampling._asdict())

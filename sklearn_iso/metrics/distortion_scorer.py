@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.metrics.distortion import isometry_distortion, representation_of
 from sklearn_iso.metrics.neighbourhoods import check_n_neighbors, continuity, trustworthiness
-from sklearn_iso.metrics.pairs import Metric, Sampling
+from sklearn_iso.metrics.pairs import Metric, Sampling, check_flag
 from sklearn_iso.metrics.stretch import (
     bi_lipschitz_ratio,
     check_quantile,
@@ -124,6 +124,7 @@ def make_distortion_scorer(
     """
     if not isinstance(measure, str) or measure not in MEASURES:
         raise ValueError(f"measure must be one of {sorted(MEASURES)}; got {measure!r}.")
+    check_flag(within_class, "within_class")
     Sampling(metric, max_exact, n_pairs, random_state).checked()
     _check_parameter(measure, quantile=quantile, n_neighbors=n_neighbors)
     if scale is not None and not _is_unit(scale):

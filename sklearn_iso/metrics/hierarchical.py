@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import make_scorer
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 
 from sklearn_iso.hierarchy import common_depth, depths, told_paths
+from sklearn_iso.metrics.pairs import check_flag
 
 
 def hierarchical_precision_score(
@@ -178,6 +179,7 @@ def tree_distance(
     first, second = _paired(y_true, y_pred, hierarchy)
     distance = depths(first) + depths(second) - 2 * common_depth(first, second)
     weight = _weights(sample_weight, distance)
+    check_flag(errors_only, "errors_only")
     if errors_only:
         weight = weight * (distance > 0)
     total = weight.sum()
@@ -221,7 +223,7 @@ def make_hierarchical_scorer(measure: str = "f1", *, hierarchy: Any = None) -> A
     >>> scorer(KNeighborsClassifier(1).fit([[0], [1]], [[0, 0], [1, 1]]), [[0.1]], [[0, 0]])
     -0.0
     """
-    if measure not in MEASURES:
+    if not isinstance(measure, str) or measure not in MEASURES:
         raise ValueError(f"measure must be one of {sorted(MEASURES)}; got {measure!r}.")
     function, greater_is_better = MEASURES[measure]
     options = {} if hierarchy is None else {"hierarchy": hierarchy}
@@ -245,8 +247,15 @@ def _weights(sample_weight: Any, rows: NDArray) -> NDArray:
         raise ValueError("A mean over rows needs at least one row; got none. Check the selection.")
     if sample_weight is None:
         return np.ones(len(rows))
-    weight: NDArray = column_or_1d(sample_weight).astype(np.float64)
-    check_consistent_length(weight, rows)
+    try:
+        weight: NDArray = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError):
+        weight = np.empty(0)
+    if weight.shape != (len(rows),):
+        raise ValueError(
+            f"sample_weight must hold one number for each of {len(rows)} rows; got "
+            f"{sample_weight!r}."
+        )
     if not (weight >= 0).all() or not 0 < weight.sum() < np.inf:
         raise ValueError(
             f"sample_weight must be finite, at least 0, and not 0 in every row; got values from "

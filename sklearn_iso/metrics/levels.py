@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,13 @@ class LevelScorer:
     def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
         """Return the score of the estimator's level on X and labels y."""
         paths = told_paths(y, self.hierarchy)
-        level = range(paths.shape[1])[self.level]
+        n_levels = paths.shape[1]
+        if not -n_levels <= self.level < n_levels:
+            raise ValueError(
+                f"level must be one of the {n_levels} levels of y, 0 the coarsest and -1 the "
+                f"finest; got {self.level!r}."
+            )
+        level = range(n_levels)[self.level]
         # A path that ended above the level counts by its last label.
         last = np.minimum(depths(paths), level + 1) - 1
         labels = paths[np.arange(len(paths)), last]
@@ -115,7 +122,7 @@ def make_level_scorer(scorer: Any, level: int, *, hierarchy: Any = None) -> Leve
     Raises
     ------
     TypeError
-        If scorer cannot be called.
+        If scorer cannot be called, or level is no integer.
 
     Examples
     --------
@@ -134,4 +141,6 @@ def make_level_scorer(scorer: Any, level: int, *, hierarchy: Any = None) -> Leve
             f"scorer must be a callable (estimator, X, y); got {scorer!r}. For a name use "
             "sklearn.metrics.get_scorer."
         )
+    if not isinstance(level, Integral):
+        raise TypeError(f"level must be an integer, 0 the coarsest; got {level!r}.")
     return LevelScorer(scorer, level, hierarchy)

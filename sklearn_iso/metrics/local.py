@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_scalar
+from sklearn.utils import check_array
 
+from sklearn_iso.metrics.stretch import check_quantile
 from sklearn_iso.twins import as_torch
 
 _ENTRIES = 2**22  # of the Jacobians held at once: 32 MB of float64
@@ -58,7 +58,17 @@ def jacobian_singular_values(estimator: Any, X: ArrayLike) -> NDArray[np.float64
     array([1.  , 0.25])
     """
     twin = as_torch(estimator, transform=True)
+    _check_width(estimator, X)
     return np.concatenate([np.linalg.svd(J, compute_uv=False) for J in jacobians(twin, X)])
+
+
+def _check_width(estimator: Any, X: ArrayLike) -> None:
+    expected, shape = getattr(estimator, "n_features_in_", None), np.shape(X)
+    if expected is not None and len(shape) == 2 and shape[1] != expected:
+        raise ValueError(
+            f"X must have the {expected} features that the estimator was fitted on; got "
+            f"{shape[1]}. Pass rows of the same table."
+        )
 
 
 def jacobians(twin: torch.nn.Module, X: ArrayLike) -> Iterator[NDArray[np.float64]]:
@@ -149,7 +159,7 @@ def local_distortion(
     >>> round(local_distortion(PCA(2).fit(X), X), 6)
     1.0
     """
-    check_scalar(quantile, "quantile", Real, min_val=0, max_val=1)
+    check_quantile(quantile)
     values = jacobian_singular_values(estimator, X)
     smallest = values[:, -1]
     ratios = np.divide(values[:, 0], smallest, out=np.full(len(values), np.inf), where=smallest > 0)

@@ -12,7 +12,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_scalar
 
-from sklearn_iso.metrics.pairs import check_pair_of_spaces
+from sklearn_iso.metrics.pairs import check_flag, check_pair_of_spaces
 from sklearn_iso.randomness import private_random_state
 
 _CHUNK_ENTRIES = 2**22  # of a matrix of distances: 32 MB of float64
@@ -78,6 +78,7 @@ def trustworthiness(
     1.0
     """
     X, Z, _ = check_pair_of_spaces(X, Z, None)
+    check_flag(return_std_error, "return_std_error")
     check_n_neighbors(n_neighbors)
     check_scalar(max_exact, "max_exact", Integral, min_val=2)
     if n_neighbors >= len(X) / 2:

@@ -31,6 +31,11 @@ class Sampling(NamedTuple):
         return self
 
 
+def check_flag(flag: Any, name: str) -> None:
+    """Raise a TypeError unless a flag is True or False."""
+    check_scalar(flag, name, (bool, np.bool_))
+
+
 _CHUNK_ENTRIES = 2**20  # 8 MB of float64 for each of the few arrays of a chunk
 
 

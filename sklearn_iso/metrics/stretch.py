@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 from sklearn.utils import check_scalar
 
-from sklearn_iso.metrics.pairs import Sampling, binary_scale, check_pair_of_spaces, pair_distances
+from sklearn_iso.metrics.pairs import (
+    Sampling,
+    binary_scale,
+    check_flag,
+    check_pair_of_spaces,
+    pair_distances,
+)
 
 #: Parts of a sample of pairs, from whose spread its standard error follows.
 _PARTS = 20
@@ -130,6 +136,7 @@ def expansion(
     3.0
     """
     check_quantile(quantile)
+    check_flag(return_std_error, "return_std_error")
     found = estimate(_largest(quantile), X, Z, y, **sampling)
     return found if return_std_error else found[0]
 
@@ -178,6 +185,7 @@ def contraction(
     2.0
     """
     check_quantile(quantile)
+    check_flag(return_std_error, "return_std_error")
     found = estimate(_largest_inverse(quantile), X, Z, y, **sampling)
     return found if return_std_error else found[0]
 
@@ -230,6 +238,7 @@ def bi_lipschitz_ratio(
     def ratio(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
         return _largest(quantile)(d_X, d_Z) * _largest_inverse(quantile)(d_X, d_Z)
 
+    check_flag(return_std_error, "return_std_error")
     found = estimate(ratio, X, Z, y, **sampling)
     return found if return_std_error else found[0]
 
@@ -282,5 +291,6 @@ def shepard_correlation(
             return 0.0
         return float(np.clip(spearmanr(d_X, d_Z).statistic, -1, 1))
 
+    check_flag(return_std_error, "return_std_error")
     found = estimate(spearman, X, Z, y, **sampling)
     return found if return_std_error else found[0]

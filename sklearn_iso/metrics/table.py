@@ -39,7 +39,7 @@ def _check_numbers(X: Any) -> None:
         text = [str(name) for name, kind in kinds if _is_text(X[name], kind)]
         where = f"columns {', '.join(map(repr, text[:5]))} hold text"
     else:
-        array = np.asarray(X)
+        array = np.atleast_1d(np.asarray(X))
         values = array.ravel() if array.dtype.kind in "USO" else array[:0]
         text = [repr(value) for value in values.tolist()[:10000] if isinstance(value, (str, bytes))]
         where = f"found {text[0]}" if text else ""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metaestimators import _BaseComposition
@@ -151,6 +153,7 @@ class PenaltySum(_BaseComposition, Penalty):
 
     def terms(self) -> list[tuple[str, float, Penalty]]:
         """Return the name, the weight and the penalty of each term."""
+        self._check()
         weights = self._weights()
         return [(name, w, p) for (name, p), w in zip(self.penalties, weights, strict=True)]
 
@@ -198,12 +201,30 @@ class PenaltySum(_BaseComposition, Penalty):
         return [1.0] * len(self.penalties) if self.weights is None else list(self.weights)
 
     def _check(self) -> None:
+        self._check_kinds()
         if len(self._weights()) != len(self.penalties) or min(self._weights(), default=0) < 0:
             raise ValueError(
                 f"weights must be one non-negative number for each of the "
                 f"{len(self.penalties)} penalties; got {self.weights}. "
                 "A penalty of negative weight would reward distortion."
             )
+
+    def _check_kinds(self) -> None:
+        named = isinstance(self.penalties, list | tuple) and all(
+            isinstance(term, tuple) and len(term) == 2 and isinstance(term[1], Penalty)
+            for term in self.penalties
+        )
+        if not named or not self.penalties:
+            raise ValueError(
+                f"penalties must be a list of pairs (name, Penalty), at least one; got "
+                f"{self.penalties!r}. Or write p + 0.1 * q."
+            )
+        weights = self.weights
+        if weights is not None and not (
+            (isinstance(weights, list | tuple) or np.ndim(weights) == 1)
+            and all(isinstance(weight, Real) and np.isfinite(float(weight)) for weight in weights)
+        ):
+            raise ValueError(f"weights must be a list of finite numbers; got {weights!r}.")
 
 
 def weighted_sum(terms: list[tuple[float, Penalty]]) -> PenaltySum:

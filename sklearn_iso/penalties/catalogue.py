@@ -82,6 +82,11 @@ def embedding_penalty(penalty: str | Penalty, metric: str | Metric, n_neighbors:
     """
     if isinstance(penalty, Penalty):
         return without_logits(penalty)
+    if not isinstance(penalty, str) or penalty not in EMBEDDING_PENALTIES:
+        raise ValueError(
+            f"penalty must be one of {sorted(EMBEDDING_PENALTIES)} or a Penalty object; got "
+            f"{penalty!r}."
+        )
     return EMBEDDING_PENALTIES[penalty](metric, n_neighbors)
 
 
@@ -100,6 +105,8 @@ def without_logits(penalty: Penalty) -> Penalty:
     >>> without_logits(WorstCaseIsometry())
     WorstCaseIsometry(start='random')
     """
+    if not isinstance(penalty, Penalty):
+        raise TypeError(f"penalty must be a Penalty object; got {type(penalty).__name__}.")
     copy: Penalty = clone(penalty)
     for _, _, term in copy.terms():
         params = term.get_params(deep=False)
@@ -138,7 +145,7 @@ def make_penalty(penalty: str | Penalty) -> Penalty:
     """
     if isinstance(penalty, Penalty):
         return clone(penalty)
-    if penalty not in PENALTIES:
+    if not isinstance(penalty, str) or penalty not in PENALTIES:
         raise ValueError(
             f"penalty must be one of {sorted(PENALTIES)} or a Penalty object; got {penalty!r}."
         )

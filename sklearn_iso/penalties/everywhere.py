@@ -32,7 +32,7 @@ class GlobalIsometry(Penalty):
     two_sided : bool, default=True
         Penalise contraction as well as expansion; one-sided asks for a non-expansive map
         and needs a number as scale.
-    metric : {"l1", "l2", "linf", "precomputed"}, float >= 1 or callable, default="l2"
+    metric : {"l1", "l2", "linf", "precomputed"}, float from 1 to 100 or callable, default="l2"
         Distances of X: a norm, its p, a function from a tensor (n, ...) to (n, n), or those
         that were passed to ``IsometricTransformer.fit``.
     target : {"input", "previous"}, default="input"

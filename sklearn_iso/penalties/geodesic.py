@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -15,7 +15,13 @@ from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
 from sklearn_iso.penalties.graph import MAX_EXACT, geodesic_distances, neighbour_graph
-from sklearn_iso.penalties.pairwise import CONSTRAINTS, check_pairwise, norm_order, stress_of
+from sklearn_iso.penalties.pairwise import (
+    CONSTRAINTS,
+    NORM_ORDERS,
+    check_pairwise,
+    norm_order,
+    stress_of,
+)
 
 
 class GeodesicIsometry(Penalty):
@@ -40,7 +46,7 @@ class GeodesicIsometry(Penalty):
         As in :class:`~sklearn_iso.penalties.GlobalIsometry`.
     scale : "fitted" or float, default="fitted"
         The s of ``d_Z = s * d_G``.
-    metric : {"l1", "l2", "linf"} or float >= 1, default="l2"
+    metric : {"l1", "l2", "linf"} or float from 1 to 100, default="l2"
         Length of an edge.
     layers : layers, optional
         Representations the penalty acts on; None means those of the estimator.
@@ -76,7 +82,7 @@ class GeodesicIsometry(Penalty):
         "n_landmarks": [Interval(Integral, 1, None, closed="left")],
         "loss": [StrOptions({"normalized_stress", "raw_stress", "relative"})],
         "scale": CONSTRAINTS["scale"],
-        "metric": [StrOptions({"l1", "l2", "linf"}), Interval(Real, 1, None, closed="both")],
+        "metric": [StrOptions({"l1", "l2", "linf"}), *NORM_ORDERS],
         "layers": CONSTRAINTS["layers"],
         "max_rows": CONSTRAINTS["max_rows"],
     }

@@ -77,7 +77,7 @@ class JacobianIsometry(Penalty):
         share = batch.weight / batch.weight.sum()
         size = u.shape[1]
         if self.scale != "fitted":
-            residual = product / float(self.scale) ** 2 - u
+            residual = product / float(self.scale) / float(self.scale) - u
             return torch.dot(share, residual.square().sum(1)) / size
         trace = torch.dot(share, (u * product).sum(1))
         squares = torch.dot(share, product.square().sum(1))

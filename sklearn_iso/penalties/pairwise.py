@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor
 
 from sklearn_iso.geometry import Blocks, Kernel, Metric, Stress
@@ -21,13 +21,16 @@ LOSSES: dict[str, Callable[..., Stress]] = {
     "absolute": Stress.absolute,
 }
 
+#: The p of a norm; above 100 the powers of most numbers overflow or vanish.
+NORM_ORDERS: list[Any] = [Interval(Real, 1, 100, closed="both"), Options(Real, {np.inf})]
+
 CONSTRAINTS: dict[str, list[Any]] = {
     "loss": [StrOptions(set(LOSSES))],
     "scale": [StrOptions({"fitted"}), Interval(Real, 0, None, closed="neither")],
     "two_sided": ["boolean"],
     "metric": [
         StrOptions({"l1", "l2", "linf", "precomputed"}),
-        Interval(Real, 1, None, closed="both"),
+        *NORM_ORDERS,
         callable,
     ],
     "target": [StrOptions({"input", "previous"})],

@@ -210,7 +210,7 @@ class WorstCaseIsometry(Penalty):
         )
         if not self.label_weight:
             return value
-        return torch.add(value, _mean_cross_entropy(logits, batch), alpha=float(self.label_weight))
+        return value + float(self.label_weight) * _mean_cross_entropy(logits, batch)
 
     def _ascend(self, batch: Batch, Z: Tensor) -> Tensor:
         """Return the perturbation of each row, without a graph."""

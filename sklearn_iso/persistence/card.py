@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,12 @@ def model_card(
     | accuracy on the training rows | 0.8 |
     ...
     """
+    if title is not None and not isinstance(title, str):
+        raise TypeError(f"title must be text; got {title!r}.")
+    if metrics is not None and not (
+        isinstance(metrics, Mapping) and all(isinstance(value, Real) for value in metrics.values())
+    ):
+        raise TypeError(f"metrics must map names to numbers; got {metrics!r}.")
     check_is_fitted(estimator)
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     versions = f"sklearn-iso {__version__}, scikit-learn {sklearn.__version__}"

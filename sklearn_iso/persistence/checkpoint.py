@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from skorch.callbacks import Callback
 
 from sklearn_iso.exceptions import CheckpointInUseError, ModelFileError
-from sklearn_iso.persistence.file import read, write
+from sklearn_iso.persistence.file import check_path, read, write
 from sklearn_iso.persistence.plain import Decoder, Encoder
 
 #: What a decoder meets in a file that no encoder wrote.
@@ -81,6 +81,7 @@ class Checkpoint(Callback):
         """Lock the path, and go on from the file if there is one."""
         if not isinstance(self.every, int) or self.every < 1:
             raise ValueError(f"every must be an integer of 1 or more; got {self.every!r}.")
+        check_path(self.path)
         self.lock_ = self._acquire()
         try:
             self.last_ = len(net.history) + net.epochs_to_run

@@ -64,6 +64,20 @@ def write(
         raise
 
 
+def check_path(path: str | os.PathLike[str]) -> None:
+    """Raise a ValueError unless this may be the path of a file.
+
+    Examples
+    --------
+    >>> from sklearn_iso.persistence.file import check_path
+    >>> check_path("model.safetensors")
+    """
+    if not isinstance(path, str | os.PathLike) or os.fspath(path) in ("", ".", b"", b"."):
+        raise ValueError(f"path must name a file; got {path!r}.")
+    if "\0" in str(path):
+        raise ValueError(f"path must not hold the character NUL; got {path!r}.")
+
+
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray]]:
     """Return the JSON and the arrays of a file.
 
@@ -72,6 +86,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
     ModelFileError
         If the file is no model file, was changed since it was written, or is of a newer version.
     """
+    check_path(path)
     raw = Path(path).read_bytes()
     found = _SEAL.search(raw)
     if found is None:

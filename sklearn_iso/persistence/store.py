@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
+from sklearn.utils import check_scalar
 from torch import nn
 
 from sklearn_iso.exceptions import ModelFileError
 from sklearn_iso.modules.build import build_module
-from sklearn_iso.persistence.file import read, write
+from sklearn_iso.persistence.file import check_path, read, write
 from sklearn_iso.persistence.plain import Decoder, Encoder, ForeignClassError, MissingModuleError
 
 #: What a state calls the moments of its optimiser.
@@ -42,6 +44,8 @@ def save_estimator(
     TypeError
         If a parameter can be stored by pickle only.
     """
+    check_path(path)
+    check_scalar(include_optimizer, "include_optimizer", (bool, np.bool_))
     encoder = Encoder(() if include_optimizer else (_OPTIMIZER,))
     n_features = getattr(estimator, "_row_size", estimator.n_features_in_)
     sizes = [int(n_features), int(n_outputs)]

@@ -69,6 +69,7 @@ def surrogates(twin: nn.Module) -> list[str]:
     >>> print(*surrogates(as_torch(KNeighborsClassifier().fit(X, y))))  # doctest: +ELLIPSIS
     KNeighborsClassifier predicts by votes of neighbours, which have no gradient; ...
     """
+    _check_twin(twin)
     reasons = (getattr(module, "surrogate", None) for module in twin.modules())
     return list(dict.fromkeys(reason for reason in reasons if reason))
 
@@ -91,7 +92,9 @@ def verify(twin: nn.Module, estimator: Any, X: ArrayLike) -> Agreement:
     Raises
     ------
     ValueError
-        If X is empty or the twin does not return one score for each class.
+        If X is empty, or the twin does not return one score for each class.
+    TypeError
+        If the twin is no module, or the estimator no classifier.
 
     Examples
     --------
@@ -104,10 +107,14 @@ def verify(twin: nn.Module, estimator: Any, X: ArrayLike) -> Agreement:
     >>> agreement.exact, agreement.share_equal
     (True, 1.0)
     """
+    _check_twin(twin)
+    if not hasattr(estimator, "classes_") or not hasattr(estimator, "predict"):
+        raise TypeError(f"estimator must be a fitted classifier; got {type(estimator).__name__}.")
     table = np.asarray(X)
     table = np.array(table, dtype=np.float32 if table.dtype == np.float32 else np.float64)
     if not len(table):
         raise ValueError("X must hold at least one sample to compare a twin on; got none.")
+    expected = np.asarray(estimator.predict(X))  # which says what is wrong with X
     scores = _scores(twin, torch.from_numpy(table))
     classes = np.asarray(estimator.classes_)
     if scores.shape != (len(table), len(classes)):
@@ -116,7 +123,7 @@ def verify(twin: nn.Module, estimator: Any, X: ArrayLike) -> Agreement:
             f"got shape {scores.shape}. Correct its to_torch() or its registered twin."
         )
     finite = np.isfinite(scores).all(axis=1)
-    equal = (classes[scores.argmax(axis=1)] == np.asarray(estimator.predict(X))) & finite
+    equal = (classes[scores.argmax(axis=1)] == expected) & finite
     tolerance = 1e-4 if table.dtype == np.float32 else 1e-6
     exact, difference = False, np.inf
     if finite.all():
@@ -126,6 +133,13 @@ def verify(twin: nn.Module, estimator: Any, X: ArrayLike) -> Agreement:
             if exact:
                 break
     return Agreement(exact, float(equal.mean()), difference, bool(finite.all()))
+
+
+def _check_twin(twin: Any) -> None:
+    if not isinstance(twin, nn.Module):
+        raise TypeError(
+            f"twin must be a torch module, as as_torch makes it; got {type(twin).__name__}."
+        )
 
 
 def _scores(twin: nn.Module, X: Tensor) -> NDArray:

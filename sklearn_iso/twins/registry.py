@@ -8,7 +8,9 @@ from collections.abc import Callable
 from functools import singledispatch
 from typing import Any, TypeVar
 
+import numpy as np
 from sklearn.base import is_classifier
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -234,6 +236,7 @@ def as_torch(estimator: Any, *, transform: bool = False) -> nn.Module:
     True
     """
     check_is_fitted(estimator)
+    check_scalar(transform, "transform", (bool, np.bool_))
     twin = _own_twin(estimator, transform)
     if twin is None:
         twin = _build_transform(estimator) if transform else _build(estimator)
