@@ -12,7 +12,13 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
-from sklearn_iso import IsometricClassifier, IsometricRegressor, IsometricTransformer
+from sklearn_iso import (
+    HierarchicalIsometricClassifier,
+    IsometricClassifier,
+    IsometricClassifierCV,
+    IsometricRegressor,
+    IsometricTransformer,
+)
 from sklearn_iso.datasets import make_entangled_rings, make_torus
 from sklearn_iso.metrics import (
     adversarial_accuracy,
@@ -50,16 +56,26 @@ MODELS = {
     "regressor": IsometricRegressor(**SMALL),
     "embedding": IsometricTransformer(**SMALL),
     "shortest paths": IsometricTransformer(penalty="geodesic", **SMALL),
-}
+    "levels": HierarchicalIsometricClassifier(max_epochs=3, batch_size=50, random_state=0),
+    "alpha by folds": IsometricClassifierCV(
+        [0.1, 1.0], estimator=IsometricClassifier(**SMALL | {"random_state": None}), cv=2,
+        random_state=0,
+    ),
+}  # fmt: skip
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
+def labels(name):
+    return np.column_stack([y > 4, y]) if name == "levels" else y
+
+
 def weights(model):
+    model = getattr(model, "estimator_", model)
     return [value.numpy() for value in model.net_.module_.state_dict().values()]
 
 
 def fitted(name):
-    return weights(clone(MODELS[name]).fit(X, y))
+    return weights(clone(MODELS[name]).fit(X, labels(name)))
 
 
 def assert_equal(first, second):
@@ -73,7 +89,7 @@ def test_fit_repeats_bit_by_bit(name):
 
 @every_model
 def test_another_seed_is_another_model(name):
-    other = clone(MODELS[name]).set_params(random_state=1).fit(X, y)
+    other = clone(MODELS[name]).set_params(random_state=1).fit(X, labels(name))
     same = [np.array_equal(a, b) for a, b in zip(fitted(name), weights(other), strict=True)]
     assert not all(same)
 
@@ -83,7 +99,7 @@ def test_another_seed_is_another_model(name):
 def test_fit_leaves_the_global_generators_alone(name, random_state):
     model = clone(MODELS[name]).set_params(random_state=random_state)
     with require_global_generators_kept("fit"):
-        model.fit(X, y)
+        model.fit(X, labels(name))
         for method in ("predict", "predict_proba", "transform"):
             if hasattr(model, method):
                 getattr(model, method)(X)

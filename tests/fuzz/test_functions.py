@@ -1,0 +1,116 @@
+"""Every public function, class and method, one parameter spoilt: an error that names it."""
+
+import importlib
+import importlib.util
+import inspect
+import os
+import pkgutil
+import warnings
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import sklearn_iso
+import sklearn_iso.model_selection
+from sklearn_iso.testing import LawBrokenError
+from sklearn_iso.testing.generators import require_global_generators_kept
+from sklearn_iso.twins import NotDifferentiableError
+
+
+def beside(name):
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+anything, public = beside("anything"), beside("public_calls")
+SEARCH = os.environ.get("HYPOTHESIS_PROFILE") == "search"
+#: What functions say of data or of a model, not of a parameter.
+FINDINGS = (LawBrokenError, NotDifferentiableError)
+INTERNAL = {"geometry", "training"}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Whatever is drawn as a path is one in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", public.CALLS)
+@settings(
+    max_examples=1000 if SEARCH else 60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.nested_given],
+)
+@given(st.data())
+def test_parameter_of_a_function_is_valid_or_refused(name, data):
+    call = public.CALLS[name]
+    parameter = data.draw(st.sampled_from(call.parameters))
+    value = data.draw(anything.ANYTHING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = call.function(**call.usual | {parameter: value})
+    except FINDINGS:
+        return
+    except Exception as error:
+        names = [parameter, *public.ALSO.get(parameter, [])]
+        anything.refuse(error, names, value, is_data=parameter in public.DATA)
+        return
+    finally:
+        plt.close("all")
+    if isinstance(found, float | np.ndarray) and np.asarray(found).dtype.kind == "f":
+        assert not np.isnan(found).any()
+
+
+def public_names():
+    rooms = [sklearn_iso, sklearn_iso.model_selection]
+    for module in pkgutil.iter_modules(sklearn_iso.__path__, prefix="sklearn_iso."):
+        if module.ispkg and module.name.split(".")[-1] not in INTERNAL:
+            rooms.append(importlib.import_module(module.name))
+    seen = set()
+    for room in rooms:
+        for name in getattr(room, "__all__", ["refit_robust"]):
+            value = getattr(room, name)
+            if id(value) in seen:
+                continue  # offered at the top too
+            seen.add(id(value))
+            if inspect.isclass(value) or inspect.isfunction(value):
+                yield f"{room.__name__.removeprefix('sklearn_iso.')}.{name}", value
+
+
+def test_every_public_name_is_called():
+    left = {name for names in public.NOT_CALLED.values() for name in names}
+    top = vars(sklearn_iso).values()
+    missing = [
+        name
+        for name, value in public_names()
+        if name not in public.CALLS
+        and name not in left
+        # Those are in test_parameters.py.
+        and not (inspect.isclass(value) and value in top)
+        and not name.endswith("Isometry")
+    ]
+    assert not missing
+    assert left <= dict(public_names()).keys(), "a name that is gone"
+
+
+@pytest.mark.parametrize("name", public.CALLS)
+def test_valid_call_leaves_the_global_generators_alone(name):
+    if name in public.NEVER_VALID:
+        pytest.skip(public.NEVER_VALID[name])
+    if name in public.TORCH_MODULES:
+        pytest.skip("draws as every torch module does")
+    call = public.CALLS[name]
+    unseeded = {"random_state": None} if "random_state" in call.parameters else {}
+    with warnings.catch_warnings(), require_global_generators_kept(name):
+        warnings.simplefilter("ignore")
+        call.function(**call.usual)
+        call.function(**call.usual | unseeded)
+    plt.close("all")
