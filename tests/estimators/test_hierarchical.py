@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pickle
-from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from label_trees import tree_paths
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
@@ -29,13 +28,6 @@ from sklearn_iso.modules import Stack
 from sklearn_iso.penalties import WithinClassIsometry
 from sklearn_iso.training import ArrayDataset, LevelsObjective
 from sklearn_iso.twins import as_torch
-
-_spec = importlib.util.spec_from_file_location(
-    "label_trees", Path(__file__).parents[1] / "hierarchy" / "label_trees.py"
-)
-label_trees = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(label_trees)
-tree_paths = label_trees.tree_paths
 
 X, Y = make_torus(240, n_levels=2, random_state=0)
 IRIS, SPECIES = load_iris(return_X_y=True)

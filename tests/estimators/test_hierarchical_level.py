@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from label_trees import tree_paths
 from sklearn.base import clone
 from sklearn.metrics import get_scorer, log_loss
 
@@ -23,13 +21,6 @@ from sklearn_iso.metrics import (
 )
 from sklearn_iso.persistence import to_onnx
 from sklearn_iso.twins import as_torch
-
-_spec = importlib.util.spec_from_file_location(
-    "label_trees", Path(__file__).parents[1] / "hierarchy" / "label_trees.py"
-)
-label_trees = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(label_trees)
-tree_paths = label_trees.tree_paths
 
 X, Y = make_torus(240, n_levels=2, random_state=0)
 RAGGED = np.array([["b", "z"], ["b", "y"], ["x", None]], dtype=object)[Y[:, 1] % 3]

@@ -1,15 +1,15 @@
 """Every public function, class and method, one parameter spoilt: an error that names it."""
 
 import importlib
-import importlib.util
 import inspect
 import os
 import pkgutil
 import warnings
-from pathlib import Path
 
+import anything
 import matplotlib.pyplot as plt
 import numpy as np
+import public_calls as public
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,16 +20,6 @@ from sklearn_iso.testing import LawBrokenError
 from sklearn_iso.testing.generators import require_global_generators_kept
 from sklearn_iso.twins import NotDifferentiableError
 
-
-def beside(name):
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-anything, public = beside("anything"), beside("public_calls")
 SEARCH = os.environ.get("HYPOTHESIS_PROFILE") == "search"
 #: What functions say of data or of a model, not of a parameter.
 FINDINGS = (LawBrokenError, NotDifferentiableError)

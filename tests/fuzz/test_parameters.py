@@ -1,24 +1,18 @@
 """Whatever is passed to an estimator or a penalty: a finite fit, or an error that names it."""
 
-import importlib.util
 import inspect
 import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
+from anything import ANYTHING, refuse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 
 import sklearn_iso
 from sklearn_iso import IsometricClassifier, IsometricTransformer, penalties
-
-spec = importlib.util.spec_from_file_location("anything", Path(__file__).with_name("anything.py"))
-anything = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(anything)
-ANYTHING, refuse = anything.ANYTHING, anything.refuse
 
 #: Examples of the long search, HYPOTHESIS_PROFILE=search; fewer in `make test`.
 SEARCH = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "search" else 0

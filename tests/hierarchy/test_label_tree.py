@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import networkx as nx
 import numpy as np
 import pandas as pd
@@ -12,15 +9,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from label_trees import tree_paths
 
 from sklearn_iso.hierarchy import LabelTree, ancestry_paths, as_paths, common_depth, depths
-
-_spec = importlib.util.spec_from_file_location(
-    "label_trees", Path(__file__).with_name("label_trees.py")
-)
-label_trees = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(label_trees)
-tree_paths = label_trees.tree_paths
 
 BIRDS = [["bird", "owl"], ["bird", "crow"], ["fish", None]]
 

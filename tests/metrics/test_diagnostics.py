@@ -1,8 +1,6 @@
 """Broken models are found out, and sound ones are left in peace."""
 
-import importlib.util
-from pathlib import Path
-
+import broken_models as broken
 import numpy as np
 import pytest
 import torch
@@ -30,12 +28,6 @@ from sklearn_iso.metrics.diagnostics import (
 from sklearn_iso.metrics.evaluation import Access, Slopes
 from sklearn_iso.metrics.findings import Sample
 from sklearn_iso.metrics.table import Table
-
-_spec = importlib.util.spec_from_file_location(
-    "broken_models", Path(__file__).with_name("broken_models.py")
-)
-broken = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(broken)
 
 DIGITS = tuple(part[:400] for part in load_digits(return_X_y=True))
 DIGITS = (DIGITS[0].astype(np.float32), DIGITS[1])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from label_trees import tree_paths
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
@@ -29,13 +27,6 @@ from sklearn_iso.metrics import (
     make_level_scorer,
     tree_distance,
 )
-
-_spec = importlib.util.spec_from_file_location(
-    "label_trees", Path(__file__).parents[1] / "hierarchy" / "label_trees.py"
-)
-label_trees = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(label_trees)
-tree_paths = label_trees.tree_paths
 
 ABOVE = {"owl": "bird", "crow": "bird", "eel": "fish"}
 
