@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sklearn_iso.attacks.categories import Categories, OneHot, groups_of
-from sklearn_iso.attacks.parameters import check_not_negative
+from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.geometry.norms import Norm, get_norm
 
 FeatureValues = ArrayLike | Tensor
@@ -189,7 +189,7 @@ class Budget:
             values = torch.where(fixed, 0, values)
         budget = cls(get_norm(norm), values, box)
         groups = groups_of(one_hot)
-        check_not_negative(max_flips=max_flips)
+        check_counts(0, max_flips=max_flips)
         return budget._with_categories(X, groups, max_flips) if groups else budget
 
     def _with_categories(self, X: Tensor, one_hot: OneHot, max_flips: int) -> Budget:

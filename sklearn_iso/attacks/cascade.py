@@ -11,7 +11,7 @@ from sklearn_iso.attacks.apgd import Momentum
 from sklearn_iso.attacks.budget import Budget, FeatureValues
 from sklearn_iso.attacks.categories import OneHot
 from sklearn_iso.attacks.climb import Straight
-from sklearn_iso.attacks.parameters import check_not_negative
+from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.pgd import step_lengths
 from sklearn_iso.attacks.plan import Plan
 from sklearn_iso.attacks.square import search
@@ -168,7 +168,7 @@ def cascade_stages(
     >>> STAGES[1]
     'cross_entropy'
     """
-    check_not_negative(n_queries=n_queries)
+    check_counts(0, n_queries=n_queries)
     budget = Budget.of(
         X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
         max_flips=max_flips,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.parameters import check_not_negative
+from sklearn_iso.attacks.parameters import check_counts
 
 OneHot = Sequence[Any]
 Score = Callable[[Tensor], Tensor]
@@ -121,7 +121,7 @@ class Categories:
                 f"one_hot needs X of shape (n, n_features); got shape {tuple(X.shape)}. "
                 "Flatten the rows."
             )
-        check_not_negative(max_flips=max_flips)
+        check_counts(0, max_flips=max_flips)
         groups = tuple(columns_of_group(group, X.shape[1]).to(X.device) for group in one_hot)
         columns = torch.cat(groups) if groups else torch.empty(0, dtype=torch.int64)
         if len(columns.unique()) < len(columns):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn_iso.estimators.tasks import epochs_reported
 from sklearn_iso.exceptions import TrainingDivergedError
 from sklearn_iso.modules import MLP, represent_many
 from sklearn_iso.modules.build import build_module
+from sklearn_iso.modules.widths import check_widths
 from sklearn_iso.penalties import Penalty, make_penalty
 from sklearn_iso.training import (
     ArrayDataset,
@@ -317,13 +319,6 @@ def positive_rows(X: NDArray, labels: NDArray, weight: NDArray) -> ArrayDataset:
 
 def layer_widths(sizes: Any, name: str = "hidden_layer_sizes") -> list[int]:
     """Return the widths of the hidden layers that a parameter tells, checked."""
-    try:
-        widths = np.atleast_1d(np.asarray(sizes))
-    except ValueError:  # of lists of unequal length
-        widths = np.empty((1, 1))
-    if widths.size and (widths.ndim > 1 or widths.dtype.kind not in "iu" or widths.min() < 1):
-        raise ValueError(
-            f"{name} must be positive integers, one for each hidden layer; got "
-            f"{sizes!r}. Pass for example (256, 128)."
-        )
+    widths = [sizes] if isinstance(sizes, Integral) else sizes
+    check_widths(name, widths)
     return [int(width) for width in widths]

@@ -23,7 +23,11 @@ def check_widths(name: str, widths: Any, length: int | None = None) -> None:
         given: list[Any] = list(widths)
     except TypeError:
         given = [None]
-    wanted = "" if length is None else f"{length} "
     as_many = length is None or length == len(given)
-    if not as_many or not all(isinstance(width, Integral) and int(width) > 0 for width in given):
-        raise ValueError(f"{name} must hold {wanted}integers of 1 or more; got {widths!r}.")
+    whole = all(isinstance(w, Integral) and not isinstance(w, bool) and int(w) > 0 for w in given)
+    if not as_many or not whole:
+        wanted = "" if length is None else f"{length} "
+        raise ValueError(
+            f"{name} must hold {wanted}integers of 1 or more; got {widths!r}. Pass for example "
+            f"{(64,) * (length or 2)}."
+        )

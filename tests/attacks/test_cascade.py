@@ -52,5 +52,5 @@ def test_later_stages_see_survivors_only(counting):
 
 def test_negative_queries_are_an_error(problem):
     model, X, y = problem
-    with pytest.raises(ValueError, match="n_queries must not be negative; got -1"):
+    with pytest.raises(ValueError, match="n_queries must be an integer of at least 0; got -1"):
         cascade(model, X, y, eps=0.1, n_queries=-1)

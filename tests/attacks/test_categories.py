@@ -158,7 +158,7 @@ def test_bounds_that_forbid_a_category_are_an_error():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"max_flips": -1}, "max_flips must not be negative; got -1"),
+        ({"max_flips": -1}, "max_flips must be an integer of at least 0; got -1"),
         ({"X": torch.zeros(2, 3, 4)}, "needs X of shape .n, n_features."),
         ({"one_hot": [(2.0, 3.0)]}, "must list the column numbers"),
     ],

@@ -88,5 +88,5 @@ def test_more_queries_never_lengthen_a_ray(problem):
 @pytest.mark.parametrize("attack", [square, rays])
 def test_no_queries_are_an_error(attack, problem):
     model, X, y = problem
-    with pytest.raises(ValueError, match="n_queries must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="n_queries must be an integer of at least 1; got 0"):
         attack(model, X, y, eps=0.1, n_queries=0)

@@ -256,7 +256,7 @@ def test_no_rows_are_no_work(name):
         ({"y": torch.full((50,), -1)}, "found -1"),
         ({"y": torch.zeros(49, dtype=int)}, r"of shape \(50,\)"),
         ({"y": torch.zeros(50)}, "y must hold one integer"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
         ({"logits": lambda x: x[:, :2] / 0}, "logits must be finite"),
         ({"logits": lambda x: x[:, :1]}, "at least 2 classes"),
         ({"logits": lambda x: x[:5]}, "logits must return a tensor of shape"),

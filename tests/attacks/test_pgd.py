@@ -216,9 +216,9 @@ def test_generators_are_random_states(fresh, problem):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"n_steps": 0}, "n_steps must be at least 1; got 0"),
-        ({"n_restarts": 0}, "n_restarts must be at least 1; got 0"),
-        ({"n_targets": 0}, "n_targets must be at least 1; got 0"),
+        ({"n_steps": 0}, "n_steps must be an integer of at least 1; got 0"),
+        ({"n_restarts": 0}, "n_restarts must be an integer of at least 1; got 0"),
+        ({"n_targets": 0}, "n_targets must be an integer of at least 1; got 0"),
         ({"loss": "hinge"}, "loss must be one of"),
         ({"step_size": 0.0}, "step_size must be positive"),
         ({"random_state": -1}, "random_state must be None"),

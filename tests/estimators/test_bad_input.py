@@ -151,7 +151,7 @@ def test_negative_radius_is_named():
 
 @pytest.mark.parametrize("widths", [(0,), (3.5,), ((2, 3),), ("a",)])
 def test_widths_that_are_no_positive_integers_are_refused(widths):
-    with pytest.raises(ValueError, match="hidden_layer_sizes must be positive integers"):
+    with pytest.raises(ValueError, match="hidden_layer_sizes must hold integers of 1 or more"):
         classifier(hidden_layer_sizes=widths).fit(X, y)
 
 
