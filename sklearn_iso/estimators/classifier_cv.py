@@ -23,7 +23,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_iso.estimators.alpha_path import Rows, fits_by_alpha, scores_by_alpha
@@ -32,6 +32,7 @@ from sklearn_iso.estimators.classifier import IsometricClassifier
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.tasks import Parts, data_of_fit
 from sklearn_iso.persistence.store import save_estimator
+from sklearn_iso.training import row_weights
 
 
 class IsometricClassifierCV(
@@ -179,7 +180,7 @@ class IsometricClassifierCV(
         check_classification_targets(labels)
         weight = sample_weight
         if weight is not None:
-            weight = _check_sample_weight(weight, checked, ensure_non_negative=True)
+            weight = row_weights(weight, checked)
         return Rows(X.tocsr() if issparse(X) else checked, labels, weight)
 
     def _classifier(self) -> IsometricClassifier:

@@ -89,7 +89,7 @@ def row_weights(sample_weight: Any, X: NDArray) -> NDArray:
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, or so large that their sum is not finite.
+        If a weight is negative or not finite, none is positive, or their sum is not finite.
     """
     weight: NDArray = _check_sample_weight(
         sample_weight, X, dtype=X.dtype, ensure_non_negative=True, copy=True
@@ -102,7 +102,7 @@ def row_weights(sample_weight: Any, X: NDArray) -> NDArray:
             f"sample_weight must be finite, and so must be its sum in {X.dtype}; got "
             f"{sample_weight!r}. Divide the weights by their mean."
         )
-    return weight
+    return _some_positive(weight)
 
 
 def combine_weights(X: NDArray, y: NDArray, sample_weight: Any, class_weight: Any) -> NDArray:
@@ -116,9 +116,14 @@ def combine_weights(X: NDArray, y: NDArray, sample_weight: Any, class_weight: An
     weight = row_weights(sample_weight, X)
     if class_weight is not None:
         weight *= compute_sample_weight(class_weight, y).astype(X.dtype)
+    return _some_positive(weight)
+
+
+def _some_positive(weight: NDArray) -> NDArray:
+    # scikit-learn refuses such weights itself since version 1.9, those of classes apart.
     if not weight.any():
         raise ValueError(
-            "sample_weight must be positive for at least one row; all are 0, so no class is "
-            "left to train on. Pass sample_weight=None for equal weights."
+            "sample_weight must be positive for at least one row; all are 0, so no row is left "
+            "to train on. Pass sample_weight=None for equal weights."
         )
     return weight
