@@ -34,7 +34,6 @@ from sklearn_iso.penalties import (
     JacobianIsometry,
     Penalty,
     embedding_penalty,
-    without_logits,
 )
 from sklearn_iso.training import (
     ArrayDataset,
@@ -177,7 +176,7 @@ class Embedder:
         penalty = self.estimator.decoder_penalty
         if penalty == "jacobian":
             return JacobianIsometry(layers="logits")
-        return None if penalty is None else without_logits(penalty)
+        return None if penalty is None else penalty.without_logits()
 
     def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:

@@ -23,7 +23,6 @@ from sklearn_iso.penalties import (
     Penalty,
     WorstCaseIsometry,
     make_penalty,
-    without_logits,
 )
 from sklearn_iso.training import (
     ArrayDataset,
@@ -119,7 +118,7 @@ def regression_penalty(penalty: str | Penalty) -> Penalty:
             f"A penalty of a regressor must do without classes; got {penalty!r}. Choose "
             "'isometric', 'neighbors', 'global' or 'worst_case'."
         )
-    return without_logits(found)
+    return found.without_logits()
 
 
 def set_units(penalty: Penalty, rows: ArrayDataset, rng: np.random.RandomState) -> None:

@@ -7,7 +7,6 @@ from sklearn_iso.penalties.catalogue import (
     PENALTIES,
     embedding_penalty,
     make_penalty,
-    without_logits,
 )
 from sklearn_iso.penalties.everywhere import GlobalIsometry
 from sklearn_iso.penalties.geodesic import GeodesicIsometry
@@ -32,5 +31,4 @@ __all__ = [
     "WorstCaseIsometry",
     "embedding_penalty",
     "make_penalty",
-    "without_logits",
 ]

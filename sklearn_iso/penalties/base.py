@@ -71,6 +71,17 @@ class Penalty(BaseEstimator, ABC):
         """Set from the training data whatever is "auto", as attributes that end in ``_``."""
         return self
 
+    def without_logits(self) -> Penalty:
+        """Return a clone for a map whose outputs are no logits, such as an embedding.
+
+        Raises
+        ------
+        ValueError
+            If the penalty is one of logits.
+        """
+        copy: Penalty = clone(self)
+        return copy
+
     def release(self) -> None:
         """Let go of training data that calibration kept; called when a fit ends."""
 
@@ -145,6 +156,11 @@ class PenaltySum(_BaseComposition, Penalty):
         for _, penalty in self.penalties:
             penalty.calibrate(X, y, sample_weight, generator)
         return self
+
+    def without_logits(self) -> PenaltySum:
+        """Return the sum of what the terms are without logits."""
+        terms = [(name, penalty.without_logits()) for name, _, penalty in self.terms()]
+        return PenaltySum(terms, self.weights)
 
     def release(self) -> None:
         """Release every term."""

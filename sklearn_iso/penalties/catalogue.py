@@ -81,43 +81,13 @@ def embedding_penalty(penalty: str | Penalty, metric: str | Metric, n_neighbors:
     7
     """
     if isinstance(penalty, Penalty):
-        return without_logits(penalty)
+        return penalty.without_logits()
     if not isinstance(penalty, str) or penalty not in EMBEDDING_PENALTIES:
         raise ValueError(
             f"penalty must be one of {sorted(EMBEDDING_PENALTIES)} or a Penalty object; got "
             f"{penalty!r}."
         )
     return EMBEDDING_PENALTIES[penalty](metric, n_neighbors)
-
-
-def without_logits(penalty: Penalty) -> Penalty:
-    """Return a clone for a map whose outputs are no logits: pairs start at random.
-
-    Raises
-    ------
-    ValueError
-        If a term trains or climbs logits.
-
-    Examples
-    --------
-    >>> from sklearn_iso.penalties import WorstCaseIsometry
-    >>> from sklearn_iso.penalties.catalogue import without_logits
-    >>> without_logits(WorstCaseIsometry())
-    WorstCaseIsometry(start='random')
-    """
-    if not isinstance(penalty, Penalty):
-        raise TypeError(f"penalty must be a Penalty object; got {type(penalty).__name__}.")
-    copy: Penalty = clone(penalty)
-    for _, _, term in copy.terms():
-        params = term.get_params(deep=False)
-        if params.get("label_weight") or params.get("ascent") == "margin":
-            raise ValueError(
-                "label_weight and ascent='margin' are about the logits of a classifier, and this "
-                f"map has none; got {penalty!r}. Leave both at their defaults."
-            )
-        if params.get("start") == "margin":
-            term.set_params(start="random")
-    return copy
 
 
 def make_penalty(penalty: str | Penalty) -> Penalty:

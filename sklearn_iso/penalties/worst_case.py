@@ -7,6 +7,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor, nn
 
@@ -188,6 +189,16 @@ class WorstCaseIsometry(Penalty):
             logit_gap(len(torch.unique(y))) / unit if self.scale == "auto" else float(self.scale)
         )
         return self
+
+    def without_logits(self) -> WorstCaseIsometry:
+        """Return a clone whose pairs start at random, for a map whose outputs are no logits."""
+        if self.label_weight or self.ascent == "margin":
+            raise ValueError(
+                "label_weight and ascent='margin' are about the logits of a classifier, and this "
+                f"map has none; got {self!r}. Leave both at their defaults."
+            )
+        copy: WorstCaseIsometry = clone(self)
+        return copy.set_params(start="random")
 
     @property
     def needs_labels(self) -> bool:

@@ -165,7 +165,6 @@ PART = {"module": LOGITS, "X": TENSORS["X"]}
 call("modules.represent", modules.represent, layers="hidden", **PART)
 call("modules.represent_many", modules.represent_many, choices=["hidden"], **PART)
 call("penalties.make_penalty", penalties.make_penalty, penalty="global")
-call("penalties.without_logits", penalties.without_logits, penalty=penalties.GlobalIsometry())
 call("penalties.embedding_penalty", penalties.embedding_penalty, penalty="global", metric="l2",
      n_neighbors=3)  # fmt: skip
 
