@@ -96,7 +96,7 @@ class WorstCaseIsometry(Penalty):
         What further steps climb: how far the representation moves, or by how much the largest
         other logit exceeds that of the most probable class of the row, which is what an
         attacker climbs where that class is right. The longest displacement need not cross a
-        decision boundary; on convolutional networks it rarely does.
+        decision boundary.
     warmup : float, default=0.0
         Share of the training over which the radius grows linearly to r; helps large radii.
     two_sided : bool, default=False
