@@ -76,8 +76,8 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
       for budgets up to 0.2. The far ends of pairs bear labels.
     - "images_large_budgets": the same network under longer pairs, a smaller scale and more
       ascent steps, for L-infinity budgets up to 0.3; less accurate, and more than twice the
-      training time. In L2 it misleads attacks that climb inside of a ball: confirm by
-      :func:`sklearn_iso.metrics.adversarial_distance` there.
+      training time. In L2 it misleads attacks that climb inside of a ball: confirm with
+      AutoAttack there.
 
     Parameters
     ----------
