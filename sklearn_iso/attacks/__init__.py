@@ -7,7 +7,7 @@ from torch import Tensor
 from sklearn_iso.attacks.apgd import apgd
 from sklearn_iso.attacks.budget import Budget
 from sklearn_iso.attacks.cascade import STAGES, cascade, cascade_stages
-from sklearn_iso.attacks.closest import ddn, distances, fmn
+from sklearn_iso.attacks.closest import ddn, distances, fab, fmn
 from sklearn_iso.attacks.losses import LOSSES
 from sklearn_iso.attacks.pgd import fgsm, pgd
 from sklearn_iso.attacks.rays import rays
@@ -21,6 +21,7 @@ ATTACKS: dict[str, Callable[..., Tensor]] = {
     "apgd": apgd,
     "ddn": ddn,
     "fmn": fmn,
+    "fab": fab,
     "square": square,
     "rays": rays,
 }
@@ -36,6 +37,7 @@ __all__ = [
     "cascade_stages",
     "ddn",
     "distances",
+    "fab",
     "fgsm",
     "fmn",
     "get_norm",

@@ -242,6 +242,22 @@ class Budget:
             raise ValueError("An attack must stay within bounds; found a point outside of them.")
 
 
+def budget_of(
+    X: Tensor,
+    eps: FeatureValues | None,
+    norm: str | float | Norm,
+    bounds: tuple[FeatureValues, FeatureValues] | None,
+    immutable: FeatureValues | None,
+    one_hot: OneHot | None,
+    max_flips: int,
+) -> Budget:
+    """Budget of units of eps, or of each feature's own units where eps sets no limit."""
+    return Budget.of(
+        X, eps=1.0 if eps is None else eps, norm=norm, bounds=bounds, immutable=immutable,
+        one_hot=one_hot, max_flips=max_flips,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Ball:
     r"""Balls of a budget around rows of X, in coordinates :math:`v = (x - X) / \varepsilon`.

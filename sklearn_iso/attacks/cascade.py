@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sklearn_iso.attacks.apgd import Momentum
+from sklearn_iso.attacks.boundary import BoundaryPlan
 from sklearn_iso.attacks.budget import Budget, FeatureValues
 from sklearn_iso.attacks.categories import OneHot
 from sklearn_iso.attacks.climb import Straight
@@ -28,8 +29,8 @@ def _with_momentum(loss: str, n_steps: int) -> Plan:
     return Plan(loss, lambda start: Momentum(start, n_steps), n_steps)
 
 
-#: What may fool a row, in order: no attack at all, three gradient attacks, random search.
-STAGES = ("clean", "cross_entropy", "margin", "targeted_margin", "square")
+#: What may fool a row, in order: no attack at all, four gradient attacks, random search.
+STAGES = ("clean", "cross_entropy", "margin", "targeted_margin", "boundary", "square")
 GRADIENT_STAGES = (
     _straight("cross_entropy", n_steps=20, random_start=False),
     _with_momentum("margin", n_steps=60),
@@ -58,11 +59,13 @@ def cascade(
     1. Projected gradient ascent on the cross-entropy, from X.
     2. Auto-PGD on the margin :math:`\max_{j \ne y} z_j - z_y`, from a random start.
     3. Projected gradient ascent on :math:`z_t - z_y` for one wrong class t after the other.
-    4. With n_queries > 0, random search without gradients, which also breaks networks that
+    4. Walks along the boundaries to the two nearest classes, which leave the ball and come
+       back: they break networks whose slopes inside of the ball lead nowhere.
+    5. With n_queries > 0, random search without gradients, which also breaks networks that
        hide theirs.
 
-    Steps 1 to 3 do what AutoAttack does with the difference of logits ratio, but need only two
-    classes; easy rows cost a few steps each.
+    Steps 1 to 4 do what AutoAttack does with the difference of logits ratio and FAB, but need
+    only two classes; easy rows cost a few steps each.
 
     Parameters
     ----------
@@ -102,6 +105,8 @@ def cascade(
     Parameter-free Attacks, ICML 2020.
     Gowal et al., An Alternative Surrogate Loss for PGD-based Adversarial Testing,
     arXiv 1910.09338 (MultiTargeted).
+    Croce, Hein, Minimally Distorted Adversarial Examples with a Fast Adaptive Boundary Attack,
+    ICML 2020.
 
     Examples
     --------
@@ -179,6 +184,9 @@ def cascade_stages(
         hunt.forget()
         replace(plan, n_targets=n_targets).attack(hunt, budget, generator)
         stage[(stage < 0) & ~hunt.alive] = number
+    nearest = min(BoundaryPlan.n_targets, n_targets)
+    BoundaryPlan(n_targets=nearest).attack(hunt, budget, generator)
+    stage[(stage < 0) & ~hunt.alive] = STAGES.index("boundary")
     if n_queries:
         hunt.forget()
         search(hunt, budget, n_queries, 1, generator)

@@ -7,22 +7,16 @@ import math
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import (
-    Ball,
-    Budget,
-    FeatureValues,
-    check_points,
-    feature_values,
-)
-from sklearn_iso.attacks.categories import Categories, OneHot, columns_of_group, groups_of
+from sklearn_iso.attacks.approach import along_boundaries, nearest, shrinking
+from sklearn_iso.attacks.boundary import BoundaryWalk
+from sklearn_iso.attacks.budget import FeatureValues, budget_of, check_points, feature_values
+from sklearn_iso.attacks.categories import OneHot, columns_of_group, groups_of
 from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import cross_entropy, margin
 from sklearn_iso.attacks.parameters import check_counts
-from sklearn_iso.attacks.shrinking import Shrinking, nearest_boundaries, pull_back
+from sklearn_iso.attacks.shrinking import Shrinking
 from sklearn_iso.attacks.survivors import Logits, Survivors, check_labels, verdict
 from sklearn_iso.geometry.norms import Norm, get_norm
-
-N_TARGETS = 9
 
 
 @torch.no_grad()
@@ -90,49 +84,6 @@ def distances(
         right = ~verdict(logits(X_adv[rows]), y[rows])
         sizes[rows] = torch.where(right, torch.inf, sizes[rows])
     return sizes
-
-
-def _nearest(hunt: Survivors, budget: Budget, plan: Shrinking, n_starts: int) -> Tensor:
-    """Closest errors of the rows that hunt has alive; of the others X itself."""
-    if budget.is_zero:
-        return hunt.X_adv
-    objective = Objective(hunt.logits, margin)
-    closest = torch.full_like(hunt.best_loss, torch.inf)
-    groups, targets = budget.categories, hunt.ranking
-    targets = targets[:, :N_TARGETS]
-    hunt.centres = hunt.centres.clone()
-    for n_flips in range(1 + (groups.max_flips if groups is not None else 0)):
-        for rows in hunt.batches():
-            y = hunt.y[rows]
-            if groups is not None and n_flips:
-                hunt.centres[rows] = _flipped(groups, objective, hunt.centres[rows], y)
-            ball = budget.around(hunt.centres[rows])
-            points, sizes = _approach(plan, objective, ball, y, targets[rows], n_starts)
-            closer = sizes < closest[rows]
-            hunt.X_adv[rows[closer]] = points[closer]
-            closest[rows[closer]] = sizes[closer]
-    return hunt.X_adv
-
-
-def _flipped(groups: Categories, objective: Objective, x: Tensor, y: Tensor) -> Tensor:
-    return groups.best_flip(x, lambda flipped: objective.value(flipped, y)[0])
-
-
-def _approach(
-    plan: Shrinking, objective: Objective, ball: Ball, y: Tensor, targets: Tensor, n_starts: int
-) -> tuple[Tensor, Tensor]:
-    """Closest errors over walks from several boundaries, and their sizes (infinity for none)."""
-    best, closest = ball.centre(), torch.full((len(y),), torch.inf, dtype=ball.X.dtype)
-    closest = closest.to(ball.X.device)
-    for start in nearest_boundaries(objective, ball, y, targets, n_starts):
-        v, sizes = plan.walk(ball, y, start)
-        closer = sizes < closest
-        best[closer], closest[closer] = v[closer], sizes[closer]
-    _, already = objective.value(ball.X, y)
-    best[already], closest[already] = 0, 0
-    points, errors = pull_back(objective, ball, y, best, plan.largest)
-    v = torch.where(points == ball.X, 0, (points - ball.X) / ball.budget.eps)
-    return points, torch.where(errors, ball.budget.norm.size(v), torch.inf)
 
 
 def ddn(
@@ -217,7 +168,7 @@ def ddn(
     check_counts(n_steps=n_steps, n_restarts=n_restarts)
     budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
     plan = Shrinking(Objective(logits, cross_entropy), n_steps, _largest(eps), on_sphere=True)
-    return _nearest(Survivors(logits, X, y, batch_size), budget, plan, n_restarts)
+    return nearest(Survivors(logits, X, y, batch_size), budget, shrinking(plan, n_restarts))
 
 
 def _largest(eps: FeatureValues | None) -> float:
@@ -293,20 +244,77 @@ def fmn(
     check_counts(n_steps=n_steps, n_restarts=n_restarts)
     budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
     plan = Shrinking(Objective(logits, margin), n_steps, _largest(eps))
-    return _nearest(Survivors(logits, X, y, batch_size), budget, plan, n_restarts)
+    return nearest(Survivors(logits, X, y, batch_size), budget, shrinking(plan, n_restarts))
 
 
-def budget_of(
+def fab(
+    logits: Logits,
     X: Tensor,
-    eps: FeatureValues | None,
-    norm: str | float | Norm,
-    bounds: tuple[FeatureValues, FeatureValues] | None,
-    immutable: FeatureValues | None,
-    one_hot: OneHot | None,
-    max_flips: int,
-) -> Budget:
-    """Budget of units of eps, or of each feature's own units where eps sets no limit."""
-    return Budget.of(
-        X, eps=1.0 if eps is None else eps, norm=norm, bounds=bounds, immutable=immutable,
-        one_hot=one_hot, max_flips=max_flips,
-    )  # fmt: skip
+    y: Tensor,
+    *,
+    eps: FeatureValues | None = None,
+    norm: str | float | Norm = "linf",
+    bounds: tuple[FeatureValues, FeatureValues] | None = None,
+    immutable: FeatureValues | None = None,
+    one_hot: OneHot | None = None,
+    max_flips: int = 1,
+    n_steps: int = 60,
+    n_targets: int = 2,
+    batch_size: int = 1000,
+) -> Tensor:
+    r"""Fast adaptive boundary attack: the closest misclassified point in any of the norms.
+
+    Walks along the linearised boundaries to the nearest wrong classes, see
+    :class:`sklearn_iso.attacks.boundary.BoundaryWalk`. It finds errors of networks whose slopes
+    mislead an ascent; where they do not, :func:`sklearn_iso.attacks.fmn` comes closer in the
+    same time.
+
+    Parameters
+    ----------
+    logits : callable
+        Maps points of shape (n, ...) to logits of shape (n, n_classes).
+    X : Tensor of shape (n, ...), float32 or float64
+    y : Tensor of shape (n,), integers
+        Columns of the logits.
+    eps : float, array of the shape of a row, or None
+        Largest budget, as in :func:`sklearn_iso.attacks.ddn`.
+    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
+    bounds : (low, high), or None
+        Box that holds X, each side a number or one for each feature.
+    immutable, one_hot, max_flips, batch_size
+        As in :func:`sklearn_iso.attacks.ddn`.
+    n_steps : int
+        Steps of each walk.
+    n_targets : int
+        Wrong classes to walk to, those of the nearest linearised boundaries first.
+
+    Returns
+    -------
+    Tensor of the shape of X
+        Closest misclassified points. Rows that are misclassified already, and rows for which
+        none was found, come back unchanged: :func:`sklearn_iso.attacks.distances` tells them
+        apart.
+
+    Raises
+    ------
+    ValueError
+        As :func:`sklearn_iso.attacks.pgd`.
+
+    References
+    ----------
+    Croce, Hein, Minimally Distorted Adversarial Examples with a Fast Adaptive Boundary Attack,
+    ICML 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import distances, fab
+    >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
+    >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
+    >>> distances(linear, X, y, fab(linear, X, y), norm="linf").round(decimals=2)
+    tensor([1., 4.])
+    """
+    check_counts(n_steps=n_steps, n_targets=n_targets)
+    budget, largest = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips), _largest(eps)
+    walks = along_boundaries(BoundaryWalk(logits, n_steps), largest, n_targets)
+    return nearest(Survivors(logits, X, y, batch_size), budget, walks)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball, FeatureValues
+from sklearn_iso.attacks.budget import Ball, FeatureValues, budget_of
 from sklearn_iso.attacks.categories import OneHot
-from sklearn_iso.attacks.closest import budget_of
 from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.proposals import Proposals
 from sklearn_iso.attacks.survivors import (

@@ -152,6 +152,37 @@ def nearest_boundaries(
     >>> [v.round() for v in nearest_boundaries(objective, ball, y, torch.tensor([[1]]), 1)]
     [tensor([[-3.]])]
     """
+    sizes, starts = linearised_boundaries(objective, ball, y, wrong_classes)
+    order = sizes.argsort(dim=0)[:n_nearest]
+    rows = torch.arange(len(y), device=y.device)
+    return [starts[nth, rows] for nth in order]
+
+
+def linearised_boundaries(
+    objective: Objective, ball: Ball, y: Tensor, wrong_classes: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Distances and coordinates of the linearised boundaries to each of the wrong classes.
+
+    Returns
+    -------
+    sizes : Tensor of shape (n_targets, n)
+        Infinity where the margin is flat.
+    starts : Tensor of shape (n_targets, n, ...)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.budget import Budget
+    >>> from sklearn_iso.attacks.climb import Objective
+    >>> from sklearn_iso.attacks.losses import margin
+    >>> from sklearn_iso.attacks.shrinking import linearised_boundaries
+    >>> X, y = torch.tensor([[3.0]]), torch.tensor([0])
+    >>> objective = Objective(lambda x: torch.cat([x, -x], dim=1), margin)
+    >>> ball = Budget.of(X, eps=1.0).around(X)
+    >>> sizes, _ = linearised_boundaries(objective, ball, y, torch.tensor([[1]]))
+    >>> sizes.round()
+    tensor([[3.]])
+    """
     norm, targeted = ball.budget.norm, Objective(objective.logits, targeted_margin)
     sizes, starts = [], []
     for target in wrong_classes.unbind(dim=1):
@@ -162,10 +193,7 @@ def nearest_boundaries(
         sizes.append(torch.where(slope.flatten(1).any(dim=1), size, torch.inf))
         reach = torch.where(sizes[-1].isfinite(), sizes[-1], 0)
         starts.append(ball.boxed(_per_row(reach, slope) * norm.steepest(slope)))
-    order = torch.stack(sizes).argsort(dim=0)[:n_nearest]
-    every = torch.stack(starts)
-    rows = torch.arange(len(y), device=y.device)
-    return [every[nth, rows] for nth in order]
+    return torch.stack(sizes), torch.stack(starts)
 
 
 def pull_back(

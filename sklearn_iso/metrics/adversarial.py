@@ -85,7 +85,7 @@ def adversarial_accuracy(
         Budget in units of X; 0 makes a feature immutable.
     norm : {"linf", "l2", "l1"} or {numpy.inf, 2, 1}
         Norm of the perturbation over eps.
-    attack : {"cascade", "pgd", "apgd", "fgsm", "ddn", "fmn", "square", "rays"} or callable
+    attack : {"cascade", "pgd", "apgd", "fgsm", "ddn", "fmn", "fab", "square", "rays"} or callable
         "cascade" is the evaluation described above. The others run alone: "square" on scores,
         "rays" on labels, all else on gradients. A callable has the signature of
         :func:`sklearn_iso.attacks.pgd`: ``(logits, X, y, *, eps, norm, bounds)``, where given

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from torch import Tensor
 
-from sklearn_iso.attacks import ddn, fmn, get_norm, rays
+from sklearn_iso.attacks import ddn, fab, fmn, get_norm, rays
 from sklearn_iso.attacks.survivors import as_generator
 from sklearn_iso.metrics.breaking import AUTOMATIC_QUERIES
 from sklearn_iso.metrics.case import Bounds, Case
@@ -58,10 +58,12 @@ def adversarial_distance(
     .. math:: d_i = \min_{x'} \{ \|(x' - x_i) / u\| : \hat y(x') \ne y_i \}
 
     An upper bound of the distance to the nearest error. Minimum-norm attacks follow the
-    gradients of the estimator's twin: :func:`sklearn_iso.attacks.ddn` in "l2" and
-    :func:`sklearn_iso.attacks.fmn` otherwise. Where the twin is a surrogate, and for samples on
-    which it finds nothing, :func:`sklearn_iso.attacks.rays` searches by labels alone; where
-    there is no twin that agrees, it does so for all. The estimator has the last word.
+    gradients of the estimator's twin, :func:`sklearn_iso.attacks.ddn` in "l2" and
+    :func:`sklearn_iso.attacks.fmn` otherwise, and its boundary,
+    :func:`sklearn_iso.attacks.fab`; the nearer error counts. Where the twin is a surrogate,
+    and for samples on which it finds nothing, :func:`sklearn_iso.attacks.rays` searches by
+    labels alone; where there is no twin that agrees, it does so for all. The estimator has the
+    last word.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ def adversarial_distance(
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A flip of a category adds
         nothing to the distance.
     n_steps, n_restarts : int
-        Steps of each walk along gradients, and walks.
+        Steps of each walk of ddn or fmn, and walks; fab has its own.
     n_queries : int or None
         Predictions for each sample without gradients. None: 500 where they are needed; 0: none.
     random_state : int, RandomState or None
@@ -98,6 +100,8 @@ def adversarial_distance(
     Attacks and Defenses, CVPR 2019.
     Pintor, Roli, Brendel, Biggio, Fast Minimum-norm Adversarial Attacks through Adaptive Norm
     Constraints, NeurIPS 2021.
+    Croce, Hein, Minimally Distorted Adversarial Examples with a Fast Adaptive Boundary Attack,
+    ICML 2020.
     Chen, Gu, RayS: a Ray Searching Method for Hard-label Adversarial Attack, KDD 2020.
 
     Examples
@@ -213,9 +217,13 @@ class Frame:
         return self._back(rows, U, U_adv)
 
     def descend(self, twin: Any, rows: NDArray, n_steps: int, n_runs: int) -> Tensor:
-        """Closest errors of the twin."""
+        """Closest errors of the twin, the nearer of what walks of two kinds find."""
         attack = ddn if self.case.norm_name == "l2" else fmn
-        return self._attack(attack, twin, rows, n_steps=n_steps, n_restarts=n_runs)
+        points = self._attack(attack, twin, rows, n_steps=n_steps, n_restarts=n_runs)
+        others, X = self._attack(fab, twin, rows), self.case.points(rows)
+        nearer = self._reach(X, others) < self._reach(X, points)
+        points[nearer] = others[nearer]
+        return points
 
     def shoot(
         self, predict: Callable, rows: NDArray, n_queries: int, generator: torch.Generator
@@ -260,6 +268,11 @@ class Frame:
             best[fooled] = x[fooled]
             low, high = np.where(fooled, low, middle), np.where(fooled, middle, high)
         return best
+
+    def _reach(self, X: Tensor, points: Tensor) -> NDArray:
+        """Sizes of what was found; where nothing was, the point came back as it was."""
+        moved = (points != X).flatten(1).any(dim=1).numpy()
+        return np.where(moved, self._sizes(X, points), np.inf)
 
     def _sizes(self, X: Tensor, points: Tensor) -> NDArray:
         v = ((points - X) / self.units).double()

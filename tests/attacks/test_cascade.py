@@ -43,6 +43,23 @@ def test_gradient_free_stage_breaks_what_hides_its_gradients(problem):
     assert (stage == STAGES.index("square")).any()
 
 
+def mirage(x):
+    """Errors begin on an ellipsoid; inside of it the slopes lead along its long axes."""
+    inside = 1 - torch.sqrt((x[:, 0] / 0.9) ** 2 + ((x[:, 1:] / 1.2) ** 2).sum(dim=1))
+    margins = -inside * (1 + 5 * x[:, 0] ** 2)
+    return torch.stack([torch.zeros_like(margins), margins], dim=1)
+
+
+def test_boundary_stage_breaks_rows_that_no_ascent_in_the_ball_does():
+    generator = torch.Generator().manual_seed(0)
+    X, y = torch.randn(40, 20, generator=generator) / 100, torch.zeros(40, dtype=int)
+    X_adv, stage = cascade_stages(mirage, X, y, eps=1.0, norm="l2", random_state=0)
+    broken = stage == STAGES.index("boundary")
+    assert broken.any()
+    assert fooled(mirage, X_adv, y)[broken].all()
+    assert (X_adv - X).norm(dim=1).max() <= 1 + 1e-6
+
+
 def test_later_stages_see_survivors_only(counting):
     X = torch.tensor([[0.1]] * 90 + [[9.0]] * 10)
     logits = counting(lambda x: torch.cat([x, -x], dim=1))

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from sklearn_iso.attacks import NORMS, ddn, distances, fmn
+from sklearn_iso.attacks import NORMS, ddn, distances, fab, fmn
 
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": math.inf}
 every_trial = pytest.mark.parametrize(
-    "attack, norm", [(ddn, "l2"), *((fmn, norm) for norm in NORMS)]
+    "attack, norm", [(ddn, "l2"), *((attack, norm) for attack in (fmn, fab) for norm in NORMS)]
 )
 
 

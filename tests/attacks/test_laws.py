@@ -10,7 +10,7 @@ DUAL_ORDER = {"linf": 1, "l2": 2, "l1": float("inf")}
 ONLY_L2 = {"ddn"}
 ONE_STEP = {"fgsm"}
 GRADIENT_FREE = {"square", "rays"}
-CLOSEST = {"ddn", "fmn"}
+CLOSEST = {"ddn", "fmn", "fab"}
 DETERMINISTIC = ONE_STEP | CLOSEST
 FEW = {"n_queries": 60}
 

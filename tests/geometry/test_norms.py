@@ -54,6 +54,62 @@ def test_projection_is_the_nearest_point_of_the_ball(norm, v):
     np.testing.assert_allclose(norm.project(torch.tensor(v)), expected, atol=1e-9)
 
 
+def shortest_climb(norm, g, climb, low, high):
+    """Oracle: size of the shortest step that climbs so far within a box around 0."""
+    room = np.where(g > 0, high, -low)
+    if norm.name == "l1":
+        program = linprog(np.ones(len(g)), A_eq=np.abs(g)[None], b_eq=[climb],
+                          bounds=np.stack([np.zeros(len(g)), room], axis=1))  # fmt: skip
+        return program.fun
+    shape = np.ones(len(g)) if norm.name == "linf" else np.abs(g)
+
+    def lacking(stretch):
+        return (np.abs(g) * np.minimum(stretch * shape, room)).sum() - climb
+
+    stretch = brentq(lacking, 0, 1e6, xtol=1e-13)
+    return np.linalg.norm(np.minimum(stretch * shape, room), ord=norm.order)
+
+
+boxes = st.tuples(st.integers(1, 8), st.integers(0, 10_000))
+
+
+@norms
+@given(drawn=boxes, share=st.floats(0.01, 0.99), power=st.sampled_from([-20, 0, 20]))
+@settings(deadline=None)
+def test_shortest_climb_in_a_box_is_that_of_the_oracle(norm, drawn, share, power):
+    n_features, seed = drawn
+    rng = np.random.default_rng(seed)
+    g, low, high = rng.normal(size=n_features), -rng.random(n_features), rng.random(n_features)
+    climb = share * (np.abs(g) * np.where(g > 0, high, -low)).sum()
+    rows = [torch.tensor(a)[None] for a in (g * 10.0**power, low, high)]
+    step = norm.reach(rows[0], torch.tensor([climb * 10.0**power]), *rows[1:])[0].numpy()
+    assert (low <= step).all() and (step <= high).all()
+    assert step @ g == pytest.approx(climb, rel=2e-4)
+    expected = shortest_climb(norm, g, climb, low, high)
+    assert np.linalg.norm(step, ord=norm.order) == pytest.approx(expected, rel=1e-3, abs=1e-9)
+
+
+@norms
+def test_climb_beyond_the_box_ends_in_its_corner(norm):
+    g, high = torch.tensor([[2.0, -1.0, 0.0]]), torch.tensor([[0.5, 0.25, 1.0]])
+    step = norm.reach(g, torch.tensor([9.0]), -high, high)
+    torch.testing.assert_close(step, torch.tensor([[0.5, -0.25, 0.0]]))
+
+
+@norms
+def test_without_a_slope_no_step_climbs(norm):
+    step = norm.reach(torch.zeros(2, 3), torch.ones(2), None, None)
+    assert torch.equal(step, torch.zeros(2, 3))
+
+
+@norms
+def test_without_a_box_the_shortest_climb_is_the_steepest_step(norm):
+    g, climb = torch.tensor([[3.0, -4.0], [0.5, 0.1]]), torch.tensor([2.0, 7.0])
+    dual = torch.linalg.vector_norm(g, ord=DUAL_ORDER[norm.name], dim=1)
+    expected = norm.steepest(g) * (climb / dual)[:, None]
+    torch.testing.assert_close(norm.reach(g, climb, None, None), expected)
+
+
 @norms
 @given(v=matrices)
 @settings(deadline=None)

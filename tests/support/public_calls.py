@@ -89,7 +89,7 @@ def fitting(options, target):
 # ---- attacks, datasets, hierarchy
 
 LOGITS = MODEL.to_torch()
-for name in ("pgd", "apgd", "fgsm", "ddn", "fmn", "cascade", "cascade_stages", "square", "rays"):
+for name in (*attacks.ATTACKS, "cascade_stages"):
     attack = getattr(attacks, name)
     first = next(iter(inspect.signature(attack).parameters))
     call(f"attacks.{name}", attack, **{first: LOGITS}, **TENSORS, **fitting(BUDGET, attack))

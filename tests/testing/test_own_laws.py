@@ -93,7 +93,7 @@ def test_every_penalty_class_is_held_to_the_laws():
 # In two dimensions, where a few hundred queries find the boundary.
 FEW = {"n_queries": 400, "n_features": 2, "reach": 1.05}
 OPTIONS = {"square": FEW, "rays": FEW}
-DETERMINISTIC = {"fgsm", "ddn", "fmn"}
+DETERMINISTIC = {"fgsm", "ddn", "fmn", "fab"}
 
 
 @pytest.mark.parametrize("norm", NORMS)

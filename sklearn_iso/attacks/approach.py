@@ -1,0 +1,97 @@
+"""How minimum-norm attacks come to the closest error: walks, and the best of what they find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from sklearn_iso.attacks.boundary import BoundaryWalk
+from sklearn_iso.attacks.budget import Ball, Budget
+from sklearn_iso.attacks.categories import Categories
+from sklearn_iso.attacks.climb import Objective
+from sklearn_iso.attacks.losses import margin
+from sklearn_iso.attacks.shrinking import (
+    Shrinking,
+    linearised_boundaries,
+    nearest_boundaries,
+    pull_back,
+)
+from sklearn_iso.attacks.survivors import Survivors
+
+N_TARGETS = 9
+
+#: Maps a ball, labels and wrong classes to the closest errors and their sizes (inf for none).
+Approach = Callable[[Ball, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def nearest(hunt: Survivors, budget: Budget, approach: Approach) -> Tensor:
+    """Closest errors of the rows that hunt has alive; of the others X itself."""
+    if budget.is_zero:
+        return hunt.X_adv
+    objective = Objective(hunt.logits, margin)
+    closest = torch.full_like(hunt.best_loss, torch.inf)
+    groups, targets = budget.categories, hunt.ranking
+    targets = targets[:, :N_TARGETS]
+    hunt.centres = hunt.centres.clone()
+    for n_flips in range(1 + (groups.max_flips if groups is not None else 0)):
+        for rows in hunt.batches():
+            y = hunt.y[rows]
+            if groups is not None and n_flips:
+                hunt.centres[rows] = _flipped(groups, objective, hunt.centres[rows], y)
+            ball = budget.around(hunt.centres[rows])
+            points, sizes = approach(ball, y, targets[rows])
+            closer = sizes < closest[rows]
+            hunt.X_adv[rows[closer]] = points[closer]
+            closest[rows[closer]] = sizes[closer]
+    return hunt.X_adv
+
+
+def _flipped(groups: Categories, objective: Objective, x: Tensor, y: Tensor) -> Tensor:
+    return groups.best_flip(x, lambda flipped: objective.value(flipped, y)[0])
+
+
+def shrinking(plan: Shrinking, n_starts: int) -> Approach:
+    """Approach by walks that shrink the radius, from several linearised boundaries."""
+
+    def approach(ball: Ball, y: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        starts = nearest_boundaries(plan.objective, ball, y, targets, n_starts)
+        walks = (plan.walk(ball, y, start) for start in starts)
+        return _closest_of(walks, plan.objective, ball, y, plan.largest)
+
+    return approach
+
+
+def along_boundaries(walk: BoundaryWalk, largest: float, n_targets: int) -> Approach:
+    """Approach by walks along the boundaries to the nearest classes, by the linear model at X."""
+    objective = Objective(walk.logits, margin)
+
+    def approach(ball: Ball, y: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        sizes, _ = linearised_boundaries(objective, ball, y, targets)
+        nearest_first = targets.gather(1, sizes.argsort(dim=0).T)[:, :n_targets]
+        goals = (torch.stack([y, target], dim=1) for target in nearest_first.unbind(dim=1))
+        walks = (walk.from_centre(ball, goal) for goal in goals)
+        return _closest_of(walks, objective, ball, y, largest)
+
+    return approach
+
+
+def _closest_of(
+    walks: Iterable[tuple[Tensor, Tensor]],
+    objective: Objective,
+    ball: Ball,
+    y: Tensor,
+    largest: float,
+) -> tuple[Tensor, Tensor]:
+    """Closest errors over the walks, and their sizes (infinity for none)."""
+    best, closest = ball.centre(), torch.full((len(y),), torch.inf, dtype=ball.X.dtype)
+    closest = closest.to(ball.X.device)
+    for v, sizes in walks:
+        closer = (sizes < closest) & (sizes <= largest * (1 + 1e-6))
+        best[closer], closest[closer] = v[closer], sizes[closer]
+    _, already = objective.value(ball.X, y)
+    best[already], closest[already] = 0, 0
+    points, errors = pull_back(objective, ball, y, best, largest)
+    v = torch.where(points == ball.X, 0, (points - ball.X) / ball.budget.eps)
+    return points, torch.where(errors, ball.budget.norm.size(v), torch.inf)

@@ -1,0 +1,154 @@
+"""A walk along the decision boundary, which an ascent inside of the ball may never meet."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sklearn_iso.attacks.budget import Ball, Budget
+from sklearn_iso.attacks.climb import Objective
+from sklearn_iso.attacks.losses import margin, targeted_margin
+from sklearn_iso.attacks.parameters import check_counts
+from sklearn_iso.attacks.survivors import Logits, Survivors
+from sklearn_iso.geometry.norm import along, columns_of
+
+OVERSHOOT = 1.05
+PULL = 0.9
+MOST_BIAS = 0.1
+
+
+@dataclass(frozen=True)
+class BoundaryWalk:
+    r"""Steps onto the linearised boundary to one wrong class, each biased towards X.
+
+    .. math:: v \leftarrow (1 - a)(v + \eta \, d_v) + a \, \eta \, d_0, \qquad
+              a = \min\left(\frac{\|d_v\|}{\|d_v\| + \|d_0\|}, 0.1\right)
+
+    with the shortest steps :math:`d_v` from v and :math:`d_0` from X onto the plane
+    :math:`m(v) + \langle \nabla m(v), \cdot - v\rangle = 0` within the box, and an overshoot
+    :math:`\eta = 1.05`. A point that is misclassified is pulled a tenth of its way back to X.
+
+    Nothing keeps the walk inside of the ball: it meets the boundary where the network, not the
+    budget, has it, and comes closer from there. An ascent that is held back by the ball climbs
+    whatever slope the network shows inside.
+
+    Parameters
+    ----------
+    logits : callable
+    n_steps : int
+    within : float
+        Rows leave once a misclassified point of this size is found; 0 for the closest point.
+
+    References
+    ----------
+    Croce, Hein, Minimally Distorted Adversarial Examples with a Fast Adaptive Boundary Attack,
+    ICML 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.boundary import BoundaryWalk
+    >>> from sklearn_iso.attacks.budget import Budget
+    >>> ball = Budget.of(torch.tensor([[1.0]]), eps=1.0).around(torch.tensor([[1.0]]))
+    >>> walk = BoundaryWalk(lambda x: torch.cat([x, -x], dim=1), n_steps=10)
+    >>> v, size = walk.from_centre(ball, goals=torch.tensor([[0, 1]]))
+    >>> bool(v < -1), bool(size < 1.1)
+    (True, True)
+    """
+
+    logits: Logits
+    n_steps: int
+    within: float = 0.0
+
+    def from_centre(self, ball: Ball, goals: Tensor) -> tuple[Tensor, Tensor]:
+        """Coordinates of the closest error on the way, and their size (infinity for none).
+
+        Parameters
+        ----------
+        ball : Ball
+            Around n rows, classified correctly.
+        goals : Tensor of shape (n, 2)
+            Labels and targets.
+        """
+        objective, norm = Objective(self.logits, targeted_margin), ball.budget.norm
+        best, v = ball.centre(), ball.centre()
+        closest = norm.size(v).fill_(torch.inf)
+        rows = torch.arange(len(goals), device=goals.device)
+        for _ in range(self.n_steps):
+            value, _, gradient = objective.slope(ball.point(v), goals)
+            v = _onto_boundary(ball, v, value, gradient * ball.budget.eps)
+            _, fooled = objective.value(ball.point_within(v), goals)
+            size = norm.size(v)
+            closer = fooled & (size < closest[rows])
+            best[rows[closer]], closest[rows[closer]] = v[closer], size[closer]
+            v = torch.where(along(fooled, v), PULL * v, v)
+            keep = closest[rows] > self.within
+            if not keep.all():
+                rows, v, goals, ball = rows[keep], v[keep], goals[keep], ball[keep]
+            if not len(rows):
+                break
+        return best, closest
+
+
+def _onto_boundary(ball: Ball, v: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    norm, value = ball.budget.norm, value.to(slope)
+    near = _to_plane(ball, v, slope, -value)
+    far = _to_plane(ball, ball.centre(), slope, columns_of(slope * v).sum(dim=1) - value)
+    short, long = (norm.size(step).clamp(min=1e-8) for step in (near, far))
+    bias = along((short / (short + long)).clamp(max=MOST_BIAS), v)
+    return ball.boxed((1 - bias) * (v + OVERSHOOT * near) + bias * OVERSHOOT * far)
+
+
+def _to_plane(ball: Ball, v: Tensor, slope: Tensor, climb: Tensor) -> Tensor:
+    """Shortest step from v that changes the value by climb, up or down."""
+    uphill = slope * along(torch.where(climb < 0, -1, 1), slope)
+    low, high = (None, None) if ball.box is None else (side - v for side in ball.box)
+    return ball.budget.norm.reach(uphill, climb.abs(), low, high)
+
+
+@dataclass(frozen=True)
+class BoundaryPlan:
+    """Walks along the boundaries to the nearest wrong classes, against the survivors of a hunt.
+
+    Parameters
+    ----------
+    n_steps : int
+    n_targets : int
+        Wrong classes of the largest logits at X. Where walks find an error that an ascent
+        missed, they find nearly all of them on the way to the first or the second.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.boundary import BoundaryPlan
+    >>> from sklearn_iso.attacks.budget import Budget
+    >>> from sklearn_iso.attacks.survivors import Survivors
+    >>> X = torch.tensor([[1.0], [3.0]])
+    >>> hunt = Survivors(lambda x: torch.cat([x, -x], dim=1), X, torch.zeros(2, dtype=int), 10)
+    >>> BoundaryPlan(n_steps=5).attack(hunt, Budget.of(X, eps=2.0), torch.Generator())
+    >>> hunt.alive
+    tensor([False,  True])
+    """
+
+    n_steps: int = 60
+    n_targets: int = 2
+
+    def __post_init__(self) -> None:
+        check_counts(n_steps=self.n_steps, n_targets=self.n_targets)
+
+    def attack(self, hunt: Survivors, budget: Budget, generator: torch.Generator) -> None:
+        """Attack the survivors; those that stay keep the points that they had."""
+        if budget.is_zero:
+            return
+        walk = BoundaryWalk(hunt.logits, self.n_steps, within=1.0)
+        value = Objective(hunt.logits, margin).value
+        for _ in hunt.rounds(budget.categories, value):
+            for rank in range(min(self.n_targets, hunt.ranking.shape[1])):
+                for rows in hunt.batches():
+                    ball = budget.around(hunt.centres[rows])
+                    v, size = walk.from_centre(ball, hunt.goals(rows, rank))
+                    points, found = ball.point_within(v), size <= 1
+                    hunt.record(rows, points, torch.where(found, math.inf, -math.inf), found)
