@@ -40,7 +40,8 @@ class Ours:
     penalty: Callable[[], Penalty]
     alpha: float = 1.0
     epochs: int | None = None
-    ours = sets_the_budget = True
+    sets_the_budget: bool = True
+    ours = True
 
     def fit(
         self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
@@ -128,6 +129,19 @@ def _l2_pairs(scale: float) -> Penalty:
     return WorstCaseIsometry(radius=3.0, scale=scale, n_steps=2, warmup=0.25)
 
 
+def _short_pairs() -> Penalty:
+    return WorstCaseIsometry(radius=2.5, scale=3.0, label_weight=1.0) + WorstCaseIsometry(
+        norm="linf", radius=0.15, scale=25.0, label_weight=1.0
+    )
+
+
+def _both_norms() -> Penalty:
+    labelled: dict[str, Any] = {"warmup": 0.3, "label_weight": 0.5, "ascent": "margin"}
+    return WorstCaseIsometry(radius=3.0, scale=1.2, n_steps=4, **labelled) + WorstCaseIsometry(
+        norm="linf", radius=0.2, scale=10.0, n_steps=2, **labelled
+    )
+
+
 def _long_pairs() -> Penalty:
     return WorstCaseIsometry(norm="linf", radius=0.35, scale=4.0, n_steps=3, warmup=0.3)
 
@@ -162,6 +176,7 @@ METHODS: dict[str, dict[str, Any]] = {
             alpha=2.0,
             epochs=26,
         ),
+        "worst-case L2 and L-infinity, labelled": Ours(_short_pairs),
         "plain": Peer(peers.plain),
         "PGD training L-infinity .1": _adversarial("linf", 0.1),
         "TRADES L-infinity .1": _trades("linf", 0.1),
@@ -179,8 +194,13 @@ METHODS: dict[str, dict[str, Any]] = {
         "preset images": Preset("images"),
         "worst-case L2": Ours(partial(_l2_pairs, scale=0.8), alpha=2.0, epochs=8),
         "worst-case L2, half the scale": Ours(partial(_l2_pairs, scale=0.45), alpha=4.0, epochs=8),
+        "worst-case L2 and L-infinity, labelled": Ours(
+            _both_norms, alpha=2.0, epochs=24, sets_the_budget=False
+        ),
         "preset images_large_budgets": Preset("images_large_budgets", sets_the_budget=False),
-        "worst-case L-infinity, half the scale": Ours(_long_pairs, alpha=2.0, epochs=14),
+        "worst-case L-infinity, half the scale": Ours(
+            _long_pairs, alpha=2.0, epochs=14, sets_the_budget=False
+        ),
         "plain": Peer(peers.plain),
         "PGD training L-infinity .3": _adversarial("linf", 0.3, n_steps=7),
         "TRADES L-infinity .3": _trades("linf", 0.3, n_steps=7),
