@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
@@ -29,7 +28,6 @@ from sklearn_iso.estimators.learner import Learner, check_by_chunks
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation
 from sklearn_iso.penalties import PENALTIES, Penalty
-from sklearn_iso.persistence.store import save_estimator
 from sklearn_iso.training import inference, known_classes
 
 
@@ -362,23 +360,6 @@ class IsometricClassifier(
         check_is_fitted(self)
         module = copy.deepcopy(self.net_.module_).cpu()
         return (Representation(module, self.layers) if transform else module).eval()
-
-    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
-        """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
-
-        Parameters
-        ----------
-        path : path-like
-            Usually ends in ".safetensors".
-        include_optimizer : bool, default=True
-            Keep what the optimiser knows, so that :meth:`partial_fit` goes on as if nothing
-            had happened. It is twice the size of the weights for Adam; without it the file
-            holds little but the weights, and the optimiser starts anew.
-        """
-        check_is_fitted(self)
-        save_estimator(
-            self, path, n_outputs=len(self.classes_), include_optimizer=include_optimizer
-        )
 
     def _logits(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)

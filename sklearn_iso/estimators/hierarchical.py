@@ -34,7 +34,6 @@ from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.hierarchy import parents_of
 from sklearn_iso.modules import Layers, LeafScores, Representation, StackLevel
 from sklearn_iso.penalties import PENALTIES, Penalty
-from sklearn_iso.persistence.store import save_estimator
 from sklearn_iso.training import inference
 
 
@@ -368,19 +367,15 @@ class HierarchicalIsometricClassifier(
         columns = self._labels.columns[self._labels.order]
         return LeafScores(stack, torch.from_numpy(columns)).eval()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
+    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = False) -> None:
+        """Write the fitted estimator to one file, as :meth:`IsometricClassifier.save` does.
 
-        Parameters
-        ----------
-        path : path-like
-            Usually ends in ".safetensors". A `hierarchy` comes back as a mapping, graphs too.
+        A `hierarchy` comes back as a mapping, graphs too.
         """
-        check_is_fitted(self)
         stored = copy.copy(self)
         if self.hierarchy is not None:
             stored.hierarchy = parents_of(self.hierarchy)
-        save_estimator(stored, path, n_outputs=sum(self.tree_.n_cells), include_optimizer=False)
+        NetworkEstimator.save(stored, path, include_optimizer=include_optimizer)
 
     def _leaf_scores(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)
