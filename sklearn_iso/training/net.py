@@ -39,7 +39,7 @@ class PenalizedNet(NeuralNet):
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
     ) -> None:
-        """Run one epoch; the mode is set once and not for every batch."""
+        """Run one epoch; the mode is set where a callback that predicts has changed it."""
         if iterator is None:
             return
         self._set_training(training)
@@ -47,6 +47,8 @@ class PenalizedNet(NeuralNet):
         for batch in iterator:
             X, (y, _) = batch  # callbacks of skorch know no weights
             self.notify("on_batch_begin", batch=(X, y), training=training)
+            if self.module_.training != training:
+                self._set_training(training)
             step = step_fn(batch, **fit_params)
             self.history.record_batch(f"{prefix}_loss", step["loss"].item())
             self.history.record_batch(f"{prefix}_batch_size", len(X))
