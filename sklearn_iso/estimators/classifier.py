@@ -91,6 +91,13 @@ class IsometricClassifier(
     callbacks : sequence of skorch callbacks, optional
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
+    compile : bool or dict, default=False
+        Compile the network with torch.compile while it trains; a dict holds arguments of
+        torch.compile, for example ``{"mode": "max-autotune"}``. It takes seconds or minutes
+        at first. Penalties that differentiate twice ("jacobian") do not go with it.
+    mixed_precision : bool, default=False
+        Train with products in bfloat16; rows of float64 become float32. Weights, losses and
+        distances stay in float32, and so do predictions.
     verbose : bool, default=False
         Show a progress bar.
     warm_start : bool, default=False
@@ -172,6 +179,8 @@ class IsometricClassifier(
         class_weight: dict | str | None = None,
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
+        compile: bool | dict[str, Any] = False,
+        mixed_precision: bool = False,
         verbose: bool = False,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -197,6 +206,8 @@ class IsometricClassifier(
         self.class_weight = class_weight
         self.callbacks = callbacks
         self.device = device
+        self.compile = compile
+        self.mixed_precision = mixed_precision
         self.verbose = verbose
         self.warm_start = warm_start
         self.random_state = random_state

@@ -78,9 +78,11 @@ class HierarchicalIsometricClassifier(
         For a `y` of fine labels alone: the label above each label, or a graph with edges from
         coarse to fine. Chains give several levels.
     activation : str, default="relu"
-    optimizer, learning_rate, learning_rate_schedule, weight_decay, max_epochs, batch_size
+    optimizer, learning_rate, learning_rate_schedule, weight_decay, max_epochs, batch_size, shuffle
         As in :class:`IsometricClassifier`.
-    shuffle, early_stopping, validation_fraction, n_iter_no_change, tol, callbacks, device, verbose
+    early_stopping, validation_fraction, n_iter_no_change, tol, callbacks, device, compile
+        As in :class:`IsometricClassifier`.
+    mixed_precision, verbose
         As in :class:`IsometricClassifier`.
     rows_per_class : int or None, default=None
         Balanced batches, as in :class:`IsometricClassifier`, by the finest label.
@@ -174,6 +176,8 @@ class HierarchicalIsometricClassifier(
         tol: float = 1e-4,
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
+        compile: bool | dict[str, Any] = False,
+        mixed_precision: bool = False,
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -199,6 +203,8 @@ class HierarchicalIsometricClassifier(
         self.tol = tol
         self.callbacks = callbacks
         self.device = device
+        self.compile = compile
+        self.mixed_precision = mixed_precision
         self.verbose = verbose
         self.random_state = random_state
 
@@ -327,8 +333,8 @@ class HierarchicalIsometricClassifier(
     def at_level(self, level: int) -> LevelClassifier:
         """Return one level of this fitted estimator as a classifier of its own.
 
-        It predicts the label that the most probable path has at that level, transforms to the
-        representation after its block, and whatever takes a classifier takes it:
+        It predicts the label that the most probable path has there, transforms to the output
+        of its block, and whatever takes a classifier takes it:
         ``adversarial_accuracy(clf.at_level(0), X, Y[:, 0], eps=0.1)``.
 
         Parameters

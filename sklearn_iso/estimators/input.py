@@ -16,7 +16,13 @@ from sklearn.utils.validation import (
 )
 from torch.utils.data import Dataset
 
-from sklearn_iso.training.rows import dataset_rows, is_mapped, mapped_rows, sparse_rows
+from sklearn_iso.training.rows import (
+    dataset_rows,
+    is_mapped,
+    mapped_rows,
+    single_rows,
+    sparse_rows,
+)
 
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
@@ -35,14 +41,17 @@ def check_fit_input(
     """Validate training data and remember its features, or compare them with ``reset=False``.
 
     With ``lazy=True`` sparse matrices and torch data sets pass, as rows read batch by batch.
+    Mixed precision takes rows of float32.
 
     Returns
     -------
     X : ndarray of float32 or float64
     y : ndarray of shape (n_samples,)
     """
+    single = _takes_single(estimator)
     if lazy and isinstance(X, Dataset):
-        return _check_dataset(estimator, X, y, reset)
+        rows, labels = _check_dataset(estimator, X, y, reset)
+        return single_rows(rows) if single else rows, labels
     checked: Any
     mapped = lazy and is_mapped(X)
     checked, y = validate_data(
@@ -50,13 +59,14 @@ def check_fit_input(
         X,
         y,
         accept_sparse="csr" if lazy else False,
-        dtype=_float_types(X, mapped),
+        dtype=[np.float32] if single and not mapped else _float_types(X, mapped),
         order=None if mapped else "C",
         allow_nd=many_dimensions,
         reset=reset,
         y_numeric=y_numeric,
     )
-    return by_batch(checked), column_or_1d(y, warn=True)
+    by_need = by_batch(checked)
+    return single_rows(by_need) if single else by_need, column_or_1d(y, warn=True)
 
 
 def _check_dataset(estimator: Any, X: Dataset, y: Any, reset: bool) -> tuple[Any, NDArray]:
@@ -106,10 +116,16 @@ def _float_types(X: Any, mapped: bool = False) -> list[type] | None:
     return [np.float64, np.float32]
 
 
+def _takes_single(estimator: Any) -> bool:
+    """Return whether an estimator trains in float32 whatever X is."""
+    return bool(getattr(estimator, "mixed_precision", False))
+
+
 def check_embedding_input(estimator: BaseEstimator, X: ArrayLike, reset: bool = True) -> NDArray:
     """Validate the training rows of an embedding, labels apart, and remember the features."""
+    types = [np.float32] if _takes_single(estimator) else _float_types(X)
     checked: NDArray = validate_data(
-        estimator, X, dtype=_float_types(X), order="C", ensure_min_samples=2, reset=reset
+        estimator, X, dtype=types, order="C", ensure_min_samples=2, reset=reset
     )
     return checked
 

@@ -85,6 +85,9 @@ class IsometricRegressor(
     callbacks : sequence of skorch callbacks, optional
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
+    compile : bool or dict, default=False
+    mixed_precision : bool, default=False
+        As in :class:`IsometricClassifier`.
     verbose : bool, default=False
         Show a progress bar.
     warm_start : bool, default=False
@@ -160,6 +163,8 @@ class IsometricRegressor(
         tol: float = 1e-4,
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
+        compile: bool | dict[str, Any] = False,
+        mixed_precision: bool = False,
         verbose: bool = False,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -183,6 +188,8 @@ class IsometricRegressor(
         self.tol = tol
         self.callbacks = callbacks
         self.device = device
+        self.compile = compile
+        self.mixed_precision = mixed_precision
         self.verbose = verbose
         self.warm_start = warm_start
         self.random_state = random_state

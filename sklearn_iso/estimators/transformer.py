@@ -100,6 +100,9 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     callbacks : sequence of skorch callbacks, optional
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
+    compile : bool or dict, default=False
+    mixed_precision : bool, default=False
+        As in :class:`IsometricClassifier`.
     verbose : bool, default=False
         Show a progress bar.
     random_state : int, RandomState instance or None, default=None
@@ -193,6 +196,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         tol: float = 1e-4,
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
+        compile: bool | dict[str, Any] = False,
+        mixed_precision: bool = False,
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -217,6 +222,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         self.tol = tol
         self.callbacks = callbacks
         self.device = device
+        self.compile = compile
+        self.mixed_precision = mixed_precision
         self.verbose = verbose
         self.random_state = random_state
 

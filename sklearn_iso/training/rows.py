@@ -75,6 +75,13 @@ def mapped_rows(X: NDArray) -> LazyRows:
     return LazyRows(lambda index: X[index], X.shape, np.float32)
 
 
+def single_rows(X: Any) -> Any:
+    """Return rows as float32; those of a memory map when a batch asks for them."""
+    if is_mapped(X) and X.dtype != np.float32:
+        return LazyRows(lambda index: X[index], X.shape, np.float32)
+    return X.astype(np.float32, copy=False)
+
+
 def sparse_rows(X: Any) -> LazyRows:
     """Return the rows of a CSR matrix."""
     return LazyRows(lambda index: X[index].toarray(), X.shape, X.dtype)

@@ -96,6 +96,14 @@ def test_resumed_fit_takes_only_the_epochs_that_are_left(tmp_path):
     assert seen == [4, 5, 6] and fitted.n_iter_ == 6
 
 
+def test_a_fit_in_mixed_precision_resumes_to_the_same_model(tmp_path):
+    path, params = tmp_path / "run.checkpoint", {"mixed_precision": True}
+    with pytest.raises(KeyboardInterrupt):
+        small(Interrupt(4), Checkpoint(path), **params).fit(X, y)
+    resumed, expected = small(Checkpoint(path), **params).fit(X, y), small(**params).fit(X, y)
+    assert runs.digest(resumed) == runs.digest(expected)
+
+
 def test_interrupted_fit_is_a_usable_estimator(tmp_path):
     model = small(Interrupt(4), Checkpoint(tmp_path / "run.checkpoint"))
     with pytest.raises(KeyboardInterrupt):
@@ -113,6 +121,8 @@ OTHER = {
     "data": lambda cb: small(cb).fit(X[::-1], y[::-1]),
     "labels": lambda cb: small(cb).fit(X, (y + 1) % 10),
     "alpha": lambda cb: small(cb, alpha=2.0).fit(X, y),
+    "mixed precision": lambda cb: small(cb, mixed_precision=True).fit(X, y),
+    "compiled": lambda cb: small(cb, compile={"backend": "eager"}).fit(X, y),
     "seed": lambda cb: small(cb, random_state=1).fit(X, y),
     "no seed": lambda cb: small(cb, random_state=None).fit(X, y),
     "epochs": lambda cb: small(cb, max_epochs=7).fit(X, y),
