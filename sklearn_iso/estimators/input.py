@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from sklearn_iso.training.rows import (
     dataset_rows,
@@ -49,8 +49,10 @@ def check_fit_input(
     y : ndarray of shape (n_samples,)
     """
     single = _takes_single(estimator)
-    if lazy and isinstance(X, Dataset):
-        rows, labels = _check_dataset(estimator, X, y, reset)
+    if _is_dataset(X, lazy):
+        if y is not None:
+            raise ValueError("A Dataset brings its labels along; got y too. Pass fit(dataset).")
+        rows, labels = _check_dataset(estimator, X, reset)
         return single_rows(rows) if single else rows, labels
     checked: Any
     mapped = lazy and is_mapped(X)
@@ -69,10 +71,29 @@ def check_fit_input(
     return single_rows(by_need) if single else by_need, column_or_1d(y, warn=True)
 
 
-def _check_dataset(estimator: Any, X: Dataset, y: Any, reset: bool) -> tuple[Any, NDArray]:
+def _is_dataset(X: Any, lazy: bool) -> bool:
+    """Return whether X is a torch data set, where one is taken.
+
+    Raises
+    ------
+    TypeError
+        If none is taken, or X is a DataLoader.
+    """
+    if isinstance(X, DataLoader):
+        raise TypeError(
+            "X must be an array or a torch Dataset, of which batches are formed here; got a "
+            "DataLoader. Pass loader.dataset, and batch_size to the estimator."
+        )
+    if isinstance(X, Dataset) and not lazy:
+        raise TypeError(
+            f"X must be an array here; got {type(X).__name__}, a torch Dataset. Pass its rows as "
+            "an array, such as a memory map."
+        )
+    return isinstance(X, Dataset)
+
+
+def _check_dataset(estimator: Any, X: Dataset, reset: bool) -> tuple[Any, NDArray]:
     """Return the inputs and the labels of a torch data set."""
-    if y is not None:
-        raise ValueError("A Dataset brings its labels along; got y too. Pass fit(dataset).")
     rows, labels = dataset_rows(X)
     n_features = int(np.prod(rows.shape[1:]))
     if not reset and n_features != estimator.n_features_in_:
@@ -92,9 +113,13 @@ def by_batch(X: Any) -> Any:
 
 
 def check_predict_input(
-    estimator: BaseEstimator, X: ArrayLike, *, many_dimensions: bool, lazy: bool = False
+    estimator: BaseEstimator, X: Any, *, many_dimensions: bool, lazy: bool = False
 ) -> NDArray:
     """Validate data of the fitted features."""
+    rows: NDArray
+    if _is_dataset(X, lazy):
+        rows, _ = _check_dataset(estimator, X, reset=False)
+        return rows
     checked = validate_data(
         estimator,
         X,
@@ -103,7 +128,7 @@ def check_predict_input(
         reset=False,
         allow_nd=many_dimensions,
     )
-    rows: NDArray = by_batch(checked)
+    rows = by_batch(checked)
     return rows
 
 
@@ -123,6 +148,7 @@ def _takes_single(estimator: Any) -> bool:
 
 def check_embedding_input(estimator: BaseEstimator, X: ArrayLike, reset: bool = True) -> NDArray:
     """Validate the training rows of an embedding, labels apart, and remember the features."""
+    _is_dataset(X, lazy=False)
     types = [np.float32] if _takes_single(estimator) else _float_types(X)
     checked: NDArray = validate_data(
         estimator, X, dtype=types, order="C", ensure_min_samples=2, reset=reset
