@@ -61,7 +61,7 @@ def check_fit_input(
         X,
         y,
         accept_sparse="csr" if lazy else False,
-        dtype=[np.float32] if single and not mapped else _float_types(X, mapped),
+        dtype=_float_types(X, mapped),
         order=None if mapped else "C",
         allow_nd=many_dimensions,
         reset=reset,
@@ -149,11 +149,10 @@ def _takes_single(estimator: Any) -> bool:
 def check_embedding_input(estimator: BaseEstimator, X: ArrayLike, reset: bool = True) -> NDArray:
     """Validate the training rows of an embedding, labels apart, and remember the features."""
     _is_dataset(X, lazy=False)
-    types = [np.float32] if _takes_single(estimator) else _float_types(X)
     checked: NDArray = validate_data(
-        estimator, X, dtype=types, order="C", ensure_min_samples=2, reset=reset
+        estimator, X, dtype=_float_types(X), order="C", ensure_min_samples=2, reset=reset
     )
-    return checked
+    return single_rows(checked) if _takes_single(estimator) else checked
 
 
 def check_width(n_components: int, X: NDArray) -> None:

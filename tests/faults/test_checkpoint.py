@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from reliability import told
 from skorch.callbacks import Callback
 
 from sklearn_iso import IsometricClassifier
@@ -144,17 +145,16 @@ def test_checkpoint_of_another_fit_is_refused(what, tmp_path):
     assert small(Checkpoint(path)).fit(X, y).n_iter_ == 6  # the lock is free again
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda raw: raw[: len(raw) // 2],
-        lambda raw: b"",
-        lambda raw: raw[:-5] + bytes(255 - byte for byte in raw[-5:]),
-        lambda raw: raw[:3000] + bytes([raw[3000] ^ 1]) + raw[3001:],
-        lambda raw: b"\x80\x04\x95" + raw,
-    ],
-    ids=["half", "empty", "end", "one bit", "pickle"],
-)
+DAMAGES = {
+    "half": lambda raw: raw[: len(raw) // 2],
+    "empty": lambda raw: b"",
+    "end": lambda raw: raw[:-5] + bytes(255 - byte for byte in raw[-5:]),
+    "one bit": lambda raw: raw[:3000] + bytes([raw[3000] ^ 1]) + raw[3001:],
+    "pickle": lambda raw: b"\x80\x04\x95" + raw,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damaged_checkpoint_is_an_error_and_runs_nothing(damage, tmp_path):
     path = tmp_path / "run.checkpoint"
     path.write_bytes(damage(checkpoint_of(path)))
@@ -280,3 +280,9 @@ def test_estimator_with_a_checkpoint_clones_and_pickles(tmp_path):
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     assert clone(model).callbacks[0].every == 2
+
+
+def test_the_page_tells_what_is_tried():
+    assert told(r"other data, parameters or seed \| (\d+) diff") == (len(OTHER),)
+    assert told(r"one bit, a pickle \| (\d+)") == (len(DAMAGES),)
+    assert told(r"an epoch, twice, then resumed \| (\d+) kinds of fit") == (len(FITS),)

@@ -237,15 +237,20 @@ def test_a_dataset_of_float64_trains_as_float32_would():
     np.testing.assert_array_equal(model.fit(Rows()).predict_proba(X), expected)
 
 
-def test_values_beyond_float32_are_refused():
-    large = X.astype(np.float64)
-    large[3, 3] = 1e300
+@pytest.mark.parametrize("size", [1e300, 1e-300])
+@pytest.mark.parametrize("name", ["classifier", "regressor", "embedding", "hierarchy"])
+def test_values_beyond_float32_are_refused(name, size):
+    model = clone(ESTIMATORS[name]).set_params(mixed_precision=True)
+    with pytest.raises(ValueError, match=r"the largest of X is 1e[+-]300\. Scale the features"):
+        model.fit(X.astype(np.float64) * size, y)
+
+
+def test_numbers_too_small_for_float32_beside_others_are_0():
+    rows = X.astype(np.float64)
     model = clone(ESTIMATORS["classifier"]).set_params(mixed_precision=True)
-    with (
-        np.errstate(over="ignore"),
-        pytest.raises(ValueError, match=r"infinity or a value too large for dtype\('float32'\)"),
-    ):
-        model.fit(large, y)
+    expected = clone(model).fit(rows, y).predict_proba(X)
+    rows[rows == 0] = 1e-300
+    np.testing.assert_array_equal(model.fit(rows, y).predict_proba(X), expected)
 
 
 def test_weights_of_float64_stay_so():
