@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     logging.getLogger("torch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="torch")
     torch.set_num_threads(1)
     results: dict[str, Any] = {"torch": torch.__version__, "device": options.device, "tasks": {}}
     with threadpool_limits(1):

@@ -96,8 +96,8 @@ class IsometricClassifier(
         torch.compile, for example ``{"mode": "max-autotune"}``. It takes seconds or minutes
         at first. Penalties that differentiate twice ("jacobian") do not go with it.
     mixed_precision : bool, default=False
-        Train with products in bfloat16; rows of float64 become float32. Weights, losses and
-        distances stay in float32, and so do predictions.
+        Train with products in bfloat16, which pays for wide layers and convolutions; rows of
+        float64 become float32. Weights, losses, distances and predictions stay in float32.
     verbose : bool, default=False
         Show a progress bar.
     warm_start : bool, default=False
