@@ -44,7 +44,7 @@ class IsometricClassifierCV(
 
     The scores are those of ``GridSearchCV`` over alpha. Small networks with the default kind
     of penalty train under all alphas at once, on the same batches, which is several times
-    faster than one by one; others train one by one.
+    faster than one by one; others, compiled ones and those in mixed precision train one by one.
 
     Parameters
     ----------

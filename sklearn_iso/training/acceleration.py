@@ -133,8 +133,9 @@ def as_written(module: nn.Module) -> nn.Module:
 def _shadowed(
     module: nn.Module, acceleration: Acceleration, device: torch.device
 ) -> Iterator[None]:
-    own = vars(module)
-    passes = {name: getattr(module, name) for name in PASSES if hasattr(module, name)}
+    own, kind = vars(module), type(module)
+    # A part of a user's module may bear one of the names.
+    passes = {n: getattr(module, n) for n in PASSES if callable(getattr(kind, n, None))}
     before = {name: own[name] for name in passes if name in own}
     try:
         own.update({n: _Shadow(acceleration.wrap(f, device)) for n, f in passes.items()})

@@ -333,6 +333,20 @@ def test_an_interrupted_fit_leaves_the_network_as_it_is_written():
     assert np.isfinite(model.predict_proba(X)).all()
 
 
+def test_a_part_of_a_module_may_bear_the_name_of_a_pass():
+    class Named(nn.Module):
+        def __init__(self, n_features, n_outputs):
+            super().__init__()
+            self.passes, self.head = nn.Linear(n_features, 8), nn.Linear(8, n_outputs)
+            self.forward_hidden = None
+
+        def forward(self, X):
+            return self.head(self.passes(X).relu() * self.passes.bias.exp())
+
+    model = fit(ESTIMATORS["classifier"], module=Named, **BOTH)
+    assert np.isfinite(model.predict_proba(X)).all()
+
+
 def test_a_pass_that_the_module_had_of_its_own_comes_back():
     def other(X):
         return torch.zeros(len(X), 10) + network.bias
