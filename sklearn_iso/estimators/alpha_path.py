@@ -15,6 +15,7 @@ from sklearn_iso.estimators.input import by_batch
 from sklearn_iso.estimators.learner import Learner, layer_widths, positive_rows, settings_of
 from sklearn_iso.penalties import make_penalty
 from sklearn_iso.training import (
+    Acceleration,
     ArrayDataset,
     check_several_classes,
     combine_weights,
@@ -121,7 +122,8 @@ def trains_at_once(classifier: Any, n_features: int, n_classes: int) -> bool:
     widths = [n_features, *layer_widths(classifier.hidden_layer_sizes), n_classes]
     work = classifier.batch_size * sum(a * b for a, b in zip(widths, widths[1:], strict=False))
     on_cpu = resolve_device(classifier.device).type == "cpu"
-    return bool(work <= MAX_WORK and len(widths) > 2 and on_cpu) and can_stack(
+    as_written = not Acceleration.of(classifier).changes_passes
+    return bool(work <= MAX_WORK and len(widths) > 2 and on_cpu and as_written) and can_stack(
         make_penalty(classifier.penalty)
     )
 

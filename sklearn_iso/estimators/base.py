@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_iso.persistence.store import save_estimator
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -16,7 +20,7 @@ except ImportError:  # scikit-learn before 1.9 has no callbacks
 
 
 class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
-    """Base of the estimators: ``set_callbacks``, and links to the reference in the HTML view."""
+    """Base of the estimators: ``save``, ``set_callbacks``, links in the HTML view."""
 
     _doc_link_module = "sklearn_iso"
 
@@ -26,6 +30,23 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         if not site or not kind.__module__.startswith("sklearn_iso."):
             return ""
         return f"{site}/reference/names/sklearn_iso.{kind.__name__}.html"
+
+    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
+        """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ends in ".safetensors".
+        include_optimizer : bool, default=True
+            Keep what the optimiser knows, so that ``partial_fit`` goes on as if nothing had
+            happened. It is twice the size of the weights for Adam; without it the file holds
+            little but the weights, and the optimiser starts anew.
+        """
+        check_is_fitted(self)
+        classes = getattr(self, "classes_", None)
+        n_outputs = 1 if classes is None else len(classes)
+        save_estimator(self, path, n_outputs=n_outputs, include_optimizer=include_optimizer)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")

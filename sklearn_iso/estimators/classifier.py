@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
@@ -29,7 +28,6 @@ from sklearn_iso.estimators.learner import Learner, check_by_chunks
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation
 from sklearn_iso.penalties import PENALTIES, Penalty
-from sklearn_iso.persistence.store import save_estimator
 from sklearn_iso.training import inference, known_classes
 
 
@@ -93,6 +91,13 @@ class IsometricClassifier(
     callbacks : sequence of skorch callbacks, optional
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
+    compile : bool or dict, default=False
+        Compile the network with torch.compile while it trains; a dict holds arguments of
+        torch.compile, for example ``{"mode": "max-autotune"}``. It takes seconds or minutes
+        at first. Penalties that differentiate twice ("jacobian") do not go with it.
+    mixed_precision : bool, default=False
+        Train with products in bfloat16, which pays for wide layers and convolutions; rows of
+        float64 become float32. Weights, losses, distances and predictions stay in float32.
     verbose : bool, default=False
         Show a progress bar.
     warm_start : bool, default=False
@@ -174,6 +179,8 @@ class IsometricClassifier(
         class_weight: dict | str | None = None,
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
+        compile: bool | dict[str, Any] = False,
+        mixed_precision: bool = False,
         verbose: bool = False,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -199,6 +206,8 @@ class IsometricClassifier(
         self.class_weight = class_weight
         self.callbacks = callbacks
         self.device = device
+        self.compile = compile
+        self.mixed_precision = mixed_precision
         self.verbose = verbose
         self.warm_start = warm_start
         self.random_state = random_state
@@ -362,23 +371,6 @@ class IsometricClassifier(
         check_is_fitted(self)
         module = copy.deepcopy(self.net_.module_).cpu()
         return (Representation(module, self.layers) if transform else module).eval()
-
-    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
-        """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
-
-        Parameters
-        ----------
-        path : path-like
-            Usually ends in ".safetensors".
-        include_optimizer : bool, default=True
-            Keep what the optimiser knows, so that :meth:`partial_fit` goes on as if nothing
-            had happened. It is twice the size of the weights for Adam; without it the file
-            holds little but the weights, and the optimiser starts anew.
-        """
-        check_is_fitted(self)
-        save_estimator(
-            self, path, n_outputs=len(self.classes_), include_optimizer=include_optimizer
-        )
 
     def _logits(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
@@ -31,7 +30,6 @@ from sklearn_iso.estimators.base import NetworkEstimator
 from sklearn_iso.estimators.classifier import IsometricClassifier
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.tasks import Parts, data_of_fit
-from sklearn_iso.persistence.store import save_estimator
 from sklearn_iso.training import row_weights
 
 
@@ -46,7 +44,7 @@ class IsometricClassifierCV(
 
     The scores are those of ``GridSearchCV`` over alpha. Small networks with the default kind
     of penalty train under all alphas at once, on the same batches, which is several times
-    faster than one by one; others train one by one.
+    faster than one by one; others, compiled ones and those in mixed precision train one by one.
 
     Parameters
     ----------
@@ -226,20 +224,6 @@ class IsometricClassifierCV(
     def to_torch(self, *, transform: bool = False) -> nn.Module:
         """Return a copy of the trained module, as :meth:`IsometricClassifier.to_torch` does."""
         return self._fitted().to_torch(transform=transform)
-
-    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
-        """Write the search and its classifier to one file, which :func:`sklearn_iso.load` reads.
-
-        Parameters
-        ----------
-        path : path-like
-            Usually ends in ".safetensors".
-        include_optimizer : bool, default=True
-            As in :meth:`IsometricClassifier.save`.
-        """
-        check_is_fitted(self)
-        n_outputs = len(self.classes_)
-        save_estimator(self, path, n_outputs=n_outputs, include_optimizer=include_optimizer)
 
     def _fitted(self) -> IsometricClassifier:
         check_is_fitted(self)

@@ -28,6 +28,8 @@ TRAINING: dict = {
     "tol": [Interval(Real, 0, None, closed="left")],
     "callbacks": [list, tuple, None],
     "device": [str, torch_device],
+    "compile": ["boolean", dict],
+    "mixed_precision": ["boolean"],
     "verbose": ["verbose"],
     "random_state": ["random_state"],
 }

@@ -34,7 +34,6 @@ from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.hierarchy import parents_of
 from sklearn_iso.modules import Layers, LeafScores, Representation, StackLevel
 from sklearn_iso.penalties import PENALTIES, Penalty
-from sklearn_iso.persistence.store import save_estimator
 from sklearn_iso.training import inference
 
 
@@ -79,9 +78,11 @@ class HierarchicalIsometricClassifier(
         For a `y` of fine labels alone: the label above each label, or a graph with edges from
         coarse to fine. Chains give several levels.
     activation : str, default="relu"
-    optimizer, learning_rate, learning_rate_schedule, weight_decay, max_epochs, batch_size
+    optimizer, learning_rate, learning_rate_schedule, weight_decay, max_epochs, batch_size, shuffle
         As in :class:`IsometricClassifier`.
-    shuffle, early_stopping, validation_fraction, n_iter_no_change, tol, callbacks, device, verbose
+    early_stopping, validation_fraction, n_iter_no_change, tol, callbacks, device, compile
+        As in :class:`IsometricClassifier`.
+    mixed_precision, verbose
         As in :class:`IsometricClassifier`.
     rows_per_class : int or None, default=None
         Balanced batches, as in :class:`IsometricClassifier`, by the finest label.
@@ -175,6 +176,8 @@ class HierarchicalIsometricClassifier(
         tol: float = 1e-4,
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
+        compile: bool | dict[str, Any] = False,
+        mixed_precision: bool = False,
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -200,6 +203,8 @@ class HierarchicalIsometricClassifier(
         self.tol = tol
         self.callbacks = callbacks
         self.device = device
+        self.compile = compile
+        self.mixed_precision = mixed_precision
         self.verbose = verbose
         self.random_state = random_state
 
@@ -328,8 +333,8 @@ class HierarchicalIsometricClassifier(
     def at_level(self, level: int) -> LevelClassifier:
         """Return one level of this fitted estimator as a classifier of its own.
 
-        It predicts the label that the most probable path has at that level, transforms to the
-        representation after its block, and whatever takes a classifier takes it:
+        It predicts the label that the most probable path has there, transforms to the output
+        of its block, and whatever takes a classifier takes it:
         ``adversarial_accuracy(clf.at_level(0), X, Y[:, 0], eps=0.1)``.
 
         Parameters
@@ -368,19 +373,15 @@ class HierarchicalIsometricClassifier(
         columns = self._labels.columns[self._labels.order]
         return LeafScores(stack, torch.from_numpy(columns)).eval()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
+    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = False) -> None:
+        """Write the fitted estimator to one file, as :meth:`IsometricClassifier.save` does.
 
-        Parameters
-        ----------
-        path : path-like
-            Usually ends in ".safetensors". A `hierarchy` comes back as a mapping, graphs too.
+        A `hierarchy` comes back as a mapping, graphs too.
         """
-        check_is_fitted(self)
         stored = copy.copy(self)
         if self.hierarchy is not None:
             stored.hierarchy = parents_of(self.hierarchy)
-        save_estimator(stored, path, n_outputs=sum(self.tree_.n_cells), include_optimizer=False)
+        NetworkEstimator.save(stored, path, include_optimizer=include_optimizer)
 
     def _leaf_scores(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)

@@ -14,9 +14,15 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
-from sklearn_iso.training.rows import dataset_rows, is_mapped, mapped_rows, sparse_rows
+from sklearn_iso.training.rows import (
+    dataset_rows,
+    is_mapped,
+    mapped_rows,
+    single_rows,
+    sparse_rows,
+)
 
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
@@ -35,14 +41,19 @@ def check_fit_input(
     """Validate training data and remember its features, or compare them with ``reset=False``.
 
     With ``lazy=True`` sparse matrices and torch data sets pass, as rows read batch by batch.
+    Mixed precision takes rows of float32.
 
     Returns
     -------
     X : ndarray of float32 or float64
     y : ndarray of shape (n_samples,)
     """
-    if lazy and isinstance(X, Dataset):
-        return _check_dataset(estimator, X, y, reset)
+    single = _takes_single(estimator)
+    if _is_dataset(X, lazy):
+        if y is not None:
+            raise ValueError("A Dataset brings its labels along; got y too. Pass fit(dataset).")
+        rows, labels = _check_dataset(estimator, X, reset)
+        return single_rows(rows) if single else rows, labels
     checked: Any
     mapped = lazy and is_mapped(X)
     checked, y = validate_data(
@@ -56,13 +67,33 @@ def check_fit_input(
         reset=reset,
         y_numeric=y_numeric,
     )
-    return by_batch(checked), column_or_1d(y, warn=True)
+    by_need = by_batch(checked)
+    return single_rows(by_need) if single else by_need, column_or_1d(y, warn=True)
 
 
-def _check_dataset(estimator: Any, X: Dataset, y: Any, reset: bool) -> tuple[Any, NDArray]:
+def _is_dataset(X: Any, lazy: bool) -> bool:
+    """Return whether X is a torch data set, where one is taken.
+
+    Raises
+    ------
+    TypeError
+        If none is taken, or X is a DataLoader.
+    """
+    if isinstance(X, DataLoader):
+        raise TypeError(
+            "X must be an array or a torch Dataset, of which batches are formed here; got a "
+            "DataLoader. Pass loader.dataset, and batch_size to the estimator."
+        )
+    if isinstance(X, Dataset) and not lazy:
+        raise TypeError(
+            f"X must be an array here; got {type(X).__name__}, a torch Dataset. Pass its rows as "
+            "an array, such as a memory map."
+        )
+    return isinstance(X, Dataset)
+
+
+def _check_dataset(estimator: Any, X: Dataset, reset: bool) -> tuple[Any, NDArray]:
     """Return the inputs and the labels of a torch data set."""
-    if y is not None:
-        raise ValueError("A Dataset brings its labels along; got y too. Pass fit(dataset).")
     rows, labels = dataset_rows(X)
     n_features = int(np.prod(rows.shape[1:]))
     if not reset and n_features != estimator.n_features_in_:
@@ -82,9 +113,13 @@ def by_batch(X: Any) -> Any:
 
 
 def check_predict_input(
-    estimator: BaseEstimator, X: ArrayLike, *, many_dimensions: bool, lazy: bool = False
+    estimator: BaseEstimator, X: Any, *, many_dimensions: bool, lazy: bool = False
 ) -> NDArray:
     """Validate data of the fitted features."""
+    rows: NDArray
+    if _is_dataset(X, lazy):
+        rows, _ = _check_dataset(estimator, X, reset=False)
+        return rows
     checked = validate_data(
         estimator,
         X,
@@ -93,7 +128,7 @@ def check_predict_input(
         reset=False,
         allow_nd=many_dimensions,
     )
-    rows: NDArray = by_batch(checked)
+    rows = by_batch(checked)
     return rows
 
 
@@ -106,12 +141,18 @@ def _float_types(X: Any, mapped: bool = False) -> list[type] | None:
     return [np.float64, np.float32]
 
 
+def _takes_single(estimator: Any) -> bool:
+    """Return whether an estimator trains in float32 whatever X is."""
+    return bool(getattr(estimator, "mixed_precision", False))
+
+
 def check_embedding_input(estimator: BaseEstimator, X: ArrayLike, reset: bool = True) -> NDArray:
     """Validate the training rows of an embedding, labels apart, and remember the features."""
+    _is_dataset(X, lazy=False)
     checked: NDArray = validate_data(
         estimator, X, dtype=_float_types(X), order="C", ensure_min_samples=2, reset=reset
     )
-    return checked
+    return single_rows(checked) if _takes_single(estimator) else checked
 
 
 def check_width(n_components: int, X: NDArray) -> None:

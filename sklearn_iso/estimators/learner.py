@@ -20,6 +20,7 @@ from sklearn_iso.modules.build import build_module
 from sklearn_iso.modules.widths import check_widths
 from sklearn_iso.penalties import Penalty, make_penalty
 from sklearn_iso.training import (
+    Acceleration,
     ArrayDataset,
     LossNotFiniteError,
     Objective,
@@ -281,7 +282,7 @@ def run_net(estimator: Any, train: ArrayDataset, randomness: Randomness, epochs:
     net = estimator.net_
     try:
         with epochs_reported(estimator):
-            net.run(train, epochs, randomness)
+            net.run(train, epochs, randomness, Acceleration.of(estimator))
     except LossNotFiniteError:
         raise TrainingDivergedError(len(net.history), estimator.learning_rate) from None
     finally:

@@ -41,7 +41,8 @@ def load(
 
     Nothing in the file is run: it names classes, and only those of this package and of
     ``torch.optim`` are known. A checksum tells a file that was changed by accident; it does
-    not tell who wrote it.
+    not tell who wrote it. Of the parameter `compile`, the "options" are left out: they may name
+    programs, which a later fit would run.
 
     Parameters
     ----------
@@ -82,7 +83,18 @@ def load(
         raise TypeError(f"classes must be a list of classes and functions; got {classes!r}.")
     known = [*_ESTIMATORS, LabelTree, Labels, *_of_this_package(), *trusted]
     names = {name_of(thing): thing for thing in known} | _OPTIMIZERS
-    return load_estimator(path, names, module, training.PrivateStream(0).active())
+    estimator = load_estimator(path, names, module, training.PrivateStream(0).active())
+    inner = [getattr(estimator, name, None) for name in ("estimator", "estimator_")]
+    for part in (estimator, *inner):
+        _forget_compiler_options(part)
+    return estimator
+
+
+def _forget_compiler_options(estimator: Any) -> None:
+    """Drop what the next fit would hand to a compiler: it may name a program to run."""
+    chosen = getattr(estimator, "compile", None)
+    if isinstance(chosen, dict):
+        estimator.compile = {key: value for key, value in chosen.items() if key != "options"}
 
 
 def _listed(classes: Any) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,7 +27,6 @@ from sklearn_iso.estimators.regression import RegressionLearner
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation, Rescaled
 from sklearn_iso.penalties import PENALTIES, Penalty
-from sklearn_iso.persistence.store import save_estimator
 from sklearn_iso.training import inference
 
 
@@ -87,6 +85,9 @@ class IsometricRegressor(
     callbacks : sequence of skorch callbacks, optional
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
+    compile : bool or dict, default=False
+    mixed_precision : bool, default=False
+        As in :class:`IsometricClassifier`.
     verbose : bool, default=False
         Show a progress bar.
     warm_start : bool, default=False
@@ -162,6 +163,8 @@ class IsometricRegressor(
         tol: float = 1e-4,
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
+        compile: bool | dict[str, Any] = False,
+        mixed_precision: bool = False,
         verbose: bool = False,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -185,6 +188,8 @@ class IsometricRegressor(
         self.tol = tol
         self.callbacks = callbacks
         self.device = device
+        self.compile = compile
+        self.mixed_precision = mixed_precision
         self.verbose = verbose
         self.warm_start = warm_start
         self.random_state = random_state
@@ -307,19 +312,6 @@ class IsometricRegressor(
         if transform:
             return Representation(module, self.layers).eval()
         return Rescaled(module, self.target_std_, self.target_mean_).eval()
-
-    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
-        """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
-
-        Parameters
-        ----------
-        path : path-like
-            Usually ends in ".safetensors".
-        include_optimizer : bool, default=True
-            As in :meth:`IsometricClassifier.save`.
-        """
-        check_is_fitted(self)
-        save_estimator(self, path, n_outputs=1, include_optimizer=include_optimizer)
 
     def _check(
         self, X: ArrayLike, y: ArrayLike | None, reset: bool = True

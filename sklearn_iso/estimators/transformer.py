@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
@@ -35,7 +34,6 @@ from sklearn_iso.estimators.targets import METRICS, targets_among
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
 from sklearn_iso.penalties.pairwise import NORM_ORDERS
-from sklearn_iso.persistence.store import save_estimator
 from sklearn_iso.training import inference, private_random_state
 
 
@@ -102,6 +100,9 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     callbacks : sequence of skorch callbacks, optional
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
+    compile : bool or dict, default=False
+    mixed_precision : bool, default=False
+        As in :class:`IsometricClassifier`.
     verbose : bool, default=False
         Show a progress bar.
     random_state : int, RandomState instance or None, default=None
@@ -195,6 +196,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         tol: float = 1e-4,
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
+        compile: bool | dict[str, Any] = False,
+        mixed_precision: bool = False,
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -219,6 +222,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         self.tol = tol
         self.callbacks = callbacks
         self.device = device
+        self.compile = compile
+        self.mixed_precision = mixed_precision
         self.verbose = verbose
         self.random_state = random_state
 
@@ -370,21 +375,6 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         """Return a copy of the trained map X to Z, on the CPU and in evaluation mode."""
         check_is_fitted(self)
         return copy.deepcopy(self.net_.module_.encoder).cpu().eval()
-
-    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
-        """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
-
-        Parameters
-        ----------
-        path : path-like
-            Usually ends in ".safetensors".
-        include_optimizer : bool, default=True
-            As in :meth:`IsometricClassifier.save`.
-        """
-        check_is_fitted(self)
-        save_estimator(
-            self, path, n_outputs=self._n_features_out, include_optimizer=include_optimizer
-        )
 
     @property
     def _n_features_out(self) -> int:

@@ -13,6 +13,7 @@ def is_compiled(module: nn.Module) -> bool:
     """Return whether a module, or a part of it, went through torch.compile."""
     return any(
         getattr(part, "_compiled_call_impl", None) is not None
+        or hasattr(vars(part).get("forward"), "_torchdynamo_orig_callable")
         or type(part).__name__ == "OptimizedModule"  # whose class takes seconds to import
         for part in module.modules()
     )

@@ -118,12 +118,13 @@ def check_distance_preservation(
     found = highest * lowest if np.isfinite(lowest) else np.inf
     if found <= max_distortion:
         return found
-    worst = _worst(stretch, shrink, highest, lowest)
+    median = float(np.median(stretch))
+    worst = _worst(stretch, shrink, highest, lowest, median)
     pair = int(i[worst]), int(j[worst])
     share = "" if quantile == 1 else f" at quantile {quantile:g} of the pairs"
     raise LawBrokenError(
         f"Distances must be kept up to a factor of {max_distortion:g}{share}; found {found:.6g}. "
-        + _told(points, pair, d_X[worst], d_Z[worst], float(np.median(stretch))),
+        + _told(points, pair, d_X[worst], d_Z[worst], median),
         pair,
     )
 
@@ -141,14 +142,13 @@ def _pairs(
     return i[same], j[same]
 
 
-def _worst(stretch: NDArray, shrink: NDArray, highest: float, lowest: float) -> int:
-    """Return the pair that is farthest from the middle of what the quantiles span."""
+def _worst(stretch: NDArray, shrink: NDArray, highest: float, lowest: float, median: float) -> int:
+    """Return the pair that is farthest, as a factor, from what became of the others."""
     if not np.isfinite(highest):
         return int(stretch.argmax())
     if not np.isfinite(lowest):
         return int(shrink.argmax())
-    middle = np.sqrt(highest / lowest)
-    return int(np.maximum(stretch / middle, shrink * middle).argmax())
+    return int(np.maximum(stretch / median, shrink * median).argmax())
 
 
 def _told(points: NDArray, pair: tuple[int, int], d_X: float, d_Z: float, median: float) -> str:

@@ -1,6 +1,7 @@
 """How a network is trained: data, objective, randomness and the skorch net."""
 
 from sklearn_iso.randomness import private_random_state
+from sklearn_iso.training.acceleration import Acceleration
 from sklearn_iso.training.calibration import calibrate, input_similarity
 from sklearn_iso.training.data import ArrayBatches, ArrayDataset
 from sklearn_iso.training.embedding import EmbeddingObjective
@@ -34,6 +35,7 @@ from sklearn_iso.training.settings import (
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
+    "Acceleration",
     "AlternatingNet",
     "ArrayBatches",
     "ArrayDataset",

@@ -14,6 +14,7 @@ from skorch.utils import to_numpy
 
 from sklearn_iso.modules.compiled import reusable_graphs
 from sklearn_iso.modules.representations import first_output
+from sklearn_iso.training.acceleration import AS_WRITTEN, Acceleration, accelerated
 from sklearn_iso.training.callbacks import EpochMeans, LastGoodState, all_finite
 from sklearn_iso.training.numerics import denormals_flushed
 from sklearn_iso.training.objective import Loss
@@ -39,7 +40,7 @@ class PenalizedNet(NeuralNet):
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
     ) -> None:
-        """Run one epoch; the mode is set once and not for every batch."""
+        """Run one epoch; the mode is set where a callback that predicts has changed it."""
         if iterator is None:
             return
         self._set_training(training)
@@ -47,6 +48,8 @@ class PenalizedNet(NeuralNet):
         for batch in iterator:
             X, (y, _) = batch  # callbacks of skorch know no weights
             self.notify("on_batch_begin", batch=(X, y), training=training)
+            if self.module_.training != training:
+                self._set_training(training)
             step = step_fn(batch, **fit_params)
             self.history.record_batch(f"{prefix}_loss", step["loss"].item())
             self.history.record_batch(f"{prefix}_batch_size", len(X))
@@ -113,11 +116,19 @@ class PenalizedNet(NeuralNet):
             self.history.record_batch(f"{prefix}_{name}", value)
         return {"loss": loss.total.detach(), "y_pred": loss.logits.detach()}
 
-    def run(self, train: Any, epochs: int, randomness: Randomness) -> None:
+    def run(
+        self,
+        train: Any,
+        epochs: int,
+        randomness: Randomness,
+        acceleration: Acceleration = AS_WRITTEN,
+    ) -> None:
         """Train for some epochs.
 
         Raises
         ------
+        ValueError
+            If the acceleration is not to be had here.
         KeyboardInterrupt
             If the user interrupts; early stopping ends quietly.
         LossNotFiniteError
@@ -126,9 +137,14 @@ class PenalizedNet(NeuralNet):
             If a batch is too large.
         """
         self._randomness, self.epochs_to_run = randomness, epochs
+        self._acceleration = acceleration
         self.notify("on_train_begin", X=train, y=None)
         try:
-            with denormals_flushed(), reusable_graphs(self.module_):
+            with (
+                denormals_flushed(),
+                accelerated(self.module_, acceleration, self.device),
+                reusable_graphs(self.module_),
+            ):
                 # A callback may have brought the run forward: a checkpoint does.
                 self.fit_loop(train, None, epochs=self.epochs_to_run)
             if not all_finite(self.module_):
@@ -149,7 +165,7 @@ class PenalizedNet(NeuralNet):
             ) from error
         finally:
             self.notify("on_train_end", X=train, y=None)
-            del self._randomness  # a fitted net holds no generator
+            del self._randomness, self._acceleration  # a fitted net holds no generator
 
     def run_fingerprint(self, train: Any) -> str:
         """Return what tells this run from another before its first step."""

@@ -75,6 +75,29 @@ def mapped_rows(X: NDArray) -> LazyRows:
     return LazyRows(lambda index: X[index], X.shape, np.float32)
 
 
+def single_rows(X: Any) -> Any:
+    """Return rows as float32; those of a memory map when a batch asks for them.
+
+    Raises
+    ------
+    ValueError
+        If the values of an array in memory are beyond float32.
+    """
+    if isinstance(X, LazyRows) or X.dtype == np.float32:
+        return X.astype(np.float32, copy=False)
+    if is_mapped(X):
+        return LazyRows(lambda index: X[index], X.shape, np.float32)
+    largest = float(np.abs(X).max(initial=0))
+    least, most = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+    if largest > most or 0 < largest < least:
+        raise ValueError(
+            f"mixed_precision=True trains in float32, which holds sizes from {least:.1g} to "
+            f"{most:.1g}; the largest of X is {largest:.3g}. Scale the features, or set "
+            "mixed_precision=False."
+        )
+    return X.astype(np.float32)
+
+
 def sparse_rows(X: Any) -> LazyRows:
     """Return the rows of a CSR matrix."""
     return LazyRows(lambda index: X[index].toarray(), X.shape, X.dtype)

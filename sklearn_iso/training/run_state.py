@@ -29,7 +29,8 @@ def run_fingerprint(net: Any, train: Any) -> str:
     digest = hashlib.blake2b(digest_size=32)
     criterion = {k: v for k, v in vars(net.criterion_).items() if not k.startswith("_")}
     callbacks = [(type(cb).__name__, vars(cb)) for _, cb in net.callbacks_ if _is_stateful(cb)]
-    settings = repr([net_settings(net), net.epochs_to_run, criterion, callbacks])
+    run = (net.epochs_to_run, net._acceleration)
+    settings = repr([net_settings(net), *run, criterion, callbacks])
     digest.update(_ADDRESS.sub("", settings).encode())
     for name, value in net.module_.state_dict().items():
         digest.update(name.encode())

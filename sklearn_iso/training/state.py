@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_iso.modules.architecture import describe, rebuild
+from sklearn_iso.training.acceleration import as_written
 from sklearn_iso.training.settings import OPTIMIZERS, TrainingSettings, net_arguments
 
 
@@ -29,7 +30,8 @@ def net_state(net: Any) -> dict[str, Any]:
         "optimizer_state": to_arrays(net.optimizer_.state_dict()),
     }
     if architecture is None:
-        on_cpu = net.device == "cpu" or str(net.device) == "cpu"
+        module = as_written(module)  # a callback may ask while it trains
+        on_cpu = str(net.device) == "cpu"
         return state | {"trained_module": module if on_cpu else copy.deepcopy(module).cpu()}
     return state | {"architecture": architecture, "weights": to_arrays(module.state_dict())}
 

@@ -15,10 +15,10 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_valid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metadata_routing import get_routing_for_object
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring
+from skorch.callbacks import BatchScoring, Callback, Checkpoint, EarlyStopping, EpochScoring
 from torch import nn
 
-from sklearn_iso import IsometricClassifier
+from sklearn_iso import IsometricClassifier, IsometricRegressor
 from sklearn_iso.metrics import make_adversarial_scorer, make_distortion_scorer
 from sklearn_iso.penalties import WithinClassIsometry, WorstCaseIsometry
 
@@ -427,6 +427,43 @@ def test_accuracy_that_skorch_scores_is_that_of_the_estimator(on_train):
     assert len(seen) == fitted.n_iter_ and set(np.round(seen, 9)) == {round(seen[0], 9)}
     if on_train:
         assert seen[0] == pytest.approx(fitted.score(*IRIS))
+
+
+@pytest.mark.parametrize("on_train", [True, False])
+@pytest.mark.parametrize("kind", [IsometricClassifier, IsometricRegressor])
+def test_mean_of_the_scores_of_batches_is_the_score_of_the_epoch(kind, on_train):
+    # Both are means over rows, whatever the sizes of the batches are.
+    scoring = "accuracy" if kind is IsometricClassifier else "neg_mean_absolute_error"
+    batches, epoch = (
+        callback(scoring, name=name, lower_is_better=False, on_train=on_train)
+        for callback, name in ((BatchScoring, "batches"), (EpochScoring, "epoch"))
+    )
+    fitted = kind(
+        hidden_layer_sizes=(8,), max_epochs=3, batch_size=40, early_stopping=True, random_state=0,
+        callbacks=[batches, epoch],
+    ).fit(*IRIS)  # fmt: skip
+    history = fitted.history_
+    np.testing.assert_allclose(history["batches"], history["epoch"], rtol=1e-6)
+    assert len(set(history["epoch"])) > 1 and len(history["epoch"]) == fitted.n_iter_
+
+
+def test_a_callback_that_predicts_after_a_batch_leaves_dropout_on():
+    modes = []
+
+    class Dropping(nn.Linear):
+        def forward(self, X):
+            modes.append(self.training)
+            return super().forward(X)
+
+    class Predict(Callback):
+        def on_batch_end(self, net, batch, **kwargs):
+            net.predict(batch[0])
+
+    classifier(alpha=0, module=Dropping, callbacks=[Predict()], max_epochs=2, batch_size=40).fit(
+        *IRIS
+    )
+    steps = modes[1:]  # the first tries the module out
+    assert steps == [True, False] * (len(steps) // 2)
 
 
 def test_skorch_keeps_the_best_epoch_by_the_names_that_it_knows(tmp_path):

@@ -14,12 +14,13 @@ import torch
 from scipy.sparse import coo_array, csr_array, csr_matrix
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from sklearn_iso import (
     HierarchicalIsometricClassifier,
     IsometricClassifier,
     IsometricRegressor,
+    IsometricTransformer,
 )
 from sklearn_iso.modules import ConvNet
 from sklearn_iso.training import ArrayDataset
@@ -76,6 +77,31 @@ def test_a_dataset_of_pairs_is_an_array_and_its_labels(make):
     dataset = TensorDataset(torch.tensor(rows), torch.tensor(y))
     found, expected = make().fit(dataset), make().fit(rows, y)
     np.testing.assert_array_equal(found.predict(rows), expected.predict(rows))
+
+
+@BOTH
+def test_rows_of_a_dataset_are_predicted_as_those_of_an_array(make):
+    rows = X.astype(np.float32)
+    dataset, fitted = TensorDataset(torch.tensor(rows), torch.tensor(y)), make().fit(rows, y)
+    np.testing.assert_array_equal(fitted.predict(dataset), fitted.predict(rows))
+    np.testing.assert_array_equal(fitted.transform(dataset), fitted.transform(rows))
+    with pytest.raises(ValueError, match="X has 9 features, but"):
+        fitted.predict(TensorDataset(torch.tensor(rows[:, :9]), torch.tensor(y)))
+
+
+@BOTH
+def test_a_loader_is_refused_with_the_remedy(make):
+    loader = DataLoader(TensorDataset(torch.tensor(X), torch.tensor(y)))
+    with pytest.raises(TypeError, match="got a DataLoader. Pass loader.dataset"):
+        make().fit(loader)
+
+
+def test_an_embedding_refuses_a_dataset_with_the_remedy():
+    dataset = TensorDataset(torch.tensor(X), torch.tensor(y))
+    model = IsometricTransformer(max_epochs=1, random_state=0)
+    for call in (model.fit, model.partial_fit, model.fit(X).transform):
+        with pytest.raises(TypeError, match="X must be an array here; got TensorDataset"):
+            call(dataset)
 
 
 def test_a_dataset_may_hold_images_for_a_module():

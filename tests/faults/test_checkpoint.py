@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from reliability import told
 from skorch.callbacks import Callback
 
 from sklearn_iso import IsometricClassifier
@@ -96,6 +97,14 @@ def test_resumed_fit_takes_only_the_epochs_that_are_left(tmp_path):
     assert seen == [4, 5, 6] and fitted.n_iter_ == 6
 
 
+def test_a_fit_in_mixed_precision_resumes_to_the_same_model(tmp_path):
+    path, params = tmp_path / "run.checkpoint", {"mixed_precision": True}
+    with pytest.raises(KeyboardInterrupt):
+        small(Interrupt(4), Checkpoint(path), **params).fit(X, y)
+    resumed, expected = small(Checkpoint(path), **params).fit(X, y), small(**params).fit(X, y)
+    assert runs.digest(resumed) == runs.digest(expected)
+
+
 def test_interrupted_fit_is_a_usable_estimator(tmp_path):
     model = small(Interrupt(4), Checkpoint(tmp_path / "run.checkpoint"))
     with pytest.raises(KeyboardInterrupt):
@@ -113,6 +122,8 @@ OTHER = {
     "data": lambda cb: small(cb).fit(X[::-1], y[::-1]),
     "labels": lambda cb: small(cb).fit(X, (y + 1) % 10),
     "alpha": lambda cb: small(cb, alpha=2.0).fit(X, y),
+    "mixed precision": lambda cb: small(cb, mixed_precision=True).fit(X, y),
+    "compiled": lambda cb: small(cb, compile={"backend": "eager"}).fit(X, y),
     "seed": lambda cb: small(cb, random_state=1).fit(X, y),
     "no seed": lambda cb: small(cb, random_state=None).fit(X, y),
     "epochs": lambda cb: small(cb, max_epochs=7).fit(X, y),
@@ -134,17 +145,16 @@ def test_checkpoint_of_another_fit_is_refused(what, tmp_path):
     assert small(Checkpoint(path)).fit(X, y).n_iter_ == 6  # the lock is free again
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda raw: raw[: len(raw) // 2],
-        lambda raw: b"",
-        lambda raw: raw[:-5] + bytes(255 - byte for byte in raw[-5:]),
-        lambda raw: raw[:3000] + bytes([raw[3000] ^ 1]) + raw[3001:],
-        lambda raw: b"\x80\x04\x95" + raw,
-    ],
-    ids=["half", "empty", "end", "one bit", "pickle"],
-)
+DAMAGES = {
+    "half": lambda raw: raw[: len(raw) // 2],
+    "empty": lambda raw: b"",
+    "end": lambda raw: raw[:-5] + bytes(255 - byte for byte in raw[-5:]),
+    "one bit": lambda raw: raw[:3000] + bytes([raw[3000] ^ 1]) + raw[3001:],
+    "pickle": lambda raw: b"\x80\x04\x95" + raw,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damaged_checkpoint_is_an_error_and_runs_nothing(damage, tmp_path):
     path = tmp_path / "run.checkpoint"
     path.write_bytes(damage(checkpoint_of(path)))
@@ -270,3 +280,9 @@ def test_estimator_with_a_checkpoint_clones_and_pickles(tmp_path):
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     assert clone(model).callbacks[0].every == 2
+
+
+def test_the_page_tells_what_is_tried():
+    assert told(r"other data, parameters or seed \| (\d+) diff") == (len(OTHER),)
+    assert told(r"one bit, a pickle \| (\d+)") == (len(DAMAGES),)
+    assert told(r"an epoch, twice, then resumed \| (\d+) kinds of fit") == (len(FITS),)

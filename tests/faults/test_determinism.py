@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from reliability import told
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.ensemble import BaggingClassifier
@@ -218,3 +219,11 @@ def test_function_repeats_and_leaves_the_global_generators_alone(name):
         first, again = CALLS[name](0), CALLS[name](0)
         CALLS[name](None)
     assert np.array_equal(first, again)
+
+
+def test_the_page_tells_what_is_tried():
+    number = len(MODELS)
+    assert told(r"another seed gives others \| (\d+) models") == (number,)
+    assert told(r"NumPy and torch alone \| (\d+) models") == (number,)
+    assert told(r"all the time changes nothing \| (\d+) models") == (number - 1,)
+    assert told(r"and repeat themselves \| (\d+) functions") == (len(CALLS),)

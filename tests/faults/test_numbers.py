@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
+from reliability import told
 from scipy.spatial.distance import pdist
 from sklearn.base import clone
 
@@ -189,3 +190,9 @@ def test_measure_of_float32_is_that_of_float64(measure, X, bend):
     Z = bend.in_units_of(X)(X)
     expected = measure(X.astype(np.float64), Z.astype(np.float64))
     assert measure(X, Z) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_page_tells_what_is_tried():
+    assert told(r"two rows \| (\d+) data sets") == (len(DATA),)
+    # The parameters of a classifier, and the alphas of an embedding.
+    assert told(r"every penalty \| (\d+)") == (len(PARAMETERS) + 3,)

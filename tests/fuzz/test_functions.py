@@ -13,6 +13,7 @@ import public_calls as public
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reliability import told
 
 import sklearn_iso
 import sklearn_iso.model_selection
@@ -104,3 +105,9 @@ def test_valid_call_leaves_the_global_generators_alone(name):
         call.function(**call.usual)
         call.function(**call.usual | unseeded)
     plt.close("all")
+
+
+def test_the_page_tells_what_is_tried():
+    left = public.TORCH_MODULES | public.NEVER_VALID.keys()
+    assert told(r"(\d+) calls, 60 values") == (len(public.CALLS),)
+    assert told(r"seeded and not \| (\d+) calls") == (len(public.CALLS.keys() - left),)

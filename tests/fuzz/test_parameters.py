@@ -9,6 +9,7 @@ import pytest
 from anything import ANYTHING, refuse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reliability import told
 from sklearn.base import BaseEstimator
 
 import sklearn_iso
@@ -92,3 +93,8 @@ def test_parameter_of_a_penalty_is_valid_or_refused(name, data):
     except Exception as error:
         return refuse(error, [parameter], value)
     assert np.isfinite(model.loss_curve_).all()
+
+
+def test_the_page_tells_what_is_tried():
+    found = told(r"(\d+) estimators and (\d+) penalties, 100 values")
+    assert found == (len(ESTIMATORS), len(PENALTY_CLASSES))

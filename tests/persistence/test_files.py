@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 import sklearn_iso
-from sklearn_iso import IsometricClassifier, IsometricTransformer
+from sklearn_iso import IsometricClassifier, IsometricClassifierCV, IsometricTransformer
 from sklearn_iso.exceptions import ModelFileError
 from sklearn_iso.modules import MLP, ConvNet
 from sklearn_iso.penalties import Penalty, WithinClassIsometry
@@ -424,3 +424,16 @@ def test_a_save_that_fails_leaves_the_old_file(stored, tmp_path):
         estimator.save(path)
     assert path.read_bytes() == stored
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_file_does_not_choose_the_compiler(tmp_path):
+    path, options = tmp_path / "model", {"mode": "default", "options": {"cpp.cxx": "/bin/other"}}
+    model = classifier().fit(X[FIT], y[FIT]).set_params(compile=options)
+    model.save(path)
+    assert sklearn_iso.load(path).compile == {"mode": "default"}
+    search = IsometricClassifierCV([0.1], estimator=classifier(max_epochs=1), cv=2)
+    search.fit(X[FIT], y[FIT])
+    search.estimator.compile = search.estimator_.compile = options
+    search.save(path)
+    again = sklearn_iso.load(path)
+    assert again.estimator.compile == again.estimator_.compile == {"mode": "default"}

@@ -70,6 +70,21 @@ def test_worst_pair_is_named():
     assert ratio > 5
 
 
+@pytest.mark.parametrize("factor, verb", [(0.01, "shrunk"), (100, "stretched")])
+def test_pair_unlike_the_others_is_named_on_either_side(factor, verb):
+    line = np.arange(6.0)[:, None] ** 2
+
+    def other_axis(points):  # the pair of the last two rows alone is measured anew
+        Z = np.hstack([points, np.zeros((len(points), 1))])
+        Z[-1] = Z[-2] + [0, factor * (points[-1, 0] - points[-2, 0])]
+        return Z
+
+    apart = np.vstack([line * 1e4, line[-1:] * 1e4 + 1])
+    with pytest.raises(LawBrokenError, match=f"worst pair is {verb}: rows 5 and 6") as info:
+        check_distance_preservation(other_axis, apart, max_distortion=2)
+    assert info.value.pair == (5, 6)
+
+
 def test_quantile_leaves_the_worst_pairs_out():
     share = 30 / (30 * 29 / 2)  # of the pairs that one row is in
     assert check_distance_preservation(moved_apart, X, max_distortion=1.01, quantile=1 - share)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from reliability import told
 from sklearn.base import clone
 
 from sklearn_iso.attacks import ATTACKS, NORMS
@@ -125,3 +126,12 @@ MEASURES = {
 @pytest.mark.parametrize("measure, scale_invariant", MEASURES.values(), ids=MEASURES)
 def test_measure_does_not_change_under_motions(measure, scale_invariant):
     check_rigid_motion_invariance(measure, scale_invariant=scale_invariant)
+
+
+def test_the_page_tells_what_is_tried():
+    assert told(r"(\d+) penalties and variants") == (len(PENALTIES) + len(VARIANTS),)
+    # One of them takes one norm only.
+    pairs = len(ATTACKS) * len(NORMS) - len(NORMS) + 1
+    assert told(r"(\d+) attacks in the norms that they take: (\d+)") == (len(ATTACKS), pairs)
+    assert told(r"the project's scorer \| (\d+) norms") == (len(NORMS),)
+    assert told(r"(\d+) measures, 25 clouds") == (len(MEASURES),)
