@@ -135,13 +135,6 @@ def _short_pairs() -> Penalty:
     )
 
 
-def _both_norms() -> Penalty:
-    labelled: dict[str, Any] = {"warmup": 0.3, "label_weight": 0.5, "ascent": "margin"}
-    return WorstCaseIsometry(radius=3.0, scale=1.2, n_steps=4, **labelled) + WorstCaseIsometry(
-        norm="linf", radius=0.2, scale=10.0, n_steps=2, **labelled
-    )
-
-
 def _long_pairs() -> Penalty:
     return WorstCaseIsometry(norm="linf", radius=0.35, scale=4.0, n_steps=3, warmup=0.3)
 
@@ -194,9 +187,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "preset images": Preset("images"),
         "worst-case L2": Ours(partial(_l2_pairs, scale=0.8), alpha=2.0, epochs=8),
         "worst-case L2, half the scale": Ours(partial(_l2_pairs, scale=0.45), alpha=4.0, epochs=8),
-        "worst-case L2 and L-infinity, labelled": Ours(
-            _both_norms, alpha=2.0, epochs=24, sets_the_budget=False
-        ),
+        "preset images_both_norms": Preset("images_both_norms", sets_the_budget=False),
         "preset images_large_budgets": Preset("images_large_budgets", sets_the_budget=False),
         "worst-case L-infinity, half the scale": Ours(
             _long_pairs, alpha=2.0, epochs=14, sets_the_budget=False

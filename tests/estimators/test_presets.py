@@ -26,10 +26,13 @@ def test_every_preset_clones_fits_and_predicts(name):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_share_no_penalty(name):
-    changed = preset(name)
-    before = preset(name).penalty.scale
-    changed.penalty.set_params(scale=before + 1)
-    assert preset(name).penalty.scale == before
+    def scales():
+        return [term.scale for *_, term in preset(name).penalty.terms()]
+
+    before = scales()
+    for *_, term in preset(name).penalty.terms():
+        term.set_params(scale=term.scale + 1)
+    assert scales() == before
 
 
 def test_pairs_of_the_preset_for_images_are_longer_than_the_budget_it_is_made_for():
@@ -64,7 +67,9 @@ def test_paper_loss_is_cross_entropy_plus_beta_times_the_published_sum():
 
 
 def test_unknown_preset_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"'images_large_budgets', 'paper'\]; got 'papers'"):
+    with pytest.raises(
+        ValueError, match=r"'images_both_norms', 'images_large_budgets', 'paper'\]; got 'papers'"
+    ):
         preset("papers")
 
 
