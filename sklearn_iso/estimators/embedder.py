@@ -13,9 +13,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import type_of_target
 from torch import nn
 
+from sklearn_iso.estimators.embedding_networks import EmbeddingNetworks
 from sklearn_iso.estimators.learner import (
     as_module,
-    layer_widths,
     positive_rows,
     run_net,
     settings_of,
@@ -27,7 +27,6 @@ from sklearn_iso.estimators.targets import (
     given_distances,
     kept_metric,
 )
-from sklearn_iso.modules import MLP, Autoencoder, ResidualMLP
 from sklearn_iso.penalties import (
     GeodesicIsometry,
     GlobalIsometry,
@@ -45,15 +44,12 @@ from sklearn_iso.training import (
     encode_labels,
     history_columns,
     inference,
-    input_similarity,
     landmark_coordinates,
     new_generator,
-    principal_axes,
     private_random_state,
     resume_net,
     row_weights,
 )
-from sklearn_iso.training.calibration import INPUT_LENGTH
 
 #: Rows from which the coordinates of a guide are found.
 N_LANDMARKS = 500
@@ -130,7 +126,9 @@ class Embedder:
             if term is not None:
                 calibrate(term, ArrayDataset(rows.X, labels, rows.weight), self.rng)
         targets = Targets(rows.X, kept, given, find_paths(penalty))
-        module, mean_square = self._module(rows, targets.spread(self.rng, rows.weight))
+        size = targets.spread(self.rng, rows.weight)
+        networks = EmbeddingNetworks(estimator, self.weights, self.dtype)
+        module, mean_square = networks.at_start(rows, size, self.rng)
         objective = EmbeddingObjective(
             penalty,
             decoder_penalty,
@@ -142,6 +140,7 @@ class Embedder:
         )
         estimator.net_ = build_net(module, objective, settings, self.shuffling, valid)
         estimator.penalty_, estimator.decoder_penalty_ = penalty, decoder_penalty
+        estimator._n_features_out = int(estimator.n_components)
         return targets
 
     def _run(self, train: ArrayDataset, rows: ArrayDataset, targets: Targets, epochs: int) -> None:
@@ -187,39 +186,6 @@ class Embedder:
             random_state=self.rng,
         )
         return rows.subset(train), rows.subset(valid)
-
-    def _module(self, rows: ArrayDataset, spread: float | None) -> tuple[Autoencoder, float]:
-        """Return encoder and decoder at their start, and the mean square of the rows."""
-        shift, factor = input_similarity(rows.X, rows.weight)
-        n_components = int(self.estimator.n_components)
-        axes = principal_axes(rows.X, rows.weight, shift, n_components, self.rng)
-        matrix, mean = torch.from_numpy(axes), torch.from_numpy(shift)
-        # The size that the embedding is to have: a map whose output is of size 8 before
-        # this factor learns at the usual rates, whatever the units.
-        unit = (spread or INPUT_LENGTH / factor) / INPUT_LENGTH
-        encoder = ResidualMLP(
-            self._mlp(len(shift), n_components), matrix, shift=mean, factor=factor, unit=unit
-        )
-        decoder = ResidualMLP(
-            self._mlp(n_components, len(shift), reverse=True),
-            matrix.mT,
-            factor=1 / unit,
-            unit=1 / factor,
-            center=mean,
-        )
-        return Autoencoder(encoder, decoder), float((INPUT_LENGTH / factor) ** 2)
-
-    def _mlp(self, n_features: int, n_outputs: int, reverse: bool = False) -> MLP:
-        estimator = self.estimator
-        widths = layer_widths(estimator.hidden_layer_sizes)
-        return MLP(
-            n_features,
-            n_outputs,
-            hidden_layer_sizes=widths[::-1] if reverse else widths,
-            activation=estimator.activation,
-            generator=self.weights,
-            dtype=self.dtype,
-        )
 
     def _set_results(self, rows: ArrayDataset, targets: Targets, mean_square: float) -> None:
         estimator = self.estimator

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,28 +14,19 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
 from sklearn_iso.estimators.base import NetworkEstimator
-from sklearn_iso.estimators.constraints import TRAINING
+from sklearn_iso.estimators.constraints import EMBEDDING
 from sklearn_iso.estimators.embedder import Embedder, check_pairs_by_chunks
-from sklearn_iso.estimators.input import (
-    check_distances,
-    check_embedding_input,
-    check_optional_labels,
-    check_predict_input,
-    check_width,
-)
+from sklearn_iso.estimators.embedding_map import bring_back, embed, stress_of_rows
+from sklearn_iso.estimators.input import check_embedding_input
 from sklearn_iso.estimators.learner import check_by_chunks
-from sklearn_iso.estimators.targets import METRICS, targets_among
 from sklearn_iso.estimators.tasks import reports_epochs
-from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
-from sklearn_iso.penalties.pairwise import NORM_ORDERS
+from sklearn_iso.penalties import Penalty
 from sklearn_iso.persistence.store import save_estimator
-from sklearn_iso.training import inference, private_random_state
 
 
 class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
@@ -162,14 +152,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     (75, 4)
     """
 
-    _parameter_constraints: dict = TRAINING | {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "penalty": [StrOptions(set(EMBEDDING_PENALTIES)), Penalty],
-        "decoder_penalty": [StrOptions({"jacobian"}), Penalty, None],
-        "metric": [StrOptions(set(METRICS)), *NORM_ORDERS, callable],
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-    }
+    _parameter_constraints: dict = EMBEDDING
 
     def __init__(
         self,
@@ -259,10 +242,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         KeyboardInterrupt
             If the user interrupts; what was fitted so far stays usable.
         """
-        X = check_embedding_input(self, X)
-        labels = check_optional_labels(y, X)
-        check_width(self.n_components, X)
-        given = check_distances(self.metric, distances, X)
+        X, labels, given = check_embedding_input(self, X, y, distances)
         Embedder(self).fit(X, labels, sample_weight, given)
         return self
 
@@ -297,11 +277,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         """
         check_by_chunks(self)
         check_pairs_by_chunks(self)
-        first = not hasattr(self, "net_")
-        X = check_embedding_input(self, X, reset=first)
-        labels = check_optional_labels(y, X)
-        if first:
-            check_width(self.n_components, X)
+        X, labels, _ = check_embedding_input(self, X, y, reset=not hasattr(self, "net_"))
         Embedder(self, getattr(self, "_rng", None)).fit_chunk(X, labels, sample_weight)
         return self
 
@@ -317,9 +293,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Z : ndarray of shape (n_samples, n_components)
             In the units of the distances that are kept.
         """
-        check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=False)
-        return inference.representation(self.net_.module_.encoder, X, "logits")
+        return embed(self, X)
 
     def inverse_transform(self, X: ArrayLike) -> NDArray:
         """Go back from embeddings to rows.
@@ -333,14 +307,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         -------
         X_original : ndarray of shape (n_samples, n_features)
         """
-        check_is_fitted(self)
-        Z = check_array(X, dtype=[np.float64, np.float32])
-        if Z.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"An embedding has n_components={self._n_features_out} columns; got "
-                f"{Z.shape[1]}. Pass what transform returns."
-            )
-        return inference.representation(self.net_.module_.decoder, Z, "logits")
+        return bring_back(self, X)
 
     def score(self, X: ArrayLike, y: Any = None, *, distances: ArrayLike | None = None) -> float:
         """Return the negative scale-optimal normalised stress of some rows, greater is better.
@@ -359,12 +326,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         score : float
             In [-1, 0].
         """
-        check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=False)
-        rng = private_random_state(0)  # scores of the same rows compare
-        targets = targets_among(self, X, check_distances(self.metric, distances, X), rng)
-        rows = targets.sample(rng)
-        return -targets.stress(self.transform(X[rows]), rows)
+        return -stress_of_rows(self, X, distances)
 
     def to_torch(self) -> nn.Module:
         """Return a copy of the trained map X to Z, on the CPU and in evaluation mode."""
@@ -385,12 +347,6 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         save_estimator(
             self, path, n_outputs=self._n_features_out, include_optimizer=include_optimizer
         )
-
-    @property
-    def _n_features_out(self) -> int:
-        """Width of the embedding that was fitted."""
-        width: int = self.net_.module_.encoder.linear.out_features
-        return width
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
