@@ -42,5 +42,8 @@ EMBEDDING: dict = TRAINING | {
     "decoder_penalty": [StrOptions({"jacobian"}), Penalty, None],
     "metric": [StrOptions(set(METRICS)), *NORM_ORDERS, callable],
     "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+    "encoder": [callable, None],
+    "decoder": [callable, None],
+    "warm_start": ["boolean"],
     "batch_size": [Interval(Integral, 2, None, closed="left")],
 }

@@ -16,9 +16,11 @@ from torch import nn
 from sklearn_iso.estimators.embedding_networks import EmbeddingNetworks
 from sklearn_iso.estimators.learner import (
     as_module,
+    copy_weights,
     positive_rows,
     run_net,
     settings_of,
+    starts_warm,
 )
 from sklearn_iso.estimators.targets import (
     METRICS,
@@ -37,6 +39,7 @@ from sklearn_iso.penalties import (
 from sklearn_iso.training import (
     ArrayDataset,
     EmbeddingObjective,
+    PrivateStream,
     Randomness,
     TrainingSettings,
     build_net,
@@ -71,9 +74,10 @@ class Embedder:
         rng = private_random_state(estimator.random_state) if rng is None else rng
         self.weights = new_generator(rng)
         self.shuffling = new_generator(rng)
-        self.randomness = Randomness(
-            penalty=new_generator(rng), validation_seed=rng.randint(2**31 - 1)
-        )
+        penalty, validation_seed = new_generator(rng), rng.randint(2**31 - 1)
+        own = estimator.encoder is not None or estimator.decoder is not None
+        self.stream = PrivateStream(rng.randint(2**31 - 1)) if own else None
+        self.randomness = Randomness(penalty, validation_seed, module=self.stream)
         self.rng = rng
         self.dtype = torch.float32
 
@@ -127,8 +131,10 @@ class Embedder:
                 calibrate(term, ArrayDataset(rows.X, labels, rows.weight), self.rng)
         targets = Targets(rows.X, kept, given, find_paths(penalty))
         size = targets.spread(self.rng, rows.weight)
-        networks = EmbeddingNetworks(estimator, self.weights, self.dtype)
+        networks = EmbeddingNetworks(estimator, self.weights, self.dtype, self.stream)
         module, mean_square = networks.at_start(rows, size, self.rng)
+        if starts_warm(estimator):
+            copy_weights(estimator.net_.module_, module)
         objective = EmbeddingObjective(
             penalty,
             decoder_penalty,
@@ -158,7 +164,9 @@ class Embedder:
     ) -> torch.Tensor | None:
         """Return where distances that X does not show place the rows, if any are to be kept."""
         terms = (term for _, _, term in penalty.terms())
-        if not any(isinstance(term, GeodesicIsometry | GlobalIsometry) for term in terms):
+        if starts_warm(self.estimator) or not any(
+            isinstance(term, GeodesicIsometry | GlobalIsometry) for term in terms
+        ):
             return None
         landmarks = targets.sample(self.rng, N_LANDMARKS)
         distances = targets.known_from(landmarks)

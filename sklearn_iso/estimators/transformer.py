@@ -69,9 +69,14 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     n_neighbors : int, default=10
         For "neighbors" and "geodesic".
     hidden_layer_sizes : sequence of int, default=(128, 128)
-        Widths of the hidden layers of the encoder; the decoder has them in reverse.
+        Widths of the hidden layers of the built-in encoder; its decoder has them in reverse.
     activation : str, default="silu"
-        A key of :data:`sklearn_iso.modules.ACTIVATIONS`.
+        A key of :data:`sklearn_iso.modules.ACTIVATIONS`; of the built-in networks.
+    encoder, decoder : nn.Module, its class or a function returning one, optional
+        Map X to the embedding, and back, in place of the built-in networks, which start at
+        principal components. An instance is copied with its weights; a class is built anew and
+        told ``n_features`` and ``n_outputs``, the widths of its input and of its output, if its
+        constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
     learning_rate : float, default=0.01
     learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"
@@ -94,6 +99,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         "auto" takes a GPU where there is one.
     verbose : bool, default=False
         Show a progress bar.
+    warm_start : bool, default=False
+        Let :meth:`fit` start at the weights of the last fit; optimiser and schedule are new.
     random_state : int, RandomState instance or None, default=None
         Decides weights, order of rows and the draws of the penalty.
 
@@ -165,6 +172,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         n_neighbors: int = 10,
         hidden_layer_sizes: Sequence[int] = (128, 128),
         activation: str = "silu",
+        encoder: nn.Module | Callable[..., nn.Module] | None = None,
+        decoder: nn.Module | Callable[..., nn.Module] | None = None,
         optimizer: str | Callable[..., Any] = "adam",
         learning_rate: float = 1e-2,
         learning_rate_schedule: str = "linear",
@@ -179,6 +188,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
         verbose: bool = False,
+        warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_components = n_components
@@ -189,6 +199,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         self.n_neighbors = n_neighbors
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.encoder = encoder
+        self.decoder = decoder
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
@@ -203,6 +215,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         self.callbacks = callbacks
         self.device = device
         self.verbose = verbose
+        self.warm_start = warm_start
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
