@@ -183,7 +183,16 @@ class Embedder:
         penalty = self.estimator.decoder_penalty
         if penalty == "jacobian":
             return JacobianIsometry(layers="logits")
-        return None if penalty is None else penalty.without_logits()
+        if penalty is None:
+            return None
+        for _, _, term in penalty.terms():
+            if term.needs_all_rows or getattr(term, "metric", None) == "precomputed":
+                raise ValueError(
+                    "decoder_penalty acts on embeddings, which change, so that no distances are "
+                    f"given for them and no paths found; got {term!r}. Pass it as penalty, and "
+                    "choose decoder_penalty='jacobian' or a norm as its metric."
+                )
+        return penalty.without_logits()
 
     def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:
