@@ -93,7 +93,7 @@ class EmbeddingNetworks:
 
     def _check(self, module: Autoencoder, X: NDArray) -> None:
         """Raise a ValueError if the networks do not go from X to n_components and back."""
-        n_components, rows = int(self.estimator.n_components), torch.from_numpy(X[:2])
+        n_components, rows = int(self.estimator.n_components), torch.tensor(X[:2])
         what = f"n_components={n_components} values"
         Z = _checked("encoder", module.encoder, rows, n_components, what)
         what = f"the {X.shape[1]} features of X"
