@@ -44,9 +44,13 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
             little but the weights, and the optimiser starts anew.
         """
         check_is_fitted(self)
+        save_estimator(self, path, n_outputs=self._n_outputs, include_optimizer=include_optimizer)
+
+    @property
+    def _n_outputs(self) -> int:
+        """Width of the network's output, by which a user's own is built again."""
         classes = getattr(self, "classes_", None)
-        n_outputs = 1 if classes is None else len(classes)
-        save_estimator(self, path, n_outputs=n_outputs, include_optimizer=include_optimizer)
+        return 1 if classes is None else len(classes)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")

@@ -7,7 +7,10 @@ from numbers import Integral, Real
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import device as torch_device
 
+from sklearn_iso.estimators.targets import METRICS
 from sklearn_iso.modules import ACTIVATIONS
+from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
+from sklearn_iso.penalties.pairwise import NORM_ORDERS
 from sklearn_iso.training import OPTIMIZERS, SCHEDULES
 
 #: Of the network and its training.
@@ -32,4 +35,17 @@ TRAINING: dict = {
     "mixed_precision": ["boolean"],
     "verbose": ["verbose"],
     "random_state": ["random_state"],
+}
+
+#: Of an embedding.
+EMBEDDING: dict = TRAINING | {
+    "n_components": [Interval(Integral, 1, None, closed="left")],
+    "penalty": [StrOptions(set(EMBEDDING_PENALTIES)), Penalty],
+    "decoder_penalty": [StrOptions({"jacobian"}), Penalty, None],
+    "metric": [StrOptions(set(METRICS)), *NORM_ORDERS, callable],
+    "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+    "encoder": [callable, None],
+    "decoder": [callable, None],
+    "warm_start": ["boolean"],
+    "batch_size": [Interval(Integral, 2, None, closed="left")],
 }

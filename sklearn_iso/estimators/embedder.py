@@ -13,12 +13,14 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import type_of_target
 from torch import nn
 
+from sklearn_iso.estimators.embedding_networks import EmbeddingNetworks
 from sklearn_iso.estimators.learner import (
     as_module,
-    layer_widths,
+    copy_weights,
     positive_rows,
     run_net,
     settings_of,
+    starts_warm,
 )
 from sklearn_iso.estimators.targets import (
     METRICS,
@@ -27,7 +29,6 @@ from sklearn_iso.estimators.targets import (
     given_distances,
     kept_metric,
 )
-from sklearn_iso.modules import MLP, Autoencoder, ResidualMLP
 from sklearn_iso.penalties import (
     GeodesicIsometry,
     GlobalIsometry,
@@ -38,6 +39,7 @@ from sklearn_iso.penalties import (
 from sklearn_iso.training import (
     ArrayDataset,
     EmbeddingObjective,
+    PrivateStream,
     Randomness,
     TrainingSettings,
     build_net,
@@ -45,15 +47,12 @@ from sklearn_iso.training import (
     encode_labels,
     history_columns,
     inference,
-    input_similarity,
     landmark_coordinates,
     new_generator,
-    principal_axes,
     private_random_state,
     resume_net,
     row_weights,
 )
-from sklearn_iso.training.calibration import INPUT_LENGTH
 
 #: Rows from which the coordinates of a guide are found.
 N_LANDMARKS = 500
@@ -75,9 +74,10 @@ class Embedder:
         rng = private_random_state(estimator.random_state) if rng is None else rng
         self.weights = new_generator(rng)
         self.shuffling = new_generator(rng)
-        self.randomness = Randomness(
-            penalty=new_generator(rng), validation_seed=rng.randint(2**31 - 1)
-        )
+        penalty, validation_seed = new_generator(rng), rng.randint(2**31 - 1)
+        own = estimator.encoder is not None or estimator.decoder is not None
+        self.stream = PrivateStream(rng.randint(2**31 - 1)) if own else None
+        self.randomness = Randomness(penalty, validation_seed, module=self.stream)
         self.rng = rng
         self.dtype = torch.float32
 
@@ -130,7 +130,11 @@ class Embedder:
             if term is not None:
                 calibrate(term, ArrayDataset(rows.X, labels, rows.weight), self.rng)
         targets = Targets(rows.X, kept, given, find_paths(penalty))
-        module, mean_square = self._module(rows, targets.spread(self.rng, rows.weight))
+        size = targets.spread(self.rng, rows.weight)
+        networks = EmbeddingNetworks(estimator, self.weights, self.dtype, self.stream)
+        module, mean_square = networks.at_start(rows, size, self.rng)
+        if starts_warm(estimator):
+            copy_weights(estimator.net_.module_, module)
         objective = EmbeddingObjective(
             penalty,
             decoder_penalty,
@@ -142,6 +146,7 @@ class Embedder:
         )
         estimator.net_ = build_net(module, objective, settings, self.shuffling, valid)
         estimator.penalty_, estimator.decoder_penalty_ = penalty, decoder_penalty
+        estimator._n_features_out = int(estimator.n_components)
         return targets
 
     def _run(self, train: ArrayDataset, rows: ArrayDataset, targets: Targets, epochs: int) -> None:
@@ -159,7 +164,9 @@ class Embedder:
     ) -> torch.Tensor | None:
         """Return where distances that X does not show place the rows, if any are to be kept."""
         terms = (term for _, _, term in penalty.terms())
-        if not any(isinstance(term, GeodesicIsometry | GlobalIsometry) for term in terms):
+        if starts_warm(self.estimator) or not any(
+            isinstance(term, GeodesicIsometry | GlobalIsometry) for term in terms
+        ):
             return None
         landmarks = targets.sample(self.rng, N_LANDMARKS)
         distances = targets.known_from(landmarks)
@@ -176,7 +183,16 @@ class Embedder:
         penalty = self.estimator.decoder_penalty
         if penalty == "jacobian":
             return JacobianIsometry(layers="logits")
-        return None if penalty is None else penalty.without_logits()
+        if penalty is None:
+            return None
+        for _, _, term in penalty.terms():
+            if term.needs_all_rows or getattr(term, "metric", None) == "precomputed":
+                raise ValueError(
+                    "decoder_penalty acts on embeddings, which change, so that no distances are "
+                    f"given for them and no paths found; got {term!r}. Pass it as penalty, and "
+                    "choose decoder_penalty='jacobian' or a norm as its metric."
+                )
+        return penalty.without_logits()
 
     def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:
@@ -187,39 +203,6 @@ class Embedder:
             random_state=self.rng,
         )
         return rows.subset(train), rows.subset(valid)
-
-    def _module(self, rows: ArrayDataset, spread: float | None) -> tuple[Autoencoder, float]:
-        """Return encoder and decoder at their start, and the mean square of the rows."""
-        shift, factor = input_similarity(rows.X, rows.weight)
-        n_components = int(self.estimator.n_components)
-        axes = principal_axes(rows.X, rows.weight, shift, n_components, self.rng)
-        matrix, mean = torch.from_numpy(axes), torch.from_numpy(shift)
-        # The size that the embedding is to have: a map whose output is of size 8 before
-        # this factor learns at the usual rates, whatever the units.
-        unit = (spread or INPUT_LENGTH / factor) / INPUT_LENGTH
-        encoder = ResidualMLP(
-            self._mlp(len(shift), n_components), matrix, shift=mean, factor=factor, unit=unit
-        )
-        decoder = ResidualMLP(
-            self._mlp(n_components, len(shift), reverse=True),
-            matrix.mT,
-            factor=1 / unit,
-            unit=1 / factor,
-            center=mean,
-        )
-        return Autoencoder(encoder, decoder), float((INPUT_LENGTH / factor) ** 2)
-
-    def _mlp(self, n_features: int, n_outputs: int, reverse: bool = False) -> MLP:
-        estimator = self.estimator
-        widths = layer_widths(estimator.hidden_layer_sizes)
-        return MLP(
-            n_features,
-            n_outputs,
-            hidden_layer_sizes=widths[::-1] if reverse else widths,
-            activation=estimator.activation,
-            generator=self.weights,
-            dtype=self.dtype,
-        )
 
     def _set_results(self, rows: ArrayDataset, targets: Targets, mean_square: float) -> None:
         estimator = self.estimator

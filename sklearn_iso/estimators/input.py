@@ -146,13 +146,32 @@ def _takes_single(estimator: Any) -> bool:
     return bool(getattr(estimator, "mixed_precision", False))
 
 
-def check_embedding_input(estimator: BaseEstimator, X: ArrayLike, reset: bool = True) -> NDArray:
-    """Validate the training rows of an embedding, labels apart, and remember the features."""
+def check_embedding_input(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike | None,
+    distances: ArrayLike | None = None,
+    *,
+    reset: bool = True,
+) -> tuple[NDArray, NDArray | None, NDArray | None]:
+    """Validate what an embedding is fitted to; remember the features, or compare them.
+
+    Returns
+    -------
+    X : ndarray of float32 or float64
+    labels : ndarray of shape (n_samples,), or None without y
+    distances : ndarray of shape (n_samples, n_samples), or None without any
+    """
     _is_dataset(X, lazy=False)
     checked: NDArray = validate_data(
         estimator, X, dtype=_float_types(X), order="C", ensure_min_samples=2, reset=reset
     )
-    return single_rows(checked) if _takes_single(estimator) else checked
+    if _takes_single(estimator):
+        checked = single_rows(checked)
+    labels = check_optional_labels(y, checked)
+    if reset:
+        check_width(estimator.n_components, checked)
+    return checked, labels, check_distances(estimator.metric, distances, checked)
 
 
 def check_width(n_components: int, X: NDArray) -> None:

@@ -129,7 +129,7 @@ class Learner:
         if estimator.alpha > 0:
             calibrate(penalty, train, self.rng)
         module = self._module(train, n_outputs)
-        if getattr(estimator, "warm_start", False) and hasattr(estimator, "net_"):
+        if starts_warm(estimator):
             copy_weights(estimator.net_.module_, module)
         width = self._check_outputs(module, train, n_outputs)
         objective = Objective(
@@ -209,6 +209,11 @@ class Learner:
                     setattr(estimator, name, getattr(term, name))
 
 
+def starts_warm(estimator: Any) -> bool:
+    """Return whether a fit starts at the weights of the last one."""
+    return getattr(estimator, "warm_start", False) and hasattr(estimator, "net_")
+
+
 def copy_weights(source: nn.Module, target: nn.Module) -> None:
     """Let a new network start at the weights of a trained one.
 
@@ -222,15 +227,14 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
     except RuntimeError as error:
         raise ValueError(
             "warm_start=True starts at the weights of the last fit, and this fit needs others: "
-            f"features, classes or the network changed. {error}. Fit a clone, or set "
+            f"features, classes, components or the network changed. {error}. Fit a clone, or set "
             "warm_start=False."
         ) from None
 
 
 def check_warm_classes(estimator: Any, classes: NDArray) -> None:
     """Raise a ValueError if a warm start meets other classes than those of the last fit."""
-    warm = getattr(estimator, "warm_start", False) and hasattr(estimator, "net_")
-    if warm and not np.array_equal(classes, estimator.classes_):
+    if starts_warm(estimator) and not np.array_equal(classes, estimator.classes_):
         raise ValueError(
             f"warm_start=True keeps the classes of the last fit, {estimator.classes_!r}; got "
             f"{classes!r}. Fit a clone, or set warm_start=False."

@@ -35,6 +35,8 @@ def load(
     path: str | os.PathLike[str],
     *,
     module: nn.Module | Callable[..., nn.Module] | None = None,
+    encoder: nn.Module | Callable[..., nn.Module] | None = None,
+    decoder: nn.Module | Callable[..., nn.Module] | None = None,
     classes: Sequence[Any] = (),
 ) -> Any:
     """Return the fitted estimator that ``save(path)`` wrote.
@@ -47,9 +49,9 @@ def load(
     Parameters
     ----------
     path : path-like
-    module : nn.Module, its class or a function returning one, optional
-        What the estimator got as `module`, where it is not a network of this package. Its
-        weights are those of the file.
+    module, encoder, decoder : nn.Module, its class or a function returning one, optional
+        What the estimator got as the parameter of that name, where it is not a network of this
+        package. Its weights are those of the file.
     classes : sequence of classes and functions, optional
         Further ones that you trust: of a penalty of your own, of callbacks, a metric.
 
@@ -83,7 +85,9 @@ def load(
         raise TypeError(f"classes must be a list of classes and functions; got {classes!r}.")
     known = [*_ESTIMATORS, LabelTree, Labels, *_of_this_package(), *trusted]
     names = {name_of(thing): thing for thing in known} | _OPTIMIZERS
-    estimator = load_estimator(path, names, module, training.PrivateStream(0).active())
+    own = {"module": module, "encoder": encoder, "decoder": decoder}
+    given = {role: network for role, network in own.items() if network is not None}
+    estimator = load_estimator(path, names, given, training.PrivateStream(0).active)
     inner = [getattr(estimator, name, None) for name in ("estimator", "estimator_")]
     for part in (estimator, *inner):
         _forget_compiler_options(part)

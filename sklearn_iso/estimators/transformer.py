@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,27 +13,18 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
 from sklearn_iso.estimators.base import NetworkEstimator
-from sklearn_iso.estimators.constraints import TRAINING
+from sklearn_iso.estimators.constraints import EMBEDDING
 from sklearn_iso.estimators.embedder import Embedder, check_pairs_by_chunks
-from sklearn_iso.estimators.input import (
-    check_distances,
-    check_embedding_input,
-    check_optional_labels,
-    check_predict_input,
-    check_width,
-)
+from sklearn_iso.estimators.embedding_map import bring_back, embed, stress_of_rows
+from sklearn_iso.estimators.input import check_embedding_input
 from sklearn_iso.estimators.learner import check_by_chunks
-from sklearn_iso.estimators.targets import METRICS, targets_among
 from sklearn_iso.estimators.tasks import reports_epochs
-from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
-from sklearn_iso.penalties.pairwise import NORM_ORDERS
-from sklearn_iso.training import inference, private_random_state
+from sklearn_iso.penalties import Penalty
 
 
 class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
@@ -77,9 +67,14 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     n_neighbors : int, default=10
         For "neighbors" and "geodesic".
     hidden_layer_sizes : sequence of int, default=(128, 128)
-        Widths of the hidden layers of the encoder; the decoder has them in reverse.
+        Widths of the hidden layers of the built-in encoder; its decoder has them in reverse.
     activation : str, default="silu"
-        A key of :data:`sklearn_iso.modules.ACTIVATIONS`.
+        A key of :data:`sklearn_iso.modules.ACTIVATIONS`; of the built-in networks.
+    encoder, decoder : nn.Module, its class or a function returning one, optional
+        Map X to the embedding, and back, in place of the built-in networks, which start at
+        principal components. An instance is copied with its weights; a class is built anew and
+        told ``n_features`` and ``n_outputs``, the widths of its input and of its output, if its
+        constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
     learning_rate : float, default=0.01
     learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"
@@ -105,6 +100,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         As in :class:`IsometricClassifier`.
     verbose : bool, default=False
         Show a progress bar.
+    warm_start : bool, default=False
+        Let :meth:`fit` start at the weights of the last fit; optimiser and schedule are new.
     random_state : int, RandomState instance or None, default=None
         Decides weights, order of rows and the draws of the penalty.
 
@@ -163,14 +160,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     (75, 4)
     """
 
-    _parameter_constraints: dict = TRAINING | {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "penalty": [StrOptions(set(EMBEDDING_PENALTIES)), Penalty],
-        "decoder_penalty": [StrOptions({"jacobian"}), Penalty, None],
-        "metric": [StrOptions(set(METRICS)), *NORM_ORDERS, callable],
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-    }
+    _parameter_constraints: dict = EMBEDDING
 
     def __init__(
         self,
@@ -183,6 +173,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         n_neighbors: int = 10,
         hidden_layer_sizes: Sequence[int] = (128, 128),
         activation: str = "silu",
+        encoder: nn.Module | Callable[..., nn.Module] | None = None,
+        decoder: nn.Module | Callable[..., nn.Module] | None = None,
         optimizer: str | Callable[..., Any] = "adam",
         learning_rate: float = 1e-2,
         learning_rate_schedule: str = "linear",
@@ -199,6 +191,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         compile: bool | dict[str, Any] = False,
         mixed_precision: bool = False,
         verbose: bool = False,
+        warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_components = n_components
@@ -209,6 +202,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         self.n_neighbors = n_neighbors
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.encoder = encoder
+        self.decoder = decoder
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
@@ -225,6 +220,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         self.compile = compile
         self.mixed_precision = mixed_precision
         self.verbose = verbose
+        self.warm_start = warm_start
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -264,10 +260,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         KeyboardInterrupt
             If the user interrupts; what was fitted so far stays usable.
         """
-        X = check_embedding_input(self, X)
-        labels = check_optional_labels(y, X)
-        check_width(self.n_components, X)
-        given = check_distances(self.metric, distances, X)
+        X, labels, given = check_embedding_input(self, X, y, distances)
         Embedder(self).fit(X, labels, sample_weight, given)
         return self
 
@@ -302,11 +295,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         """
         check_by_chunks(self)
         check_pairs_by_chunks(self)
-        first = not hasattr(self, "net_")
-        X = check_embedding_input(self, X, reset=first)
-        labels = check_optional_labels(y, X)
-        if first:
-            check_width(self.n_components, X)
+        X, labels, _ = check_embedding_input(self, X, y, reset=not hasattr(self, "net_"))
         Embedder(self, getattr(self, "_rng", None)).fit_chunk(X, labels, sample_weight)
         return self
 
@@ -322,9 +311,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Z : ndarray of shape (n_samples, n_components)
             In the units of the distances that are kept.
         """
-        check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=False)
-        return inference.representation(self.net_.module_.encoder, X, "logits")
+        return embed(self, X)
 
     def inverse_transform(self, X: ArrayLike) -> NDArray:
         """Go back from embeddings to rows.
@@ -338,14 +325,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         -------
         X_original : ndarray of shape (n_samples, n_features)
         """
-        check_is_fitted(self)
-        Z = check_array(X, dtype=[np.float64, np.float32])
-        if Z.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"An embedding has n_components={self._n_features_out} columns; got "
-                f"{Z.shape[1]}. Pass what transform returns."
-            )
-        return inference.representation(self.net_.module_.decoder, Z, "logits")
+        return bring_back(self, X)
 
     def score(self, X: ArrayLike, y: Any = None, *, distances: ArrayLike | None = None) -> float:
         """Return the negative scale-optimal normalised stress of some rows, greater is better.
@@ -364,12 +344,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         score : float
             In [-1, 0].
         """
-        check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=False)
-        rng = private_random_state(0)  # scores of the same rows compare
-        targets = targets_among(self, X, check_distances(self.metric, distances, X), rng)
-        rows = targets.sample(rng)
-        return -targets.stress(self.transform(X[rows]), rows)
+        return -stress_of_rows(self, X, distances)
 
     def to_torch(self) -> nn.Module:
         """Return a copy of the trained map X to Z, on the CPU and in evaluation mode."""
@@ -377,9 +352,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         return copy.deepcopy(self.net_.module_.encoder).cpu().eval()
 
     @property
-    def _n_features_out(self) -> int:
-        """Width of the embedding that was fitted."""
-        width: int = self.net_.module_.encoder.linear.out_features
+    def _n_outputs(self) -> int:
+        width: int = self._n_features_out
         return width
 
     def __sklearn_tags__(self) -> Any:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from sklearn_iso.modules.mlp import MLP
+from sklearn_iso.modules.representations import first_output
 
 
 class ResidualMLP(nn.Module):
@@ -101,5 +102,5 @@ class Autoencoder(nn.Module):
 
     def forward(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Return the embedding of X and its way back."""
-        Z = self.encoder(X)
-        return Z, self.decoder(Z)
+        Z = first_output(self.encoder(X))
+        return Z, first_output(self.decoder(Z))

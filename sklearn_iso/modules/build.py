@@ -15,7 +15,10 @@ _N_OUTPUTS = ("n_outputs", "n_classes", "out_features", "output_dim")
 
 
 def build_module(
-    module: nn.Module | Callable[..., nn.Module], n_features: int, n_outputs: int
+    module: nn.Module | Callable[..., nn.Module],
+    n_features: int,
+    n_outputs: int,
+    name: str = "module",
 ) -> nn.Module:
     """Return a module to train: a copy of an instance, or a class built to size.
 
@@ -27,6 +30,8 @@ def build_module(
         (n_classes, out_features, output_dim).
     n_features, n_outputs : int
         Width of the input and of the logits.
+    name : str, default="module"
+        The parameter that it came as.
 
     Returns
     -------
@@ -49,7 +54,7 @@ def build_module(
     built = module(**_sizes(module, n_features, n_outputs))
     if not isinstance(built, nn.Module):
         raise TypeError(
-            f"module must be an nn.Module, its class or a function that returns one; "
+            f"{name} must be an nn.Module, its class or a function that returns one; "
             f"{module!r} returned {type(built).__name__}."
         )
     return built

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from sklearn_iso.modules import Autoencoder
 from sklearn_iso.modules.architecture import describe, rebuild
 
 #: Kinds of arrays that safetensors holds: bool, signed, unsigned and floating.
@@ -21,6 +23,8 @@ _NUMERIC = "biuf"
 _MANY = 8
 #: Where an estimator keeps scikit-learn's callbacks, which are code of others and no model.
 _CALLBACKS = "_skl_callbacks"
+#: Parameters by which an estimator takes networks of the user's own.
+ROLES = ("module", "encoder", "decoder")
 
 
 def name_of(thing: Any) -> str:
@@ -137,13 +141,17 @@ class Encoder:
             return {"name": name_of(value)}
         return None
 
-    def _network(self, module: nn.Module) -> Any:
+    def _network(self, module: nn.Module, role: str = "module") -> Any:
         weights = {name: v.numpy(force=True) for name, v in module.state_dict().items()}
         if not weights:
             return None
         if (architecture := describe(module)) is not None:
             return {"network": architecture, "weights": self.encode(weights)}
-        return {"module": name_of(type(module)), "weights": self.encode(weights)}
+        if type(module) is Autoencoder:  # at least one of its networks is the user's
+            parts = {role: getattr(module, role) for role in ("encoder", "decoder")}
+            return {"autoencoder": [self._network(part, role) for role, part in parts.items()]}
+        node = {"module": name_of(type(module)), "weights": self.encode(weights)}
+        return node if role == "module" else node | {"role": role}
 
     def _state(self, value: Any) -> Any:
         state = value.__getstate__() if hasattr(value, "__getstate__") else vars(value)
@@ -156,7 +164,7 @@ class Encoder:
         for key, inner in state.items():
             if key == _CALLBACKS:
                 continue
-            if key == "module" and _is_foreign(inner):
+            if key in ROLES and _is_foreign(inner):
                 encoded.append([key, {"given": key}])
             elif key not in self.leave_out:
                 encoded.append([key, self.encode(inner)])
@@ -179,10 +187,10 @@ class Decoder:
     arrays : mapping of str to ndarray
     names : mapping of str to class or function
         All that may be built, by the name under which it is stored.
-    module : object, optional
-        The user's parameter `module`, where the file needs one.
+    given : mapping of str to object
+        The user's own networks, by the parameter (of ``ROLES``) that they came as.
     build : callable, optional
-        Returns a new network from `module`.
+        Returns a new network of the user's for such a parameter.
 
     Raises
     ------
@@ -194,10 +202,10 @@ class Decoder:
         self,
         arrays: Mapping[str, NDArray],
         names: Mapping[str, Any],
-        module: Any = None,
-        build: Callable[[], nn.Module] | None = None,
+        given: Mapping[str, Any] = MappingProxyType({}),
+        build: Callable[[str], nn.Module] | None = None,
     ) -> None:
-        self.arrays, self.names, self.module, self.build = arrays, names, module, build
+        self.arrays, self.names, self.given, self.build = arrays, names, given, build
         self._seen: list[Any] = []
 
     def decode(self, node: Any) -> Any:
@@ -276,18 +284,22 @@ class Decoder:
         return rebuild(architecture, self.decode(node["weights"]))
 
     def _module(self, name: str, node: Any) -> nn.Module:
-        if self.build is None:
-            raise MissingModuleError(name)
-        module = self.build()
+        role = node.get("role", "module")
+        if role not in self.given or self.build is None:
+            raise MissingModuleError(role, name)
+        module = self.build(role)
         weights = {key: torch.tensor(v) for key, v in self.decode(node["weights"]).items()}
         floating = [v.dtype for v in weights.values() if v.is_floating_point()]
         module.to(floating[0] if floating else torch.float32).load_state_dict(weights)
         return module.eval()
 
     def _given(self, key: str, node: Any) -> Any:
-        if self.build is None:
-            raise MissingModuleError(key)
-        return self.module
+        if key not in self.given:
+            raise MissingModuleError(key, key)
+        return self.given[key]
+
+    def _autoencoder(self, parts: Any, node: Any) -> nn.Module:
+        return Autoencoder(*self.decode(parts)).eval()
 
 
 #: First keys of nodes; each has its method.
@@ -303,4 +315,16 @@ class ForeignClassError(LookupError):
 
 
 class MissingModuleError(LookupError):
-    """A file holds the weights of a module that was not passed."""
+    """A file holds the weights of a module that was not passed.
+
+    Parameters
+    ----------
+    role : str
+        The parameter to pass.
+    name : str
+        What the file says of it.
+    """
+
+    def __init__(self, role: str, name: str) -> None:
+        super().__init__(name)
+        self.role, self.name = role, name

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,8 @@ def save_estimator(
 def load_estimator(
     path: str | os.PathLike[str],
     names: Mapping[str, Any],
-    module: Any = None,
-    stream: AbstractContextManager[Any] | None = None,
+    given: Mapping[str, Any] = MappingProxyType({}),
+    stream: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Any:
     """Return the estimator of a file.
 
@@ -66,10 +67,10 @@ def load_estimator(
     path : path-like
     names : mapping of str to class or function
         All that the file may name.
-    module : nn.Module, its class or a function returning one, optional
-        The estimator's parameter of that name.
-    stream : context manager, optional
-        Where the module may draw its first weights.
+    given : mapping of str to nn.Module, its class or a function returning one
+        The user's own networks, by the parameter that the estimator got them as.
+    stream : callable returning a context manager, optional
+        Where they may draw their first weights.
 
     Raises
     ------
@@ -79,12 +80,13 @@ def load_estimator(
     """
     content, arrays = read(path)
 
-    def build() -> nn.Module:
+    def build(role: str) -> nn.Module:
         n_features, n_outputs = content["sizes"]
-        with stream or nullcontext():
-            return build_module(module, n_features, n_outputs)
+        sizes = (n_outputs, n_features) if role == "decoder" else (n_features, n_outputs)
+        with stream():
+            return build_module(given[role], *sizes, role)
 
-    decoder = Decoder(arrays, names, module, None if module is None else build)
+    decoder = Decoder(arrays, names, given, build)
     try:
         estimator = decoder.decode(content["estimator"])
     except ForeignClassError as error:
@@ -94,13 +96,13 @@ def load_estimator(
         ) from None
     except MissingModuleError as error:
         raise ModelFileError(
-            f"This file holds the weights of a module of your own, {str(error)!r}. Pass "
-            "load(path, module=...) what was passed to the estimator as module."
+            f"This file holds the weights of a module of your own, {error.name!r}. Pass "
+            f"load(path, {error.role}=...) what was passed to the estimator as {error.role}."
         ) from None
     except _MALFORMED as error:
         raise ModelFileError(
             f"{os.fspath(path)!r} does not hold a fitted estimator"
-            f"{'' if module is None else ' with this module'}: {error}."
+            f"{' with this ' * bool(given)}{' and '.join(given)}: {error}."
         ) from error
     if inspect.isclass(estimator) or not hasattr(estimator, "fit"):
         raise ModelFileError(f"{os.fspath(path)!r} does not hold an estimator.")

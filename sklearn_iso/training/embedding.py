@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sklearn_iso.modules import Autoencoder
+from sklearn_iso.modules.representations import first_output
 from sklearn_iso.penalties import Batch, Penalty
-from sklearn_iso.training.objective import Loss, add_terms
+from sklearn_iso.training.objective import Loss, add_terms, as_predicting, is_noisy
 from sklearn_iso.training.state import own_attributes
 
 #: Strength of the draw to the guide at first, beside penalties of order 1; and the share of the
@@ -79,9 +81,31 @@ class EmbeddingObjective(nn.Module):
         terms = self.penalty.terms() if self.alpha else []
         if any(term.needs_input_gradient for _, _, term in terms):
             X = X.detach().requires_grad_()
+        noisy = module.training and is_noisy(module)
+        Z: Tensor | None = first_output(module.encoder(X)) if noisy else None
+        with as_predicting(module) if noisy else nullcontext():
+            batch = self._batch(module.encoder, X, index, weight, generator, progress)
+            values = [(name, factor, term(batch)) for name, factor, term in terms]
+            values += self._of_guide(batch)
+            values += self._of_decoder(module.decoder, batch)
+        Z = batch.logits if Z is None else Z
+        squares = (first_output(module.decoder(Z)) - X.detach()).flatten(1).square().sum(1)
+        error = torch.dot(weight, squares) / (weight.sum() * self.mean_square)
+        return add_terms("reconstruction_error", error, Z, values, self.alpha)
+
+    def _batch(
+        self,
+        encoder: nn.Module,
+        X: Tensor,
+        index: Tensor,
+        weight: Tensor,
+        generator: torch.Generator,
+        progress: float,
+    ) -> Batch:
         rows = index.cpu()
-        batch = Batch(
-            module.encoder,
+        terms = self.penalty.terms() if self.alpha else []
+        return Batch(
+            encoder,
             X,
             self.labels[rows].to(X.device),
             weight,
@@ -92,12 +116,6 @@ class EmbeddingObjective(nn.Module):
             index=index,
             distances=self._given(rows, X),
         )
-        values = [(name, factor, term(batch)) for name, factor, term in terms]
-        values += self._of_guide(batch)
-        values += self._of_decoder(module.decoder, batch)
-        squares = (module.decoder(batch.logits) - X.detach()).flatten(1).square().sum(1)
-        error = torch.dot(weight, squares) / (weight.sum() * self.mean_square)
-        return add_terms("reconstruction_error", error, batch.logits, values, self.alpha)
 
     def __getstate__(self) -> dict[str, Any]:
         return own_attributes(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +93,7 @@ class Objective(nn.Module):
         choices = [term.layers for _, _, term in terms]
         noisy = module.training and is_noisy(module)
         logits: Tensor | None = first_output(module(X)) if noisy else None
-        with _as_predicting(module) if noisy else _unchanged():
+        with as_predicting(module) if noisy else nullcontext():
             batch = Batch(
                 module,
                 X,
@@ -160,7 +160,7 @@ def is_noisy(module: nn.Module) -> bool:
 
 
 @contextmanager
-def _as_predicting(module: nn.Module) -> Iterator[None]:
+def as_predicting(module: nn.Module) -> Iterator[None]:
     """Evaluate the map that predictions use, so that a pair differs by its input alone."""
     training = [part for part in module.modules() if part.training]
     module.eval()
@@ -169,8 +169,3 @@ def _as_predicting(module: nn.Module) -> Iterator[None]:
     finally:
         for part in training:
             part.training = True
-
-
-@contextmanager
-def _unchanged() -> Iterator[None]:
-    yield

@@ -40,6 +40,12 @@ def regressor(**params):
     return IsometricRegressor(**quick | params)
 
 
+def embedding(**params):
+    quick = {"hidden_layer_sizes": (16, 8), "max_epochs": 3, "random_state": 0}
+    return IsometricTransformer(**quick | params)
+
+
+ALL_THREE = pytest.mark.parametrize("make", [classifier, regressor, embedding])
 BOTH = pytest.mark.parametrize("make", [classifier, regressor])
 
 
@@ -282,7 +288,7 @@ def weights(estimator):
     return [v.numpy(force=True).copy() for v in estimator.net_.module_.state_dict().values()]
 
 
-@BOTH
+@ALL_THREE
 def test_a_warm_start_begins_where_the_last_fit_ended(make):
     estimator = make().fit(X, y)
     before = weights(estimator)
@@ -291,14 +297,14 @@ def test_a_warm_start_begins_where_the_last_fit_ended(make):
         np.testing.assert_allclose(a, b, atol=1e-9)
 
 
-@BOTH
+@ALL_THREE
 def test_a_warm_start_without_a_fit_before_is_a_fit(make):
     cold, warm = make().fit(X, y), make(warm_start=True).fit(X, y)
     for a, b in zip(weights(cold), weights(warm), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-@BOTH
+@ALL_THREE
 @pytest.mark.parametrize("change", [{"hidden_layer_sizes": (4,)}, "features"], ids=str)
 def test_a_warm_start_with_other_shapes_is_refused(make, change):
     estimator = make(warm_start=True).fit(X, y)
@@ -307,6 +313,18 @@ def test_a_warm_start_with_other_shapes_is_refused(make, change):
         estimator.set_params(**change)
     with pytest.raises(ValueError, match="starts at the weights of the last fit"):
         estimator.fit(rows, y)
+
+
+def test_a_warm_start_with_other_components_is_refused():
+    found = embedding(warm_start=True).fit(X).set_params(n_components=3)
+    with pytest.raises(ValueError, match="components or the network changed"):
+        found.fit(X)
+
+
+def test_a_warm_start_is_not_guided_once_more():
+    found = embedding(penalty="geodesic", n_neighbors=20, warm_start=True).fit(X)
+    assert "guide" in found.history_
+    assert "guide" not in found.fit(X).history_
 
 
 def test_a_warm_start_with_other_classes_is_refused():

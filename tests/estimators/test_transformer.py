@@ -246,7 +246,8 @@ def test_roll_is_unrolled_whatever_the_seed():
     found = [IsometricTransformer(penalty="geodesic", random_state=s).fit(rows) for s in range(4)]
     stresses = [scale_normalized_stress(flat, model.transform(rows)) for model in found]
     assert max(stresses) <= 0.0100
-    np.testing.assert_allclose([m.stress_ for m in found], found[0].stress_, rtol=0.05)
+    kept = [model.stress_ for model in found]
+    np.testing.assert_allclose(kept, np.mean(kept), rtol=0.03)
 
 
 def test_guide_pulls_the_map_over_the_first_tenth_only():
@@ -542,3 +543,12 @@ def test_worst_case_pairs_fit_an_embedding_of_one_dimension():
     pairs = WorstCaseIsometry(radius=1.0, scale=1.0, n_steps=2)
     found = IsometricTransformer(1, penalty=pairs, max_epochs=2, random_state=0).fit(X[:50])
     assert np.isfinite(found.loss_curve_).all()
+
+
+@pytest.mark.parametrize(
+    "penalty", [GlobalIsometry(metric="precomputed"), GeodesicIsometry()], ids=repr
+)
+def test_a_decoder_penalty_that_asks_for_distances_between_rows_is_refused(penalty):
+    D = squareform(pdist(X))
+    with pytest.raises(ValueError, match="decoder_penalty acts on embeddings"):
+        embedding(metric="precomputed", decoder_penalty=penalty).fit(X, distances=D)

@@ -224,6 +224,35 @@ def test_a_module_of_ones_own_is_passed_to_load(module, tmp_path):
     assert_same(estimator.partial_fit(X[REST], y[REST]), again.partial_fit(X[REST], y[REST]))
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"encoder": TwoLayers},
+        {"decoder": TwoLayers(2, 64)},
+        {"encoder": TwoLayers(64, 2), "decoder": partial(TwoLayers, n_features=2)},
+    ],
+    ids=lambda own: " and ".join(own),
+)
+def test_networks_of_ones_own_are_passed_to_load(own, tmp_path):
+    estimator, role = embedding(**own).fit(X[FIT]), next(iter(own))
+    with pytest.raises(ModelFileError, match=rf"load\(path, {role}=...\)"):
+        through_file(estimator, tmp_path)
+    again = through_file(estimator, tmp_path, **own)
+    assert getattr(again, role) is own[role]
+    for rows in (X[FIT], X[REST]):
+        Z = estimator.transform(X)
+        np.testing.assert_array_equal(again.transform(X), Z)
+        np.testing.assert_array_equal(again.inverse_transform(Z), estimator.inverse_transform(Z))
+        estimator.partial_fit(rows)
+        again.partial_fit(rows)
+
+
+def test_another_decoder_than_the_trained_one_is_refused(tmp_path):
+    estimator = embedding(decoder=TwoLayers).fit(X[FIT])
+    with pytest.raises(ModelFileError, match="with this decoder"):
+        through_file(estimator, tmp_path, decoder=nn.Linear(2, 64))
+
+
 def test_building_a_module_of_ones_own_draws_from_no_global_generator(tmp_path):
     estimator = classifier(module=TwoLayers).fit(X[FIT], y[FIT])
     before = torch.get_rng_state()
