@@ -170,17 +170,6 @@ METHODS: dict[str, dict[str, Any]] = {
             epochs=26,
         ),
         "worst-case L2 and L-infinity, labelled": Ours(_short_pairs),
-        "worst-case L-infinity, labelled, scale 40": Ours(
-            partial(
-                WorstCaseIsometry,
-                norm="linf",
-                radius=0.2,
-                scale=40.0,
-                label_weight=1.0,
-                ascent="margin",
-            ),
-            epochs=26,
-        ),
         "plain": Peer(peers.plain),
         "PGD training L-infinity .1": _adversarial("linf", 0.1),
         "TRADES L-infinity .1": _trades("linf", 0.1),
