@@ -11,15 +11,11 @@ from torch import Tensor
 from sklearn_iso.attacks.budget import Ball
 from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import targeted_margin
-from sklearn_iso.geometry.norms import Norm
+from sklearn_iso.geometry.norm import Norm, along
 
 OVERSHOOT = 1.0002
 STRETCH = 1.01
 N_BISECTIONS = 12
-
-
-def _per_row(values: Tensor, v: Tensor) -> Tensor:
-    return values.view(-1, *[1] * (v.ndim - 1))
 
 
 def _cosine(first: float, last: float, step: int, n_steps: int) -> float:
@@ -100,7 +96,7 @@ class Shrinking:
         self, ball: Ball, v: Tensor, slope: Tensor, radius: Tensor, length: float, step: int
     ) -> Tensor:
         norm = ball.budget.norm
-        r = _per_row(radius.clamp(min=torch.finfo(v.dtype).tiny), v)
+        r = along(radius.clamp(min=torch.finfo(v.dtype).tiny), v)
         u = v / r
         if ball.box is None:
             u = u + length * norm.ascent(slope, step)
@@ -109,7 +105,7 @@ class Shrinking:
             low, high = (side / r for side in ball.box)
             u = norm.step_into(u, slope, length, step, low, high)
         if self.on_sphere:
-            u = u / _per_row(norm.size(u).clamp(min=1e-12), u)
+            u = u / along(norm.size(u).clamp(min=1e-12), u)
         return ball.boxed(u * r)
 
 
@@ -192,7 +188,7 @@ def linearised_boundaries(
         # Where the margin is flat no step leads anywhere: the walk starts at X.
         sizes.append(torch.where(slope.flatten(1).any(dim=1), size, torch.inf))
         reach = torch.where(sizes[-1].isfinite(), sizes[-1], 0)
-        starts.append(ball.boxed(_per_row(reach, slope) * norm.steepest(slope)))
+        starts.append(ball.boxed(along(reach, slope) * norm.steepest(slope)))
     return torch.stack(sizes), torch.stack(starts)
 
 
@@ -231,15 +227,15 @@ def pull_back(
     _, errors = objective.value(points, y)
     # Rounding may have taken back an error that lies on the boundary: go a little further.
     room = largest / ball.budget.norm.size(v).clamp(min=torch.finfo(v.dtype).tiny)
-    further = ball.boxed(v * _per_row(room.clamp(max=STRETCH), v))
-    low, high = torch.zeros_like(v), torch.where(_per_row(errors, v), v, further)
+    further = ball.boxed(v * along(room.clamp(max=STRETCH), v))
+    low, high = torch.zeros_like(v), torch.where(along(errors, v), v, further)
     points = point(high)
     _, errors = objective.value(points, y)
     for _ in range(N_BISECTIONS):
         middle = (low + high) / 2
         candidates = point(middle)
         _, fooled = objective.value(candidates, y)
-        mask = _per_row(fooled, v)
+        mask = along(fooled, v)
         low, high = torch.where(mask, low, middle), torch.where(mask, middle, high)
         points = torch.where(mask, candidates, points)
         errors = errors | fooled
