@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -68,10 +68,14 @@ class Preset:
 
 @dataclass(frozen=True)
 class Peer:
-    """A loss trained by hand for as long as the slowest of ours."""
+    """A loss trained by hand for as long as the slowest of ours.
+
+    With a warm-up the radius of its ball grows linearly over that share of the training.
+    """
 
     loss: peers.Loss
     weight_decay: float = 0.0
+    warmup: float = 0.0
     ours = sets_the_budget = False
 
     def fit(
@@ -80,9 +84,15 @@ class Peer:
         model = build(architecture, X, seed)
         rows, labels = torch.from_numpy(X), torch.from_numpy(y).long()
         return fit_by_hand(
-            architecture, model, self.loss, rows, labels, seconds, seed=seed,
+            architecture, model, self._loss_at, rows, labels, seconds, seed=seed,
             weight_decay=self.weight_decay,
         )  # fmt: skip
+
+    def _loss_at(self, progress: float) -> peers.Loss:
+        if progress >= self.warmup:
+            return self.loss
+        ball = self.loss.ball
+        return replace(self.loss, ball=replace(ball, eps=ball.eps * progress / self.warmup))
 
 
 @dataclass(frozen=True)
@@ -104,8 +114,9 @@ class Lipschitz:
             torchlip.FrobeniusLinear(128, 10),
         )  # fmt: skip
         rows, labels = torch.from_numpy(X), torch.from_numpy(y).long()
+        loss = peers.Tempered(self.tau)
         trained = fit_by_hand(
-            architecture, model, peers.Tempered(self.tau), rows, labels, seconds, seed=seed
+            architecture, model, lambda progress: loss, rows, labels, seconds, seed=seed
         )
         exported: nn.Module = model.vanilla_export()
         return Trained(exported.eval(), trained.epochs, trained.seconds)
@@ -139,12 +150,12 @@ def _long_pairs() -> Penalty:
     return WorstCaseIsometry(norm="linf", radius=0.35, scale=4.0, n_steps=3, warmup=0.3)
 
 
-def _adversarial(norm: str, eps: float, n_steps: int = 3) -> Peer:
-    return Peer(peers.AdversarialTraining(Ball(norm, eps, n_steps)))
+def _adversarial(norm: str, eps: float, n_steps: int = 3, warmup: float = 0.0) -> Peer:
+    return Peer(peers.AdversarialTraining(Ball(norm, eps, n_steps)), warmup=warmup)
 
 
-def _trades(norm: str, eps: float, n_steps: int = 3) -> Peer:
-    return Peer(peers.Trades(Ball(norm, eps, n_steps)))
+def _trades(norm: str, eps: float, n_steps: int = 3, warmup: float = 0.0) -> Peer:
+    return Peer(peers.Trades(Ball(norm, eps, n_steps)), warmup=warmup)
 
 
 #: By architecture and name; ours first, as they set the budget of the peers.
@@ -193,9 +204,10 @@ METHODS: dict[str, dict[str, Any]] = {
             _long_pairs, alpha=2.0, epochs=14, sets_the_budget=False
         ),
         "plain": Peer(peers.plain),
-        "PGD training L-infinity .3": _adversarial("linf", 0.3, n_steps=7),
-        "TRADES L-infinity .3": _trades("linf", 0.3, n_steps=7),
-        "PGD training L2 1.5": _adversarial("l2", 1.5, n_steps=7),
+        "PGD training L-infinity .3": _adversarial("linf", 0.3, n_steps=7, warmup=0.3),
+        "TRADES L-infinity .3": _trades("linf", 0.3, n_steps=7, warmup=0.3),
+        "PGD training L2 1.5": _adversarial("l2", 1.5, n_steps=7, warmup=0.3),
+        "PGD training L-infinity .3, no warm-up": _adversarial("linf", 0.3, n_steps=7),
         "Gaussian noise": Peer(peers.GaussianNoise(0.4)),
     },
 }

@@ -77,7 +77,7 @@ def build(architecture: Architecture, X: np.ndarray, seed: int) -> nn.Module:
 def fit_by_hand(
     architecture: Architecture,
     model: nn.Module,
-    loss: Loss,
+    loss_at: Callable[[float], Loss],
     X: Tensor,
     y: Tensor,
     seconds: float,
@@ -85,18 +85,23 @@ def fit_by_hand(
     seed: int,
     weight_decay: float = 0.0,
 ) -> Trained:
-    """Train for the epochs that fill the given CPU seconds, by the time of a tenth of one."""
+    """Train for the epochs that fill the given CPU seconds, by the time of a tenth of one.
+
+    The loss may change with the share of the training done.
+    """
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)  # as the package does
     start = time.process_time()
-    one_epoch = _seconds_of_an_epoch(architecture, model, loss, X, y)
+    one_epoch = _seconds_of_an_epoch(architecture, model, loss_at(1.0), X, y)
     epochs = max(1, math.ceil(seconds / one_epoch))
     optimizer = torch.optim.Adam(
         model.parameters(), architecture.learning_rate, weight_decay=weight_decay, fused=True
     )
     for epoch in range(epochs):
         optimizer.param_groups[0]["lr"] = architecture.learning_rate * (1 - epoch / epochs)
-        for rows in torch.randperm(len(X)).split(architecture.batch_size):
+        batches = torch.randperm(len(X)).split(architecture.batch_size)
+        for number, rows in enumerate(batches):
+            loss = loss_at((epoch + number / len(batches)) / epochs)
             optimizer.zero_grad()
             loss(model, X[rows], y[rows]).backward()
             optimizer.step()

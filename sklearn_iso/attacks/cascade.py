@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -15,7 +16,7 @@ from sklearn_iso.attacks.climb import Straight
 from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.pgd import step_lengths
 from sklearn_iso.attacks.plan import Plan
-from sklearn_iso.attacks.square import search
+from sklearn_iso.attacks.square import Search, layout_of
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
 from sklearn_iso.geometry.norms import Norm
 
@@ -53,6 +54,7 @@ def cascade(
     n_queries: int = 0,
     random_state: RandomState = None,
     batch_size: int = 1000,
+    image_shape: Sequence[int] | None = None,
 ) -> Tensor:
     r"""Attack with one attack after another, each on the rows that those before left over.
 
@@ -87,6 +89,8 @@ def cascade(
         Draws starting points and random steps; None takes fresh entropy.
     batch_size : int
         Most rows that logits sees at once.
+    image_shape : (height, width), or with the channels first or last, optional
+        What a flat row holds, where it is an image: half of the random steps move patches.
 
     Returns
     -------
@@ -121,7 +125,7 @@ def cascade(
     X_adv, _ = cascade_stages(
         logits, X, y, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
         max_flips=max_flips, n_targets=n_targets, n_queries=n_queries,
-        random_state=random_state, batch_size=batch_size,
+        random_state=random_state, batch_size=batch_size, image_shape=image_shape,
     )  # fmt: skip
     return X_adv
 
@@ -141,13 +145,14 @@ def cascade_stages(
     n_queries: int = 0,
     random_state: RandomState = None,
     batch_size: int = 1000,
+    image_shape: Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Attack as :func:`cascade`, and say which of its attacks fooled each row.
 
     Parameters
     ----------
     logits, X, y, eps, norm, bounds, immutable, one_hot, max_flips, n_targets, n_queries, \
-    random_state, batch_size
+    random_state, batch_size, image_shape
         As in :func:`sklearn_iso.attacks.cascade`.
 
     Returns
@@ -189,6 +194,6 @@ def cascade_stages(
     stage[(stage < 0) & ~hunt.alive] = STAGES.index("boundary")
     if n_queries:
         hunt.forget()
-        search(hunt, budget, n_queries, 1, generator)
+        Search(n_queries, layout=layout_of(X, image_shape)).attack(hunt, budget, generator)
         stage[(stage < 0) & ~hunt.alive] = STAGES.index("square")
     return hunt.X_adv, stage

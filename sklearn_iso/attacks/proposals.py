@@ -8,15 +8,20 @@ import torch
 from torch import Tensor
 
 from sklearn_iso.attacks.budget import Ball
+from sklearn_iso.geometry.norm import along
+from sklearn_iso.geometry.patches import ImageLayout
 
 SHORTEST, LONGEST = 1e-3, 2.0
 GROWTH, DECAY = 1.3, 0.97
+#: Of the steps on images.
+SHARE_OF_PATCHES = 0.5
 
 
 class Proposals:
     """Unit steps of a norm on random features, at lengths that adapt row by row.
 
-    The number of features is log-uniform from 1 to all that may move. Every other length is
+    The number of features is log-uniform from 1 to all that may move. On images every other
+    step moves a patch of neighbouring pixels instead. Every other length is
     drawn afresh, log-uniformly, so that a row on a plateau still sees long steps; the others
     grow after a success and decay after a failure.
 
@@ -30,6 +35,8 @@ class Proposals:
         Around n rows.
     generator : torch.Generator
         On the CPU.
+    layout : ImageLayout, optional
+        What a row holds, where it is an image.
 
     Examples
     --------
@@ -42,15 +49,34 @@ class Proposals:
     ((2, 5), True)
     """
 
-    def __init__(self, ball: Ball, generator: torch.Generator) -> None:
-        self.generator, self.norm, self.shape = generator, ball.budget.norm, ball.X.shape[1:]
+    def __init__(
+        self, ball: Ball, generator: torch.Generator, layout: ImageLayout | None = None
+    ) -> None:
+        self.ball, self.generator, self.layout = ball, generator, layout
+        self.norm, self.shape = ball.budget.norm, ball.X.shape[1:]
         movable = (ball.budget.eps > 0).expand(self.shape).reshape(-1).cpu()
         self.features = movable.nonzero().squeeze(1)
-        self.like, self.slope = ball.X, torch.zeros_like(ball.X)
+        self.slope = torch.zeros_like(ball.X)
         self.length = torch.full((len(ball.X),), LONGEST, dtype=ball.X.dtype)
 
     def directions(self) -> Tensor:
-        """Draw unit steps on random features, of shape (n, ...)."""
+        """Draw unit steps on random features, or on patches of images, of shape (n, ...)."""
+        if self.layout is not None and float(self._uniform()) < SHARE_OF_PATCHES:
+            return self._patches(self.layout)
+        return self._subsets()
+
+    def _patches(self, layout: ImageLayout) -> Tensor:
+        n = len(self.length)
+        drawn = layout.patches(n, self.generator, self.length.dtype)
+        movable = torch.zeros(drawn.shape[1], dtype=drawn.dtype)
+        movable[self.features] = 1
+        steps = (drawn * movable).to(self.ball.X).view(n, *self.shape)
+        if self.norm.order == math.inf:
+            return self.norm.steepest(steps)
+        size = self.norm.size(steps)
+        return steps / along(torch.where(size > 0, size, 1), steps)
+
+    def _subsets(self) -> Tensor:
         n, d = len(self.length), len(self.features)
         share = torch.exp(self._uniform(n, 1) * math.log(d)) / d
         chosen = self._uniform(n, d) < share
@@ -59,27 +85,24 @@ class Proposals:
         normal = normal.masked_fill(~chosen, 0)
         wide = torch.zeros(n, math.prod(self.shape), dtype=normal.dtype)
         wide[:, self.features] = normal
-        return self.norm.steepest(wide.to(self.like).view(n, *self.shape))
+        return self.norm.steepest(wide.to(self.ball.X).view(n, *self.shape))
 
     def draw(self) -> Tensor:
         """Draw steps of adapted or fresh lengths, of shape (n, ...)."""
         return self.directions() * self._lengths()
 
-    def guided(self, ball: Ball, v: Tensor) -> Tensor:
+    def guided(self, v: Tensor) -> Tensor:
         """Draw coordinates after a step from v, random or along the slope learned so far."""
-        random = ball.project(v + self.draw())
-        along = ball.ascend(v, self.slope, self._lengths())
+        random = self.ball.project(v + self.draw())
+        uphill = self.ball.ascend(v, self.slope, self._lengths())
         trusted = (self._uniform(len(v)) < 0.5).to(v.device) & self.slope.flatten(1).any(dim=1)
-        return torch.where(self._per_row(trusted), along, random)
+        return torch.where(along(trusted, v), uphill, random)
 
     def _lengths(self) -> Tensor:
         n = len(self.length)
         fresh = SHORTEST * (LONGEST / SHORTEST) ** self._uniform(n)
         length = torch.where(self._uniform(n) < 0.5, fresh, self.length)
-        return self._per_row(length.to(self.like))
-
-    def _per_row(self, values: Tensor) -> Tensor:
-        return values.view(-1, *[1] * len(self.shape))
+        return along(length.to(self.ball.X), self.ball.X)
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.generator, dtype=self.length.dtype)
@@ -94,8 +117,9 @@ class Proposals:
         length = (moved * moved).flatten(1).sum(dim=1)
         surprise = gain.to(moved) - (self.slope * moved).flatten(1).sum(dim=1)
         share = torch.where(length > 0, surprise / length, 0)
-        self.slope = self.slope + self._per_row(share) * moved
+        self.slope = self.slope + along(share, moved) * moved
 
     def keep(self, rows: Tensor) -> None:
         """Forget all rows but those of a mask."""
-        self.length, self.slope = self.length[rows.cpu()], self.slope[rows]
+        self.ball, self.slope = self.ball[rows], self.slope[rows]
+        self.length = self.length[rows.cpu()]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
+from sklearn_iso.attacks.budget import Budget, FeatureValues
 from sklearn_iso.attacks.categories import OneHot
 from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import margin
@@ -13,6 +16,7 @@ from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.proposals import LONGEST, Proposals
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
 from sklearn_iso.geometry.norms import Norm
+from sklearn_iso.geometry.patches import ImageLayout
 
 
 def square(
@@ -30,6 +34,7 @@ def square(
     n_restarts: int = 1,
     random_state: RandomState = None,
     batch_size: int = 1000,
+    image_shape: Sequence[int] | None = None,
 ) -> Tensor:
     r"""Random search on random subsets of the features, guided by scores and no gradient.
 
@@ -37,8 +42,9 @@ def square(
               m(x + \varepsilon \odot v') \ge m(x + \varepsilon \odot v)
 
     with the margin m of the scores and unit steps :math:`u_S` of the norm on a random subset S.
-    As in the Square Attack a step is long and moves few features together; for want of pixels
-    the features need not be neighbours, so that it works on vectors of any dimension.
+    As in the Square Attack a step is long and moves few features together. Where the rows are
+    images, half of the steps move square patches of them; the others, and all steps on
+    vectors, features that need not be neighbours.
 
     Parameters
     ----------
@@ -63,6 +69,9 @@ def square(
         Draws starts and steps; None takes fresh entropy.
     batch_size : int
         Most rows that scores sees at once.
+    image_shape : (height, width), or with the channels first or last, optional
+        What a flat row holds, where it is an image; rows of two or three dimensions are images
+        of their own shape.
 
     Returns
     -------
@@ -72,7 +81,8 @@ def square(
     Raises
     ------
     ValueError
-        As :func:`sklearn_iso.attacks.pgd`, but for gradients.
+        As :func:`sklearn_iso.attacks.pgd`, but for gradients; or if image_shape does not hold as
+        many values as a row.
 
     References
     ----------
@@ -94,53 +104,80 @@ def square(
         max_flips=max_flips,
     )  # fmt: skip
     hunt = Survivors(scores, X, y, batch_size)
-    search(hunt, budget, n_queries, n_restarts, as_generator(random_state))
+    plan = Search(n_queries, n_restarts, layout_of(X, image_shape))
+    plan.attack(hunt, budget, as_generator(random_state))
     return hunt.X_adv
 
 
-def search(
-    hunt: Survivors, budget: Budget, n_queries: int, n_restarts: int, generator: torch.Generator
-) -> None:
-    """Attack the survivors by random search, and record what comes of it.
+def layout_of(X: Tensor, image_shape: Sequence[int] | None) -> ImageLayout | None:
+    """Return the layout of the rows, or None where they are no images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.square import layout_of
+    >>> layout_of(torch.zeros(5, 64), (8, 8)).height, layout_of(torch.zeros(5, 64), None)
+    (8, None)
+    """
+    if image_shape is None and X.ndim not in (3, 4):
+        return None
+    return ImageLayout.of(X.shape[1:], image_shape)
+
+
+@dataclass(frozen=True)
+class Search:
+    """Random search, on the rows that are left.
+
+    Parameters
+    ----------
+    n_queries, n_restarts : int
+    layout : ImageLayout, optional
+        What a row holds, where it is an image.
 
     Examples
     --------
     >>> import torch
     >>> from sklearn_iso.attacks.budget import Budget
-    >>> from sklearn_iso.attacks.square import search
+    >>> from sklearn_iso.attacks.square import Search
     >>> from sklearn_iso.attacks.survivors import Survivors
     >>> X = torch.tensor([[1.0]])
     >>> hunt = Survivors(lambda x: torch.cat([x, -x], dim=1), X, torch.zeros(1, dtype=int), 10)
-    >>> search(hunt, Budget.of(X, eps=2.0), 20, 1, torch.Generator().manual_seed(0))
+    >>> Search(20).attack(hunt, Budget.of(X, eps=2.0), torch.Generator().manual_seed(0))
     >>> hunt.alive
     tensor([False])
     """
-    if budget.is_zero:
-        return
-    objective = Objective(hunt.logits, margin)
-    for _ in hunt.rounds(budget.categories, objective.value):
-        for _ in range(n_restarts if bool((budget.eps > 0).any()) else 0):
-            for rows in hunt.batches():
-                ball = budget.around(hunt.centres[rows])
-                hunt.record(rows, *_run(objective, ball, hunt.y[rows], n_queries, generator))
+
+    n_queries: int
+    n_restarts: int = 1
+    layout: ImageLayout | None = None
+
+    def attack(self, hunt: Survivors, budget: Budget, generator: torch.Generator) -> None:
+        """Attack the survivors, and record what comes of it."""
+        if budget.is_zero:
+            return
+        objective = Objective(hunt.logits, margin)
+        for _ in hunt.rounds(budget.categories, objective.value):
+            for _ in range(self.n_restarts if bool((budget.eps > 0).any()) else 0):
+                for rows in hunt.batches():
+                    proposals = Proposals(budget.around(hunt.centres[rows]), generator, self.layout)
+                    hunt.record(rows, *_run(objective, proposals, hunt.y[rows], self.n_queries))
 
 
 def _run(
-    objective: Objective, ball: Ball, y: Tensor, n_queries: int, generator: torch.Generator
+    objective: Objective, proposals: Proposals, y: Tensor, n_queries: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Points, margins and verdicts of one run."""
-    proposals = Proposals(ball, generator)
+    ball = proposals.ball
     v = ball.project(LONGEST * proposals.directions())
     points = ball.point_within(v)
     loss, fooled = objective.value(points, y)
-    rows = (~fooled).nonzero().squeeze(1)
-    ball, v = ball[rows], v[rows]
+    rows, v = (~fooled).nonzero().squeeze(1), v[~fooled]
     proposals.keep(~fooled)
     for _ in range(n_queries - 1):
         if not len(rows):
             break
-        candidate = proposals.guided(ball, v)
-        x = ball.point_within(candidate)
+        candidate = proposals.guided(v)
+        x = proposals.ball.point_within(candidate)
         value, errs = objective.value(x, y[rows])
         # Ties move too: scores of trees are flat nearly everywhere.
         better = errs | (value >= loss[rows])
@@ -150,7 +187,6 @@ def _run(
         moved = rows[better]
         points[moved], loss[moved], fooled[rows] = x[better], value[better], errs
         if errs.any():
-            keep = ~errs
-            rows, v, ball = rows[keep], v[keep], ball[keep]
-            proposals.keep(keep)
+            rows, v = rows[~errs], v[~errs]
+            proposals.keep(~errs)
     return points, loss, fooled

@@ -41,12 +41,12 @@ def _images(penalty: Penalty, **training: Any) -> dict[str, Any]:
 
 
 def _labelled_pairs(
-    norm: str, radius: float, scale: float, n_steps: int, label_weight: float = 1.0
+    norm: str, radius: float, scale: float, n_steps: int, label_weight: float = 1.0, **how: Any
 ) -> WorstCaseIsometry:
     """Return pairs whose far ends cross boundaries and bear labels."""
     return WorstCaseIsometry(
         norm=norm, radius=radius, scale=scale, n_steps=n_steps, ascent="margin", warmup=0.3,
-        label_weight=label_weight,
+        label_weight=label_weight, **how,
     )  # fmt: skip
 
 
@@ -59,9 +59,9 @@ def _images_large_budgets() -> dict[str, Any]:
 
 
 def _images_both_norms() -> dict[str, Any]:
-    long = _labelled_pairs("l2", 3.0, 1.2, n_steps=4, label_weight=0.5)
+    long = _labelled_pairs("l2", 3.0, 1.2, n_steps=4, label_weight=0.5, start=("margin", "patches"))
     wide = _labelled_pairs("linf", 0.2, 10.0, n_steps=2, label_weight=0.5)
-    return _images(long + wide, alpha=2.0, max_epochs=24)
+    return _images(long + wide, alpha=2.0, max_epochs=36)
 
 
 #: Parameters by name.

@@ -21,6 +21,7 @@ PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {
     "n_steps": [Interval(Integral, 1, None, closed="left")],
     "n_restarts": [Interval(Integral, 1, None, closed="left")],
     "n_queries": [Interval(Integral, 0, None, closed="left"), None],
+    "image_shape": ["array-like", None],
     "random_state": ["random_state"],
 }
 THREAT_CONSTRAINTS: dict[str, list[Any]] = {
@@ -53,6 +54,7 @@ def adversarial_accuracy(
     n_steps: int = 40,
     n_restarts: int = 1,
     n_queries: int | None = None,
+    image_shape: Any = None,
     random_state: Any = None,
 ) -> float:
     r"""Return the share of all samples that an attack cannot get misclassified.
@@ -105,6 +107,9 @@ def adversarial_accuracy(
         Points of each row that gradient-free attacks ask about. None: 500 where gradients do
         not settle the matter (also where a short random search on 100 rows that they leave
         over breaks some), else none. A number: as many on all rows that gradients leave over.
+    image_shape : (height, width), or with the channels first or last, optional
+        What a row holds, where it is an image: then half of the random steps of the
+        gradient-free search move patches of neighbouring pixels, which breaks more of them.
     random_state : int, RandomState or None
         Draws starting points and random steps; None takes fresh entropy.
 
@@ -144,7 +149,10 @@ def adversarial_accuracy(
     >>> adversarial_accuracy(pipeline, X, y, eps=0) == pipeline.score(X, y)
     True
     """
-    case = Case.of(estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot)
+    case = Case.of(
+        estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
+        image_shape=image_shape,
+    )  # fmt: skip
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
     return float(nested_runs(case, [eps], procedure).accuracy[0])
 
@@ -171,6 +179,7 @@ class AdversarialScorer:
     n_steps: int = 40
     n_restarts: int = 1
     n_queries: int | None = None
+    image_shape: Any = None
     random_state: Any = 0
 
     def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
@@ -196,13 +205,15 @@ def make_adversarial_scorer(
     n_steps: int = 40,
     n_restarts: int = 1,
     n_queries: int | None = None,
+    image_shape: Any = None,
     random_state: Any = 0,
 ) -> AdversarialScorer:
     """Return a scorer of the accuracy under attack, for cross-validation and searches.
 
     Parameters
     ----------
-    eps, norm, attack, bounds, immutable, one_hot, n_steps, n_restarts, n_queries, random_state
+    eps, norm, attack, bounds, immutable, one_hot, n_steps, n_restarts, n_queries, \
+    image_shape, random_state
         As in :func:`adversarial_accuracy`. A fixed random_state attacks every candidate of a
         search from the same starting points.
 
@@ -240,6 +251,7 @@ def make_adversarial_scorer(
         n_steps=n_steps,
         n_restarts=n_restarts,
         n_queries=n_queries,
+        image_shape=None if image_shape is None else _plain(image_shape, "image_shape"),
         random_state=random_state,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -198,7 +199,7 @@ class Procedure:
         X, y = case.points(some), case.labels(some)
         X_adv = square(
             access.twin, X, y, eps=eps, n_queries=QUERIES_CHECKED,
-            random_state=self.random_state, **case.threat.options(),
+            random_state=self.random_state, image_shape=case.image_shape, **case.threat.options(),
         )  # fmt: skip
         with torch.no_grad():
             found = access.twin(X_adv).argmax(dim=1) != y
@@ -235,12 +236,13 @@ class Procedure:
         if self.attack == "cascade" and not access.climbs:
             at = self._transfer(case, eps, broken, at)
         if scores is not None and len(at):
-            X_adv = self._search(square, scores, case, eps, broken, at, n_queries)
+            patchy = partial(square, image_shape=case.image_shape)
+            X_adv = self._search("square", patchy, scores, case, eps, broken, at, n_queries)
             with torch.no_grad():
                 misled = scores(X_adv).argmax(dim=1).numpy() != case.codes[broken.rows[at]]
             at = at[misled & ~broken.fooled[at]]
         if len(at):
-            self._search(rays, access.answers.predict, case, eps, broken, at, n_queries)
+            self._search("rays", rays, access.answers.predict, case, eps, broken, at, n_queries)
 
     def _transfer(self, case: Case, eps: Any, broken: Broken, at: NDArray) -> NDArray:
         """Attack by a linear surrogate, which costs next to nothing; return who is left."""
@@ -256,6 +258,7 @@ class Procedure:
 
     def _search(
         self,
+        name: str,
         attack: Attack,
         answer: Callable,
         case: Case,
@@ -271,7 +274,7 @@ class Procedure:
             **case.threat.options(),
         )  # fmt: skip
         case.threat.verify(X, X_adv, eps)
-        broken.record(at, X_adv, case.fools(X_adv, rows), attack.__name__)
+        broken.record(at, X_adv, case.fools(X_adv, rows), name)
         return X_adv
 
 

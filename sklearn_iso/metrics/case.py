@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sklearn_iso.attacks import Budget, get_norm
 from sklearn_iso.attacks.categories import groups_of
+from sklearn_iso.attacks.square import layout_of
 from sklearn_iso.metrics.table import Table
 
 Bounds = tuple[ArrayLike, ArrayLike] | None
@@ -115,6 +116,8 @@ class Case:
         Columns of the labels in classes.
     classes : ndarray of shape (n_classes,)
     threat : Threat
+    image_shape : sequence of int, optional
+        What a flat row holds, where it is an image.
 
     Examples
     --------
@@ -132,9 +135,10 @@ class Case:
     codes: NDArray
     classes: NDArray
     threat: Threat
+    image_shape: Any = None
 
     @classmethod
-    def of(cls, estimator: Any, X: Any, y: Any, **threat: Any) -> Case:
+    def of(cls, estimator: Any, X: Any, y: Any, *, image_shape: Any = None, **threat: Any) -> Case:
         """Return a checked case.
 
         Raises
@@ -146,9 +150,9 @@ class Case:
         """
         classes = check_classifier(estimator)
         table = Table(X)
-        case = cls(
-            estimator, table, label_columns(y, classes, table), classes, Threat.of(table, **threat)
-        )
+        codes = label_columns(y, classes, table)
+        case = cls(estimator, table, codes, classes, Threat.of(table, **threat), image_shape)
+        layout_of(case.points(), image_shape)
         case.threat.budget(case.points(), 0)  # checks the threat on all rows, also wrong ones
         return case
 

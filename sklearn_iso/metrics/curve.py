@@ -46,6 +46,7 @@ def robustness_curve(
     n_steps: int = 40,
     n_restarts: int = 1,
     n_queries: int | None = None,
+    image_shape: Any = None,
     random_state: Any = None,
     verbose: bool = True,
 ) -> NDArray:
@@ -64,7 +65,7 @@ def robustness_curve(
         Labels, all of them in ``estimator.classes_``.
     eps : array-like of shape (n_budgets,)
         Budgets in any order, in units of X or, where given, of `units`. 0 gives the accuracy.
-    norm, bounds, immutable, one_hot, n_queries, random_state
+    norm, bounds, immutable, one_hot, n_queries, image_shape, random_state
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     units : array-like of shape (n_features,), or None
         Unit of each feature; 0 makes a feature immutable. A budget e allows e * units.
@@ -106,7 +107,10 @@ def robustness_curve(
         )  # fmt: skip
         robust: NDArray = (distances > sizes[:, None]).mean(axis=1)
         return robust
-    case = Case.of(estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot)
+    case = Case.of(
+        estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
+        image_shape=image_shape,
+    )  # fmt: skip
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
     return nested_runs(case, in_units(case, sizes, units), procedure, bool(verbose)).accuracy
 

@@ -142,7 +142,10 @@ def gradient_free_is_weaker(sample: Sample) -> Finding | None:
     scores = sample.access.answers.scores
     if scores is None:
         return None
-    fooled = sample.fooled_by(square, scores, n_queries=N_QUERIES, random_state=sample.generator)
+    fooled = sample.fooled_by(
+        square, scores, n_queries=N_QUERIES, random_state=sample.generator,
+        image_shape=sample.case.image_shape,
+    )  # fmt: skip
     return _beaten(
         sample,
         fooled,

@@ -139,6 +139,7 @@ def robustness_report(
     n_steps: int = 40,
     n_restarts: int = 1,
     n_queries: int | None = None,
+    image_shape: Any = None,
     n_diagnosed: int = 100,
     random_state: Any = None,
     verbose: bool = True,
@@ -160,7 +161,8 @@ def robustness_report(
         Labels, all of them in ``estimator.classes_``.
     eps : array-like of shape (n_budgets,)
         Budgets, in units of X or, where given, of `units`.
-    norm, units, attack, bounds, immutable, one_hot, n_steps, n_restarts, n_queries, random_state
+    norm, units, attack, bounds, immutable, one_hot, n_steps, n_restarts, n_queries, \
+    image_shape, random_state
         As in :func:`robustness_curve`.
     n_diagnosed : int
         Samples for the diagnostics; 0 leaves out those that attack.
@@ -205,7 +207,10 @@ def robustness_report(
     No warnings: 13 diagnostics of false robustness on 100 samples.
     """
     sizes = check_budgets(eps)
-    case = Case.of(estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot)
+    case = Case.of(
+        estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
+        image_shape=image_shape,
+    )  # fmt: skip
     budgets = in_units(case, sizes, units)
     generator = random_state if callable(attack) else as_generator(random_state)
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, generator)

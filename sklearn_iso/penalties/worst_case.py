@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,7 +13,8 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor, nn
 
 from sklearn_iso.geometry import nearest_other_class_distance
-from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso.geometry.norms import Norm, get_norm
+from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
@@ -54,6 +56,9 @@ def _margin(logits: Tensor, moved: Tensor, logits_before: Tensor, Z: Tensor) -> 
 
 #: What an ascent climbs: logits and f at x + delta, logits and f at x -> one height a row.
 HEIGHTS = {"displacement": _displacement, "margin": _margin}
+STARTS = ("margin", "random", "patches")
+#: Most patches that a pair starts with.
+MOST_PATCHES = 4
 
 
 class WorstCaseIsometry(Penalty):
@@ -89,9 +94,13 @@ class WorstCaseIsometry(Penalty):
         Norm of the ball and of the distances of X.
     n_steps : int, default=1
         Gradients taken of the ascent, the one of the start included.
-    start : {"margin", "random"}, default="margin"
-        The cotangent u: from the most probable class of the row to its runner-up, which
-        starts towards the nearest decision boundary, or one random direction for the batch.
+    start : {"margin", "random", "patches"} or sequence of these, default="margin"
+        Where the ascent starts. "margin" and "random" are the cotangent u: from the most
+        probable class of the row to its runner-up, which starts towards the nearest decision
+        boundary, or one random direction for the batch. "patches" starts from a few random
+        patches of an image, the same for the batch, which move many neighbouring pixels
+        together: a network may have no slope that tells of them. Of several, one is drawn for
+        every batch.
     ascent : {"displacement", "margin"}, default="displacement"
         What further steps climb: how far the representation moves, or by how much the largest
         other logit exceeds that of the most probable class of the row, which is what an
@@ -106,6 +115,9 @@ class WorstCaseIsometry(Penalty):
         cross-entropy at x where v times alpha is 1.
     layers : layers, default="logits"
         The map f; several layers count as one vector.
+    image_shape : (height, width), or with the channels first or last, optional
+        What a row holds, for patches. By default the shape of the row or, where that is flat,
+        one square channel.
 
     Attributes
     ----------
@@ -133,12 +145,13 @@ class WorstCaseIsometry(Penalty):
         "scale": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "norm": [StrOptions({"linf", "l2", "l1"}), Options(Real, {1, 2, np.inf})],
         "n_steps": [Interval(Integral, 1, None, closed="left")],
-        "start": [StrOptions({"margin", "random"})],
+        "start": [StrOptions(set(STARTS)), list, tuple],
         "ascent": [StrOptions(set(HEIGHTS))],
         "warmup": [Interval(Real, 0, 1, closed="both")],
         "two_sided": ["boolean"],
         "label_weight": [Interval(Real, 0, None, closed="left")],
         "layers": [str, "array-like", None],
+        "image_shape": ["array-like", None],
     }
 
     def __init__(
@@ -148,12 +161,13 @@ class WorstCaseIsometry(Penalty):
         scale: str | float = "auto",
         norm: str | float = "l2",
         n_steps: int = 1,
-        start: str = "margin",
+        start: str | Sequence[str] = "margin",
         ascent: str = "displacement",
         warmup: float = 0.0,
         two_sided: bool = False,
         label_weight: float = 0.0,
         layers: Layers | None = "logits",
+        image_shape: Sequence[int] | None = None,
     ) -> None:
         self.radius = radius
         self.scale = scale
@@ -165,6 +179,7 @@ class WorstCaseIsometry(Penalty):
         self.two_sided = two_sided
         self.label_weight = label_weight
         self.layers = layers
+        self.image_shape = image_shape
 
     def calibrate(
         self,
@@ -175,6 +190,7 @@ class WorstCaseIsometry(Penalty):
     ) -> WorstCaseIsometry:
         """Set ``radius_`` and ``scale_`` from the training data where they are "auto"."""
         self._validate_params()
+        self._check_starts(X)
         unit = 1.0
         if "auto" in (self.radius, self.scale):
             unit = nearest_other_class_distance(
@@ -198,12 +214,25 @@ class WorstCaseIsometry(Penalty):
                 f"map has none; got {self!r}. Leave both at their defaults."
             )
         copy: WorstCaseIsometry = clone(self)
-        return copy.set_params(start="random")
+        blind = ["random" if start == "margin" else start for start in self._starts]
+        return copy.set_params(start=blind[0] if len(blind) == 1 else blind)
 
     @property
     def needs_labels(self) -> bool:
         """Whether the far ends of the pairs bear labels."""
         return self.label_weight > 0
+
+    @property
+    def _starts(self) -> tuple[str, ...]:
+        return (self.start,) if isinstance(self.start, str) else tuple(self.start)
+
+    def _check_starts(self, X: Tensor) -> None:
+        if not self._starts or not set(self._starts) <= set(STARTS):
+            raise ValueError(
+                f"start must be one of {STARTS}, or a sequence of these; got {self.start!r}."
+            )
+        if "patches" in self._starts:
+            ImageLayout.of(X.shape[1:], self.image_shape)
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted mean squared excess expansion of a batch."""
@@ -230,14 +259,25 @@ class WorstCaseIsometry(Penalty):
         draw = torch.rand((), generator=batch.generator, dtype=torch.float64)
         grown = min(1.0, batch.progress / self.warmup) if self.warmup else 1.0
         radius = self.radius_ * grown * (1 - float(draw))
-        source = batch.logits if self.start == "margin" else Z
-        u = _towards_runner_up(source) if self.start == "margin" else _shared_draw(source, batch)
-        (gradient,) = torch.autograd.grad(source, batch.X, u, retain_graph=True)
-        direction = norm.steepest(gradient)
-        for _ in range(self.n_steps - 1):
+        direction, n_left = self._first(batch, Z, norm)
+        for _ in range(n_left):
             gradient = self._gradient(batch, Z.detach(), radius * direction)
             direction = norm.project(direction + norm.steepest(gradient))
         return radius * direction
+
+    def _first(self, batch: Batch, Z: Tensor, norm: Norm) -> tuple[Tensor, int]:
+        """Return where the ascent starts in the unit ball, and how many gradients are left."""
+        start = self._starts[0]
+        if len(self._starts) > 1:
+            start = self._starts[
+                int(torch.randint(len(self._starts), (), generator=batch.generator))
+            ]
+        if start == "patches":
+            return _patches(batch, self.image_shape, norm), self.n_steps
+        source = batch.logits if start == "margin" else Z
+        u = _towards_runner_up(source) if start == "margin" else _shared_draw(source, batch)
+        (gradient,) = torch.autograd.grad(source, batch.X, u, retain_graph=True)
+        return norm.steepest(gradient), self.n_steps - 1
 
     def _gradient(self, batch: Batch, Z: Tensor, delta: Tensor) -> Tensor:
         X = (batch.X.detach() + delta).requires_grad_()
@@ -265,3 +305,12 @@ def _shared_draw(Z: Tensor, batch: Batch) -> Tensor:
     """Return one normal draw for all rows, so that a row twice is a row of weight 2."""
     u = torch.randn(Z.shape[1], generator=batch.generator, dtype=torch.float64)
     return u.to(Z).expand_as(Z)
+
+
+def _patches(batch: Batch, image_shape: Sequence[int] | None, norm: Norm) -> Tensor:
+    """Return the sum of a few patches, of size 1 and the same for all rows."""
+    n_patches = int(torch.randint(1, MOST_PATCHES + 1, (), generator=batch.generator))
+    layout = ImageLayout.of(batch.X.shape[1:], image_shape)
+    drawn = layout.patches(n_patches, batch.generator, torch.float64).sum(dim=0, keepdim=True)
+    drawn = drawn / norm.size(drawn).clamp_min(torch.finfo(torch.float64).tiny)
+    return drawn.reshape(1, *batch.X.shape[1:]).to(batch.X).expand_as(batch.X)

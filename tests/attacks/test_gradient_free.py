@@ -90,3 +90,30 @@ def test_no_queries_are_an_error(attack, problem):
     model, X, y = problem
     with pytest.raises(ValueError, match="n_queries must be an integer of at least 1; got 0"):
         attack(model, X, y, eps=0.1, n_queries=0)
+
+
+def test_patches_find_what_only_neighbouring_pixels_together_break():
+    def answers(x):
+        means = torch.nn.functional.avg_pool2d(x.view(-1, 1, 16, 16), 4, stride=1)
+        lit = means.flatten(1).amax(dim=1) > 0.15
+        return torch.stack([~lit, lit], dim=1).double()
+
+    X, y = torch.zeros(10, 256), torch.zeros(10, dtype=int)
+    options = {"eps": 1.0, "norm": "l2", "n_queries": 500, "random_state": 0}
+    blind = square(answers, X, y, **options)
+    seen = square(answers, X, y, **options, image_shape=(16, 16))
+    assert bool((answers(blind).argmax(1) == y).all())
+    assert bool((answers(seen).argmax(1) != y).all())
+    assert float(seen.norm(dim=1).max()) <= 1
+
+
+@every_norm
+def test_patches_leave_immutable_pixels_alone(norm):
+    generator = torch.Generator().manual_seed(0)
+    X, y = torch.rand(5, 1, 6, 6, generator=generator), torch.zeros(5, dtype=int)
+    fixed = torch.rand(1, 6, 6, generator=generator) < 0.5
+    X_adv = square(
+        lambda x: torch.stack([x.flatten(1).sum(1), x.flatten(1).sum(1) - 99], 1), X, y, eps=0.5,
+        norm=norm, immutable=fixed, n_queries=50, random_state=0,
+    )  # fmt: skip
+    assert torch.equal(X_adv[:, fixed], X[:, fixed]) and not torch.equal(X_adv, X)
