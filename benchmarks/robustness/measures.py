@@ -16,6 +16,7 @@ BUDGETS = (
     ("linf", 0.1), ("linf", 0.2), ("linf", 0.3), ("l2", 1.0), ("l2", 1.58), ("l2", 2.0),
 )  # fmt: skip
 N_JACOBIANS = 200
+N_QUERIES = 2000
 
 
 def label(norm: str, eps: float) -> str:
@@ -29,9 +30,17 @@ def accuracy(model: nn.Module, X: Tensor, y: Tensor) -> float:
     return float((predicted == y).double().mean())
 
 
-def under_cascade(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> float:
-    X_adv = cascade(model, X, y, eps=eps, norm=norm, bounds=(0, 1), random_state=0)
+def under_cascade(
+    model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float, **options: Any
+) -> float:
+    X_adv = cascade(model, X, y, eps=eps, norm=norm, bounds=(0, 1), random_state=0, **options)
     return accuracy(model, X_adv, y)
+
+
+def under_patches(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> float:
+    """Share that the cascade leaves if it ends in random search with patches."""
+    patches = {"n_queries": N_QUERIES, "image_shape": (28, 28)}
+    return under_cascade(model, X, y, norm, eps, **patches)
 
 
 def under_autoattack(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> float:
