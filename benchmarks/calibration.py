@@ -6,10 +6,12 @@ under the robustness curve, that is the mean accuracy under an L2 attack over bu
 0.5 q (1 would be perfect). The attack is Auto-PGD on the classification loss, nested budgets.
 
 - default: IsometricClassifier() beside the same network with alpha=0, 5 seeds.
+- labelled: the same, with label_weight=0.5 in the worst-case penalty.
 - study: radius in units of q, scale in units of 1 / q, and alpha, each varied with the other two
   at their defaults, 2 seeds; --grid adds all combinations.
 
-    python benchmarks/calibration.py [--only default|study] [--data NAME ...] [--grid] [--report]
+    python benchmarks/calibration.py [--only default|labelled|study] [--data NAME ...] [--grid]
+        [--report]
 
 Finished cells are kept in output/calibration, so an interrupted run goes on where it stopped, and
 --report only summarises them. Delete the folder to measure anew.
@@ -22,6 +24,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +45,7 @@ from sklearn_iso.penalties import WithinClassIsometry, WorstCaseIsometry
 CELLS = Path(__file__).parents[1] / "output" / "calibration"
 FRACTIONS = np.linspace(0, 0.5, 6)  # budgets over q
 ATTACK = {"attack": "apgd", "n_steps": 30, "random_state": 0}
-SEEDS = {"default": range(5), "study": range(100, 102)}  # the study's seeds are others
+SEEDS = {"default": range(5), "labelled": range(5), "study": range(100, 102)}  # others to choose
 DEFAULTS = {"radius": 0.5, "scale": 5.0, "alpha": 1.0}
 CHOICES = {
     "radius": (0.25, 0.5, 1.0),
@@ -50,6 +53,8 @@ CHOICES = {
     "alpha": (0.3, 1.0, 3.0, 10.0),
 }
 N_SAMPLES = 1000  # of generated data; half of all data is for testing
+
+PARAMETERS = ("radius", "scale", "alpha", "label_weight")
 
 Rows = tuple[NDArray, NDArray]
 Setting = dict[str, float]
@@ -122,6 +127,10 @@ def unit_of(X: NDArray, y: NDArray) -> float:
 
 
 def estimator(setting: Setting, unit: float, seed: int) -> IsometricClassifier:
+    if "label_weight" in setting:
+        worst = WorstCaseIsometry(label_weight=setting["label_weight"])
+        penalty = WithinClassIsometry() + worst
+        return IsometricClassifier(alpha=setting["alpha"], penalty=penalty, random_state=seed)
     if "radius" not in setting:
         return IsometricClassifier(alpha=setting["alpha"], random_state=seed)
     worst = WorstCaseIsometry(radius=setting["radius"] * unit, scale=setting["scale"] / unit)
@@ -150,12 +159,13 @@ GRID: list[Setting] = [
 STAR = [s for s in GRID if sum(s[name] != DEFAULTS[name] for name in s) <= 1]
 SETTINGS: dict[str, list[Setting]] = {
     "default": [PLAIN, {"alpha": 1.0}],
+    "labelled": [PLAIN, {"alpha": 1.0, "label_weight": 0.5}],
     "study": [PLAIN, *STAR],
 }
 
 
 def key(cell: dict[str, Any]) -> tuple:
-    return tuple(cell.get(name) for name in ("data", "seed", "radius", "scale", "alpha"))
+    return (cell["data"], cell["seed"], *(cell.get(name) for name in PARAMETERS))
 
 
 def finished(part: str) -> list[dict[str, Any]]:
@@ -185,20 +195,19 @@ def curves_of(cells: list[dict[str, Any]], name: str, setting: Setting) -> NDArr
     """Curves in the order of seeds, shape (n_seeds, n_budgets)."""
     chosen = [
         cell for cell in cells
-        if cell["data"] == name and all(cell.get(k) == setting.get(k) for k in
-                                        ("radius", "scale", "alpha"))
+        if cell["data"] == name and all(cell.get(k) == setting.get(k) for k in PARAMETERS)
     ]  # fmt: skip
     return np.array([cell["curve"] for cell in sorted(chosen, key=lambda cell: cell["seed"])])
 
 
-def report_default(cells: list[dict[str, Any]]) -> dict[str, Any]:
+def report_default(cells: list[dict[str, Any]], part: str = "default") -> dict[str, Any]:
     rows = {}
     names = [name for name in DATA if any(cell["data"] == name for cell in cells)]
     for name in names:
-        plain, ours = (curves_of(cells, name, s) for s in SETTINGS["default"])
+        plain, ours = (curves_of(cells, name, s) for s in SETTINGS[part])
         seconds = [
             np.mean([c["seconds"] for c in cells if key(c)[0] == name and c["alpha"] == s["alpha"]])
-            for s in SETTINGS["default"]
+            for s in SETTINGS[part]
         ]
         gain, loss = area(ours) - area(plain), plain[:, 0] - ours[:, 0]
         rows[name] = {
@@ -273,7 +282,11 @@ def show_study(result: dict[str, Any]) -> None:
               f"{row['largest_loss']:13.4f}  {worst}")  # fmt: skip
 
 
-REPORTS = {"default": (report_default, show_default), "study": (report_study, show_study)}
+REPORTS = {
+    "default": (report_default, show_default),
+    "labelled": (partial(report_default, part="labelled"), show_default),
+    "study": (report_study, show_study),
+}
 
 
 def rounded(value: Any) -> Any:
