@@ -12,6 +12,7 @@ from sklearn_iso.attacks.categories import OneHot
 from sklearn_iso.attacks.climb import Walk
 from sklearn_iso.attacks.plan import Plan
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
+from sklearn_iso.geometry.norm import along
 from sklearn_iso.geometry.norms import Norm
 
 MOMENTUM = 0.75
@@ -90,7 +91,7 @@ class Momentum(Walk):
             self._note(v, loss.to(v), gradient)
         if step in self.checkpoints:
             v, gradient = self._start_anew(v, gradient, step)
-        ahead = ball.step(v, gradient, self.length.view(-1, *[1] * (v.ndim - 1)), step)
+        ahead = ball.step(v, gradient, along(self.length, v), step)
         if step:
             ahead = MOMENTUM * ahead + (2 - 2 * MOMENTUM) * v - (1 - MOMENTUM) * self.before
             ahead = ball.project(ahead)
@@ -111,7 +112,7 @@ class Momentum(Walk):
         self.length = torch.where(self.halved, self.length / 2, self.length)
         self.loss_at_checkpoint, self.last_checkpoint = self.best_loss.clone(), step
         self.n_rises = torch.zeros_like(self.n_rises)
-        anew = self.halved.view(-1, *[1] * (v.ndim - 1))
+        anew = along(self.halved, v)
         v = torch.where(anew, self.best_v, v)
         self.before = torch.where(anew, v, self.before)
         return v, torch.where(anew, self.best_gradient, gradient)

@@ -185,15 +185,15 @@ def cascade_stages(
     )  # fmt: skip
     hunt, generator = Survivors(logits, X, y, batch_size), as_generator(random_state)
     stage = torch.where(hunt.alive, -1, 0)
-    for number, plan in enumerate(GRADIENT_STAGES, start=1):
-        hunt.forget()
-        replace(plan, n_targets=n_targets).attack(hunt, budget, generator)
-        stage[(stage < 0) & ~hunt.alive] = number
-    nearest = min(BoundaryPlan.n_targets, n_targets)
-    BoundaryPlan(n_targets=nearest).attack(hunt, budget, generator)
-    stage[(stage < 0) & ~hunt.alive] = STAGES.index("boundary")
+    plans: list[Plan | BoundaryPlan | Search] = [
+        *(replace(plan, n_targets=n_targets) for plan in GRADIENT_STAGES),
+        BoundaryPlan(n_targets=min(BoundaryPlan.n_targets, n_targets)),
+    ]
     if n_queries:
-        hunt.forget()
-        Search(n_queries, layout=layout_of(X, image_shape)).attack(hunt, budget, generator)
-        stage[(stage < 0) & ~hunt.alive] = STAGES.index("square")
+        plans.append(Search(n_queries, layout=layout_of(X, image_shape)))
+    for number, plan in enumerate(plans, start=1):
+        if not isinstance(plan, BoundaryPlan):  # where it fails it leaves no point to compare
+            hunt.forget()
+        plan.attack(hunt, budget, generator)
+        stage[(stage < 0) & ~hunt.alive] = number
     return hunt.X_adv, stage

@@ -18,6 +18,7 @@ from sklearn_iso.attacks.survivors import (
     as_generator,
     verdict,
 )
+from sklearn_iso.geometry.norm import along
 from sklearn_iso.geometry.norms import Norm
 
 N_DONORS, N_DOUBLINGS = 8, 10
@@ -60,7 +61,7 @@ class Rays:
     def along(self, direction: Tensor, radius: Tensor) -> Tensor:
         """Coordinates at a radius, moved into the box."""
         reach = torch.where(radius.isfinite(), radius, 0)
-        return self.ball.boxed(direction * reach.view(-1, *[1] * (direction.ndim - 1)))
+        return self.ball.boxed(direction * along(reach, direction))
 
     def errs(self, predict: Logits, direction: Tensor, radius: Tensor) -> Tensor:
         """Which rows are misclassified at a radius of a direction."""
@@ -73,9 +74,7 @@ class Rays:
 
     def adopt(self, rows: Tensor, direction: Tensor, radius: Tensor) -> None:
         """Take over directions and radii for the rows of a mask."""
-        self.direction = torch.where(
-            rows.view(-1, *[1] * (direction.ndim - 1)), direction, self.direction
-        )
+        self.direction = torch.where(along(rows, direction), direction, self.direction)
         self.radius = torch.where(rows, radius, self.radius)
 
     def __getitem__(self, keep: Tensor) -> Rays:
@@ -196,7 +195,7 @@ def _aim(found: Rays, predict: Logits, X: Tensor, y: Tensor, generator: torch.Ge
         donor = torch.randint(len(X), (len(found.y),), generator=generator).to(X.device)
         moved = torch.where(ball.budget.eps > 0, (X[donor] - ball.X) / ball.budget.eps, 0)
         size = norm.size(moved)
-        direction = moved / size.clamp(min=tiny).view(-1, *[1] * (X.ndim - 1))
+        direction = moved / along(size.clamp(min=tiny), X)
         other = (y[donor] != found.y) & (size > 0) & (size < found.radius)
         found.adopt(other & found.errs(predict, direction, size), direction, size)
     for power in range(N_DOUBLINGS):
@@ -227,8 +226,8 @@ def _shorten(
         same = cut > FINEST
         changed = norm.project(found.direction + proposals.draw())
         size = norm.size(changed).clamp(min=torch.finfo(changed.dtype).tiny)
-        changed = changed / size.view(-1, *[1] * (changed.ndim - 1))
-        direction = torch.where(same.view(-1, *[1] * (changed.ndim - 1)), found.direction, changed)
+        changed = changed / along(size, changed)
+        direction = torch.where(along(same, changed), found.direction, changed)
         radius = found.radius * (1 - cut)
         shorter = found.errs(predict, direction, radius)
         found.adopt(shorter, direction, radius)

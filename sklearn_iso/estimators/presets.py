@@ -86,8 +86,9 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
     - "images_large_budgets": the same network under longer pairs, a smaller scale and more
       ascent steps, for L-infinity budgets up to 0.3; less accurate, and more than twice the
       training time. It is not made for L2.
-    - "images_both_norms": the same network under pairs in L2 and in L-infinity, for budgets up
-      to 1.6 in L2 and 0.1 in L-infinity; about three times the training time of "images".
+    - "images_both_norms": the same network under pairs in L2, of which every other batch's
+      start at random patches, and in L-infinity, for budgets up to 1.6 in L2 and 0.1 in
+      L-infinity; between four and five times the training time of "images".
 
     Parameters
     ----------
