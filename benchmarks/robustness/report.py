@@ -13,6 +13,7 @@ from sklearn_iso.plotting.axes import COLORS
 Row = dict[str, Any]
 
 
+LEAST_CLEAN = 0.5
 #: Titles of the attacks that confirm.
 CONFIRMED = {"patches": "cascade and patches", "autoattack": "AutoAttack"}
 TITLES = {"mlp": "MLP 256-128", "convnet": "ConvNet 32-64"}
@@ -84,12 +85,16 @@ def _print_confirmed(rows: list[Row], budgets: list[str]) -> None:
 
 
 def save_figure(rows: list[Row], path: Path) -> None:
-    """Clean against robust accuracy, one panel for each network and norm."""
+    """Clean against robust accuracy, one panel for each network and norm.
+
+    Trainings that learned nothing are in the table alone: beside them the others look alike.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    rows = [row for row in rows if row["clean"] >= LEAST_CLEAN]
     networks = list(dict.fromkeys(row["network"] for row in rows))
     figure, axes = plt.subplots(
         len(networks), 2, figsize=(11, 4.6 * len(networks)), squeeze=False, layout="constrained"
