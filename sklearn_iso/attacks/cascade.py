@@ -192,8 +192,7 @@ def cascade_stages(
     if n_queries:
         plans.append(Search(n_queries, layout=layout_of(X, image_shape)))
     for number, plan in enumerate(plans, start=1):
-        if not isinstance(plan, BoundaryPlan):  # where it fails it leaves no point to compare
-            hunt.forget()
+        hunt.forget()
         plan.attack(hunt, budget, generator)
         stage[(stage < 0) & ~hunt.alive] = number
     return hunt.X_adv, stage

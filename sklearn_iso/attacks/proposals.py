@@ -13,17 +13,17 @@ from sklearn_iso.geometry.patches import ImageLayout
 
 SHORTEST, LONGEST = 1e-3, 2.0
 GROWTH, DECAY = 1.3, 0.97
-#: Of the steps on images.
+#: Share of the steps on images that move a patch.
 SHARE_OF_PATCHES = 0.5
 
 
 class Proposals:
     """Unit steps of a norm on random features, at lengths that adapt row by row.
 
-    The number of features is log-uniform from 1 to all that may move. On images every other
-    step moves a patch of neighbouring pixels instead. Every other length is
-    drawn afresh, log-uniformly, so that a row on a plateau still sees long steps; the others
-    grow after a success and decay after a failure.
+    The number of features is log-uniform from 1 to all that may move. On images half of the
+    steps move a patch of neighbouring pixels instead. Half of the lengths are drawn afresh,
+    log-uniformly, so that a row on a plateau still sees long steps; the others grow after a
+    success and decay after a failure.
 
     Where the gain of each step is told, a slope that explains the gains is learned by
     Kaczmarz's method, and every other guided step goes along it: on a model that is nearly

@@ -71,7 +71,7 @@ def square(
         Most rows that scores sees at once.
     image_shape : (height, width), or with the channels first or last, optional
         What a flat row holds, where it is an image; rows of two or three dimensions are images
-        of their own shape.
+        of their own shape. The channels are the smaller one of the outer two sizes.
 
     Returns
     -------

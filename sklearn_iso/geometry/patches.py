@@ -55,12 +55,12 @@ class ImageLayout:
         Raises
         ------
         ValueError
-            If the image does not hold as many values as a row.
+            If the image does not hold as many values as a row, or none was given and rows are
+            no square.
         """
         n_values = math.prod(row_shape)
         if image_shape is None:
-            side = math.isqrt(n_values)
-            image_shape = row_shape if len(row_shape) in (2, 3) else (side, side)
+            image_shape = row_shape if len(row_shape) in (2, 3) else _square(n_values)
         shape = _checked(image_shape)
         if math.prod(shape) != n_values:
             raise ValueError(
@@ -116,6 +116,17 @@ class ImageLayout:
         signs = torch.where(uniform(n, self.channels, 1, 1) < 0.5, -1.0, 1.0)
         drawn = signs * window[:, None]
         return (drawn.movedim(1, -1) if self.channels_last else drawn).reshape(n, -1).to(dtype)
+
+
+def _square(n_values: int) -> tuple[int, int]:
+    side = math.isqrt(n_values)
+    if side * side != n_values:
+        raise ValueError(
+            f"image_shape must be given where rows are flat and not square; they have {n_values} "
+            "values. Pass image_shape=(height, width), with the channels first or last where "
+            "there are several."
+        )
+    return side, side
 
 
 def _checked(image_shape: Sequence[int]) -> tuple[int, ...]:

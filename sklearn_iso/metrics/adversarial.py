@@ -108,8 +108,9 @@ def adversarial_accuracy(
         not settle the matter (also where a short random search on 100 rows that they leave
         over breaks some), else none. A number: as many on all rows that gradients leave over.
     image_shape : (height, width), or with the channels first or last, optional
-        What a row holds, where it is an image: then half of the random steps of the
-        gradient-free search move patches of neighbouring pixels, which breaks more of them.
+        What a row holds, where it is an image; the channels are the smaller one of the outer
+        two sizes. Then half of the steps of random search on scores move patches of
+        neighbouring pixels. Attacks by gradients and rays do not use it.
     random_state : int, RandomState or None
         Draws starting points and random steps; None takes fresh entropy.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -236,13 +235,13 @@ class Procedure:
         if self.attack == "cascade" and not access.climbs:
             at = self._transfer(case, eps, broken, at)
         if scores is not None and len(at):
-            patchy = partial(square, image_shape=case.image_shape)
-            X_adv = self._search("square", patchy, scores, case, eps, broken, at, n_queries)
+            shape = {"image_shape": case.image_shape}
+            X_adv = self._search(square, scores, case, eps, broken, at, n_queries, **shape)
             with torch.no_grad():
                 misled = scores(X_adv).argmax(dim=1).numpy() != case.codes[broken.rows[at]]
             at = at[misled & ~broken.fooled[at]]
         if len(at):
-            self._search("rays", rays, access.answers.predict, case, eps, broken, at, n_queries)
+            self._search(rays, access.answers.predict, case, eps, broken, at, n_queries)
 
     def _transfer(self, case: Case, eps: Any, broken: Broken, at: NDArray) -> NDArray:
         """Attack by a linear surrogate, which costs next to nothing; return who is left."""
@@ -258,7 +257,6 @@ class Procedure:
 
     def _search(
         self,
-        name: str,
         attack: Attack,
         answer: Callable,
         case: Case,
@@ -266,15 +264,16 @@ class Procedure:
         broken: Broken,
         at: NDArray,
         n_queries: int,
+        **options: Any,
     ) -> Tensor:
         rows = broken.rows[at]
         X, y = case.points(rows), case.labels(rows)
         X_adv = attack(
             answer, X, y, eps=eps, n_queries=n_queries, random_state=self.random_state,
-            **case.threat.options(),
+            **case.threat.options(), **options,
         )  # fmt: skip
         case.threat.verify(X, X_adv, eps)
-        broken.record(at, X_adv, case.fools(X_adv, rows), name)
+        broken.record(at, X_adv, case.fools(X_adv, rows), attack.__name__)
         return X_adv
 
 

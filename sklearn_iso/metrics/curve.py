@@ -65,11 +65,11 @@ def robustness_curve(
         Labels, all of them in ``estimator.classes_``.
     eps : array-like of shape (n_budgets,)
         Budgets in any order, in units of X or, where given, of `units`. 0 gives the accuracy.
-    norm, bounds, immutable, one_hot, n_queries, image_shape, random_state
+    norm, bounds, immutable, one_hot, n_queries, random_state
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     units : array-like of shape (n_features,), or None
         Unit of each feature; 0 makes a feature immutable. A budget e allows e * units.
-    attack, n_steps, n_restarts
+    attack, n_steps, n_restarts, image_shape
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`; not used by method "distance".
     method : {"nested", "distance"}
         "nested" attacks the samples that are left with one budget after the other. "distance"

@@ -99,8 +99,8 @@ class WorstCaseIsometry(Penalty):
         probable class of the row to its runner-up, which starts towards the nearest decision
         boundary, or one random direction for the batch. "patches" starts from a few random
         patches of an image, the same for the batch, which move many neighbouring pixels
-        together: a network may have no slope that tells of them. Of several, one is drawn for
-        every batch.
+        together: a network may have no slope that tells of them; they cost no gradient, so
+        all `n_steps` follow. Of several, one is drawn for every batch.
     ascent : {"displacement", "margin"}, default="displacement"
         What further steps climb: how far the representation moves, or by how much the largest
         other logit exceeds that of the most probable class of the row, which is what an
@@ -116,8 +116,8 @@ class WorstCaseIsometry(Penalty):
     layers : layers, default="logits"
         The map f; several layers count as one vector.
     image_shape : (height, width), or with the channels first or last, optional
-        What a row holds, for patches. By default the shape of the row or, where that is flat,
-        one square channel.
+        What a row holds, for patches; the channels are the smaller one of the outer two
+        sizes. By default the shape of the row or, where that is flat, one square channel.
 
     Attributes
     ----------
@@ -267,11 +267,10 @@ class WorstCaseIsometry(Penalty):
 
     def _first(self, batch: Batch, Z: Tensor, norm: Norm) -> tuple[Tensor, int]:
         """Return where the ascent starts in the unit ball, and how many gradients are left."""
-        start = self._starts[0]
-        if len(self._starts) > 1:
-            start = self._starts[
-                int(torch.randint(len(self._starts), (), generator=batch.generator))
-            ]
+        starts = self._starts
+        several = len(starts) > 1
+        chosen = torch.randint(len(starts), (), generator=batch.generator) if several else 0
+        start = starts[int(chosen)]
         if start == "patches":
             return _patches(batch, self.image_shape, norm), self.n_steps
         source = batch.logits if start == "margin" else Z
@@ -311,6 +310,8 @@ def _patches(batch: Batch, image_shape: Sequence[int] | None, norm: Norm) -> Ten
     """Return the sum of a few patches, of size 1 and the same for all rows."""
     n_patches = int(torch.randint(1, MOST_PATCHES + 1, (), generator=batch.generator))
     layout = ImageLayout.of(batch.X.shape[1:], image_shape)
-    drawn = layout.patches(n_patches, batch.generator, torch.float64).sum(dim=0, keepdim=True)
-    drawn = drawn / norm.size(drawn).clamp_min(torch.finfo(torch.float64).tiny)
-    return drawn.reshape(1, *batch.X.shape[1:]).to(batch.X).expand_as(batch.X)
+    drawn = layout.patches(n_patches, batch.generator, torch.float64)
+    total = drawn.sum(dim=0, keepdim=True)
+    # In a small image two may be opposites; then the first of them is left.
+    total = total if total.any() else drawn[:1]
+    return (total / norm.size(total)).reshape(1, *batch.X.shape[1:]).to(batch.X).expand_as(batch.X)

@@ -1,12 +1,12 @@
 """What an attack does to single samples."""
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.plotting.axes import axes_for, check_empty, class_name, of_model
@@ -36,7 +36,7 @@ class AdversarialExamplesDisplay:
         Predictions for X and for X_adv. Without them, samples that moved count as fooled.
     image_shape : tuple of int, default=None
         (height, width), or (height, width, 3) for colours, of the image that a row holds; None for
-        tables.
+        tables. Random search, where the attack comes to it, moves patches of such an image.
     units : array-like of shape (n_features,), default=None
         Unit of each feature of a table, such as ``X.std(axis=0)``; 1, the units of X, if None.
     feature_names : sequence of str, default=None
@@ -131,19 +131,12 @@ class AdversarialExamplesDisplay:
             self._check_images(self.image_shape)
 
     def _check_images(self, image_shape: tuple[int, ...]) -> None:
-        shape = np.ravel(np.asarray(image_shape, dtype=object)).tolist()
-        if not all(isinstance(side, Integral) and int(side) > 0 for side in shape):
-            raise ValueError(f"image_shape must hold positive integers; got {image_shape!r}.")
-        width = int(np.prod(self.X.shape[1:]))
-        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
+        ImageLayout.of(self.X.shape[1:], image_shape)
+        if len(image_shape) == 3 and image_shape[2] not in (1, 3):
             raise ValueError(
                 "image_shape must be (height, width), or (height, width, 3) for colours; got "
-                f"{tuple(shape)}. Move the channels of other arrays to the end, and pass X so."
-            )
-        if int(np.prod(shape)) != width:
-            raise ValueError(
-                f"image_shape must hold the {width} features of a row; got {tuple(shape)}. "
-                "Pass (height, width), or None for a table."
+                f"{tuple(image_shape)}. Move the channels of other arrays to the end, and pass X "
+                "so."
             )
 
     def _check_table(self) -> None:
@@ -265,8 +258,9 @@ class AdversarialExamplesDisplay:
             cls, n_examples=n_examples, image_shape=image_shape, attack=attack, name=name
         )
         case = Case.of(
-            estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot
-        )
+            estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
+            image_shape=image_shape,
+        )  # fmt: skip
         rows = np.flatnonzero(case.right())
         if not len(rows):
             raise ValueError(

@@ -172,6 +172,7 @@ class RobustnessCurveDisplay:
         immutable: Any = None,
         one_hot: Any = None,
         attack: str | Attack = "cascade",
+        image_shape: Any = None,
         random_state: Any = 0,
         name: str | None = None,
         ax: Any = None,
@@ -189,7 +190,7 @@ class RobustnessCurveDisplay:
         eps : array-like of shape (n_budgets,)
             Budgets, in units of X or, where given, of `units`. A budget of 0 gives the clean
             accuracy.
-        norm, units, bounds, immutable, one_hot, attack, random_state
+        norm, units, bounds, immutable, one_hot, attack, image_shape, random_state
             As in :func:`sklearn_iso.metrics.robustness_curve`.
         name : str, default=None
             Name of the model in the legend; the class name of the estimator if None, of a Pipeline
@@ -215,6 +216,7 @@ class RobustnessCurveDisplay:
             bounds=bounds,
             immutable=immutable,
             one_hot=one_hot,
+            image_shape=image_shape,
             random_state=random_state,
         )
         return cls.from_predictions(

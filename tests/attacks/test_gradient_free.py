@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from lit_window import SIDE, LitWindow
 
 from sklearn_iso.attacks import NORMS, distances, rays, square
 
@@ -94,14 +95,12 @@ def test_no_queries_are_an_error(attack, problem):
 
 def test_patches_find_what_only_neighbouring_pixels_together_break():
     def answers(x):
-        means = torch.nn.functional.avg_pool2d(x.view(-1, 1, 16, 16), 4, stride=1)
-        lit = means.flatten(1).amax(dim=1) > 0.15
-        return torch.stack([~lit, lit], dim=1).double()
+        return torch.from_numpy(LitWindow().predict_proba(x.numpy()))
 
-    X, y = torch.zeros(10, 256), torch.zeros(10, dtype=int)
+    X, y = torch.zeros(10, SIDE * SIDE), torch.zeros(10, dtype=int)
     options = {"eps": 1.0, "norm": "l2", "n_queries": 500, "random_state": 0}
     blind = square(answers, X, y, **options)
-    seen = square(answers, X, y, **options, image_shape=(16, 16))
+    seen = square(answers, X, y, **options, image_shape=(SIDE, SIDE))
     assert bool((answers(blind).argmax(1) == y).all())
     assert bool((answers(seen).argmax(1) != y).all())
     assert float(seen.norm(dim=1).max()) <= 1

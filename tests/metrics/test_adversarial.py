@@ -415,35 +415,3 @@ def test_scorer_works_in_cross_validate_and_with_sample_weight():
     with pytest.warns(UserWarning, match="does not support sample_weight"):
         search.fit(*IRIS, sample_weight=np.ones(len(IRIS[0])))
     assert search.best_score_ == pytest.approx(scores["test_score"].mean())
-
-
-class Window(ClassifierMixin, BaseEstimator):
-    """Sees nothing but a window of 4 x 4 bright pixels in 16 x 16."""
-
-    def fit(self, X, y):
-        self.classes_ = np.unique(y)
-        return self
-
-    def predict_proba(self, X):
-        images = np.asarray(X).reshape(-1, 16, 16)
-        windows = np.lib.stride_tricks.sliding_window_view(images, (4, 4), axis=(1, 2))
-        lit = windows.mean(axis=(3, 4)).max(axis=(1, 2)) > 0.15
-        return np.column_stack([~lit, lit]).astype(float)
-
-    def predict(self, X):
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-
-def test_search_moves_patches_where_the_shape_of_an_image_is_told():
-    X, y = np.zeros((5, 256)), np.zeros(5, dtype=int)
-    seeing = Window().fit(X, [0, 0, 0, 0, 1])
-    options = {"eps": 1.0, "norm": "l2", "attack": "square", "n_queries": 500, "random_state": 0}
-    assert adversarial_accuracy(seeing, X, y, **options) == 1
-    assert adversarial_accuracy(seeing, X, y, **options, image_shape=(16, 16)) == 0
-    scorer = make_adversarial_scorer(**options, image_shape=[16, 16])
-    assert scorer(seeing, X, y) == 0 and hash(scorer)
-
-
-def test_shape_that_is_no_image_of_a_row_is_refused():
-    with pytest.raises(ValueError, match="image_shape must hold the 30 values of a row"):
-        adversarial_accuracy(logistic(), X, Y, eps=0.1, image_shape=(5, 5))

@@ -12,7 +12,6 @@ from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
 from sklearn_iso.geometry import Stress, one_block
-from sklearn_iso.geometry.norms import get_norm
 from sklearn_iso.modules import MLP
 from sklearn_iso.penalties import (
     PENALTIES,
@@ -347,54 +346,6 @@ def test_climbing_the_margin_finds_the_boundary_of_a_linear_map_where_displaceme
         found[ascent] = (delta / delta.norm()).squeeze(0)
     torch.testing.assert_close(found["margin"], nn.functional.normalize(module.weight[1], dim=0))
     assert found["displacement"][1].abs() > 0.99
-
-
-def test_patches_are_the_same_for_every_row_and_as_long_as_the_radius():
-    X, y, weight = data(n=3)
-    penalty = WorstCaseIsometry(start="patches", radius=1.0, scale=1.0, image_shape=(2, 2))
-    penalty.calibrate(X, y, weight)
-    # Without a slope the ascent stays where it starts.
-    flat = nn.Linear(4, 3).double()
-    nn.init.zeros_(flat.weight)
-    sizes = []
-    for seed in range(20):
-        batch = Batch(flat, X.clone().requires_grad_(), y, weight,
-                      generator=torch.Generator().manual_seed(seed))  # fmt: skip
-        delta = penalty._ascend(batch, batch.representations("logits")[0])
-        assert torch.equal(delta, delta[:1].expand_as(delta))
-        sizes.append(float(delta[0].norm()))
-    assert 0.9 < max(sizes) <= 1
-
-
-def test_each_start_of_several_is_taken_for_its_share_of_the_batches():
-    X, y, weight = data(n=3)
-    penalty = WorstCaseIsometry(start=["margin", "patches"], scale=1.0, radius=1.0)
-    penalty.calibrate(X, y, weight)
-    left = []
-    for seed in range(100):
-        batch = Batch(network(), X.clone().requires_grad_(), y, weight,
-                      generator=torch.Generator().manual_seed(seed))  # fmt: skip
-        Z = batch.representations("logits")[0]
-        left.append(penalty._first(batch, Z, get_norm("l2"))[1])
-    assert 30 < left.count(0) < 70 and left.count(0) + left.count(1) == 100
-
-
-def test_map_without_logits_keeps_its_patches():
-    assert WorstCaseIsometry().without_logits().start == "random"
-    assert WorstCaseIsometry(start="patches").without_logits().start == "patches"
-    both = WorstCaseIsometry(start=("margin", "patches")).without_logits()
-    assert list(both.start) == ["random", "patches"]
-
-
-@pytest.mark.parametrize("start", ["nowhere", (), ("margin", "nowhere"), [1]])
-def test_unknown_start_lists_the_known_ones(start):
-    with pytest.raises(ValueError, match="start.* must be .*'patches'"):
-        WorstCaseIsometry(start=start).calibrate(*data())
-
-
-def test_patches_of_rows_that_are_no_images_are_refused():
-    with pytest.raises(ValueError, match="image_shape must hold the 4 values of a row"):
-        WorstCaseIsometry(start="patches", image_shape=(2, 3)).calibrate(*data())
 
 
 def test_label_of_a_row_is_asked_for_at_the_far_end_of_its_pair():

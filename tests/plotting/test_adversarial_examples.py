@@ -2,6 +2,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from lit_window import SIDE, LitWindow
 from sklearn.datasets import load_digits, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -145,11 +146,20 @@ def test_nobody_fooled_is_drawn_without_a_warning():
     assert display.ax_.get_legend().get_texts()[0].get_text() == "0 fooled of 2"
 
 
+def test_images_that_are_drawn_are_searched_in_patches():
+    X, y = np.zeros((5, SIDE * SIDE)), np.zeros(5, dtype=int)
+    model = LitWindow().fit(X, [0, 0, 0, 0, 1])
+    options = {"eps": 1.0, "norm": "l2", "random_state": 0}
+    shape = {"image_shape": (SIDE, SIDE)}
+    assert AdversarialExamplesDisplay.from_estimator(model, X, y, **options, **shape).fooled.any()
+    assert not AdversarialExamplesDisplay.from_estimator(model, X, y, **options).fooled.any()
+
+
 def test_errors_name_the_rule_and_the_remedy(wine):
     model, X, y = wine
     with pytest.raises(ValueError, match=r"same shape.*\(3, 12\) and \(2, 12\)"):
         AdversarialExamplesDisplay(IMAGES, MOVED[:2])
-    with pytest.raises(ValueError, match=r"hold the 12 features of a row; got \(5, 5\)"):
+    with pytest.raises(ValueError, match=r"hold the 12 values of a row; \(5, 5\) holds 25"):
         AdversarialExamplesDisplay(IMAGES, MOVED, image_shape=(5, 5))
     with pytest.raises(ValueError, match=r"or \(height, width, 3\) for colours; got \(3, 2, 2\)"):
         AdversarialExamplesDisplay(IMAGES, MOVED, image_shape=(3, 2, 2))

@@ -3,6 +3,7 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from lit_window import SIDE, LitWindow
 from matplotlib.colors import to_hex
 from scipy.stats import norm as normal
 from sklearn.datasets import make_blobs
@@ -59,6 +60,15 @@ def test_curve_from_an_estimator_has_the_values_of_the_metric(fitted):
     assert display.accuracy[0] == model.score(X, y) > display.accuracy[-1]
     assert display.n_samples == len(X)
     assert display.estimator_name == "LogisticRegression"
+
+
+def test_curve_from_an_estimator_of_images_is_searched_in_patches():
+    X, y = np.zeros((5, SIDE * SIDE)), np.zeros(5, dtype=int)
+    model = LitWindow().fit(X, [0, 0, 0, 0, 1])
+    options = {"eps": [0, 1.0], "norm": "l2", "random_state": 0}
+    blind = RobustnessCurveDisplay.from_estimator(model, X, y, **options)
+    seen = RobustnessCurveDisplay.from_estimator(model, X, y, **options, image_shape=(SIDE, SIDE))
+    assert blind.accuracy.tolist() == [1, 1] and seen.accuracy[1] < 1
 
 
 def test_several_models_share_axes_in_different_colours_and_markers():

@@ -1,0 +1,77 @@
+"""Where the ascent of a worst-case pair starts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso.penalties import Batch, WorstCaseIsometry
+
+SIDE = 6
+X = torch.randn(3, SIDE * SIDE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+Y = torch.arange(3)
+
+
+def batch_of(module, seed):
+    weight, generator = torch.ones(3, dtype=X.dtype), torch.Generator().manual_seed(seed)
+    return Batch(module, X.clone().requires_grad_(), Y, weight, generator=generator)
+
+
+def linear():
+    torch.manual_seed(0)
+    return nn.Linear(SIDE * SIDE, 3).double()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_patches_are_the_same_for_every_row_and_as_long_as_the_radius_drawn(norm):
+    penalty = WorstCaseIsometry(start="patches", radius=2.0, scale=1.0, norm=norm)
+    penalty.calibrate(X, Y)
+    # Without a slope the ascent stays where it starts.
+    flat = linear()
+    nn.init.zeros_(flat.weight)
+    for seed in range(20):
+        drawn = torch.rand((), generator=torch.Generator().manual_seed(seed), dtype=X.dtype)
+        batch = batch_of(flat, seed)
+        delta = penalty._ascend(batch, batch.representations("logits")[0])
+        assert torch.equal(delta, delta[:1].expand_as(delta))
+        size = float(get_norm(norm).size(delta)[0])
+        assert size == pytest.approx(2.0 * (1 - float(drawn)))
+
+
+def test_patches_cost_no_gradient_so_that_every_step_follows():
+    norm = get_norm("l2")
+    for start, n_left in (("margin", 2), ("random", 2), ("patches", 3)):
+        penalty = WorstCaseIsometry(start=start, n_steps=3).calibrate(X, Y)
+        batch = batch_of(linear(), 0)
+        assert penalty._first(batch, batch.representations("logits")[0], norm)[1] == n_left
+
+
+def test_each_start_of_several_is_taken_for_its_share_of_the_batches():
+    penalty = WorstCaseIsometry(start=["margin", "patches"]).calibrate(X, Y)
+    module, taken = linear(), []
+    for seed in range(200):
+        batch = batch_of(module, seed)
+        Z = batch.representations("logits")[0]
+        taken.append(penalty._first(batch, Z, get_norm("l2"))[1])
+    # One gradient is left after patches and none after the margin; 3.5 standard deviations.
+    assert set(taken) == {0, 1} and abs(sum(taken) - 100) < 25
+
+
+def test_map_without_logits_keeps_its_patches():
+    assert WorstCaseIsometry().without_logits().start == "random"
+    assert WorstCaseIsometry(start="patches").without_logits().start == "patches"
+    both = WorstCaseIsometry(start=("margin", "patches")).without_logits()
+    assert list(both.start) == ["random", "patches"]
+
+
+@pytest.mark.parametrize("start", ["nowhere", (), ("margin", "nowhere"), [1]])
+def test_unknown_start_lists_the_known_ones(start):
+    with pytest.raises(ValueError, match="start.* must be .*'patches'"):
+        WorstCaseIsometry(start=start).calibrate(X, Y)
+
+
+def test_patches_of_rows_that_are_no_images_are_refused():
+    with pytest.raises(ValueError, match="image_shape must hold the 36 values of a row"):
+        WorstCaseIsometry(start="patches", image_shape=(2, 3)).calibrate(X, Y)
