@@ -15,14 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from robustness.measures import BUDGETS, label, measure, under_autoattack, under_patches
+from robustness.measures import BUDGETS, CONFIRMED_BY, label, measure
 from robustness.methods import ARCHITECTURES, METHODS
 from robustness.report import in_order, print_table, save_figure
 from torch import Tensor, nn
@@ -32,11 +31,6 @@ from sklearn_iso.datasets import load_mnist
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_suffix(".json")
 NETWORKS = ROOT / "output" / "robust-mnist"
-#: Of a row, by the key in the JSON: the cascade with random search in patches, and AutoAttack.
-CONFIRMED_BY: dict[str, Callable[..., float]] = {
-    "patches": under_patches,
-    "autoattack": under_autoattack,
-}
 PACKAGES = ("torch", "scikit-learn", "pyautoattack", "deel-torchlip")
 
 
@@ -113,7 +107,7 @@ def confirm(results: Results, row: dict[str, Any], X: Tensor, y: Tensor, budgets
     model = torch.load(path, weights_only=False)["model"]
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    for name, attack in CONFIRMED_BY.items():
+    for name, (title, attack) in CONFIRMED_BY.items():
         found = row.setdefault(name, {})
         for budget in budgets:
             if found.get(label(*budget), {}).get("images", 0) < len(X):
@@ -121,7 +115,7 @@ def confirm(results: Results, row: dict[str, Any], X: Tensor, y: Tensor, budgets
                 accuracy = attack(model, X, y, *budget)
                 found[label(*budget)] = {"images": len(X), "accuracy": round(accuracy, 4)}
                 results.put(row)
-                print(f"{row['network']:8} {row['method']:36} {row['seed']} {name} "
+                print(f"{row['network']:8} {row['method']:36} {row['seed']} {title} "
                       f"{label(*budget)}: {accuracy:.4f} ({time.process_time() - start:.0f} s)",
                       flush=True)  # fmt: skip
 

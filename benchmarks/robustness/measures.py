@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,13 @@ def under_autoattack(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: flo
     if (size > eps * (1 + 1e-4)).any() or X_adv.min() < 0 or X_adv.max() > 1:
         raise AssertionError(f"AutoAttack left its budget: {float(size.max())} > {eps}")
     return accuracy(model, X_adv, y)
+
+
+#: Attacks that confirm a row, by the key in the JSON: their title, and what they leave.
+CONFIRMED_BY: dict[str, tuple[str, Callable[..., float]]] = {
+    "patches": ("cascade and patches", under_patches),
+    "autoattack": ("AutoAttack", under_autoattack),
+}
 
 
 def stretch(model: nn.Module, X: Tensor) -> dict[str, float]:

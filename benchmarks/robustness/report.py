@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from robustness.measures import BUDGETS, label
+from robustness.measures import BUDGETS, CONFIRMED_BY, label
 from sklearn_iso.plotting.axes import COLORS
 
 Row = dict[str, Any]
 
-
+#: Clean accuracy of a training that is worth drawing.
 LEAST_CLEAN = 0.5
-#: Titles of the attacks that confirm.
-CONFIRMED = {"patches": "cascade and patches", "autoattack": "AutoAttack"}
 TITLES = {"mlp": "MLP 256-128", "convnet": "ConvNet 32-64"}
 NAMES = {"linf 0.1": "L-infinity 0.1", "linf 0.3": "L-infinity 0.3", "l2 1.58": "L2 1.58"}
 PANELS = {"mlp": ("linf 0.1", "l2 1.58"), "convnet": ("linf 0.3", "l2 1.58")}
@@ -76,7 +74,7 @@ def _print_confirmed(rows: list[Row], budgets: list[str]) -> None:
     print(" " + " | ".join(budgets) + " |\n|---|---|---|" + "---|" * len(budgets))
     for row in rows:
         name = f"{row['network']}, {row['method']}, {row['seed']}"
-        for attack, title in CONFIRMED.items():
+        for attack, (title, _) in CONFIRMED_BY.items():
             found = row.get(attack, {})
             if found:
                 cells = [cell([found[b]["accuracy"]]) if b in found else "–" for b in budgets]
@@ -105,7 +103,7 @@ def save_figure(rows: list[Row], path: Path) -> None:
             axis.set(
                 title=f"{TITLES[network]}, {NAMES[budget]}",
                 xlabel="clean accuracy (share of the images)",
-                ylabel="accuracy under the cascade, or less if confirmed",
+                ylabel="accuracy under the strongest attack run",
             )
         handles, labels = line[0].get_legend_handles_labels()
         line[1].legend(handles, labels, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
@@ -115,7 +113,7 @@ def save_figure(rows: list[Row], path: Path) -> None:
 
 def _left(row: Row, budget: str) -> float:
     """What the strongest of the attacks leaves: a network may hide its gradients from one."""
-    left = [row.get(attack, {}).get(budget, {}).get("accuracy", 1.0) for attack in CONFIRMED]
+    left = [row.get(attack, {}).get(budget, {}).get("accuracy", 1.0) for attack in CONFIRMED_BY]
     return float(min(row["cascade"][budget], *left))
 
 
