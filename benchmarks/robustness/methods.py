@@ -168,7 +168,8 @@ def _trades(norm: str, eps: float, n_steps: int = 3, warmup: float = 0.0) -> Pee
 #: By architecture and name; ours first, as they set the budget of the peers.
 METHODS: dict[str, dict[str, Any]] = {
     "mlp": {
-        "worst-case + within-class (default)": Ours(lambda: make_penalty("isometric")),
+        "worst-case + within-class, labelled (default)": Ours(lambda: make_penalty("isometric")),
+        "worst-case + within-class": Ours(lambda: WithinClassIsometry() + WorstCaseIsometry()),
         "worst-case L2": Ours(WorstCaseIsometry),
         "worst-case L-infinity": Ours(
             partial(WorstCaseIsometry, norm="linf", radius=0.25, scale=10.0)

@@ -41,15 +41,17 @@ class IsometricClassifier(
     With the default penalty, the hidden layers keep the distances between rows of one class
     up to scale (:class:`~sklearn_iso.penalties.WithinClassIsometry`), and the logits expand
     no direction at any row by more than they need to
-    (:class:`~sklearn_iso.penalties.WorstCaseIsometry`).
+    (:class:`~sklearn_iso.penalties.WorstCaseIsometry`), while the far end of that expansion
+    bears half the weight of the row's label.
 
     Parameters
     ----------
     alpha : float, default=1.0
         Strength of the penalty, dimensionless; 0 trains a plain network.
     penalty : {"isometric", "within_class", "worst_case"} or Penalty, default="isometric"
-        What `alpha` multiplies. A grid reaches the parameters of an object, for example
-        ``penalty__radius``.
+        What `alpha` multiplies; "isometric" is ``WithinClassIsometry() +
+        WorstCaseIsometry(label_weight=0.5)``. A grid reaches the parameters of an object, for
+        example ``penalty__radius``.
     layers : {"hidden", "last_hidden", "logits"} or sequence of str, default="hidden"
         Representations whose distances are kept, and the last of which is the output of
         :meth:`transform`; names are those of submodules.

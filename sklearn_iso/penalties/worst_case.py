@@ -72,10 +72,11 @@ class WorstCaseIsometry(Penalty):
     at :math:`\delta = 0`, so the ascent starts along :math:`J(x)^\top u`, the first step of a
     power iteration, which costs one vector-Jacobian product and no forward pass; every
     further step climbs :math:`\lVert f(x + \delta) - f(x) \rVert`, or the margin of another
-    class, inside the ball. Labels play no part in it, and by default no adversarial example is
-    trained on. With a `label_weight`, the far end of a pair bears the label of the row as well:
-    what adversarial training does with the perturbation that climbs the classification loss,
-    at no further cost, as the logits are there already.
+    class, inside the ball. Labels play no part in it, and no adversarial example is trained on.
+    With a `label_weight`, the far end of a pair bears the label of the row as well: what
+    adversarial training does with the perturbation that climbs the classification loss, at no
+    further cost, as the logits are there already. The default of `IsometricClassifier`,
+    "isometric", has one of 0.5, and "worst_case" has none.
 
     .. math:: P + v\, \frac{\sum_i w_i\, \mathrm{CE}(g(x_i + \delta_i), y_i)}{\sum_i w_i}
 
@@ -106,6 +107,15 @@ class WorstCaseIsometry(Penalty):
         other logit exceeds that of the most probable class of the row, which is what an
         attacker climbs where that class is right. The longest displacement need not cross a
         decision boundary.
+    step_size : float, default=1.0
+        Length of every further step over the radius. Where slopes turn within the ball, short
+        steps climb and long ones jump to and fro.
+    min_radius : float, default=0.0
+        Least radius that is drawn, over r. Towards 1 the pairs are those of one length that the
+        network is to withstand.
+    bounds : (low, high), optional
+        Range of the data, in the units of X. Pairs stay inside: of the ball around a pixel
+        that is black, half is no image.
     warmup : float, default=0.0
         Share of the training over which the radius grows linearly to r; helps large radii.
     two_sided : bool, default=False
@@ -147,6 +157,9 @@ class WorstCaseIsometry(Penalty):
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "start": [StrOptions(set(STARTS)), list, tuple],
         "ascent": [StrOptions(set(HEIGHTS))],
+        "step_size": [Interval(Real, 0, None, closed="neither")],
+        "min_radius": [Interval(Real, 0, 1, closed="both")],
+        "bounds": [list, tuple, None],
         "warmup": [Interval(Real, 0, 1, closed="both")],
         "two_sided": ["boolean"],
         "label_weight": [Interval(Real, 0, None, closed="left")],
@@ -163,6 +176,9 @@ class WorstCaseIsometry(Penalty):
         n_steps: int = 1,
         start: str | Sequence[str] = "margin",
         ascent: str = "displacement",
+        step_size: float = 1.0,
+        min_radius: float = 0.0,
+        bounds: Sequence[float] | None = None,
         warmup: float = 0.0,
         two_sided: bool = False,
         label_weight: float = 0.0,
@@ -175,6 +191,9 @@ class WorstCaseIsometry(Penalty):
         self.n_steps = n_steps
         self.start = start
         self.ascent = ascent
+        self.step_size = step_size
+        self.min_radius = min_radius
+        self.bounds = bounds
         self.warmup = warmup
         self.two_sided = two_sided
         self.label_weight = label_weight
@@ -191,6 +210,7 @@ class WorstCaseIsometry(Penalty):
         """Set ``radius_`` and ``scale_`` from the training data where they are "auto"."""
         self._validate_params()
         self._check_starts(X)
+        self._check_bounds(X)
         unit = 1.0
         if "auto" in (self.radius, self.scale):
             unit = nearest_other_class_distance(
@@ -234,6 +254,21 @@ class WorstCaseIsometry(Penalty):
         if "patches" in self._starts:
             ImageLayout.of(X.shape[1:], self.image_shape)
 
+    def _check_bounds(self, X: Tensor) -> None:
+        if self.bounds is None:
+            return
+        numbers = len(self.bounds) == 2 and all(isinstance(side, Real) for side in self.bounds)
+        if not numbers or not self.bounds[0] < self.bounds[1]:
+            raise ValueError(
+                f"bounds must be two numbers (low, high) with low < high; got {self.bounds!r}."
+            )
+        least, most = X.min().item(), X.max().item()
+        if least < self.bounds[0] or most > self.bounds[1]:
+            raise ValueError(
+                f"X must lie within bounds={self.bounds!r}, in the units that the network sees; "
+                f"it goes from {least:.6g} to {most:.6g}. Scale X, or widen the bounds."
+            )
+
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted mean squared excess expansion of a batch."""
         Z = joined(batch.representations(self.layers))
@@ -258,12 +293,25 @@ class WorstCaseIsometry(Penalty):
         # One radius for the batch, not one a row: a row of weight 2 is the row twice.
         draw = torch.rand((), generator=batch.generator, dtype=torch.float64)
         grown = min(1.0, batch.progress / self.warmup) if self.warmup else 1.0
-        radius = self.radius_ * grown * (1 - float(draw))
+        radius = self.radius_ * grown * (1 - (1 - self.min_radius) * float(draw))
+        box = self._box(batch.X.detach(), radius)
         direction, n_left = self._first(batch, Z, norm)
-        for _ in range(n_left):
+        direction = norm.project_into(direction, *box) if box else direction
+        for step in range(n_left):
             gradient = self._gradient(batch, Z.detach(), radius * direction)
-            direction = norm.project(direction + norm.steepest(gradient))
+            if box:
+                direction = norm.step_into(direction, gradient, self.step_size, step, *box)
+            else:
+                direction = norm.project(direction + self.step_size * norm.steepest(gradient))
         return radius * direction
+
+    def _box(self, X: Tensor, radius: float) -> tuple[Tensor, Tensor] | None:
+        """Return how far each feature may move down and up, over the radius."""
+        if self.bounds is None:
+            return None
+        low, high = self.bounds
+        unit = max(radius, torch.finfo(X.dtype).tiny)
+        return (low - X).clamp_max(0) / unit, (high - X).clamp_min(0) / unit
 
     def _first(self, batch: Batch, Z: Tensor, norm: Norm) -> tuple[Tensor, int]:
         """Return where the ascent starts in the unit ball, and how many gradients are left."""

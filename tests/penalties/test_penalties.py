@@ -55,6 +55,8 @@ VARIANTS = {
     "margin": WorstCaseIsometry(ascent="margin", n_steps=3),
     "patches": WorstCaseIsometry(start="patches", n_steps=2),
     "either start": WorstCaseIsometry(start=("margin", "patches"), norm="linf"),
+    "short steps": WorstCaseIsometry(n_steps=3, step_size=0.4, min_radius=0.5),
+    "bounded": WorstCaseIsometry(norm="linf", n_steps=2, bounds=(-20, 20), radius=15.0),
     "labelled": WorstCaseIsometry(label_weight=0.5, n_steps=2),
     "labelled hidden": WorstCaseIsometry(label_weight=0.5, layers="hidden"),
 }

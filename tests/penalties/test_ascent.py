@@ -1,0 +1,128 @@
+"""How far the ascent of a worst-case pair steps, and where it has to stay."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso.penalties import Batch, WorstCaseIsometry
+
+NORMS = ["linf", "l2", "l1"]
+Y = torch.arange(4) % 2
+
+
+def rows(seed=0):
+    return torch.rand(4, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2)).double()
+
+
+def ascended(X, module, seed=0, progress=1.0, **params):
+    """Return the perturbation of each row."""
+    penalty = WorstCaseIsometry(scale=1.0, **params).calibrate(X, Y)
+    batch = Batch(
+        module, X.clone().requires_grad_(), Y, torch.ones(len(X), dtype=X.dtype),
+        generator=torch.Generator().manual_seed(seed), progress=progress,
+    )  # fmt: skip
+    return penalty._ascend(batch, batch.representations("logits")[0]).detach()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("start", ["margin", "random"])
+def test_steps_of_no_length_stay_at_the_start(norm, start):
+    X, module, moved = rows(), network(), 0.0
+    for seed in range(10):
+        common = {"seed": seed, "norm": norm, "start": start, "radius": 3.0}
+        first = ascended(X, module, **common)
+        still = ascended(X, module, n_steps=4, step_size=1e-13, **common)
+        torch.testing.assert_close(still, first, rtol=0, atol=1e-12)
+        moved += float((ascended(X, module, n_steps=4, **common) - first).abs().sum())
+    assert moved > 0.1  # steps of the default length do move
+
+
+class Ridge(nn.Module):
+    """Two logits whose margin is highest on a circle of radius 0.3 around the middle."""
+
+    def forward(self, X):
+        r = torch.linalg.vector_norm(X - 0.5, dim=1)
+        return torch.stack([torch.zeros_like(r), -(r - 0.3).abs()], dim=1)
+
+
+def test_short_steps_find_a_ridge_that_long_ones_jump_across():
+    X = 0.5 + 0.05 * rows()
+    common = {"radius": 1.0, "min_radius": 1.0, "ascent": "margin", "n_steps": 40}
+    height = {
+        size: Ridge()(X + ascended(X, Ridge(), step_size=size, **common))[:, 1]
+        for size in (0.05, 1.0)
+    }
+    assert height[0.05].min() > -0.06 and height[1.0].max() < -0.2
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("least", [0.0, 0.4, 1.0])
+def test_radii_are_drawn_between_the_least_and_r(norm, least):
+    X, module = rows(), network()
+    common = {"norm": norm, "radius": 2.0, "min_radius": least}
+    drawn = [ascended(X, module, seed, **common) for seed in range(60)]
+    sizes = [float(get_norm(norm).size(delta)[0]) for delta in drawn]
+    assert 2 * least - 1e-9 <= min(sizes) and max(sizes) <= 2 + 1e-9
+    # 60 uniform draws leave a twentieth of the range empty at one end in 1 of 20 cases.
+    assert math.isclose(min(sizes), 2 * least, abs_tol=0.1 * 2 * (1 - least) + 1e-9)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("start", ["margin", "random", "patches"])
+def test_pairs_stay_inside_the_bounds_and_the_ball(norm, start):
+    X, module = rows().clamp(0.2, 0.8), network()
+    X[0] = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.5, 0.5])
+    for seed in range(10):
+        delta = ascended(
+            X, module, seed, norm=norm, start=start, radius=3.0, n_steps=3, bounds=(0, 1),
+            image_shape=(2, 3),
+        )  # fmt: skip
+        assert torch.all(X + delta >= -1e-12) and torch.all(X + delta <= 1 + 1e-12)
+        assert torch.all(get_norm(norm).size(delta) <= 3 + 1e-12)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_bounds_that_nothing_reaches_change_nothing(norm):
+    X, module = rows(), network()
+    common = {"norm": norm, "radius": 0.5, "n_steps": 3}
+    if norm == "l1":  # with bounds, its steps go by other features in turn
+        common["n_steps"] = 1
+    free = ascended(X, module, **common)
+    torch.testing.assert_close(ascended(X, module, bounds=(-9, 9), **common), free)
+
+
+def test_no_radius_at_the_start_of_a_warm_up_gives_no_pair_and_no_nan():
+    X, module = rows().round(), network()
+    delta = ascended(X, module, progress=0.0, warmup=0.5, radius=1.0, n_steps=2, bounds=(0, 1))
+    assert torch.equal(delta, torch.zeros_like(X))
+
+
+@pytest.mark.parametrize("bounds", [(1, 0), (0,), (0, 0), ("low", "high"), (0, 1, 2)])
+def test_bounds_that_are_no_interval_say_what_they_must_be(bounds):
+    with pytest.raises(ValueError, match="two numbers .low, high. with low < high"):
+        WorstCaseIsometry(bounds=bounds).calibrate(rows(), Y)
+
+
+def test_rows_outside_of_the_bounds_are_told_their_range():
+    X = rows()
+    X[1, 2] = 3.5
+    with pytest.raises(ValueError, match=r"within bounds=\(0, 1\).*to 3\.5"):
+        WorstCaseIsometry(bounds=(0, 1)).calibrate(X, Y)
+
+
+@pytest.mark.parametrize(
+    "params", [{"step_size": 0.0}, {"step_size": -1}, {"min_radius": 1.1}, {"min_radius": -0.1}]
+)
+def test_lengths_out_of_range_are_refused(params):
+    with pytest.raises(ValueError, match=next(iter(params))):
+        WorstCaseIsometry(**params).calibrate(rows(), Y)
