@@ -1,24 +1,20 @@
 """Adversarial accuracy against closed forms, and with what users really pass."""
 
-import pickle
-
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_iso.attacks import pgd
-from sklearn_iso.metrics.adversarial import adversarial_accuracy, make_adversarial_scorer
+from sklearn_iso.metrics.adversarial import adversarial_accuracy
 from sklearn_iso.twins import NotDifferentiableError, register
 
 X, Y = load_breast_cancer(return_X_y=True)
@@ -353,65 +349,3 @@ def test_twin_with_the_wrong_number_of_scores_is_an_error():
 
     with pytest.raises(ValueError, match="one score for each of the 2 classes"):
         adversarial_accuracy(Wide(max_iter=5000).fit(X, Y), X, Y, eps=0.1)
-
-
-def test_scorer_is_the_metric_and_survives_pickle_clone_and_print():
-    scorer = make_adversarial_scorer(eps=0.025, norm="l2", bounds=(0, [5000.0] * 30), n_steps=5)
-    again = pickle.loads(pickle.dumps(scorer))
-    assert again == scorer == clone(scorer, safe=False) and hash(again) == hash(scorer)
-    pipeline = logistic()
-    expected = adversarial_accuracy(
-        pipeline, X, Y, eps=0.025, norm="l2", bounds=(0, [5000.0] * 30), n_steps=5, random_state=0
-    )
-    assert scorer(pipeline, X, Y) == again(pipeline, X, Y) == expected
-    assert repr(make_adversarial_scorer(eps=[0, 0.5], attack="fgsm")) == (
-        "AdversarialScorer(eps=(0.0, 0.5), norm='linf', attack='fgsm', bounds=None, "
-        "immutable=None, one_hot=None, n_steps=40, n_restarts=1, n_queries=None, "
-        "image_shape=None, random_state=0)"
-    )
-
-
-def test_scorer_takes_an_attack_function():
-    by_name, by_function = (
-        make_adversarial_scorer(eps=MEDIAN, attack=attack) for attack in ("pgd", pgd)
-    )
-    assert by_name(logistic(), X, Y) == by_function(logistic(), X, Y)
-    assert pickle.loads(pickle.dumps(by_function)) == by_function
-
-
-@pytest.mark.parametrize("wrong", [{"eps": -1}, {"eps": 0.1, "n_steps": 0}, {"eps": "large"}])
-def test_scorer_refuses_bad_parameters_when_it_is_made(wrong):
-    with pytest.raises(ValueError, match="parameter of make_adversarial_scorer"):
-        make_adversarial_scorer(**wrong)
-
-
-def test_grid_search_over_several_scorers_is_the_same_in_parallel():
-    scoring = {
-        "clean": "accuracy",
-        "robust": make_adversarial_scorer(eps=0.3, n_steps=5),
-        "half": make_adversarial_scorer(eps=np.full(4, 0.15), n_steps=5),
-    }
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
-    grid = {"logisticregression__C": [0.01, 1.0]}
-    scores = [
-        GridSearchCV(pipeline, grid, scoring=scoring, refit="robust", cv=3, n_jobs=n_jobs)
-        .fit(*IRIS)
-        .cv_results_
-        for n_jobs in (1, 2)
-    ]
-    for name in scoring:
-        key = f"mean_test_{name}"
-        np.testing.assert_array_equal(scores[0][key], scores[1][key])
-    assert (scores[0]["mean_test_robust"] <= scores[0]["mean_test_half"]).all()
-    assert (scores[0]["mean_test_half"] <= scores[0]["mean_test_clean"]).all()
-    assert (scores[0]["mean_test_robust"] < scores[0]["mean_test_clean"]).any()
-
-
-def test_scorer_works_in_cross_validate_and_with_sample_weight():
-    scorer = make_adversarial_scorer(eps=0.2, n_steps=5)
-    scores = cross_validate(LogisticRegression(max_iter=500), *IRIS, scoring=scorer, cv=2)
-    assert ((0 < scores["test_score"]) & (scores["test_score"] < 1)).all()
-    search = GridSearchCV(LogisticRegression(max_iter=500), {"C": [1.0]}, scoring=scorer, cv=2)
-    with pytest.warns(UserWarning, match="does not support sample_weight"):
-        search.fit(*IRIS, sample_weight=np.ones(len(IRIS[0])))
-    assert search.best_score_ == pytest.approx(scores["test_score"].mean())
