@@ -35,10 +35,18 @@ def test_presets_share_no_penalty(name):
     assert scales() == before
 
 
-def test_pairs_of_the_preset_for_images_are_longer_than_the_budget_it_is_made_for():
-    penalty = preset("images").penalty
+@pytest.mark.parametrize("name", ["images", "images_large_budgets"])
+def test_presets_for_large_budgets_draw_pairs_about_as_long_as_these(name):
+    penalty = preset(name).penalty
     assert penalty.norm == "linf"
-    assert penalty.radius > 0.2
+    assert 0.25 < penalty.min_radius * penalty.radius < 0.3 < penalty.radius < 0.35
+
+
+@pytest.mark.parametrize("name", ["images", "images_large_budgets"])
+def test_presets_for_images_refuse_bytes_that_nobody_divided_by_255(name):
+    X, y = images()
+    with pytest.raises(ValueError, match=r"within bounds=\(0, 1\).*Scale X"):
+        preset(name, max_epochs=1).fit(255 * X, y)
 
 
 def test_paper_network_starts_isometric():
