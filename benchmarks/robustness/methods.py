@@ -157,6 +157,14 @@ def _long_pairs() -> Penalty:
     return WorstCaseIsometry(norm="linf", radius=0.35, scale=4.0, n_steps=3, warmup=0.3)
 
 
+def _full_steps(radius: float, scale: float, n_steps: int) -> Penalty:
+    """Steps as long as the radius and pairs of every length, inside of no box."""
+    return WorstCaseIsometry(
+        norm="linf", radius=radius, scale=scale, n_steps=n_steps, ascent="margin", warmup=0.3,
+        label_weight=1.0,
+    )  # fmt: skip
+
+
 def _adversarial(norm: str, eps: float, n_steps: int = 3, warmup: float = 0.0) -> Peer:
     return Peer(peers.AdversarialTraining(Ball(norm, eps, n_steps)), warmup=warmup)
 
@@ -211,6 +219,12 @@ METHODS: dict[str, dict[str, Any]] = {
         "preset images_large_budgets": Preset("images_large_budgets", sets_the_budget=False),
         "worst-case L-infinity, half the scale": Ours(
             _long_pairs, alpha=2.0, epochs=14, sets_the_budget=False
+        ),
+        "worst-case L-infinity .3, 3 full steps": Ours(
+            partial(_full_steps, 0.3, 8.0, 3), alpha=1.0, epochs=14
+        ),
+        "worst-case L-infinity .35, 4 full steps": Ours(
+            partial(_full_steps, 0.35, 4.0, 4), alpha=2.0, epochs=32, sets_the_budget=False
         ),
         "plain": Peer(peers.plain),
         "PGD training L-infinity .3": _adversarial("linf", 0.3, n_steps=7, warmup=0.3),
