@@ -115,7 +115,8 @@ class WorstCaseIsometry(Penalty):
         network is to withstand.
     bounds : (low, high), optional
         Range of the data, in the units of X. Pairs stay inside: of the ball around a pixel
-        that is black, half is no image.
+        that is black, half is no image. Checked on the rows that calibrate the penalty; a row
+        outside moves back towards the range or not at all.
     warmup : float, default=0.0
         Share of the training over which the radius grows linearly to r; helps large radii.
     two_sided : bool, default=False
@@ -302,7 +303,8 @@ class WorstCaseIsometry(Penalty):
             if box:
                 direction = norm.step_into(direction, gradient, self.step_size, step, *box)
             else:
-                direction = norm.project(direction + self.step_size * norm.steepest(gradient))
+                ascent = norm.ascent(gradient, step)
+                direction = norm.project(direction + self.step_size * ascent)
         return radius * direction
 
     def _box(self, X: Tensor, radius: float) -> tuple[Tensor, Tensor] | None:

@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from breast_cancer import MEDIAN, X, Y, logistic
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.ensemble import RandomForestClassifier
@@ -17,15 +18,9 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn_iso.metrics.adversarial import adversarial_accuracy
 from sklearn_iso.twins import NotDifferentiableError, register
 
-X, Y = load_breast_cancer(return_X_y=True)
 COLUMNS = list(load_breast_cancer().feature_names)
 IRIS = load_iris(return_X_y=True)
-MEDIAN = 0.0105  # raw units; half of the rows lie nearer to the boundary (l-infinity)
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": np.inf}
-
-
-def logistic(X=X, y=Y, scaler=None):
-    return make_pipeline(scaler or StandardScaler(), LogisticRegression(max_iter=500)).fit(X, y)
 
 
 def exact_distances(pipeline, norm, eps=1.0):

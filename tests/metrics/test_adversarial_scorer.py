@@ -4,8 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
+from breast_cancer import MEDIAN, X, Y, logistic
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -14,13 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_iso.attacks import pgd
 from sklearn_iso.metrics.adversarial import adversarial_accuracy, make_adversarial_scorer
 
-X, Y = load_breast_cancer(return_X_y=True)
 IRIS = load_iris(return_X_y=True)
-MEDIAN = 0.0105  # raw units; half of the rows lie nearer to the boundary (l-infinity)
-
-
-def logistic():
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)).fit(X, Y)
 
 
 def test_scorer_is_the_metric_and_survives_pickle_clone_and_print():

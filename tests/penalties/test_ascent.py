@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
+from penalty_batches import batch_of
 from torch import nn
 
 from sklearn_iso.geometry.norms import get_norm
-from sklearn_iso.penalties import Batch, WorstCaseIsometry
+from sklearn_iso.penalties import WorstCaseIsometry
 
 NORMS = ["linf", "l2", "l1"]
 Y = torch.arange(4) % 2
@@ -27,10 +26,7 @@ def network(seed=0):
 def ascended(X, module, seed=0, progress=1.0, **params):
     """Return the perturbation of each row."""
     penalty = WorstCaseIsometry(scale=1.0, **params).calibrate(X, Y)
-    batch = Batch(
-        module, X.clone().requires_grad_(), Y, torch.ones(len(X), dtype=X.dtype),
-        generator=torch.Generator().manual_seed(seed), progress=progress,
-    )  # fmt: skip
+    batch = batch_of(module, X.clone(), Y, seed=seed, progress=progress)
     return penalty._ascend(batch, batch.representations("logits")[0]).detach()
 
 
@@ -72,9 +68,11 @@ def test_radii_are_drawn_between_the_least_and_r(norm, least):
     common = {"norm": norm, "radius": 2.0, "min_radius": least}
     drawn = [ascended(X, module, seed, **common) for seed in range(60)]
     sizes = [float(get_norm(norm).size(delta)[0]) for delta in drawn]
+    room = 2 * (1 - least)
     assert 2 * least - 1e-9 <= min(sizes) and max(sizes) <= 2 + 1e-9
-    # 60 uniform draws leave a twentieth of the range empty at one end in 1 of 20 cases.
-    assert math.isclose(min(sizes), 2 * least, abs_tol=0.1 * 2 * (1 - least) + 1e-9)
+    # That 60 uniform draws all miss a tenth of the range at one end has odds of 1 in 560.
+    assert min(sizes) <= 2 * least + 0.1 * room + 1e-9
+    assert max(sizes) >= 2 - 0.1 * room - 1e-9
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -95,8 +93,6 @@ def test_pairs_stay_inside_the_bounds_and_the_ball(norm, start):
 def test_bounds_that_nothing_reaches_change_nothing(norm):
     X, module = rows(), network()
     common = {"norm": norm, "radius": 0.5, "n_steps": 3}
-    if norm == "l1":  # with bounds, its steps go by other features in turn
-        common["n_steps"] = 1
     free = ascended(X, module, **common)
     torch.testing.assert_close(ascended(X, module, bounds=(-9, 9), **common), free)
 

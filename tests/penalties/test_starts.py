@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from penalty_batches import batch_of
 from torch import nn
 
 from sklearn_iso.geometry.norms import get_norm
-from sklearn_iso.penalties import Batch, WorstCaseIsometry
+from sklearn_iso.penalties import WorstCaseIsometry
 
 SIDE = 6
 X = torch.randn(3, SIDE * SIDE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = torch.arange(3)
-
-
-def batch_of(module, seed):
-    weight, generator = torch.ones(3, dtype=X.dtype), torch.Generator().manual_seed(seed)
-    return Batch(module, X.clone().requires_grad_(), Y, weight, generator=generator)
 
 
 def linear():
@@ -33,7 +29,7 @@ def test_patches_are_the_same_for_every_row_and_as_long_as_the_radius_drawn(norm
     nn.init.zeros_(flat.weight)
     for seed in range(20):
         drawn = torch.rand((), generator=torch.Generator().manual_seed(seed), dtype=X.dtype)
-        batch = batch_of(flat, seed)
+        batch = batch_of(flat, X, Y, seed=seed)
         delta = penalty._ascend(batch, batch.representations("logits")[0])
         assert torch.equal(delta, delta[:1].expand_as(delta))
         size = float(get_norm(norm).size(delta)[0])
@@ -44,7 +40,7 @@ def test_patches_cost_no_gradient_so_that_every_step_follows():
     norm = get_norm("l2")
     for start, n_left in (("margin", 2), ("random", 2), ("patches", 3)):
         penalty = WorstCaseIsometry(start=start, n_steps=3).calibrate(X, Y)
-        batch = batch_of(linear(), 0)
+        batch = batch_of(linear(), X, Y)
         assert penalty._first(batch, batch.representations("logits")[0], norm)[1] == n_left
 
 
@@ -52,7 +48,7 @@ def test_each_start_of_several_is_taken_for_its_share_of_the_batches():
     penalty = WorstCaseIsometry(start=["margin", "patches"]).calibrate(X, Y)
     module, taken = linear(), []
     for seed in range(200):
-        batch = batch_of(module, seed)
+        batch = batch_of(module, X, Y, seed=seed)
         Z = batch.representations("logits")[0]
         taken.append(penalty._first(batch, Z, get_norm("l2"))[1])
     # One gradient is left after patches and none after the margin; 3.5 standard deviations.

@@ -16,14 +16,16 @@ def data(n=12, dtype=torch.float64, seed=0):
     return X.to(dtype), y, weight.to(dtype)
 
 
+def batch_of(module, X, y, weight=None, seed=0, **options):
+    weight = torch.ones(len(X), dtype=X.dtype) if weight is None else weight
+    generator = torch.Generator().manual_seed(seed)
+    return Batch(module, X.detach().requires_grad_(), y, weight, generator=generator, **options)
+
+
 def value(penalty, module, X, y, weight, seed=0, held=False):
     if not held:
         penalty = make_penalty(penalty).calibrate(*data(30, X.dtype))
-    batch = Batch(
-        module, X.detach().requires_grad_(), y, weight,
-        generator=torch.Generator().manual_seed(seed),
-    )  # fmt: skip
-    return penalty(batch)
+    return penalty(batch_of(module, X, y, weight, seed))
 
 
 def identity_batch(X, y, factor=1.0):
@@ -33,5 +35,4 @@ def identity_batch(X, y, factor=1.0):
     with torch.no_grad():
         module[0].weight.copy_(factor * rotation)
         module[1].weight.copy_(torch.eye(4))
-    return Batch(module, X.requires_grad_(), y, torch.ones(len(X)).double(),
-                 generator=torch.Generator().manual_seed(0))  # fmt: skip
+    return batch_of(module, X, y)
