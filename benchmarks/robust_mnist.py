@@ -1,13 +1,14 @@
-"""How robust is each way of training the same network, for the same training seconds?
+"""How robust is each way of training the same network, for the same training time?
 
 Full MNIST. Accuracy on the 10,000 test images, and on the first 1,000 of them under the cascade
-of attacks at six budgets. Rows of the package train for a fixed number of epochs; every peer
-trains for as many epochs as fill the CPU seconds of the slowest of them. Rows that the JSON holds
-are skipped, so that a run can be taken up again; `--confirm` attacks rows with AutoAttack as well,
-and with a cascade that ends in 2,000 queries of random search, half of them patches of the images.
+of attacks at six budgets. `--time` measures first what an epoch of each method costs, next to a
+plain one. Rows of the package train for a fixed number of epochs; every peer trains for as many
+epochs as take the time of the longest of them. Rows that the JSON holds are skipped, so that a run
+can be taken up again; `--confirm` attacks rows with AutoAttack as well, and with a cascade that
+ends in 2,000 queries of random search, half of them patches of the images.
 
     SKLEARN_ISO_DATA=folder python benchmarks/robust_mnist.py [--network mlp] [--seeds 0 1 2]
-        [--methods NAME ...] [--confirm] [--images 1000] [--report]
+        [--methods NAME ...] [--time] [--confirm] [--images 1000] [--report]
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from robustness.measures import BUDGETS, CONFIRMED_BY, label, measure
 from robustness.methods import ARCHITECTURES, METHODS
 from robustness.report import in_order, print_table, save_figure
+from robustness.timing import Ratios, planned_epochs, times_plain
 from torch import Tensor, nn
 
 from sklearn_iso.datasets import load_mnist
@@ -39,37 +42,52 @@ def key_of(row: dict[str, Any]) -> tuple[str, str, int]:
 
 
 class Results:
-    """The rows of the JSON, read anew for every change: two networks may run side by side."""
+    """The JSON, read anew for every change: two networks may run side by side."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        NETWORKS.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(NETWORKS / "results.lock")
+
+    def read(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"settings": {}, "rows": []}
+        return json.loads(self.path.read_text()) if self.path.exists() else found
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        if self.path.exists():
-            rows = json.loads(self.path.read_text())["rows"]
+        rows: list[dict[str, Any]] = self.read()["rows"]
         return rows
 
     def find(self, network: str, method: str, seed: int) -> dict[str, Any] | None:
         return next((r for r in self.rows if key_of(r) == (network, method, seed)), None)
 
-    def budget(self, network: str) -> float:
-        """Return the CPU seconds of the slowest row that sets the budget."""
-        rows = [r for r in self.rows if r["network"] == network and r["sets_the_budget"]]
-        if not rows:
-            raise SystemExit("The package's rows set the budget of the peers: run one first.")
-        return max(r["train_seconds"] for r in rows)
+    def ratios(self, network: str) -> Ratios:
+        """Time of an epoch of each method, in plain epochs."""
+        ratios: dict[str, Ratios] = self.read()["settings"].get("times_plain", {})
+        if network not in ratios:
+            raise SystemExit(f"How long do epochs take? Run --time --network {network} first.")
+        return ratios[network]
 
     def put(self, row: dict[str, Any]) -> None:
         """Add a row, or put it in place of the old one."""
-        table = {key_of(r): r for r in self.rows} | {key_of(row): row}
-        settings = {
+        with self.lock:
+            found = self.read()
+            table = {key_of(r): r for r in found["rows"]} | {key_of(row): row}
+            self._write(found["settings"], list(table.values()))
+
+    def put_ratios(self, network: str, ratios: Ratios) -> None:
+        with self.lock:
+            found = self.read()
+            known = found["settings"].setdefault("times_plain", {})
+            known[network] = known.get(network, {}) | ratios
+            self._write(found["settings"], found["rows"])
+
+    def _write(self, settings: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+        settings = settings | {
             "budgets": [label(*b) for b in BUDGETS], "bounds": [0, 1], "threads": 1,
             "versions": {name: version(name) for name in PACKAGES},
         }  # fmt: skip
-        text = json.dumps({"settings": settings, "rows": list(table.values())}, indent=1)
-        self.path.write_text(text + "\n")
+        self.path.write_text(json.dumps({"settings": settings, "rows": rows}, indent=1) + "\n")
 
 
 def cache_path(network: str, method: str, seed: int) -> Path:
@@ -86,16 +104,26 @@ def train_row(
         kept = torch.load(path, weights_only=False)
         return kept["row"], kept["model"]
     kind = METHODS[network][method]
-    seconds = 0.0 if kind.sets_the_budget else results.budget(network)
-    trained = kind.fit(ARCHITECTURES[network], data[0], data[2], seed, seconds)
+    architecture = ARCHITECTURES[network]
+    epochs = planned_epochs(method, METHODS[network], architecture, results.ratios(network))
+    trained = kind.fit(architecture, data[0], data[2], seed, epochs)
     row = {
         "network": network, "method": method, "seed": seed,
-        "sets_the_budget": kind.sets_the_budget, "epochs": trained.epochs,
+        "epochs": trained.epochs,
         "train_seconds": round(trained.seconds, 1),
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"row": row, "model": trained.model}, path)
     return row, trained.model
+
+
+def with_times(results: Results, row: dict[str, Any]) -> dict[str, Any]:
+    """Add what the report asks of a row beside its measures."""
+    ratio = results.ratios(row["network"])[row["method"]]
+    return row | {
+        "ours": METHODS[row["network"]][row["method"]].ours,
+        "times_plain": ratio, "plain_epochs": row["epochs"] * ratio,
+    }  # fmt: skip
 
 
 def confirm(results: Results, row: dict[str, Any], X: Tensor, y: Tensor, budgets: list) -> None:
@@ -128,6 +156,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--confirm", action="store_true", help="AutoAttack, and patches")
     parser.add_argument("--budgets", nargs="+", help='for --confirm, such as "linf 0.1"')
+    parser.add_argument("--time", action="store_true", help="how long epochs take, side by side")
     parser.add_argument("--report", action="store_true", help="table and figure of the JSON")
     return parser.parse_args()
 
@@ -136,8 +165,7 @@ def main() -> None:
     options = arguments()
     results = Results(RESULTS)
     if options.report:
-        known = [r | {"ours": METHODS[r["network"]][r["method"]].ours} for r in results.rows]
-        rows = in_order(known, METHODS)
+        rows = in_order([with_times(results, row) for row in results.rows], METHODS)
         print_table(rows)
         save_figure(rows, ROOT / "docs" / "images" / "robust_mnist.png")
         return
@@ -145,9 +173,15 @@ def main() -> None:
     X_train, X_test, y_train, y_test = load_mnist()
     data = (X_train.astype(np.float32), X_test.astype(np.float32), y_train, y_test)
     X, y = torch.from_numpy(data[1]), torch.from_numpy(y_test).long()
+    methods = options.methods or list(METHODS[options.network])
+    if options.time:
+        chosen = {m: METHODS[options.network][m] for m in {"plain": 0, **dict.fromkeys(methods)}}
+        ratios = times_plain(chosen, ARCHITECTURES[options.network], data[0], data[2])
+        results.put_ratios(options.network, ratios)
+        return
     chosen = [b for b in BUDGETS if not options.budgets or label(*b) in options.budgets]
     for seed in options.seeds:
-        for method in options.methods or METHODS[options.network]:
+        for method in methods:
             row = results.find(options.network, method, seed)
             if row is None:
                 row, model = train_row(results, options.network, method, seed, data)

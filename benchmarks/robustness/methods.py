@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from robustness import peers
+from robustness import lipschitz, peers
 from robustness.peers import Ball
 from robustness.training import Architecture, Trained, build, fit_by_hand, fit_ours, timed_fit
 from sklearn_iso import preset
@@ -44,11 +44,10 @@ class Ours:
     ours = True
 
     def fit(
-        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
+        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, epochs: int
     ) -> Trained:
-        params = {} if self.epochs is None else {"max_epochs": self.epochs}
         return fit_ours(
-            architecture, X, y, seed, penalty=self.penalty(), alpha=self.alpha, **params
+            architecture, X, y, seed, penalty=self.penalty(), alpha=self.alpha, max_epochs=epochs
         )
 
 
@@ -60,15 +59,19 @@ class Preset:
     sets_the_budget: bool = True
     ours = True
 
+    @property
+    def epochs(self) -> int:
+        return preset(self.name).max_epochs
+
     def fit(
-        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
+        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, epochs: int
     ) -> Trained:
-        return timed_fit(preset(self.name, random_state=seed), X, y)
+        return timed_fit(preset(self.name, max_epochs=epochs, random_state=seed), X, y)
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A loss trained by hand for as long as the slowest of ours.
+    """A loss trained by hand.
 
     With a warm-up the radius of its ball grows linearly over that share of the training.
     """
@@ -79,12 +82,12 @@ class Peer:
     ours = sets_the_budget = False
 
     def fit(
-        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
+        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, epochs: int
     ) -> Trained:
         model = build(architecture, X, seed)
         rows, labels = torch.from_numpy(X), torch.from_numpy(y).long()
         return fit_by_hand(
-            architecture, model, self._loss_at, rows, labels, seconds, seed=seed,
+            architecture, model, self._loss_at, rows, labels, epochs, seed=seed,
             weight_decay=self.weight_decay,
         )  # fmt: skip
 
@@ -97,28 +100,22 @@ class Peer:
 
 @dataclass(frozen=True)
 class Lipschitz:
-    """deel-torchlip: orthogonal weights and sorting activations, of the MLP's widths."""
+    """deel-torchlip: a network of `lipschitz`, under cross-entropy of temperature tau."""
 
     tau: float
     ours = sets_the_budget = False
 
     def fit(
-        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, seconds: float
+        self, architecture: Architecture, X: np.ndarray, y: np.ndarray, seed: int, epochs: int
     ) -> Trained:
-        from deel import torchlip
-
         torch.manual_seed(seed)
-        model = torchlip.Sequential(
-            torchlip.SpectralLinear(784, 256), torchlip.GroupSort2(),
-            torchlip.SpectralLinear(256, 128), torchlip.GroupSort2(),
-            torchlip.FrobeniusLinear(128, 10),
-        )  # fmt: skip
         rows, labels = torch.from_numpy(X), torch.from_numpy(y).long()
         loss = peers.Tempered(self.tau)
         trained = fit_by_hand(
-            architecture, model, lambda progress: loss, rows, labels, seconds, seed=seed
-        )
-        exported: nn.Module = model.vanilla_export()
+            architecture, lipschitz.NETWORKS[architecture.name](), lambda progress: loss, rows,
+            labels, epochs, seed=seed,
+        )  # fmt: skip
+        exported: nn.Module = trained.model.vanilla_export()
         return Trained(exported.eval(), trained.epochs, trained.seconds)
 
 
@@ -226,11 +223,20 @@ METHODS: dict[str, dict[str, Any]] = {
         "worst-case L-infinity .35, 4 full steps": Ours(
             partial(_full_steps, 0.35, 4.0, 4), alpha=2.0, epochs=32, sets_the_budget=False
         ),
+        "worst-case + within-class, labelled (default)": Ours(
+            lambda: make_penalty("isometric"), epochs=20
+        ),
+        "within-class (paper)": Ours(_paper, alpha=0.1, epochs=20),
+        "random local pairs": Ours(_random_pairs, epochs=20),
         "plain": Peer(peers.plain),
         "PGD training L-infinity .3": _adversarial("linf", 0.3, n_steps=7, warmup=0.3),
         "TRADES L-infinity .3": _trades("linf", 0.3, n_steps=7, warmup=0.3),
         "PGD training L2 1.5": _adversarial("l2", 1.5, n_steps=7, warmup=0.3),
         "PGD training L-infinity .3, no warm-up": _adversarial("linf", 0.3, n_steps=7),
+        "1-Lipschitz": Lipschitz(tau=2.0),
         "Gaussian noise": Peer(peers.GaussianNoise(0.4)),
+        "Jacobian norm": Peer(peers.JacobianNorm(0.1)),
+        "input gradient": Peer(peers.InputGradient(3.0)),
+        "weight decay": Peer(peers.plain, weight_decay=1e-4),
     },
 }

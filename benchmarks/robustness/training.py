@@ -1,8 +1,7 @@
-"""Training by hand for a number of seconds, and by the package; CPU seconds of both."""
+"""Training by hand and by the package, and the CPU seconds of both."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ class Architecture:
     learning_rate, batch_size : float, int
         Of Adam; the rate falls linearly to 0, epoch by epoch.
     epochs : int
-        Of the package's penalties; peers get as many as fill the same seconds.
+        Of the package's penalties; peers get as many as fill the same time.
     """
 
     name: str
@@ -80,20 +79,15 @@ def fit_by_hand(
     loss_at: Callable[[float], Loss],
     X: Tensor,
     y: Tensor,
-    seconds: float,
+    epochs: int,
     *,
     seed: int,
     weight_decay: float = 0.0,
 ) -> Trained:
-    """Train for the epochs that fill the given CPU seconds, by the time of a tenth of one.
-
-    The loss may change with the share of the training done.
-    """
+    """Train by Adam on a loss that may change with the share of the training done."""
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)  # as the package does
     start = time.process_time()
-    one_epoch = _seconds_of_an_epoch(architecture, model, loss_at(1.0), X, y)
-    epochs = max(1, math.ceil(seconds / one_epoch))
     optimizer = torch.optim.Adam(
         model.parameters(), architecture.learning_rate, weight_decay=weight_decay, fused=True
     )
@@ -108,18 +102,3 @@ def fit_by_hand(
     spent = time.process_time() - start
     torch.set_flush_denormal(False)
     return Trained(model.eval(), epochs, spent)
-
-
-def _seconds_of_an_epoch(
-    architecture: Architecture, model: nn.Module, loss: Loss, X: Tensor, y: Tensor
-) -> float:
-    """Time gradients of a tenth of an epoch, after a warm-up; the weights stay as they are."""
-    batches = torch.arange(len(X)).split(architecture.batch_size)
-    measured = batches[: max(1, len(batches) // 10)]
-    for rows in measured[:5]:
-        loss(model, X[rows], y[rows]).backward()
-    start = time.process_time()
-    for rows in measured:
-        loss(model, X[rows], y[rows]).backward()
-    model.zero_grad()
-    return (time.process_time() - start) * len(batches) / len(measured)
