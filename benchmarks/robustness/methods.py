@@ -210,6 +210,7 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "convnet": {
         "preset images": Preset("images"),
+        "preset images_l2": Preset("images_l2"),
         "worst-case L2": Ours(partial(_l2_pairs, scale=0.8), alpha=2.0, epochs=8),
         "worst-case L2, half the scale": Ours(partial(_l2_pairs, scale=0.45), alpha=4.0, epochs=8),
         "preset images_both_norms": Preset("images_both_norms", sets_the_budget=False),

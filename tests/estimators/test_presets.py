@@ -35,14 +35,18 @@ def test_presets_share_no_penalty(name):
     assert scales() == before
 
 
-@pytest.mark.parametrize("name", ["images", "images_large_budgets"])
-def test_presets_for_large_budgets_draw_pairs_about_as_long_as_these(name):
+@pytest.mark.parametrize(
+    "name, norm, budget",
+    [("images", "linf", 0.3), ("images_large_budgets", "linf", 0.3), ("images_l2", "l2", 2.0)],
+)
+def test_presets_for_one_norm_draw_pairs_about_as_long_as_their_budget(name, norm, budget):
     penalty = preset(name).penalty
-    assert penalty.norm == "linf"
-    assert 0.25 < penalty.min_radius * penalty.radius < 0.3 < penalty.radius < 0.35
+    assert penalty.norm == norm
+    shortest = penalty.min_radius * penalty.radius
+    assert 0.8 * budget < shortest < budget < penalty.radius < 1.2 * budget
 
 
-@pytest.mark.parametrize("name", ["images", "images_large_budgets"])
+@pytest.mark.parametrize("name", ["images", "images_large_budgets", "images_l2"])
 def test_presets_for_images_refuse_bytes_that_nobody_divided_by_255(name):
     X, y = images()
     with pytest.raises(ValueError, match=r"within bounds=\(0, 1\).*Scale X"):
@@ -75,9 +79,7 @@ def test_paper_loss_is_cross_entropy_plus_beta_times_the_published_sum():
 
 
 def test_unknown_preset_lists_the_known_ones():
-    with pytest.raises(
-        ValueError, match=r"'images_both_norms', 'images_large_budgets', 'paper'\]; got 'papers'"
-    ):
+    with pytest.raises(ValueError, match=r"'images_l2', .*, 'paper'\]; got 'papers'"):
         preset("papers")
 
 
