@@ -108,8 +108,7 @@ def train_row(
     epochs = planned_epochs(method, METHODS[network], architecture, results.ratios(network))
     trained = kind.fit(architecture, data[0], data[2], seed, epochs)
     row = {
-        "network": network, "method": method, "seed": seed,
-        "epochs": trained.epochs,
+        "network": network, "method": method, "seed": seed, "epochs": trained.epochs,
         "train_seconds": round(trained.seconds, 1),
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,8 +174,10 @@ def main() -> None:
     X, y = torch.from_numpy(data[1]), torch.from_numpy(y_test).long()
     methods = options.methods or list(METHODS[options.network])
     if options.time:
-        chosen = {m: METHODS[options.network][m] for m in {"plain": 0, **dict.fromkeys(methods)}}
-        ratios = times_plain(chosen, ARCHITECTURES[options.network], data[0], data[2])
+        table = METHODS[options.network]
+        timed = {name: table[name] for name in methods}
+        architecture = ARCHITECTURES[options.network]
+        ratios = times_plain(timed, table["plain"], architecture, data[0], data[2])
         results.put_ratios(options.network, ratios)
         return
     chosen = [b for b in BUDGETS if not options.budgets or label(*b) in options.budgets]

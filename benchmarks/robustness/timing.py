@@ -30,17 +30,17 @@ def epoch_seconds(kind: Any, architecture: Architecture, X: np.ndarray, y: np.nd
 
 
 def times_plain(
-    methods: dict[str, Any], architecture: Architecture, X: np.ndarray, y: np.ndarray
+    methods: dict[str, Any], plain: Any, architecture: Architecture, X: np.ndarray, y: np.ndarray
 ) -> Ratios:
     """Median over rounds of the time of an epoch over that of a plain one of the same round."""
     found: dict[str, list[float]] = {name: [] for name in methods}
-    epoch_seconds(methods["plain"], architecture, X, y)  # the first is slower
+    epoch_seconds(plain, architecture, X, y)  # the first is slower
     for _ in range(N_ROUNDS):
         for name, kind in methods.items():
-            plain = epoch_seconds(methods["plain"], architecture, X, y)
-            seconds = epoch_seconds(kind, architecture, X, y)
-            found[name].append(seconds / plain)
-            print(f"{architecture.name:8} {name:56} {seconds / plain:5.2f}", flush=True)
+            unit = epoch_seconds(plain, architecture, X, y)
+            ratio = epoch_seconds(kind, architecture, X, y) / unit
+            found[name].append(ratio)
+            print(f"{architecture.name:8} {name:56} {ratio:5.2f}", flush=True)
     medians = {name: round(float(np.median(ratios)), 2) for name, ratios in found.items()}
     return medians | {"plain": 1.0}
 

@@ -107,7 +107,7 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
       every other batch's start at random patches; for budgets up to 2 in L2.
     - "images_both_norms": the same network under pairs in L2, of which every other batch's
       start at random patches, and in L-infinity, for budgets up to 1.6 in L2 and 0.1 in
-      L-infinity; four times the training time of "images".
+      L-infinity; more than three times the training time of "images".
 
     Parameters
     ----------

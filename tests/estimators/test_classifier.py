@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 import sklearn
 import torch
+from iris_classifier import IRIS, classifier
 from sklearn.base import clone
-from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -20,18 +20,6 @@ from torch import nn
 from sklearn_iso import IsometricClassifier
 from sklearn_iso.metrics import make_adversarial_scorer, make_distortion_scorer
 from sklearn_iso.penalties import WithinClassIsometry, WorstCaseIsometry
-
-IRIS = load_iris(return_X_y=True)
-
-
-def classifier(**params):
-    defaults = {
-        "hidden_layer_sizes": (16, 8),
-        "max_epochs": 15,
-        "learning_rate": 0.01,
-        "random_state": 0,
-    }
-    return IsometricClassifier(**defaults | params)
 
 
 @pytest.fixture(scope="module")

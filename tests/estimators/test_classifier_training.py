@@ -5,23 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_iris
+from iris_classifier import IRIS, classifier
 from skorch.callbacks import BatchScoring, Callback, Checkpoint, EarlyStopping, EpochScoring
 from torch import nn
 
 from sklearn_iso import IsometricClassifier, IsometricRegressor
-
-IRIS = load_iris(return_X_y=True)
-
-
-def classifier(**params):
-    defaults = {
-        "hidden_layer_sizes": (16, 8),
-        "max_epochs": 15,
-        "learning_rate": 0.01,
-        "random_state": 0,
-    }
-    return IsometricClassifier(**defaults | params)
 
 
 def test_skorch_callbacks_are_called():
