@@ -63,10 +63,15 @@ class Results:
 
     def ratios(self, network: str) -> Ratios:
         """Time of an epoch of each method, in plain epochs."""
-        ratios: dict[str, Ratios] = self.read()["settings"].get("times_plain", {})
-        if network not in ratios:
-            raise SystemExit(f"How long do epochs take? Run --time --network {network} first.")
-        return ratios[network]
+        known: dict[str, Ratios] = self.read()["settings"].get("times_plain", {})
+        ratios = known.get(network, {})
+        unknown = METHODS[network].keys() - ratios.keys()
+        if unknown:
+            raise SystemExit(
+                f"How long do epochs of {sorted(unknown)} take? Run --time --network {network} "
+                "first, with --methods for these alone."
+            )
+        return ratios
 
     def put(self, row: dict[str, Any]) -> None:
         """Add a row, or put it in place of the old one."""
