@@ -128,6 +128,11 @@ def _random_pairs() -> Penalty:
     return LocalIsometry(radius=3.0, scale=0.8, layers="logits", two_sided=False)
 
 
+def _one_step() -> Penalty:
+    """The default, but for the number of gradients that it takes in a ConvNet."""
+    return WithinClassIsometry() + WorstCaseIsometry(label_weight=0.5, n_steps=1)
+
+
 def _two_steps() -> Penalty:
     # A gap of 10 logits where the default has 7.2, over the same distance of 6.8.
     return 0.3 * WithinClassIsometry() + WorstCaseIsometry(scale=1.5, radius=2.5, n_steps=2)
@@ -227,6 +232,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "worst-case + within-class, labelled (default)": Ours(
             lambda: make_penalty("isometric"), epochs=20
         ),
+        "worst-case + within-class, labelled, 1 step": Ours(_one_step, epochs=20),
         "within-class (paper)": Ours(_paper, alpha=0.1, epochs=20),
         "random local pairs": Ours(_random_pairs, epochs=20),
         "plain": Peer(peers.plain),

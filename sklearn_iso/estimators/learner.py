@@ -40,6 +40,7 @@ from sklearn_iso.training import (
     private_random_state,
     release_data,
     resume_net,
+    warn_of_weak_pairs,
 )
 
 
@@ -86,6 +87,7 @@ class Learner:
         check_several_classes(classes[train.y])
         self._start(train, classes, settings_of(estimator), valid)
         self.run(train, estimator.max_epochs)
+        self.warn_of_weak_pairs(train)
 
     def fit_chunk(
         self, X: NDArray, y: NDArray, classes: NDArray, sample_weight: ArrayLike | None
@@ -158,6 +160,13 @@ class Learner:
             # Also after an interrupt: what was fitted so far is a usable estimator.
             self._set_results()
             self.estimator._rng = self.rng
+
+    def warn_of_weak_pairs(self, train: ArrayDataset) -> None:
+        """Warn if the worst pairs that the training saw are far from the worst there are."""
+        estimator = self.estimator
+        if estimator.alpha > 0:
+            with self.randomness.module_stream():
+                warn_of_weak_pairs(estimator.net_, estimator.penalty_, train)
 
     def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:

@@ -62,6 +62,7 @@ class RegressionLearner:
             train, valid = split_rows(self.estimator, train, self.learner.rng)
         self._start(train, settings_of(self.estimator), valid)
         self.learner.run(train, self.estimator.max_epochs)
+        self.learner.warn_of_weak_pairs(train)
 
     def fit_chunk(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> None:
         """Train for one epoch on some rows, from where the estimator is or from the start."""

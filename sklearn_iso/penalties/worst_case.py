@@ -16,9 +16,11 @@ from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.geometry.norms import Norm, get_norm
 from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.modules import Layers
+from sklearn_iso.modules.dense import is_dense
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
 from sklearn_iso.penalties.expansion import expansion_penalty, joined
+from sklearn_iso.penalties.starts import STARTS, random_patches, shared_draw, towards_runner_up
 
 #: Log-odds of a class against all others together that the map may reach.
 LOG_ODDS = 5.0
@@ -56,9 +58,8 @@ def _margin(logits: Tensor, moved: Tensor, logits_before: Tensor, Z: Tensor) -> 
 
 #: What an ascent climbs: logits and f at x + delta, logits and f at x -> one height a row.
 HEIGHTS = {"displacement": _displacement, "margin": _margin}
-STARTS = ("margin", "random", "patches")
-#: Most patches that a pair starts with.
-MOST_PATCHES = 4
+#: Gradients of an ascent that nobody chose: in a perceptron, and in any other network.
+DENSE_STEPS, OTHER_STEPS = 1, 2
 
 
 class WorstCaseIsometry(Penalty):
@@ -93,8 +94,11 @@ class WorstCaseIsometry(Penalty):
         enough for a probability of .993.
     norm : {"l2", "linf", "l1"} or {2, numpy.inf, 1}, default="l2"
         Norm of the ball and of the distances of X.
-    n_steps : int, default=1
-        Gradients taken of the ascent, the one of the start included.
+    n_steps : "auto" or int, default="auto"
+        Gradients taken of the ascent, the one of the start included. "auto" takes one where all
+        weights are those of linear layers, and two in any other network: a ConvNet learns to be
+        flat along the slope at x and steep elsewhere, and then one gradient no longer finds the
+        worst pair.
     start : {"margin", "random", "patches"} or sequence of these, default="margin"
         Where the ascent starts. "margin" and "random" are the cotangent u: from the most
         probable class of the row to its runner-up, which starts towards the nearest decision
@@ -155,7 +159,7 @@ class WorstCaseIsometry(Penalty):
         "radius": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "scale": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "norm": [StrOptions({"linf", "l2", "l1"}), Options(Real, {1, 2, np.inf})],
-        "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "n_steps": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "start": [StrOptions(set(STARTS)), list, tuple],
         "ascent": [StrOptions(set(HEIGHTS))],
         "step_size": [Interval(Real, 0, None, closed="neither")],
@@ -174,7 +178,7 @@ class WorstCaseIsometry(Penalty):
         radius: str | float = "auto",
         scale: str | float = "auto",
         norm: str | float = "l2",
-        n_steps: int = 1,
+        n_steps: str | int = "auto",
         start: str | Sequence[str] = "margin",
         ascent: str = "displacement",
         step_size: float = 1.0,
@@ -288,7 +292,25 @@ class WorstCaseIsometry(Penalty):
             return value
         return value + float(self.label_weight) * _mean_cross_entropy(logits, batch)
 
-    def _ascend(self, batch: Batch, Z: Tensor) -> Tensor:
+    def gain_of_a_step(self, batch: Batch) -> float:
+        """Return how many times further one more step of the ascent moves the representation.
+
+        Close to 1 where the pairs of the training are the worst ones. A network that has learned
+        to be flat where the ascent looks, and steep beside it, shows a gain of two and more.
+        """
+        Z = joined(batch.representations(self.layers))
+        state = batch.generator.get_state()
+        lengths = []
+        for n_more in (0, 1):
+            batch.generator.set_state(state)  # the same radius and start for both
+            delta = self._ascend(batch, Z, n_more)
+            with torch.no_grad():
+                _, moved = batch.pass_on(batch.X + delta, self.layers)
+            lengths.append(torch.linalg.vector_norm(joined(moved) - Z.detach(), dim=1))
+        before, after = (torch.dot(batch.weight, length).item() for length in lengths)
+        return after / before if before > 0 else 1.0
+
+    def _ascend(self, batch: Batch, Z: Tensor, n_more: int = 0) -> Tensor:
         """Return the perturbation of each row, without a graph."""
         norm = get_norm(self.norm)
         # One radius for the batch, not one a row: a row of weight 2 is the row twice.
@@ -298,7 +320,7 @@ class WorstCaseIsometry(Penalty):
         box = self._box(batch.X.detach(), radius)
         direction, n_left = self._first(batch, Z, norm)
         direction = norm.project_into(direction, *box) if box else direction
-        for step in range(n_left):
+        for step in range(n_left + n_more):
             gradient = self._gradient(batch, Z.detach(), radius * direction)
             if box:
                 direction = norm.step_into(direction, gradient, self.step_size, step, *box)
@@ -322,11 +344,16 @@ class WorstCaseIsometry(Penalty):
         chosen = torch.randint(len(starts), (), generator=batch.generator) if several else 0
         start = starts[int(chosen)]
         if start == "patches":
-            return _patches(batch, self.image_shape, norm), self.n_steps
+            return random_patches(batch, self.image_shape, norm), self._n_gradients(batch)
         source = batch.logits if start == "margin" else Z
-        u = _towards_runner_up(source) if start == "margin" else _shared_draw(source, batch)
+        u = towards_runner_up(source) if start == "margin" else shared_draw(source, batch)
         (gradient,) = torch.autograd.grad(source, batch.X, u, retain_graph=True)
-        return norm.steepest(gradient), self.n_steps - 1
+        return norm.steepest(gradient), self._n_gradients(batch) - 1
+
+    def _n_gradients(self, batch: Batch) -> int:
+        if isinstance(self.n_steps, str):
+            return DENSE_STEPS if is_dense(batch.module) else OTHER_STEPS
+        return int(self.n_steps)
 
     def _gradient(self, batch: Batch, Z: Tensor, delta: Tensor) -> Tensor:
         X = (batch.X.detach() + delta).requires_grad_()
@@ -341,27 +368,3 @@ class WorstCaseIsometry(Penalty):
 def _mean_cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     losses = nn.functional.cross_entropy(logits, batch.y, reduction="none")
     return torch.dot(batch.weight, losses) / batch.total_weight
-
-
-def _towards_runner_up(logits: Tensor) -> Tensor:
-    """Return for each row +1 at the second largest logit and -1 at the largest."""
-    top = logits.detach().topk(2, dim=1).indices
-    signs = logits.new_tensor([-1.0, 1.0]).expand(len(logits), 2)
-    return torch.zeros_like(logits).scatter_(1, top, signs)
-
-
-def _shared_draw(Z: Tensor, batch: Batch) -> Tensor:
-    """Return one normal draw for all rows, so that a row twice is a row of weight 2."""
-    u = torch.randn(Z.shape[1], generator=batch.generator, dtype=torch.float64)
-    return u.to(Z).expand_as(Z)
-
-
-def _patches(batch: Batch, image_shape: Sequence[int] | None, norm: Norm) -> Tensor:
-    """Return the sum of a few patches, of size 1 and the same for all rows."""
-    n_patches = int(torch.randint(1, MOST_PATCHES + 1, (), generator=batch.generator))
-    layout = ImageLayout.of(batch.X.shape[1:], image_shape)
-    drawn = layout.patches(n_patches, batch.generator, torch.float64)
-    total = drawn.sum(dim=0, keepdim=True)
-    # In a small image two may be opposites; then the first of them is left.
-    total = total if total.any() else drawn[:1]
-    return (total / norm.size(total)).reshape(1, *batch.X.shape[1:]).to(batch.X).expand_as(batch.X)

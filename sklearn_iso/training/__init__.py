@@ -31,6 +31,7 @@ from sklearn_iso.training.settings import (
     TrainingSettings,
     resolve_device,
 )
+from sklearn_iso.training.weak_pairs import warn_of_weak_pairs
 
 __all__ = [
     "OPTIMIZERS",
@@ -64,4 +65,5 @@ __all__ = [
     "resolve_device",
     "resume_net",
     "row_weights",
+    "warn_of_weak_pairs",
 ]

@@ -1,0 +1,40 @@
+"""Where the ascent of a worst-case pair starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sklearn_iso.geometry.norms import Norm
+from sklearn_iso.geometry.patches import ImageLayout
+from sklearn_iso.penalties.batch import Batch
+
+STARTS = ("margin", "random", "patches")
+#: Most patches that a pair starts with.
+MOST_PATCHES = 4
+
+
+def towards_runner_up(logits: Tensor) -> Tensor:
+    """Return for each row +1 at the second largest logit and -1 at the largest."""
+    top = logits.detach().topk(2, dim=1).indices
+    signs = logits.new_tensor([-1.0, 1.0]).expand(len(logits), 2)
+    return torch.zeros_like(logits).scatter_(1, top, signs)
+
+
+def shared_draw(Z: Tensor, batch: Batch) -> Tensor:
+    """Return one normal draw for all rows, so that a row twice is a row of weight 2."""
+    u = torch.randn(Z.shape[1], generator=batch.generator, dtype=torch.float64)
+    return u.to(Z).expand_as(Z)
+
+
+def random_patches(batch: Batch, image_shape: Sequence[int] | None, norm: Norm) -> Tensor:
+    """Return the sum of a few patches, of size 1 and the same for all rows."""
+    n_patches = int(torch.randint(1, MOST_PATCHES + 1, (), generator=batch.generator))
+    layout = ImageLayout.of(batch.X.shape[1:], image_shape)
+    drawn = layout.patches(n_patches, batch.generator, torch.float64)
+    total = drawn.sum(dim=0, keepdim=True)
+    # In a small image two may be opposites; then the first of them is left.
+    total = total if total.any() else drawn[:1]
+    return (total / norm.size(total)).reshape(1, *batch.X.shape[1:]).to(batch.X).expand_as(batch.X)
