@@ -82,6 +82,7 @@ class Task:
         distance = nearest_other_class_distance(
             torch.from_numpy(self.in_units(self.X_train[rows])),
             torch.from_numpy(self.y_train[rows]),
+            generator=torch.Generator().manual_seed(0),
         )
         return [float(f"{fraction * distance:.2g}") for fraction in self.fractions]
 

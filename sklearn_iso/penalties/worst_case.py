@@ -293,7 +293,7 @@ class WorstCaseIsometry(Penalty):
         return value + float(self.label_weight) * _mean_cross_entropy(logits, batch)
 
     def gain_of_a_step(self, batch: Batch) -> float:
-        """Return how many times further one more step of the ascent moves the representation.
+        """Return how many times further one more step moves the representation, at the radius r.
 
         Close to 1 where the pairs of the training are the worst ones. A network that has learned
         to be flat where the ascent looks, and steep beside it, shows a gain of two and more.
@@ -302,21 +302,25 @@ class WorstCaseIsometry(Penalty):
         state = batch.generator.get_state()
         lengths = []
         for n_more in (0, 1):
-            batch.generator.set_state(state)  # the same radius and start for both
-            delta = self._ascend(batch, Z, n_more)
+            batch.generator.set_state(state)  # the same start for both
+            delta = self._climb(batch, Z, self.radius_, n_more)
             with torch.no_grad():
                 _, moved = batch.pass_on(batch.X + delta, self.layers)
             lengths.append(torch.linalg.vector_norm(joined(moved) - Z.detach(), dim=1))
         before, after = (torch.dot(batch.weight, length).item() for length in lengths)
         return after / before if before > 0 else 1.0
 
-    def _ascend(self, batch: Batch, Z: Tensor, n_more: int = 0) -> Tensor:
+    def _ascend(self, batch: Batch, Z: Tensor) -> Tensor:
         """Return the perturbation of each row, without a graph."""
-        norm = get_norm(self.norm)
         # One radius for the batch, not one a row: a row of weight 2 is the row twice.
         draw = torch.rand((), generator=batch.generator, dtype=torch.float64)
         grown = min(1.0, batch.progress / self.warmup) if self.warmup else 1.0
         radius = self.radius_ * grown * (1 - (1 - self.min_radius) * float(draw))
+        return self._climb(batch, Z, radius)
+
+    def _climb(self, batch: Batch, Z: Tensor, radius: float, n_more: int = 0) -> Tensor:
+        """Return perturbations of a radius, found with so many gradients more than `n_steps`."""
+        norm = get_norm(self.norm)
         box = self._box(batch.X.detach(), radius)
         direction, n_left = self._first(batch, Z, norm)
         direction = norm.project_into(direction, *box) if box else direction

@@ -16,7 +16,7 @@ from sklearn_iso.training.objective import as_predicting
 
 #: Training rows that are looked at, from all over the data.
 N_ROWS = 256
-#: Gain of one more step that is warned of. Networks that are sound show 1.1 to 1.6.
+#: Gain of one more step that is warned of. Networks that are sound show 1.0 to 1.6.
 LARGE_GAIN = 2.0
 
 

@@ -46,7 +46,7 @@ def test_one_more_step_gains_nothing_where_the_map_is_linear_and_rank_one():
 
 
 def test_one_more_step_turns_a_pair_to_the_largest_singular_value():
-    # From the slope of the margin, (1, -3), one power iteration leads to (1, -27).
+    # From the slope of the margin, along (1, -3), a step along the slope there, (1, -27).
     module = nn.Linear(2, 2, bias=False).double()
     with torch.no_grad():
         module.weight.copy_(torch.diag(torch.tensor([1.0, 3.0])))
@@ -61,15 +61,16 @@ def test_one_more_step_turns_a_pair_to_the_largest_singular_value():
     assert gain(module, x, n_steps=1) == pytest.approx(length(after) / length(start))
 
 
-def test_gain_draws_what_the_training_draws_and_nothing_beyond():
-    penalty = WorstCaseIsometry(radius=1.0, scale=1.0, start=("margin", "random"))
-    module, x = nn.Linear(4, 3).double(), torch.randn(5, 4, dtype=torch.float64)
-    y = torch.zeros(5, dtype=torch.int64)
-    penalty.calibrate(x, y)
-    asked, trained = batch_of(module, x.clone(), y), batch_of(module, x.clone(), y)
-    penalty.gain_of_a_step(asked)
-    penalty(trained)
-    assert torch.equal(asked.generator.get_state(), trained.generator.get_state())
+def test_gain_is_that_at_the_radius_itself_whatever_radius_a_batch_would_draw():
+    # f = x (0.1 + 5 y), from 0: first (r, 0), which moves f by 0.1 r, then a turn towards y.
+    x, y, r = torch.zeros(1, 4, dtype=torch.float64), torch.zeros(1, dtype=torch.int64), 1.0
+    turn = np.array([1.0, 0.0]) + np.array([0.1, 5 * r]) / np.hypot(0.1, 5 * r)
+    across, along = r * turn / np.linalg.norm(turn)
+    expected = across * (0.1 + 5 * along) / (0.1 * r)
+    penalty = WorstCaseIsometry(radius=r, scale=1.0, n_steps=1).calibrate(x, y)
+    for seed in range(5):
+        batch = batch_of(Masked(4, 2).double(), x, y, seed=seed)
+        assert penalty.gain_of_a_step(batch) == pytest.approx(expected)
 
 
 def test_auto_takes_a_further_gradient_where_layers_are_not_linear_alone():
