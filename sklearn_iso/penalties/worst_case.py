@@ -292,23 +292,25 @@ class WorstCaseIsometry(Penalty):
             return value
         return value + float(self.label_weight) * _mean_cross_entropy(logits, batch)
 
-    def gain_of_a_step(self, batch: Batch) -> float:
-        """Return how many times further one more step moves the representation, at the radius r.
+    def found_and_further(self, batch: Batch) -> tuple[float, float]:
+        """Return the mean expansion of pairs of radius r, and after one more step, over the scale.
 
-        Close to 1 where the pairs of the training are the worst ones. A network that has learned
-        to be flat where the ascent looks, and steep beside it, shows a gain of two and more.
+        The second is close to the first where the pairs of the training are the worst ones. Of a
+        network that has learned to be flat where the ascent looks, and steep beside it, it is twice
+        the first and more.
         """
         Z = joined(batch.representations(self.layers))
         state = batch.generator.get_state()
-        lengths = []
+        expansions = []
         for n_more in (0, 1):
             batch.generator.set_state(state)  # the same start for both
             delta = self._climb(batch, Z, self.radius_, n_more)
             with torch.no_grad():
                 _, moved = batch.pass_on(batch.X + delta, self.layers)
-            lengths.append(torch.linalg.vector_norm(joined(moved) - Z.detach(), dim=1))
-        before, after = (torch.dot(batch.weight, length).item() for length in lengths)
-        return after / before if before > 0 else 1.0
+            length = torch.linalg.vector_norm(joined(moved) - Z.detach(), dim=1)
+            mean = torch.dot(batch.weight, length).item() / batch.total_weight
+            expansions.append(mean / self.radius_ / self.scale_)
+        return expansions[0], expansions[1]
 
     def _ascend(self, batch: Batch, Z: Tensor) -> Tensor:
         """Return the perturbation of each row, without a graph."""

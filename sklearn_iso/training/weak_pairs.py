@@ -19,9 +19,11 @@ N_ROWS = 256
 #: Gain of one more step that is warned of. Networks that are sound show 1.0 to 1.6.
 LARGE_GAIN = 2.0
 
+Finding = tuple[WorstCaseIsometry, float, float]
 
-def gains(net: Any, penalty: Penalty, train: ArrayDataset) -> list[tuple[WorstCaseIsometry, float]]:
-    """Return the gain of one more step of the ascent, for each worst-case term of a penalty.
+
+def look_at_pairs(net: Any, penalty: Penalty, train: ArrayDataset) -> list[Finding]:
+    """Return the worst-case terms of a penalty, with the expansion found and that a step further.
 
     Parameters
     ----------
@@ -48,18 +50,21 @@ def gains(net: Any, penalty: Penalty, train: ArrayDataset) -> list[tuple[WorstCa
             choices=[term.layers for term in terms],
             generator=generator,
         )
-        return [(term, term.gain_of_a_step(batch)) for term in terms]
+        return [(term, *term.found_and_further(batch)) for term in terms]
 
 
 def warn_of_weak_pairs(net: Any, penalty: Penalty, train: ArrayDataset) -> None:
-    """Warn with a ConvergenceWarning for each term whose ascent stops far below the worst pair."""
-    for term, gain in gains(net, penalty, train):
-        if gain > LARGE_GAIN:
+    """Warn with a ConvergenceWarning of each term that holds its scale only where it looks.
+
+    Pairs that become longer and are still within the scale hide nothing.
+    """
+    for term, found, further in look_at_pairs(net, penalty, train):
+        if further > max(1.0, LARGE_GAIN * found):
             warnings.warn(
-                f"One more step lengthens the worst pairs of {term!r} {gain:.1f} times: the "
-                "network has learned to be flat where the ascent looks and steep beside it, and "
-                "is less robust than its training suggests. Raise n_steps of WorstCaseIsometry, "
-                "or train for fewer epochs.",
+                f"One more step lengthens the worst pairs of {term!r} from {found:.2g} to "
+                f"{further:.2g} times its scale: the network has learned to be flat where the "
+                "ascent looks and steep beside it, and is less robust than its training suggests. "
+                "Raise n_steps of WorstCaseIsometry, or train for fewer epochs.",
                 ConvergenceWarning,
                 stacklevel=2,
             )

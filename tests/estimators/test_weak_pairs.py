@@ -35,7 +35,8 @@ def gain(module, X, **params):
     penalty = WorstCaseIsometry(radius=1.0, scale=1.0, **params)
     y = torch.zeros(len(X), dtype=torch.int64)
     penalty.calibrate(X, y)
-    return penalty.gain_of_a_step(batch_of(module, X.clone(), y))
+    found, further = penalty.found_and_further(batch_of(module, X.clone(), y))
+    return further / found
 
 
 def test_one_more_step_gains_nothing_where_the_map_is_linear_and_rank_one():
@@ -61,16 +62,19 @@ def test_one_more_step_turns_a_pair_to_the_largest_singular_value():
     assert gain(module, x, n_steps=1) == pytest.approx(length(after) / length(start))
 
 
-def test_gain_is_that_at_the_radius_itself_whatever_radius_a_batch_would_draw():
+def test_pairs_looked_at_have_the_radius_itself_whatever_radius_a_batch_would_draw():
     # f = x (0.1 + 5 y), from 0: first (r, 0), which moves f by 0.1 r, then a turn towards y.
     x, y, r = torch.zeros(1, 4, dtype=torch.float64), torch.zeros(1, dtype=torch.int64), 1.0
     turn = np.array([1.0, 0.0]) + np.array([0.1, 5 * r]) / np.hypot(0.1, 5 * r)
     across, along = r * turn / np.linalg.norm(turn)
-    expected = across * (0.1 + 5 * along) / (0.1 * r)
+    expected = across * (0.1 + 5 * along)
     penalty = WorstCaseIsometry(radius=r, scale=1.0, n_steps=1).calibrate(x, y)
     for seed in range(5):
         batch = batch_of(Masked(4, 2).double(), x, y, seed=seed)
-        assert penalty.gain_of_a_step(batch) == pytest.approx(expected)
+        # Logits f and -f: both move.
+        found, further = penalty.found_and_further(batch)
+        assert found == pytest.approx(2**0.5 * 0.1 * r / r)
+        assert further == pytest.approx(2**0.5 * expected / r)
 
 
 def test_auto_takes_a_further_gradient_where_layers_are_not_linear_alone():
@@ -91,6 +95,16 @@ def test_fit_warns_where_one_more_step_lengthens_its_pairs_by_far(kind):
     model = kind(module=Masked, penalty=penalty, max_epochs=1, learning_rate=1e-6, random_state=0)
     with pytest.warns(ConvergenceWarning, match=r"One more step .* Raise n_steps"):
         model.fit(rows, Y)
+
+
+def test_longer_pairs_within_the_scale_hide_nothing():
+    rows = (0.001 * X).astype(np.float32)
+    penalty = WorstCaseIsometry(radius=3.0, scale=100.0, n_steps=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        IsometricClassifier(
+            module=Masked, penalty=penalty, max_epochs=1, learning_rate=1e-6, random_state=0
+        ).fit(rows, Y)
 
 
 def test_sound_fits_and_plain_ones_do_not_warn():
