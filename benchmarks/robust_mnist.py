@@ -4,11 +4,12 @@ Full MNIST. Accuracy on the 10,000 test images, and on the first 1,000 of them u
 of attacks at six budgets. `--time` measures first what an epoch of each method costs, next to a
 plain one. Rows of the package train for a fixed number of epochs; every peer trains for as many
 epochs as take the time of the longest of them. Rows that the JSON holds are skipped, so that a run
-can be taken up again; `--confirm` attacks rows with AutoAttack as well, and with a cascade that
-ends in 2,000 queries of random search, half of them patches of the images.
+can be taken up again; `--again` measures those whose trained networks are still there anew, as
+after a change of the attacks. `--confirm` attacks rows with AutoAttack as well, and with a cascade
+that ends in 2,000 queries of random search, half of them patches of the images.
 
     SKLEARN_ISO_DATA=folder python benchmarks/robust_mnist.py [--network mlp] [--seeds 0 1 2]
-        [--methods NAME ...] [--time] [--confirm] [--images 1000] [--report]
+        [--methods NAME ...] [--time] [--again] [--confirm] [--images 1000] [--report]
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--again", action="store_true", help="measure rows that are there anew")
     parser.add_argument("--confirm", action="store_true", help="AutoAttack, and patches")
     parser.add_argument("--budgets", nargs="+", help='for --confirm, such as "linf 0.1"')
     parser.add_argument("--time", action="store_true", help="how long epochs take, side by side")
@@ -189,9 +191,10 @@ def main() -> None:
     for seed in options.seeds:
         for method in methods:
             row = results.find(options.network, method, seed)
-            if row is None:
-                row, model = train_row(results, options.network, method, seed, data)
-                row |= measure(model, X, y, options.images)
+            trained = cache_path(options.network, method, seed).exists()
+            if row is None or (options.again and trained):
+                fresh, model = train_row(results, options.network, method, seed, data)
+                row = (row or {}) | fresh | measure(model, X, y, options.images)
                 results.put(row)
                 print(json.dumps(row), flush=True)
             if options.confirm:

@@ -46,13 +46,14 @@ def print_table(rows: list[Row]) -> None:
     budgets = [label(*b) for b in BUDGETS]
     for network in dict.fromkeys(row["network"] for row in rows):
         print(f"\n### {TITLES[network]}\n")
-        columns = ["training", "seeds", "clean", *budgets, "expansion", "contraction",
-                   "epochs", "an epoch, times plain", "all, in plain epochs"]  # fmt: skip
+        columns = ["training", "seeds", "with ascents", "clean", *budgets, "expansion",
+                   "contraction", "epochs", "an epoch, times plain", "all, in plain epochs"]  # fmt: skip
         print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
         found = {m: group for (n, m), group in groups(rows).items() if n == network}
         for method, group in found.items():
             cells = [
-                method, str(len(group)), cell([r["clean"] for r in group]),
+                method, str(len(group)), str(sum(r.get("ascents", False) for r in group)),
+                cell([r["clean"] for r in group]),
                 *(cell([r["cascade"][b] for r in group]) for b in budgets),
                 cell([r["expansion"] for r in group], 2),
                 cell([r["contraction"] for r in group], 2),

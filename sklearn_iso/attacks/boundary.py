@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sklearn_iso.attacks.apgd import Momentum
 from sklearn_iso.attacks.budget import Ball, Budget
-from sklearn_iso.attacks.climb import Objective
+from sklearn_iso.attacks.climb import Objective, climb
 from sklearn_iso.attacks.losses import margin, targeted_margin
 from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.survivors import Logits, Survivors
@@ -113,12 +114,18 @@ def _to_plane(ball: Ball, v: Tensor, slope: Tensor, climb: Tensor) -> Tensor:
 class BoundaryPlan:
     """Walks along the boundaries to the nearest wrong classes, against the survivors of a hunt.
 
+    Where a walk meets an error barely outside of the ball, an ascent begins inside, at the place
+    nearest to that error. No ascent from X or from a random point may ever come there.
+
     Parameters
     ----------
     n_steps : int
+        Of each walk, and of each ascent.
     n_targets : int
         Wrong classes of the largest logits at X. Where walks find an error that an ascent
         missed, they find nearly all of them on the way to the first or the second.
+    near : float
+        Ascents begin at errors of at most this size, in radii of the ball; 0 for none.
 
     Examples
     --------
@@ -135,6 +142,7 @@ class BoundaryPlan:
 
     n_steps: int = 60
     n_targets: int = 2
+    near: float = 1.5
 
     def __post_init__(self) -> None:
         check_counts(n_steps=self.n_steps, n_targets=self.n_targets)
@@ -143,12 +151,24 @@ class BoundaryPlan:
         """Attack the survivors; those that stay keep the points that they had."""
         if budget.is_zero:
             return
-        walk = BoundaryWalk(hunt.logits, self.n_steps, within=1.0)
         value = Objective(hunt.logits, margin).value
         for _ in hunt.rounds(budget.categories, value):
             for rank in range(min(self.n_targets, hunt.ranking.shape[1])):
                 for rows in hunt.batches():
-                    ball = budget.around(hunt.centres[rows])
-                    v, size = walk.from_centre(ball, hunt.goals(rows, rank))
-                    points, found = ball.point_within(v), size <= 1
+                    ball, goals = budget.around(hunt.centres[rows]), hunt.goals(rows, rank)
+                    points, found = self._points(hunt.logits, ball, goals)
                     hunt.record(rows, points, torch.where(found, math.inf, -math.inf), found)
+
+    def _points(self, logits: Logits, ball: Ball, goals: Tensor) -> tuple[Tensor, Tensor]:
+        """Closest errors of a walk, or where the ascents from them end; and which fool inside."""
+        walk = BoundaryWalk(logits, self.n_steps, within=1.0)
+        v, size = walk.from_centre(ball, goals)
+        points, found = ball.point_within(v), size <= 1
+        near = (size <= self.near) & ~found
+        if near.any():
+            start = ball[near].project(v[near] / along(size[near], v[near]))
+            points[near], _, found[near] = climb(
+                Objective(logits, targeted_margin), ball[near], goals[near], start,
+                Momentum(start, self.n_steps),
+            )  # fmt: skip
+        return points, found

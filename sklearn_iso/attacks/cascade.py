@@ -62,12 +62,13 @@ def cascade(
     2. Auto-PGD on the margin :math:`\max_{j \ne y} z_j - z_y`, from a random start.
     3. Projected gradient ascent on :math:`z_t - z_y` for one wrong class t after the other.
     4. Walks along the boundaries to the two nearest classes, which leave the ball and come
-       back: they break networks whose slopes inside of the ball lead nowhere.
+       back: they break networks whose slopes inside of the ball lead nowhere. Where a walk met
+       an error barely outside of the ball, Auto-PGD begins at the place nearest to it inside.
     5. With n_queries > 0, random search without gradients, which also breaks networks that
        hide theirs.
 
-    Steps 1 to 4 do what AutoAttack does with the difference of logits ratio and FAB, but need
-    only two classes; easy rows cost a few steps each.
+    Steps 1 to 4 do what AutoAttack does with the difference of logits ratio and FAB, and more
+    at the end, but need only two classes; easy rows cost a few steps each.
 
     Parameters
     ----------

@@ -1,0 +1,51 @@
+"""Walks along the boundary, and the ascents that begin where a walk met an error."""
+
+import pytest
+import torch
+
+from sklearn_iso.attacks.boundary import BoundaryPlan
+from sklearn_iso.attacks.budget import Budget
+from sklearn_iso.attacks.survivors import Survivors
+
+
+def curved(x):
+    """Errors lie behind a boundary that bends around the origin."""
+    margins = x[:, 0] * (1 + x[:, 1:].square().sum(dim=1)) + 0.3 * x[:, 1:].sum(dim=1) - 1
+    return torch.stack([torch.zeros_like(margins), margins], dim=1)
+
+
+EPS = {"l2": 0.7, "linf": 0.35, "l1": 1.0}
+
+
+def hunted(norm, logits=curved, scale=1.0, **parameters):
+    """Return a hunt after walks of three steps, and the budget."""
+    X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0)) / 10
+    hunt = Survivors(logits, X, torch.zeros(len(X), dtype=int), batch_size=70)
+    budget = Budget.of(X, eps=scale * EPS[norm], norm=norm, bounds=(-0.5, 0.5))
+    BoundaryPlan(n_steps=3, **parameters).attack(hunt, budget, torch.Generator())
+    return hunt, budget
+
+
+@pytest.mark.parametrize("norm", EPS)
+def test_ascents_from_errors_outside_of_the_ball_lead_into_it(norm):
+    walks, both = (hunted(norm, near=near)[0].alive for near in (0.0, 1.5))
+    assert both.any()
+    assert (both <= walks).all() and both.sum() < walks.sum()
+
+
+@pytest.mark.parametrize("norm", EPS)
+def test_points_fool_and_keep_to_the_budget(norm):
+    hunt, budget = hunted(norm)
+    fooled, sizes = ~hunt.alive, budget.norm.size((hunt.X_adv - hunt.X) / budget.eps)
+    assert (curved(hunt.X_adv[fooled]).argmax(dim=1) == 1).all()
+    assert sizes.max() <= 1 + 1e-5 and hunt.X_adv.abs().max() <= 0.5
+    assert torch.equal(hunt.X_adv[hunt.alive], hunt.X[hunt.alive])
+
+
+def test_rows_far_from_any_error_cost_no_ascent(counting):
+    seen = []
+    for near in (0.0, 1.5):
+        logits = counting(curved)
+        hunted("l2", logits, scale=0.1, near=near)
+        seen.append(sum(logits.seen))
+    assert seen[0] == seen[1]
