@@ -47,7 +47,8 @@ def print_table(rows: list[Row]) -> None:
     for network in dict.fromkeys(row["network"] for row in rows):
         print(f"\n### {TITLES[network]}\n")
         columns = ["training", "seeds", "with ascents", "clean", *budgets, "expansion",
-                   "contraction", "epochs", "an epoch, times plain", "all, in plain epochs"]  # fmt: skip
+                   "contraction", "epochs", "an epoch, times plain",
+                   "all, in plain epochs"]  # fmt: skip
         print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
         found = {m: group for (n, m), group in groups(rows).items() if n == network}
         for method, group in found.items():
