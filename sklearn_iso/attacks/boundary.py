@@ -103,11 +103,11 @@ def _onto_boundary(ball: Ball, v: Tensor, value: Tensor, slope: Tensor) -> Tenso
     return ball.boxed((1 - bias) * (v + OVERSHOOT * near) + bias * OVERSHOOT * far)
 
 
-def _to_plane(ball: Ball, v: Tensor, slope: Tensor, climb: Tensor) -> Tensor:
-    """Shortest step from v that changes the value by climb, up or down."""
-    uphill = slope * along(torch.where(climb < 0, -1, 1), slope)
+def _to_plane(ball: Ball, v: Tensor, slope: Tensor, rise: Tensor) -> Tensor:
+    """Shortest step from v that changes the value by rise, up or down."""
+    uphill = slope * along(torch.where(rise < 0, -1, 1), slope)
     low, high = (None, None) if ball.box is None else (side - v for side in ball.box)
-    return ball.budget.norm.reach(uphill, climb.abs(), low, high)
+    return ball.budget.norm.reach(uphill, rise.abs(), low, high)
 
 
 @dataclass(frozen=True)

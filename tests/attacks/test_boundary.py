@@ -42,10 +42,10 @@ def test_points_fool_and_keep_to_the_budget(norm):
     assert torch.equal(hunt.X_adv[hunt.alive], hunt.X[hunt.alive])
 
 
-def test_rows_far_from_any_error_cost_no_ascent(counting):
+def test_only_errors_near_the_ball_cost_an_ascent(counting):
     seen = []
-    for near in (0.0, 1.5):
+    for near in (0.0, 1.5, 100.0):
         logits = counting(curved)
         hunted("l2", logits, scale=0.1, near=near)
         seen.append(sum(logits.seen))
-    assert seen[0] == seen[1]
+    assert seen[0] == seen[1] < seen[2]
