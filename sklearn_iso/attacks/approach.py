@@ -63,18 +63,33 @@ def shrinking(plan: Shrinking, n_starts: int) -> Approach:
     return approach
 
 
-def along_boundaries(walk: BoundaryWalk, largest: float, n_targets: int) -> Approach:
-    """Approach by walks along the boundaries to the nearest classes, by the linear model at X."""
-    objective = Objective(walk.logits, margin)
+def along_boundaries(walk: BoundaryWalk, plan: Shrinking, n_targets: int) -> Approach:
+    """Approach by walks along the boundaries to the nearest classes, by the linear model at X.
+
+    Where each ends, the radius shrinks by the plan: a walk comes from outside and may meet the
+    boundary where no ascent inside would, but does not look for its closest point there.
+    """
+    objective = plan.objective
 
     def approach(ball: Ball, y: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         sizes, _ = linearised_boundaries(objective, ball, y, targets)
         nearest_first = targets.gather(1, sizes.argsort(dim=0).T)[:, :n_targets]
         goals = (torch.stack([y, target], dim=1) for target in nearest_first.unbind(dim=1))
-        walks = (walk.from_centre(ball, goal) for goal in goals)
-        return _closest_of(walks, objective, ball, y, largest)
+        ends = (walk.from_centre(ball, goal) for goal in goals)
+        walks = (found for end in ends for found in (end, _shrunk(plan, ball, y, *end)))
+        return _closest_of(walks, objective, ball, y, plan.largest)
 
     return approach
+
+
+def _shrunk(
+    plan: Shrinking, ball: Ball, y: Tensor, v: Tensor, sizes: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Closest errors of walks from the errors v, and their sizes."""
+    best, closest, known = v.clone(), torch.full_like(sizes, torch.inf), sizes.isfinite()
+    if known.any():
+        best[known], closest[known] = plan.walk(ball[known], y[known], v[known])
+    return best, closest
 
 
 def _closest_of(

@@ -265,9 +265,9 @@ def fab(
     r"""Fast adaptive boundary attack: the closest misclassified point in any of the norms.
 
     Walks along the linearised boundaries to the nearest wrong classes, see
-    :class:`sklearn_iso.attacks.boundary.BoundaryWalk`. It finds errors of networks whose slopes
-    mislead an ascent; where they do not, :func:`sklearn_iso.attacks.fmn` comes closer in the
-    same time.
+    :class:`sklearn_iso.attacks.boundary.BoundaryWalk`, each of which ends in half as many steps
+    of :func:`sklearn_iso.attacks.fmn` from its closest error, unlike the published attack. It
+    finds errors of networks whose slopes mislead an ascent from X.
 
     Parameters
     ----------
@@ -315,6 +315,7 @@ def fab(
     tensor([1., 4.])
     """
     check_counts(n_steps=n_steps, n_targets=n_targets)
-    budget, largest = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips), _largest(eps)
-    walks = along_boundaries(BoundaryWalk(logits, n_steps), largest, n_targets)
+    budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
+    plan = Shrinking(Objective(logits, margin), math.ceil(n_steps / 2), _largest(eps))
+    walks = along_boundaries(BoundaryWalk(logits, n_steps), plan, n_targets)
     return nearest(Survivors(logits, X, y, batch_size), budget, walks)

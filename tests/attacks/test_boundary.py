@@ -3,8 +3,13 @@
 import pytest
 import torch
 
-from sklearn_iso.attacks.boundary import BoundaryPlan
+from sklearn_iso.attacks import distances
+from sklearn_iso.attacks.approach import along_boundaries, nearest
+from sklearn_iso.attacks.boundary import BoundaryPlan, BoundaryWalk
 from sklearn_iso.attacks.budget import Budget
+from sklearn_iso.attacks.climb import Objective
+from sklearn_iso.attacks.losses import margin
+from sklearn_iso.attacks.shrinking import Shrinking
 from sklearn_iso.attacks.survivors import Survivors
 
 
@@ -49,3 +54,22 @@ def test_only_errors_near_the_ball_cost_an_ascent(counting):
         hunted("l2", logits, scale=0.1, near=near)
         seen.append(sum(logits.seen))
     assert seen[0] == seen[1] < seen[2]
+
+
+def closest(norm, n_steps):
+    """Return distances after a walk of three steps and n_steps that shrink the radius."""
+    X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0)) / 10
+    y, budget = torch.zeros(len(X), dtype=int), Budget.of(X, eps=1.0, norm=norm)
+    plan = Shrinking(Objective(curved, margin), n_steps)
+    approach = along_boundaries(BoundaryWalk(curved, n_steps=3), plan, n_targets=1)
+    X_adv = nearest(Survivors(curved, X, y, batch_size=70), budget, approach)
+    return distances(curved, X, y, X_adv, norm=norm)
+
+
+@pytest.mark.parametrize("norm", EPS)
+def test_shrinking_where_a_walk_ends_never_leads_farther(norm):
+    assert (closest(norm, 20) <= closest(norm, 0) * (1 + 1e-3)).all()
+
+
+def test_shrinking_where_a_walk_ends_comes_closer():
+    assert closest("l2", 20).mean() < 0.99 * closest("l2", 0).mean()
