@@ -64,6 +64,18 @@ def print_table(rows: list[Row]) -> None:
             ]  # fmt: skip
             print("| " + " | ".join(cells) + " |")
     _print_confirmed(rows, budgets)
+    _print_clock(rows)
+
+
+def _print_clock(rows: list[Row]) -> None:
+    """What a user waits for: seconds of the clock, for fits that had more than one thread."""
+    found = groups([row for row in rows if row.get("threads", 1) > 1])
+    if found:
+        print("\n### By the clock\n")
+        print("| network, training | threads | seconds, by seed |\n|---|---|---|")
+    for (network, method), group in found.items():
+        seconds = ", ".join(f"{row['wall_seconds']:.0f}" for row in group)
+        print(f"| {network}, {method} | {group[0]['threads']} | {seconds} |")
 
 
 def _print_confirmed(rows: list[Row], budgets: list[str]) -> None:

@@ -59,7 +59,7 @@ def _far_pairs(n_steps: int, step_size: float) -> WorstCaseIsometry:
 
 
 def _images_linf() -> dict[str, Any]:
-    return _images(_far_pairs(n_steps=4, step_size=0.6), alpha=2.0, max_epochs=15)
+    return _images(_far_pairs(n_steps=4, step_size=0.6), alpha=2.0, max_epochs=13)
 
 
 def _images_large_budgets() -> dict[str, Any]:

@@ -82,6 +82,13 @@ class Batch:
         """Sum of the weights."""
         return self.weight.sum().item()
 
+    @cached_property
+    def margin_gradient(self) -> Tensor:
+        """Gradient at X of the second largest logit less the largest: one for all penalties."""
+        u = _towards_runner_up(self.logits)
+        (gradient,) = torch.autograd.grad(self.logits, self.X, u, retain_graph=True)
+        return gradient
+
     def representations(self, layers: Layers | None = None) -> tuple[Tensor, ...]:
         """Return the chosen representations of X, each (n_samples, n_units)."""
         layers = self._default(layers)
@@ -101,6 +108,13 @@ class Batch:
 
     def _default(self, layers: Layers | None) -> Layers:
         return self.layers if layers is None else layers
+
+
+def _towards_runner_up(logits: Tensor) -> Tensor:
+    """Return for each row +1 at the second largest logit and -1 at the largest."""
+    top = logits.detach().topk(2, dim=1).indices
+    signs = logits.new_tensor([-1.0, 1.0]).expand(len(logits), 2)
+    return torch.zeros_like(logits).scatter_(1, top, signs)
 
 
 def _key(layers: Layers) -> str | tuple[str, ...]:

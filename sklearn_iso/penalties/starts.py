@@ -16,13 +16,6 @@ STARTS = ("margin", "random", "patches")
 MOST_PATCHES = 4
 
 
-def towards_runner_up(logits: Tensor) -> Tensor:
-    """Return for each row +1 at the second largest logit and -1 at the largest."""
-    top = logits.detach().topk(2, dim=1).indices
-    signs = logits.new_tensor([-1.0, 1.0]).expand(len(logits), 2)
-    return torch.zeros_like(logits).scatter_(1, top, signs)
-
-
 def shared_draw(Z: Tensor, batch: Batch) -> Tensor:
     """Return one normal draw for all rows, so that a row twice is a row of weight 2."""
     u = torch.randn(Z.shape[1], generator=batch.generator, dtype=torch.float64)

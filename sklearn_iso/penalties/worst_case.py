@@ -20,7 +20,7 @@ from sklearn_iso.modules.dense import is_dense
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
 from sklearn_iso.penalties.expansion import expansion_penalty, joined
-from sklearn_iso.penalties.starts import STARTS, random_patches, shared_draw, towards_runner_up
+from sklearn_iso.penalties.starts import STARTS, random_patches, shared_draw
 
 #: Log-odds of a class against all others together that the map may reach.
 LOG_ODDS = 5.0
@@ -351,9 +351,11 @@ class WorstCaseIsometry(Penalty):
         start = starts[int(chosen)]
         if start == "patches":
             return random_patches(batch, self.image_shape, norm), self._n_gradients(batch)
-        source = batch.logits if start == "margin" else Z
-        u = towards_runner_up(source) if start == "margin" else shared_draw(source, batch)
-        (gradient,) = torch.autograd.grad(source, batch.X, u, retain_graph=True)
+        if start == "margin":
+            gradient = batch.margin_gradient
+        else:
+            u = shared_draw(Z, batch)
+            (gradient,) = torch.autograd.grad(Z, batch.X, u, retain_graph=True)
         return norm.steepest(gradient), self._n_gradients(batch) - 1
 
     def _n_gradients(self, batch: Batch) -> int:

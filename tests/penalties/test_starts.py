@@ -44,6 +44,19 @@ def test_patches_cost_no_gradient_so_that_every_step_follows():
         assert penalty._first(batch, batch.representations("logits")[0], norm)[1] == n_left
 
 
+def test_pairs_in_two_norms_share_the_gradient_that_both_start_along():
+    terms = [WorstCaseIsometry(n_steps=1), WorstCaseIsometry(n_steps=1, norm="linf")]
+    for term in terms:
+        term.calibrate(X, Y)
+    module, taken = linear(), []
+    apart = [term._first(batch_of(module, X, Y), None, get_norm(term.norm))[0] for term in terms]
+    module.register_full_backward_hook(lambda *_: taken.append(1))
+    batch = batch_of(module, X, Y)
+    shared = [term._first(batch, None, get_norm(term.norm))[0] for term in terms]
+    assert len(taken) == 1
+    assert all(torch.equal(a, b) for a, b in zip(apart, shared, strict=True))
+
+
 def test_each_start_of_several_is_taken_for_its_share_of_the_batches():
     penalty = WorstCaseIsometry(start=["margin", "patches"]).calibrate(X, Y)
     module, taken = linear(), []
