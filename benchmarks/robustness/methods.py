@@ -192,6 +192,11 @@ METHODS: dict[str, dict[str, Any]] = {
             alpha=2.0,
             epochs=26,
         ),
+        "worst-case L-infinity, labelled, scale 80": Ours(
+            partial(WorstCaseIsometry, norm="linf", radius=0.12, scale=80.0, label_weight=1.0),
+            alpha=2.0,
+            epochs=34,
+        ),
         "worst-case L2 and L-infinity, labelled": Ours(partial(_both_norms, 2.5, times=1.0)),
         "worst-case L2 and L-infinity, labelled, scale 1.4": Ours(
             partial(_both_norms, 2.4, times=1.4), alpha=3.0, epochs=25
