@@ -5,13 +5,14 @@ of attacks at six budgets. `--time` measures first what an epoch of each method 
 plain one. Rows of the package train for a fixed number of epochs; every peer trains for as many
 epochs as take the time of the longest of them. Rows that the JSON holds are skipped, so that a run
 can be taken up again; `--again` measures those whose trained networks are still there anew, as
-after a change of the attacks. `--confirm` attacks rows with AutoAttack as well, and with a cascade
-that ends in 2,000 queries of random search, half of them patches of the images. `--threads 2` tells
-what a fit takes by the clock on two cores, if nothing else runs.
+after a change of the attacks, and `--fresh` trains them anew as well. `--confirm` attacks rows with
+AutoAttack as well, and with a cascade that ends in 2,000 queries of random search, half of them
+patches of the images. `--threads 2` tells what a fit takes by the clock on two cores, if nothing
+else runs.
 
     SKLEARN_ISO_DATA=folder python benchmarks/robust_mnist.py [--network mlp] [--seeds 0 1 2]
-        [--methods NAME ...] [--threads 1] [--time] [--again] [--confirm] [--images 1000]
-        [--report]
+        [--methods NAME ...] [--threads 1] [--time] [--again] [--fresh] [--confirm]
+        [--images 1000] [--report]
 """
 
 from __future__ import annotations
@@ -171,6 +172,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=1, help="threads of each training")
     parser.add_argument("--again", action="store_true", help="measure rows that are there anew")
+    parser.add_argument("--fresh", action="store_true", help="use no row of an earlier run")
     parser.add_argument("--confirm", action="store_true", help="AutoAttack, and patches")
     parser.add_argument("--budgets", nargs="+", help='for --confirm, such as "linf 0.1"')
     parser.add_argument("--time", action="store_true", help="how long epochs take, side by side")
@@ -201,7 +203,9 @@ def main() -> None:
     chosen = [b for b in BUDGETS if not options.budgets or label(*b) in options.budgets]
     for seed in options.seeds:
         for method in methods:
-            row = results.find(options.network, method, seed)
+            if options.fresh:
+                cache_path(options.network, method, seed).unlink(missing_ok=True)
+            row = None if options.fresh else results.find(options.network, method, seed)
             if row is None or (options.again and is_trained(row)):
                 fresh, model = train_row(results, options.network, method, seed, data)
                 # What AutoAttack leaves still holds; the patches end a cascade of another day.

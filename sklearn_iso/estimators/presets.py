@@ -102,12 +102,13 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
       pairs do not leave; accurate, and made for budgets up to 0.3. The far ends of pairs bear
       labels. It is not made for L2.
     - "images_large_budgets": the same network and pairs, found by more and shorter steps over
-      more epochs: a little more robust at a budget of 0.3, for twice the training time.
+      more epochs: a little more robust at a budget of 0.3, for more than twice the
+      training time.
     - "images_l2": the same network under L2 worst-case pairs of length 1.65 to 2.2, of which
       every other batch's start at random patches; for budgets up to 2 in L2.
     - "images_both_norms": the same network under pairs in L2, of which every other batch's
       start at random patches, and in L-infinity, for budgets up to 1.6 in L2 and 0.1 in
-      L-infinity; more than three times the training time of "images".
+      L-infinity; nearly four times the training time of "images".
 
     Parameters
     ----------

@@ -42,6 +42,8 @@ class Batch:
     logits : Tensor of shape (n_samples, n_outputs)
     total_weight : float
         Sum of the weights.
+    margin_gradient : Tensor of the shape of X
+        Gradient of the second largest logit less the largest.
 
     Examples
     --------
