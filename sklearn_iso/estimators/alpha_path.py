@@ -152,7 +152,9 @@ def _at_once(
 def _training_rows(classifier: Any, rows: Rows) -> ArrayDataset:
     """Return the rows that a fit would train on, and tell the classifier their classes."""
     classifier.classes_, labels = encode_labels(rows.y)
-    weight = combine_weights(rows.X, rows.y, rows.weight, classifier.class_weight)
+    weight = combine_weights(
+        rows.X, labels, classifier.classes_, rows.weight, classifier.class_weight
+    )
     found = positive_rows(by_batch(rows.X), labels, weight)
     check_several_classes(classifier.classes_[found.y])
     return found

@@ -17,6 +17,7 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
@@ -24,7 +25,7 @@ from torch import nn
 from sklearn_iso.estimators.base import NetworkEstimator
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.input import check_fit_input, check_predict_input
-from sklearn_iso.estimators.learner import Learner, check_by_chunks
+from sklearn_iso.estimators.learner import Learner, learns_by_chunks
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation
 from sklearn_iso.penalties import PENALTIES, Penalty
@@ -249,6 +250,7 @@ class IsometricClassifier(
         Learner(self).fit(X, y, sample_weight)
         return self
 
+    @available_if(learns_by_chunks)
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self,
@@ -280,13 +282,14 @@ class IsometricClassifier(
         Raises
         ------
         ValueError
-            As :meth:`fit`; and if classes are missing in the first call or differ later, for
-            a label that is not among them, or if ``early_stopping`` or
-            ``class_weight="balanced"`` ask for all rows at once.
+            As :meth:`fit`; and if classes are missing in the first call or differ later, or for
+            a label that is not among them.
+        AttributeError
+            If ``early_stopping`` or ``class_weight="balanced"`` ask for all samples at once: then
+            there is no such method.
         TrainingDivergedError, KeyboardInterrupt
             As :meth:`fit`.
         """
-        check_by_chunks(self)
         known = known_classes(classes, self.classes_ if hasattr(self, "net_") else None)
         X, y = check_fit_input(
             self,

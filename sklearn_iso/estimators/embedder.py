@@ -17,6 +17,7 @@ from sklearn_iso.estimators.embedding_networks import EmbeddingNetworks
 from sklearn_iso.estimators.learner import (
     as_module,
     copy_weights,
+    learns_by_chunks,
     positive_rows,
     run_net,
     settings_of,
@@ -218,17 +219,22 @@ class Embedder:
         estimator.reconstruction_error_ = error / mean_square
 
 
-def check_pairs_by_chunks(estimator: Any) -> None:
-    """Raise a ValueError if the distances to keep need all rows at once."""
-    metric = METRICS.get(estimator.metric, estimator.metric)
-    penalty = embedding_penalty(estimator.penalty, metric, estimator.n_neighbors)
+def embeds_by_chunks(estimator: Any) -> bool:
+    """Return True; raise an AttributeError if a parameter needs all samples at once."""
+    learns_by_chunks(estimator)
+    try:
+        metric = METRICS.get(estimator.metric, estimator.metric)
+        penalty = embedding_penalty(estimator.penalty, metric, estimator.n_neighbors)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return True  # a parameter out of its range is what partial_fit itself complains of
     if metric == "precomputed" or any(term.needs_all_rows for _, _, term in penalty.terms()):
-        raise ValueError(
+        raise AttributeError(
             "Geodesic and precomputed distances are known among all rows only, while partial_fit "
             f"sees one chunk of rows at a time; got penalty={estimator.penalty!r} and "
             f"metric={estimator.metric!r}. Choose penalty='neighbors' or 'global' with a norm as "
             "metric, or call fit."
         )
+    return True
 
 
 def _numbered(X: NDArray, sample_weight: Any) -> tuple[ArrayDataset, NDArray]:

@@ -27,11 +27,11 @@ from sklearn_iso.training import (
     build_net,
     calibrate,
     check_several_classes,
-    combine_weights,
     history_columns,
     input_similarity,
     new_generator,
     private_random_state,
+    row_weights,
 )
 
 #: Widths of the blocks, the first of them as in IsometricClassifier.
@@ -63,7 +63,7 @@ class HierarchicalLearner:
         """Train on validated arrays."""
         estimator, tree = self.estimator, labels.tree
         rows = tree.end_of_row.astype(np.int64).ravel()
-        weight = combine_weights(X, rows, sample_weight, None)
+        weight = row_weights(sample_weight, X)
         train, valid = self._split(positive_rows(X, rows, weight), tree.ends)
         check_several_classes(tree.levels[0][tree.ends[train.y, 0]])
         sizes = block_widths(estimator.block_sizes, tree.n_levels)

@@ -82,7 +82,7 @@ class Learner:
         estimator = self.estimator
         classes, labels = encode_labels(y)
         check_warm_classes(estimator, classes)
-        weight = combine_weights(X, y, sample_weight, estimator.class_weight)
+        weight = combine_weights(X, labels, classes, sample_weight, estimator.class_weight)
         train, valid = self._split(positive_rows(X, labels, weight))
         check_several_classes(classes[train.y])
         self._start(train, classes, settings_of(estimator), valid)
@@ -95,7 +95,7 @@ class Learner:
         """Train for one epoch on some rows, from where the estimator is or from the start."""
         estimator = self.estimator
         labels = encode_among(classes, y)
-        weight = combine_weights(X, y, sample_weight, estimator.class_weight)
+        weight = combine_weights(X, labels, classes, sample_weight, estimator.class_weight)
         settings = replace(settings_of(estimator), learning_rate_schedule="constant")
         if not hasattr(estimator, "net_"):
             rows = positive_rows(X, labels, weight)
@@ -309,18 +309,19 @@ def as_module(net: PenalizedNet, X: NDArray, weight: NDArray) -> tuple[NDArray, 
     return X.astype(dtype, copy=False), weight.astype(dtype, copy=False)
 
 
-def check_by_chunks(estimator: Any) -> None:
-    """Raise a ValueError if a parameter needs all rows at once."""
+def learns_by_chunks(estimator: Any) -> bool:
+    """Return True; raise an AttributeError if a parameter needs all samples at once."""
     if estimator.early_stopping:
-        raise ValueError(
+        raise AttributeError(
             "early_stopping=True holds out rows of one fit, while partial_fit sees one chunk of "
             "rows at a time. Set early_stopping=False."
         )
     if getattr(estimator, "class_weight", None) == "balanced":
-        raise ValueError(
+        raise AttributeError(
             "class_weight='balanced' counts all rows, while partial_fit sees one chunk of rows "
             "at a time. Pass class_weight as a dict of weights."
         )
+    return True
 
 
 def positive_rows(X: NDArray, labels: NDArray, weight: NDArray) -> ArrayDataset:

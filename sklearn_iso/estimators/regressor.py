@@ -15,6 +15,7 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
@@ -22,7 +23,7 @@ from torch import nn
 from sklearn_iso.estimators.base import NetworkEstimator
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.input import check_fit_input, check_predict_input
-from sklearn_iso.estimators.learner import check_by_chunks
+from sklearn_iso.estimators.learner import learns_by_chunks
 from sklearn_iso.estimators.regression import RegressionLearner
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation, Rescaled
@@ -229,6 +230,7 @@ class IsometricRegressor(
         RegressionLearner(self).fit(X, y, sample_weight)
         return self
 
+    @available_if(learns_by_chunks)
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -252,11 +254,12 @@ class IsometricRegressor(
         Raises
         ------
         ValueError
-            As :meth:`fit`; and if ``early_stopping`` asks for all rows at once.
+            As :meth:`fit`.
+        AttributeError
+            If ``early_stopping`` asks for all samples at once: then there is no such method.
         TrainingDivergedError, KeyboardInterrupt
             As :meth:`fit`.
         """
-        check_by_chunks(self)
         X, y = self._check(X, y, reset=not hasattr(self, "net_"))
         RegressionLearner(self, getattr(self, "_rng", None)).fit_chunk(X, y, sample_weight)
         return self

@@ -13,16 +13,16 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
 from sklearn_iso.estimators.base import NetworkEstimator
 from sklearn_iso.estimators.constraints import EMBEDDING
-from sklearn_iso.estimators.embedder import Embedder, check_pairs_by_chunks
+from sklearn_iso.estimators.embedder import Embedder, embeds_by_chunks
 from sklearn_iso.estimators.embedding_map import bring_back, embed, stress_of_rows
 from sklearn_iso.estimators.input import check_embedding_input
-from sklearn_iso.estimators.learner import check_by_chunks
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.penalties import Penalty
 
@@ -264,6 +264,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Embedder(self).fit(X, labels, sample_weight, given)
         return self
 
+    @available_if(embeds_by_chunks)
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -288,13 +289,13 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Raises
         ------
         ValueError
-            As :meth:`fit`; and if ``early_stopping``, geodesic or precomputed distances ask
-            for all rows at once.
+            As :meth:`fit`.
+        AttributeError
+            If ``early_stopping``, geodesic or precomputed distances ask for all samples at once:
+            then there is no such method.
         TrainingDivergedError, KeyboardInterrupt
             As :meth:`fit`.
         """
-        check_by_chunks(self)
-        check_pairs_by_chunks(self)
         X, labels, _ = check_embedding_input(self, X, y, reset=not hasattr(self, "net_"))
         Embedder(self, getattr(self, "_rng", None)).fit_chunk(X, labels, sample_weight)
         return self

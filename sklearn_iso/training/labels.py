@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
 
@@ -105,25 +105,77 @@ def row_weights(sample_weight: Any, X: NDArray) -> NDArray:
     return _some_positive(weight)
 
 
-def combine_weights(X: NDArray, y: NDArray, sample_weight: Any, class_weight: Any) -> NDArray:
-    """Return one non-negative weight for each row, in the dtype of X.
+def combine_weights(
+    X: NDArray, labels: NDArray, classes: NDArray, sample_weight: Any, class_weight: Any
+) -> NDArray:
+    """Return one non-negative weight for each sample, in the dtype of X.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, ...)
+    labels : ndarray of shape (n_samples,)
+        Positions in classes.
+    classes : ndarray of shape (n_classes,)
+    sample_weight : array-like of shape (n_samples,), number or None
+    class_weight : dict, "balanced" or None
+        "balanced" gives every class the same total weight.
 
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, or none is positive.
+        If a weight is negative or not finite, none is positive, or a key of class_weight is no
+        class.
     """
     weight = row_weights(sample_weight, X)
-    if class_weight is not None:
-        weight *= compute_sample_weight(class_weight, y).astype(X.dtype)
+    if class_weight is None:
+        return weight
+    if isinstance(class_weight, dict):
+        factors = _given_factors(class_weight, classes)
+    else:
+        factors = _balanced_factors(labels, weight, len(classes))
+    with np.errstate(over="ignore"):
+        weight *= factors.astype(X.dtype)[labels]
+        total = weight.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            f"sample_weight times class_weight must have a finite sum in {X.dtype}; got "
+            f"class_weight={class_weight!r}. Divide the weights by their mean."
+        )
     return _some_positive(weight)
+
+
+def _balanced_factors(labels: NDArray, weight: NDArray, n_classes: int) -> NDArray:
+    """Return factors that give each class the same total: a weight of 2 counts as two samples."""
+    totals = np.bincount(labels, weights=weight, minlength=n_classes)
+    present = totals > 0
+    share = totals.sum() / present.sum()
+    factors: NDArray = np.divide(share, totals, out=np.ones(n_classes), where=present)
+    return factors
+
+
+def _given_factors(class_weight: dict, classes: NDArray) -> NDArray:
+    """Return the factor of each class; as in scikit-learn, 1 for those that are not named."""
+    for label, value in class_weight.items():
+        if not isinstance(value, Real) or not 0 <= value < np.inf:
+            raise ValueError(
+                f"class_weight must hold finite numbers >= 0; got {value!r} for class {label!r}."
+            )
+    labels = classes.tolist()
+    unnamed = [label for label in labels if label not in class_weight]
+    unknown = [label for label in class_weight if label not in labels]
+    if unknown and unnamed:  # a fold may lack a class that was named
+        raise ValueError(
+            f"class_weight must be given by the labels of y, {labels}; {unknown} are none of "
+            f"them, and {unnamed} have no weight."
+        )
+    return np.array([float(class_weight.get(label, 1.0)) for label in labels])
 
 
 def _some_positive(weight: NDArray) -> NDArray:
     # scikit-learn refuses such weights itself since version 1.9, those of classes apart.
     if not weight.any():
         raise ValueError(
-            "sample_weight must be positive for at least one row; all are 0, so no row is left "
-            "to train on. Pass sample_weight=None for equal weights."
+            "sample_weight, times class_weight, must be positive for at least one row; all are 0, "
+            "so no row is left to train on. Pass sample_weight=None for equal weights."
         )
     return weight

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metadata_routing import get_routing_for_object
 from torch import nn
 
@@ -179,6 +180,47 @@ def test_class_weight_multiplies_sample_weight():
     given = classifier(class_weight={0: 1, 1: 2, 2: 3}).fit(X, y, np.full(150, 2.0))
     combined = classifier().fit(X, y, 2.0 * (1 + y))
     np.testing.assert_array_equal(given.predict_proba(X), combined.predict_proba(X))
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 0.5, 1: 3.0}, {1: 0}])
+def test_weight_two_is_the_sample_twice_under_class_weights(class_weight):
+    X, y = (data[::5] for data in IRIS)
+    counts = np.where((y == 1) & (X[:, 0] > 5.6), 3, 1) * (np.arange(30) % 5 > 0)
+    make = classifier(class_weight=class_weight, max_epochs=30, shuffle=False)
+    weighted = clone(make).fit(X, y, counts).predict_proba(X)
+    repeated = clone(make).fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
+    np.testing.assert_allclose(weighted, repeated.predict_proba(X), atol=1e-6)
+
+
+def test_balanced_class_weights_are_those_of_scikit_learn():
+    X, y = IRIS
+    keep = np.r_[0:50, 50:80, 100:110]
+    expected = compute_sample_weight("balanced", y[keep])
+    given = classifier(class_weight="balanced").fit(X[keep], y[keep])
+    combined = classifier().fit(X[keep], y[keep], expected)
+    np.testing.assert_array_equal(given.predict_proba(X), combined.predict_proba(X))
+
+
+@pytest.mark.parametrize("weight", [-1e-3, np.nan, np.inf, "heavy", None, 1j])
+def test_a_class_weight_is_a_finite_number_that_is_not_negative(weight):
+    with pytest.raises(ValueError, match="class_weight must hold finite numbers >= 0"):
+        classifier(class_weight={1: weight}).fit(*IRIS)
+
+
+def test_a_class_weight_of_no_class_is_refused_unless_every_class_has_one():
+    with pytest.raises(ValueError, match=r"class_weight must be given by the labels.*\['1'\]"):
+        classifier(class_weight={"1": 2.0}).fit(*IRIS)
+    more = classifier(class_weight={0: 1, 1: 2, 2: 3, 3: 4}).fit(*IRIS)  # a fold may lack one
+    same = classifier(class_weight={0: 1, 1: 2, 2: 3}).fit(*IRIS)
+    np.testing.assert_array_equal(more.predict_proba(IRIS[0]), same.predict_proba(IRIS[0]))
+
+
+def test_class_weights_beyond_their_precision_are_named():
+    X, y = IRIS
+    with pytest.raises(ValueError, match="finite sum in float32"):
+        classifier(class_weight={1: 1e39}).fit(X.astype(np.float32), y)
+    with pytest.raises(ValueError, match="times class_weight, must be positive"):
+        classifier(class_weight={0: 0, 1: 0, 2: 0}).fit(X, y)
 
 
 def test_sample_weight_is_routed_through_a_pipeline_and_a_search():
