@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
+from sklearn_iso.modules.stored import StoredModule
 from sklearn_iso.persistence.store import save_estimator
 
 try:
@@ -51,6 +54,23 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         """Width of the network's output, by which a user's own is built again."""
         classes = getattr(self, "classes_", None)
         return 1 if classes is None else len(classes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for pickle, joblib and skops: networks of the user as plain data."""
+        state: dict[str, Any] = super().__getstate__()
+        return {
+            name: StoredModule(value) if isinstance(value, nn.Module) else value
+            for name, value in state.items()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up such a state."""
+        super().__setstate__(
+            {
+                name: value.module if isinstance(value, StoredModule) else value
+                for name, value in state.items()
+            }
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")

@@ -16,6 +16,7 @@ from torch import nn
 
 from sklearn_iso.modules import Autoencoder
 from sklearn_iso.modules.architecture import describe, rebuild
+from sklearn_iso.modules.stored import StoredModule
 
 #: Kinds of arrays that safetensors holds: bool, signed, unsigned and floating.
 _NUMERIC = "biuf"
@@ -79,6 +80,7 @@ class Encoder:
 
     def encode(self, value: Any) -> Any:
         """Return a value as JSON."""
+        value = value.module if isinstance(value, StoredModule) else value
         if value is None or isinstance(value, bool | str) or type(value) is int:
             return value
         if type(value) is float:
@@ -162,6 +164,7 @@ class Encoder:
             )
         encoded = []
         for key, inner in state.items():
+            inner = inner.module if isinstance(inner, StoredModule) else inner
             if key == _CALLBACKS:
                 continue
             if key in ROLES and _is_foreign(inner):

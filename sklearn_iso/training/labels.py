@@ -156,7 +156,7 @@ def _balanced_factors(labels: NDArray, weight: NDArray, n_classes: int) -> NDArr
 def _given_factors(class_weight: dict, classes: NDArray) -> NDArray:
     """Return the factor of each class; as in scikit-learn, 1 for those that are not named."""
     for label, value in class_weight.items():
-        if not isinstance(value, Real) or not 0 <= value < np.inf:
+        if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
             raise ValueError(
                 f"class_weight must hold finite numbers >= 0; got {value!r} for class {label!r}."
             )

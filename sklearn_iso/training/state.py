@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_iso.modules.architecture import describe, rebuild
+from sklearn_iso.modules.stored import StoredModule
 from sklearn_iso.training.acceleration import as_written
 from sklearn_iso.training.settings import OPTIMIZERS, TrainingSettings, net_arguments
 
@@ -32,7 +33,8 @@ def net_state(net: Any) -> dict[str, Any]:
     if architecture is None:
         module = as_written(module)  # a callback may ask while it trains
         on_cpu = str(net.device) == "cpu"
-        return state | {"trained_module": module if on_cpu else copy.deepcopy(module).cpu()}
+        module = module if on_cpu else copy.deepcopy(module).cpu()
+        return state | {"trained_module": StoredModule(module)}
     return state | {"architecture": architecture, "weights": to_arrays(module.state_dict())}
 
 
@@ -44,7 +46,8 @@ def restore_net(net: Any, state: dict[str, Any]) -> None:
     if "architecture" in state:
         module = rebuild(state["architecture"], state["weights"])
     else:
-        module = state["trained_module"]
+        module = state["trained_module"]  # a file brings the network of the user itself
+        module = module.module if isinstance(module, StoredModule) else module
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(name not in state["frozen"])
     arguments = net_arguments(TrainingSettings(**settings))

@@ -10,9 +10,11 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from torch import nn
+from torch.nn.utils import parametrizations
 
 import sklearn_iso
 from sklearn_iso import IsometricClassifier, IsometricTransformer
@@ -106,7 +108,8 @@ def through_skops(estimator, folder):
     sio = pytest.importorskip("skops.io")
     stored = sio.dumps(estimator)
     types = sio.get_untrusted_types(data=stored)
-    own = ("sklearn_iso.", "torch.optim.", "functools.partial")  # the last two: parameters
+    # All but the first are parameters.
+    own = ("sklearn_iso.", "torch.", "functools.partial")
     assert not [name for name in types if not name.startswith(own)]
     return sio.loads(stored, trusted=types)
 
@@ -130,6 +133,30 @@ def assert_same(first, second):
     assert first.__dict__.keys() == second.__dict__.keys()
 
 
+REPARAMETRIZED = {
+    "spectral_norm": parametrizations.spectral_norm,
+    "weight_norm": parametrizations.weight_norm,
+    "orthogonal": parametrizations.orthogonal,
+    "spectral_norm by hooks": nn.utils.spectral_norm,
+}
+
+
+@pytest.mark.parametrize("way", [through_pickle, through_joblib, through_skops, copy.deepcopy])
+@pytest.mark.parametrize("name", REPARAMETRIZED)
+def test_reparametrized_weights_come_back_and_learn_on(name, way, tmp_path):
+    change = REPARAMETRIZED[name]
+    last = nn.Linear(10, 10)
+    network = nn.Sequential(change(nn.Linear(64, 10)), nn.ReLU(), last, nn.ReLU(), last)
+    estimator = classifier(module=network, layers="logits").fit(X[FIT], y[FIT])
+    again = way(estimator) if way is copy.deepcopy else way(estimator, tmp_path)
+    assert again.net_.module_[2] is again.net_.module_[4]  # one layer in two places stays one
+    np.testing.assert_array_equal(again.predict_proba(X[REST]), estimator.predict_proba(X[REST]))
+    estimator.partial_fit(X[FIT], y[FIT])
+    again.partial_fit(X[FIT], y[FIT])
+    np.testing.assert_array_equal(again.predict_proba(X[REST]), estimator.predict_proba(X[REST]))
+    way(clone(estimator)) if way is copy.deepcopy else way(clone(estimator), tmp_path)
+
+
 def params_of(estimator):
     unlike = ("module", "random_state")  # their repr tells where they are in memory
     return {key: repr(v) for key, v in estimator.get_params().items() if key not in unlike}
@@ -138,8 +165,6 @@ def params_of(estimator):
 @WAYS
 @pytest.mark.parametrize("name", FITTED)
 def test_what_comes_back_is_what_was_stored(name, way, tmp_path):
-    if name == "network instance" and way is through_skops:
-        pytest.skip("skops stores no torch module as a parameter")
     estimator = FITTED[name]()
     again = way(estimator, tmp_path)
     assert type(again) is type(estimator)
