@@ -16,7 +16,10 @@ from sklearn_iso.training import inference, private_random_state
 def embed(estimator: Any, X: ArrayLike) -> NDArray:
     """Return the embedding (n_samples, n_components) of rows."""
     check_is_fitted(estimator)
-    X = check_predict_input(estimator, X, many_dimensions=False)
+    return _encoded(estimator, check_predict_input(estimator, X, many_dimensions=False))
+
+
+def _encoded(estimator: Any, X: NDArray) -> NDArray:
     return inference.representation(estimator.net_.module_.encoder, X, "logits")
 
 
@@ -40,4 +43,4 @@ def stress_of_rows(estimator: Any, X: ArrayLike, distances: ArrayLike | None) ->
     given = check_distances(estimator.metric, distances, X)
     targets = targets_among(estimator, X, given, rng)
     rows = targets.sample(rng)
-    return targets.stress(embed(estimator, X[rows]), rows)
+    return targets.stress(_encoded(estimator, X[rows]), rows)
