@@ -72,7 +72,7 @@ def _no_error(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
 
 
 def _quantile_error(quantile: float, *, expands: bool, contracts: bool) -> Statistic:
-    """Standard error of a quantile of ratios, of inverse ratios, or of their product."""
+    """Return the error of a quantile of ratios, of inverse ratios, or of their product."""
 
     def error(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
         sides = [(d_X, d_Z)] * expands + [(d_Z, d_X)] * contracts

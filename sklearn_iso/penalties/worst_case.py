@@ -20,7 +20,14 @@ from sklearn_iso.modules.dense import is_dense
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
 from sklearn_iso.penalties.expansion import expansion_penalty, joined
-from sklearn_iso.penalties.starts import STARTS, random_patches, shared_draw
+from sklearn_iso.penalties.starts import (
+    STARTS,
+    along_gradient,
+    either_way,
+    moved_into,
+    random_patches,
+    shared_draw,
+)
 
 #: Log-odds of a class against all others together that the map may reach.
 LOG_ODDS = 5.0
@@ -324,8 +331,7 @@ class WorstCaseIsometry(Penalty):
         """Return perturbations of a radius, found with so many gradients more than `n_steps`."""
         norm = get_norm(self.norm)
         box = self._box(batch.X.detach(), radius)
-        direction, n_left = self._first(batch, Z, norm)
-        direction = norm.project_into(direction, *box) if box else direction
+        direction, n_left = self._first(batch, Z, norm, box)
         for step in range(n_left + n_more):
             gradient = self._gradient(batch, Z.detach(), radius * direction)
             if box:
@@ -343,20 +349,25 @@ class WorstCaseIsometry(Penalty):
         unit = max(radius, torch.finfo(X.dtype).tiny)
         return (low - X).clamp_max(0) / unit, (high - X).clamp_min(0) / unit
 
-    def _first(self, batch: Batch, Z: Tensor, norm: Norm) -> tuple[Tensor, int]:
-        """Return where the ascent starts in the unit ball, and how many gradients are left."""
+    def _first(
+        self, batch: Batch, Z: Tensor, norm: Norm, box: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, int]:
+        """Return where the ascent starts in unit ball and box, and how many gradients are left."""
         starts = self._starts
         several = len(starts) > 1
         chosen = torch.randint(len(starts), (), generator=batch.generator) if several else 0
         start = starts[int(chosen)]
         if start == "patches":
-            return random_patches(batch, self.image_shape, norm), self._n_gradients(batch)
+            drawn = random_patches(batch, self.image_shape, norm)
+            # A margin has a gradient also where the box allows nothing of the patches.
+            place = either_way if self.ascent == "displacement" else moved_into
+            return place(drawn, norm, box), self._n_gradients(batch)
         if start == "margin":
             gradient = batch.margin_gradient
         else:
             u = shared_draw(Z, batch)
             (gradient,) = torch.autograd.grad(Z, batch.X, u, retain_graph=True)
-        return norm.steepest(gradient), self._n_gradients(batch) - 1
+        return along_gradient(gradient, norm, box), self._n_gradients(batch) - 1
 
     def _n_gradients(self, batch: Batch) -> int:
         if isinstance(self.n_steps, str):
