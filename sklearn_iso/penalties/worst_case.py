@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor, nn
 
 from sklearn_iso.geometry import nearest_other_class_distance
+from sklearn_iso.geometry.box import rounding_slack
 from sklearn_iso.geometry.norms import Norm, get_norm
 from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.modules import Layers
@@ -274,8 +275,9 @@ class WorstCaseIsometry(Penalty):
             raise ValueError(
                 f"bounds must be two numbers (low, high) with low < high; got {self.bounds!r}."
             )
-        least, most = X.min().item(), X.max().item()
-        if least < self.bounds[0] or most > self.bounds[1]:
+        low, high = (torch.tensor(float(side), dtype=X.dtype) for side in self.bounds)
+        least, most, slack = X.min().item(), X.max().item(), rounding_slack(X, low, high).item()
+        if least < self.bounds[0] - slack or most > self.bounds[1] + slack:
             raise ValueError(
                 f"X must lie within bounds={self.bounds!r}, in the units that the network sees; "
                 f"it goes from {least:.6g} to {most:.6g}. Scale X, or widen the bounds."

@@ -179,6 +179,14 @@ def test_rows_outside_of_the_bounds_are_told_their_range():
         WorstCaseIsometry(bounds=(0, 1)).calibrate(X, Y)
 
 
+def test_rows_outside_of_the_bounds_by_rounding_are_taken():
+    X = rows()
+    X[1, 2], X[2, 3] = -3e-8, 1 + 1.2e-7
+    for norm in NORMS:
+        delta = ascended(X, network(), norm=norm, radius=3.0, n_steps=3, bounds=(0, 1))
+        assert torch.all(X + delta >= X.min()) and torch.all(X + delta <= X.max())
+
+
 @pytest.mark.parametrize(
     "params", [{"step_size": 0.0}, {"step_size": -1}, {"min_radius": 1.1}, {"min_radius": -0.1}]
 )
