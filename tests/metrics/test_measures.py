@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness as scikit_learns
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer, StandardScaler
 
 from sklearn_iso import IsometricClassifier
 from sklearn_iso.metrics import (
@@ -265,6 +265,23 @@ def test_singular_values_of_a_linear_map_are_those_of_its_matrix():
     np.testing.assert_allclose(jacobian_singular_values(pipeline, X), [expected] * 60)
     ratio = expected[0] / expected[1]
     assert local_distortion(pipeline, X) == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("width", [2, 5, 60])
+def test_direction_that_collapses_has_infinite_distortion_everywhere(width, dtype):
+    rows = np.random.default_rng(width).normal(size=(40, width)).astype(dtype)
+    for last in (Normalizer(), make_pipeline(StandardScaler(), Normalizer())):
+        model = last.fit(rows)
+        assert local_distortion(model, rows, quantile=0) == np.inf
+        values = jacobian_singular_values(model, rows)
+        assert (values[:, -1] == 0).all() and (values[:, -2] > 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_direction_that_shrinks_without_collapsing_has_its_ratio(dtype):
+    rows = np.array([[-1.0, -1e11], [1.0, 1e11]], dtype=dtype)
+    assert local_distortion(StandardScaler().fit(rows), rows) == pytest.approx(1e11, rel=1e-6)
 
 
 def test_singular_values_of_a_network_agree_with_finite_differences():
