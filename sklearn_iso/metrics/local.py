@@ -68,9 +68,10 @@ def jacobian_singular_values(estimator: Any, X: ArrayLike) -> NDArray[np.float64
 
 def _resolved(J: NDArray[np.float64], resolution: float) -> NDArray[np.float64]:
     """Return singular values, with 0 for those that rounding makes, as a matrix's rank has it."""
-    values: NDArray[np.float64] = np.linalg.svd(J, compute_uv=False)
+    values = np.linalg.svd(J, compute_uv=False)
     floor = values[:, :1] * max(*J.shape[1:], _LEAST_WIDTH) * resolution
-    return np.where(values > floor, values, 0)
+    resolved: NDArray[np.float64] = np.where(values > floor, values, 0)
+    return resolved
 
 
 def _check_width(estimator: Any, X: ArrayLike) -> None:
