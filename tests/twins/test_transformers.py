@@ -1,6 +1,7 @@
 """Twins of transformers equal transform, with finite and true gradients."""
 
 import pickle
+from functools import cache
 
 import numpy as np
 import pytest
@@ -151,6 +152,7 @@ def transformed(transformer, points):
     return np.asarray(Z.toarray() if hasattr(Z, "toarray") else Z, dtype=float)
 
 
+@cache  # each is fitted once for all laws
 def fitted(transformer):
     if isinstance(transformer, FrozenEstimator):
         return transformer
