@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sklearn_iso.attacks.categories import Categories, OneHot, groups_of
 from sklearn_iso.attacks.parameters import check_counts
+from sklearn_iso.geometry.box import rounding_slack
 from sklearn_iso.geometry.norms import Norm, get_norm
 
 FeatureValues = ArrayLike | Tensor
@@ -85,8 +86,7 @@ def _check_bounds(
     )
     if (low > high).any():
         raise ValueError(f"bounds must be a pair (low, high) with low <= high; got {bounds!r}.")
-    _check_inside(X, low, high, bounds)
-    return low, high
+    return _around(X, low, high, bounds)
 
 
 def _check_immutable(immutable: FeatureValues | None, X: Tensor) -> Tensor:
@@ -114,18 +114,29 @@ def _check_immutable(immutable: FeatureValues | None, X: Tensor) -> Tensor:
     return mask.to(X.device)
 
 
-def _check_inside(X: Tensor, low: Tensor, high: Tensor, bounds: Any) -> None:
-    outside = (X < low) | (X > high)
-    if not outside.any():
-        return
+def _around(X: Tensor, low: Tensor, high: Tensor, bounds: Any) -> tuple[Tensor, Tensor]:
+    """Return the box, as wide as X where that is outside by rounding only."""
+    slack = rounding_slack(X, low, high)
+    outside = (X < low - slack) | (X > high + slack)
+    if outside.any():
+        raise ValueError(_outside(X, low, high, outside, bounds))
+    if not len(X):
+        return low, high
+    least, most = (X.amin(dim=0), X.amax(dim=0))
+    low = torch.minimum(low, least if low.ndim else least.min())
+    return low, torch.maximum(high, most if high.ndim else most.max())
+
+
+def _outside(X: Tensor, low: Tensor, high: Tensor, outside: Tensor, bounds: Any) -> str:
     index = tuple(outside.nonzero()[0].tolist())
-    extreme, value = ("minimum", X.min()) if (X < low).any() else ("maximum", X.max())
+    below = (outside & (X < low)).any()
+    extreme, value = ("minimum", X.min()) if below else ("maximum", X.max())
     found = f"a {extreme} of {value.item():.6g}"
     if low.ndim or high.ndim:
         found = f"{X[index].item():.6g} in feature {index[1:]} of row {index[0]}"
-    raise ValueError(
-        f"X must lie inside bounds={bounds!r}; found {found}. "
-        "Pass the bounds of the raw data, not of the scaled features."
+    return (
+        f"X must lie inside bounds={bounds!r}; found {found}. Widen the bounds to all of X, or "
+        "clip X. They are in the units of X as it is passed, before any scaling."
     )
 
 
@@ -144,6 +155,7 @@ class Budget:
     norm : Norm
     eps : Tensor of shape () or (n_features,)
     box : pair of Tensor, or None
+        As wide as X where X is outside by rounding only.
     categories : Categories or None
 
     Examples

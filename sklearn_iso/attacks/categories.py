@@ -14,6 +14,8 @@ from sklearn_iso.attacks.parameters import check_counts
 
 OneHot = Sequence[Any]
 Score = Callable[[Tensor], Tensor]
+#: How far from 0 and 1 the entries of a group may be: a few units in the last place of float32.
+ROUNDING = 1e-6
 
 
 def groups_of(one_hot: OneHot | None) -> list[Any]:
@@ -65,7 +67,9 @@ def columns_of_group(group: Any, n_features: int) -> Tensor:
 
 def _check_one_hot(X: Tensor, group: Tensor) -> None:
     block = X[:, group.to(X.device)]
-    wrong = ~(((block == 0) | (block == 1)).all(dim=1) & (block.sum(dim=1) == 1))
+    nearest = block.round()  # an encoding may have passed through a scaler and back
+    off = (block - nearest).abs() > ROUNDING
+    wrong = off.any(dim=1) | (nearest < 0).any(dim=1) | (nearest.sum(dim=1) != 1)
     if wrong.any():
         row = int(wrong.nonzero()[0])
         raise ValueError(
@@ -149,12 +153,12 @@ class Categories:
     def flips(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Every flip of one group: which rows may make it, and all rows after it."""
         for group in self.groups:
-            from_movable = (x[:, group] * self.movable[group]).sum(dim=1) == 1
+            from_movable = (x[:, group] * self.movable[group]).sum(dim=1) > 0.5
             for column in group[self.movable[group]].tolist():
                 flipped = x.clone()
                 flipped[:, group] = 0
                 flipped[:, column] = 1
-                yield from_movable & (x[:, column] == 0), flipped
+                yield from_movable & (x[:, column] < 0.5), flipped
 
     def best_flip(self, x: Tensor, score: Score) -> Tensor:
         """Rows after the one flip, of all that a row may make, that scores highest."""

@@ -201,7 +201,7 @@ def check_distances(metric: Any, distances: ArrayLike | None, X: NDArray) -> NDA
     ValueError
         If they come without being called for or the other way round, or are no distances:
         not square, of other rows than X, NaN, infinite, negative, asymmetric, or not 0
-        between a row and itself.
+        between a row and itself, each by more than rounding: 1e-5 of the largest.
     """
     wanted = isinstance(metric, str) and metric == "precomputed"
     if distances is None and not wanted:
@@ -218,17 +218,19 @@ def check_distances(metric: Any, distances: ArrayLike | None, X: NDArray) -> NDA
             f"distances must have a row and a column for each of the {len(X)} rows of X; got "
             f"shape {D.shape}."
         )
-    if (lowest := D.min()) < 0:
+    tolerance = 1e-5 * float(D.max())
+    if (lowest := float(D.min())) < -tolerance:
         raise ValueError(
             f"distances must not be negative; found {lowest:.3g}. Turn similarities into "
             "distances first."
         )
-    _check_symmetric(D)
-    return D
+    _check_symmetric(D, tolerance)
+    # Of 1 minus a cosine, what should be 0 is off by rounding to both sides: all of that is 0.
+    noise = max(-lowest, float(np.abs(D.diagonal()).max()))
+    return np.where(D > noise, D, 0) if noise > 0 else D
 
 
-def _check_symmetric(D: NDArray) -> None:
-    tolerance = 1e-5 * float(D.max())
+def _check_symmetric(D: NDArray, tolerance: float) -> None:
     gap = max(float(np.abs(row - column).max()) for row, column in zip(D, D.T, strict=True))
     if gap > tolerance:
         raise ValueError(

@@ -36,15 +36,19 @@ class Blocks:
     pair_weight: Tensor
     total_weight: float
 
-    def distances(self, X: Tensor, metric: Metric = 2.0) -> Tensor:
+    def distances(
+        self, X: Tensor, metric: Metric = 2.0, *, dtype: torch.dtype | None = None
+    ) -> Tensor:
         """Return the distances of the pairs, (n_blocks, n_rows, n_rows), without a graph.
 
         `metric` is the p of a norm, or a function from X (n_samples, ...) to the matrix of
-        all distances (n_samples, n_samples).
+        all distances (n_samples, n_samples). `dtype` is that of the distances, by default X's.
         """
         with torch.no_grad():
             if callable(metric):
-                return metric(X)[self.index.unsqueeze(2), self.index.unsqueeze(1)]
+                given = metric(X)[self.index.unsqueeze(2), self.index.unsqueeze(1)]
+                return given if dtype is None else given.to(dtype)
+            X = X if dtype is None else X.to(dtype)
             if metric == 2:
                 return stacked_distances([centred_rows(X.flatten(1), self.index)])[0]
             rows = X.flatten(1)[self.index]

@@ -82,7 +82,7 @@ class Stress:
     blocks : Blocks
         Which pairs there are.
     d_X, weight : Tensor of the blocks' shape
-        Distances of the input, and the weight of each pair.
+        Distances of the input, in whose dtype all is computed, and the weight of each pair.
     divisor : float
         The D, taken from the input, so that a network cannot lower the value by shrinking Z.
     factor : float or None
@@ -127,7 +127,11 @@ class Stress:
 
     @classmethod
     def relative(cls, blocks: Blocks, d_X: Tensor, **options: Any) -> Stress:
-        """Return the mean of ``rho(c * d_Z / d_X - 1)`` over pairs of distinct points."""
+        """Return the mean of ``rho(c * d_Z / d_X - 1)`` over pairs of distinct points.
+
+        Near pairs count as much as far ones, so their distances must keep their digits: with d_X
+        in float64, those of representations in float32 are taken in float64 too.
+        """
         apart = torch.where(d_X > 0, blocks.pair_weight, 0)
         weight = torch.where(d_X > 0, apart / d_X.square(), 0)
         return cls(blocks, d_X, weight, float(apart.sum()), **options)
@@ -154,27 +158,28 @@ class _Stress(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, stress: Stress, *Z: Tensor) -> Tensor:
-        maps = [centred_rows(z, stress.blocks.index) for z in Z]
+        maps = [centred_rows(z.to(stress.d_X.dtype), stress.blocks.index) for z in Z]
         d_Z = stacked_distances(maps)
         c: Tensor | float | None = stress.factor
         if c is None:
             factors = fitted_factors(stress.d_X, d_Z, stress.weight)
             c = d_Z.new_tensor(factors).view(-1, 1, 1, 1)
         residual = (d_Z * c).sub_(stress.d_X)
+        ctx.dtype = Z[0].dtype
         value, slope, twice = stress.kernel.value_and_slope(residual, stress.weight)
         # Plain numbers: on small batches an operation on a scalar tensor costs a matrix's.
         share = 1 / (stress.divisor * len(Z)) if stress.divisor > 0 else 0.0
         ctx.save_for_backward(d_Z, slope, stress.blocks.place, *maps)
         # A pair stands in both triangles of the matrix, hence 2.
         ctx.factor, ctx.lengths = c * (2 * twice * share), [len(z) for z in Z]
-        return value * share
+        return (value * share).to(ctx.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         d_Z, slope, place, *maps = ctx.saved_tensors
-        pulled = pull_rows(maps, d_Z, slope * (gradient * ctx.factor))
+        pulled = pull_rows(maps, d_Z, slope * (gradient.to(slope) * ctx.factor))
         parts = zip(pulled, ctx.lengths, strict=True)
-        return None, *(_placed(rows.flatten(0, 1), place, n) for rows, n in parts)
+        return None, *(_placed(rows.flatten(0, 1).to(ctx.dtype), place, n) for rows, n in parts)
 
 
 def _placed(rows: Tensor, place: Tensor, n_samples: int) -> Tensor:

@@ -200,13 +200,14 @@ class Frame:
         """Points in units of X; features that did not move are X's to the last bit."""
         X = self.case.points(rows)
         points = torch.where(U_adv == U, X, U_adv * self.units)
-        return self._inside(points)
+        return self._inside(points, X)
 
-    def _inside(self, points: Tensor) -> Tensor:
+    def _inside(self, points: Tensor, X: Tensor) -> Tensor:
         if self.case.threat.bounds is None:
             return points
         low, high = (torch.as_tensor(s, dtype=points.dtype) for s in self.case.threat.bounds)
-        return points.clamp(low, high)
+        # X itself may lie outside by rounding, and what did not move must stay.
+        return points.clamp(torch.minimum(low, X), torch.maximum(high, X))
 
     def _attack(self, attack: Callable, answer: Callable, rows: NDArray, **options: Any) -> Tensor:
         U = self.case.points(rows) / self.units
@@ -255,7 +256,7 @@ class Frame:
         x = X + (points - X) * share
         for group in self.threat.one_hot or []:
             x[:, group] = points[:, group]
-        return self._inside(x)
+        return self._inside(x, X)
 
     def _pulled_back(self, X: Tensor, points: Tensor, rows: NDArray) -> Tensor:
         low, high = np.zeros(len(rows)), np.ones(len(rows))

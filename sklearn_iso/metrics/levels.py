@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -51,7 +52,9 @@ def at_level(estimator: Any, level: int) -> Any:
         return at_level(estimator.best_estimator_, level)
     if isinstance(estimator, Pipeline):
         name, last = estimator.steps[-1]
-        return Pipeline([*estimator.steps[:-1], (name, at_level(last, level))])
+        pipeline = copy.copy(estimator)  # of its own class, which may skip steps in predict
+        pipeline.steps = [*estimator.steps[:-1], (name, at_level(last, level))]
+        return pipeline
     if not hasattr(estimator, "at_level"):
         raise TypeError(
             f"estimator must have levels, as HierarchicalIsometricClassifier has; got "

@@ -14,6 +14,7 @@ from sklearn_iso.metrics.stretch import check_quantile
 from sklearn_iso.twins import as_torch
 
 _ENTRIES = 2**22  # of the Jacobians held at once: 32 MB of float64
+_LEAST_WIDTH = 32  # by which the rounding of a Jacobian's entries is bounded, however few they are
 
 
 def jacobian_singular_values(estimator: Any, X: ArrayLike) -> NDArray[np.float64]:
@@ -34,7 +35,8 @@ def jacobian_singular_values(estimator: Any, X: ArrayLike) -> NDArray[np.float64
     -------
     values : ndarray of shape (n_samples, k)
         In decreasing order, k the lesser of the widths of X and of ``transform(X)``; in units of
-        the representation over units of X.
+        the representation over units of X. What rounding cannot tell from 0 is 0: values up to
+        the largest times the greater width (at least 32) times the resolution of the numbers.
 
     Raises
     ------
@@ -59,7 +61,17 @@ def jacobian_singular_values(estimator: Any, X: ArrayLike) -> NDArray[np.float64
     """
     twin = as_torch(estimator, transform=True)
     _check_width(estimator, X)
-    return np.concatenate([np.linalg.svd(J, compute_uv=False) for J in jacobians(twin, X)])
+    rows = check_array(X, dtype=np.float64, allow_nd=True, input_name="X")
+    resolution = torch.finfo(twin(torch.from_numpy(rows[:1].copy())).dtype).eps
+    return np.concatenate([_resolved(J, resolution) for J in jacobians(twin, rows)])
+
+
+def _resolved(J: NDArray[np.float64], resolution: float) -> NDArray[np.float64]:
+    """Return singular values, with 0 for those that rounding makes, as a matrix's rank has it."""
+    values = np.linalg.svd(J, compute_uv=False)
+    floor = values[:, :1] * max(*J.shape[1:], _LEAST_WIDTH) * resolution
+    resolved: NDArray[np.float64] = np.where(values > floor, values, 0)
+    return resolved
 
 
 def _check_width(estimator: Any, X: ArrayLike) -> None:

@@ -18,6 +18,7 @@ from sklearn_iso.metrics.pairs import (
     check_pair_of_spaces,
     pair_distances,
 )
+from sklearn_iso.metrics.sampling_error import bounding_error, quantile_interval, warn_of_no_error
 
 #: Parts of a sample of pairs, from whose spread its standard error follows.
 _PARTS = 20
@@ -26,12 +27,19 @@ Statistic = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
 
 
 def estimate(
-    statistic: Statistic, X: ArrayLike, Z: ArrayLike, y: ArrayLike | None, **sampling: Any
+    statistic: Statistic,
+    X: ArrayLike,
+    Z: ArrayLike,
+    y: ArrayLike | None,
+    *,
+    error_of: Statistic | None = None,
+    **sampling: Any,
 ) -> tuple[float, float]:
     """Return a statistic of paired distances and the standard error of their draw.
 
     Distances are in the units of X and of Z. The standard error is 0.0 where all pairs count;
-    otherwise that of a mean of the statistic over 20 equal parts of the sample.
+    otherwise what `error_of` makes of the distances, by default that of a mean of the statistic
+    over 20 equal parts of the sample, which is NaN, with a warning, of fewer than 40 pairs.
 
     Examples
     --------
@@ -43,12 +51,37 @@ def estimate(
     pairs = pair_distances(X, Z, classes, **Sampling(**sampling).checked()._asdict())
     d_X, d_Z = pairs.d_X * binary_scale(X), pairs.d_Z * binary_scale(Z)
     value = statistic(d_X, d_Z)
-    if pairs.exact or len(d_X) < 2 * _PARTS:
+    if pairs.exact:
         return value, 0.0
+    return value, _error_of_parts(statistic, d_X, d_Z) if error_of is None else error_of(d_X, d_Z)
+
+
+def _error_of_parts(
+    statistic: Statistic, d_X: NDArray[np.float64], d_Z: NDArray[np.float64]
+) -> float:
+    if len(d_X) < 2 * _PARTS:
+        warn_of_no_error(len(d_X))
+        return float("nan")
     parts = zip(np.array_split(d_X, _PARTS), np.array_split(d_Z, _PARTS), strict=True)
     values = np.array([statistic(*part) for part in parts])
-    spread = float(values.std(ddof=1)) if np.isfinite(values).all() else float("inf")
-    return value, spread / _PARTS**0.5
+    return float(values.std(ddof=1)) / _PARTS**0.5
+
+
+def _no_error(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
+    return 0.0  # nobody asked
+
+
+def _quantile_error(quantile: float, *, expands: bool, contracts: bool) -> Statistic:
+    """Return the error of a quantile of ratios, of inverse ratios, or of their product."""
+
+    def error(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
+        sides = [(d_X, d_Z)] * expands + [(d_Z, d_X)] * contracts
+        found = bounding_error(*(quantile_interval(_ratios(*side), quantile) for side in sides))
+        if np.isnan(found):
+            warn_of_no_error(len(d_X), quantile)
+        return found
+
+    return error
 
 
 def _ratios(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -107,7 +140,8 @@ def expansion(
     quantile : float, default=0.95
         The q, in [0, 1]. Quantiles are those of a pair that is there, the larger neighbour.
     return_std_error : bool, default=False
-        Whether to return the standard error of the draw of pairs too.
+        Whether to return the standard error of the draw of pairs too. The exact value lies within
+        1.96 of it with a probability of at least 95%, by order statistics.
     **sampling
         ``metric``, ``max_exact``, ``n_pairs`` and ``random_state`` of
         :func:`isometry_distortion`: all pairs count up to `max_exact` = 2,000 points, a seeded
@@ -117,7 +151,8 @@ def expansion(
     -------
     expansion : float
     std_error : float
-        Only if `return_std_error`; 0.0 where all pairs counted.
+        Only if `return_std_error`; 0.0 where all pairs counted. NaN, with a warning, where a sample
+        of n pairs tells nothing of that quantile: where q^n or (1 - q)^n exceeds 2.5%.
 
     Raises
     ------
@@ -137,7 +172,9 @@ def expansion(
     """
     check_quantile(quantile)
     check_flag(return_std_error, "return_std_error")
-    found = estimate(_largest(quantile), X, Z, y, **sampling)
+    error = _quantile_error(quantile, expands=True, contracts=False)
+    error = error if return_std_error else _no_error
+    found = estimate(_largest(quantile), X, Z, y, error_of=error, **sampling)
     return found if return_std_error else found[0]
 
 
@@ -186,7 +223,9 @@ def contraction(
     """
     check_quantile(quantile)
     check_flag(return_std_error, "return_std_error")
-    found = estimate(_largest_inverse(quantile), X, Z, y, **sampling)
+    error = _quantile_error(quantile, expands=False, contracts=True)
+    error = error if return_std_error else _no_error
+    found = estimate(_largest_inverse(quantile), X, Z, y, error_of=error, **sampling)
     return found if return_std_error else found[0]
 
 
@@ -236,10 +275,14 @@ def bi_lipschitz_ratio(
     check_quantile(quantile)
 
     def ratio(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
-        return _largest(quantile)(d_X, d_Z) * _largest_inverse(quantile)(d_X, d_Z)
+        factors = _largest(quantile)(d_X, d_Z), _largest_inverse(quantile)(d_X, d_Z)
+        # A collapsed side: 0 times infinity, and its distances spread without bound.
+        return float("inf") if 0 in factors else factors[0] * factors[1]
 
     check_flag(return_std_error, "return_std_error")
-    found = estimate(ratio, X, Z, y, **sampling)
+    error = _quantile_error(quantile, expands=True, contracts=True)
+    error = error if return_std_error else _no_error
+    found = estimate(ratio, X, Z, y, error_of=error, **sampling)
     return found if return_std_error else found[0]
 
 
@@ -292,5 +335,6 @@ def shepard_correlation(
         return float(np.clip(spearmanr(d_X, d_Z).statistic, -1, 1))
 
     check_flag(return_std_error, "return_std_error")
-    found = estimate(spearman, X, Z, y, **sampling)
+    error = None if return_std_error else _no_error
+    found = estimate(spearman, X, Z, y, error_of=error, **sampling)
     return found if return_std_error else found[0]

@@ -19,6 +19,7 @@ from sklearn_iso.penalties.pairwise import (
     CONSTRAINTS,
     NORM_ORDERS,
     check_pairwise,
+    dtype_of,
     norm_order,
     stress_of,
 )
@@ -179,7 +180,8 @@ class GeodesicIsometry(Penalty):
             layers = [torch.cat(pair) for pair in zip(layers, others, strict=True)]
         d_X, known = self._known(index)
         blocks = one_block(weight).only(known.to(weight.device)[None])
-        return stress_of(self, blocks, d_X.to(weight)[None])(*layers)
+        d_X = d_X.to(weight.device, dtype_of(self, batch.X))
+        return stress_of(self, blocks, d_X[None])(*layers)
 
     def _draw(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.randperm(len(self.landmarks_), generator=generator)[:n]

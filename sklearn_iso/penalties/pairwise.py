@@ -76,6 +76,15 @@ def metric_of(penalty: Any, batch: Batch, rows: slice) -> Metric:
     return lambda _: given
 
 
+def dtype_of(penalty: Any, X: Tensor) -> torch.dtype:
+    """Return in what the distances of a penalty are computed: float64 where near pairs matter.
+
+    Those of the Gram expansion lose their digits in float32: of a pair 1e-4 of the extent apart,
+    all of them.
+    """
+    return torch.float64 if penalty.loss == "relative" else X.dtype
+
+
 def pairwise_penalty(penalty: Any, batch: Batch, blocks: Blocks, rows: slice) -> Tensor:
     """Return the mean over the layers of the stress of a penalty's pairs.
 
@@ -92,12 +101,13 @@ def pairwise_penalty(penalty: Any, batch: Batch, blocks: Blocks, rows: slice) ->
     -------
     stress : Tensor, scalar
     """
-    metric = metric_of(penalty, batch, rows)
+    metric, dtype = metric_of(penalty, batch, rows), dtype_of(penalty, batch.X)
     layers = batch.representations(penalty.layers)
     if penalty.target == "input":
-        return stress_of(penalty, blocks, blocks.distances(batch.X[rows], metric))(*layers)
+        d_X = blocks.distances(batch.X[rows], metric, dtype=dtype)
+        return stress_of(penalty, blocks, d_X)(*layers)
     sources = [batch.X[rows], *(Z[rows].detach() for Z in layers[:-1])]
-    distances = [blocks.distances(source, metric) for source in sources]
+    distances = [blocks.distances(source, metric, dtype=dtype) for source in sources]
     values = [stress_of(penalty, blocks, d)(Z) for d, Z in zip(distances, layers, strict=True)]
     return torch.stack(values).mean()
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sklearn_iso.geometry.norm import along
 from sklearn_iso.geometry.norms import Norm
 from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.penalties.batch import Batch
@@ -31,3 +32,27 @@ def random_patches(batch: Batch, image_shape: Sequence[int] | None, norm: Norm) 
     # In a small image two may be opposites; then the first of them is left.
     total = total if total.any() else drawn[:1]
     return (total / norm.size(total)).reshape(1, *batch.X.shape[1:]).to(batch.X).expand_as(batch.X)
+
+
+def along_gradient(gradient: Tensor, norm: Norm, box: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Return the step of the unit ball, and of a box around 0, that climbs along a gradient.
+
+    With the norm "l1" the steepest step moves one feature only: it must be one that the box lets
+    move, or the pair has no length and, as a displacement of 0 has no gradient, never gets one.
+    """
+    return norm.steepest(gradient) if box is None else norm.farthest(gradient, *box)
+
+
+def moved_into(direction: Tensor, norm: Norm, box: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Return a direction moved into the unit ball and a box around 0, if there is one."""
+    return direction if box is None else norm.project_into(direction, *box)
+
+
+def either_way(direction: Tensor, norm: Norm, box: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Return a direction moved into the box, or its opposite where the box allows nothing of it.
+
+    Dark patches do not darken what is black, and a displacement of 0 has no gradient to follow.
+    """
+    inside = moved_into(direction, norm, box)
+    held = ~inside.flatten(1).any(dim=1)
+    return torch.where(along(held, inside), moved_into(-direction, norm, box), inside)

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor, nn
 
 from sklearn_iso.geometry import nearest_other_class_distance
+from sklearn_iso.geometry.box import rounding_slack
 from sklearn_iso.geometry.norms import Norm, get_norm
 from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.modules import Layers
@@ -20,7 +21,14 @@ from sklearn_iso.modules.dense import is_dense
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
 from sklearn_iso.penalties.expansion import expansion_penalty, joined
-from sklearn_iso.penalties.starts import STARTS, random_patches, shared_draw
+from sklearn_iso.penalties.starts import (
+    STARTS,
+    along_gradient,
+    either_way,
+    moved_into,
+    random_patches,
+    shared_draw,
+)
 
 #: Log-odds of a class against all others together that the map may reach.
 LOG_ODDS = 5.0
@@ -267,8 +275,9 @@ class WorstCaseIsometry(Penalty):
             raise ValueError(
                 f"bounds must be two numbers (low, high) with low < high; got {self.bounds!r}."
             )
-        least, most = X.min().item(), X.max().item()
-        if least < self.bounds[0] or most > self.bounds[1]:
+        low, high = (torch.tensor(float(side), dtype=X.dtype) for side in self.bounds)
+        least, most, slack = X.min().item(), X.max().item(), rounding_slack(X, low, high).item()
+        if least < self.bounds[0] - slack or most > self.bounds[1] + slack:
             raise ValueError(
                 f"X must lie within bounds={self.bounds!r}, in the units that the network sees; "
                 f"it goes from {least:.6g} to {most:.6g}. Scale X, or widen the bounds."
@@ -324,8 +333,7 @@ class WorstCaseIsometry(Penalty):
         """Return perturbations of a radius, found with so many gradients more than `n_steps`."""
         norm = get_norm(self.norm)
         box = self._box(batch.X.detach(), radius)
-        direction, n_left = self._first(batch, Z, norm)
-        direction = norm.project_into(direction, *box) if box else direction
+        direction, n_left = self._first(batch, Z, norm, box)
         for step in range(n_left + n_more):
             gradient = self._gradient(batch, Z.detach(), radius * direction)
             if box:
@@ -343,20 +351,25 @@ class WorstCaseIsometry(Penalty):
         unit = max(radius, torch.finfo(X.dtype).tiny)
         return (low - X).clamp_max(0) / unit, (high - X).clamp_min(0) / unit
 
-    def _first(self, batch: Batch, Z: Tensor, norm: Norm) -> tuple[Tensor, int]:
-        """Return where the ascent starts in the unit ball, and how many gradients are left."""
+    def _first(
+        self, batch: Batch, Z: Tensor, norm: Norm, box: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, int]:
+        """Return where the ascent starts in unit ball and box, and how many gradients are left."""
         starts = self._starts
         several = len(starts) > 1
         chosen = torch.randint(len(starts), (), generator=batch.generator) if several else 0
         start = starts[int(chosen)]
         if start == "patches":
-            return random_patches(batch, self.image_shape, norm), self._n_gradients(batch)
+            drawn = random_patches(batch, self.image_shape, norm)
+            # A margin has a gradient also where the box allows nothing of the patches.
+            place = either_way if self.ascent == "displacement" else moved_into
+            return place(drawn, norm, box), self._n_gradients(batch)
         if start == "margin":
             gradient = batch.margin_gradient
         else:
             u = shared_draw(Z, batch)
             (gradient,) = torch.autograd.grad(Z, batch.X, u, retain_graph=True)
-        return norm.steepest(gradient), self._n_gradients(batch) - 1
+        return along_gradient(gradient, norm, box), self._n_gradients(batch) - 1
 
     def _n_gradients(self, batch: Batch) -> int:
         if isinstance(self.n_steps, str):

@@ -3,6 +3,7 @@
 # Importing a family registers its twins.
 from sklearn_iso.twins import (  # noqa: F401
     calibration,
+    clusters,
     columns,
     compose,
     ensembles,
@@ -17,6 +18,7 @@ from sklearn_iso.twins import (  # noqa: F401
     refusals,
     scalers,
     skorch_nets,
+    splines,
     support_vectors,
 )
 from sklearn_iso.twins.agreement import Agreement, surrogates, verify

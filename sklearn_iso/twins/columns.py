@@ -11,13 +11,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import RFE, SelectorMixin
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion
 from torch import Tensor, nn
 
 from sklearn_iso.twins.affine import constant
 from sklearn_iso.twins.registry import register, twin_of_step
 from sklearn_iso.twins.responses import Chain
+from sklearn_iso.twins.scalers import Rescale
 
 
 class Columns(nn.Module):
@@ -198,3 +199,23 @@ def _imputer(imputer: SimpleImputer) -> nn.Module:
         return filled
     indicator = Chain(Columns(imputer.indicator_.features_), Indicate(missing))
     return SideBySide([filled, indicator], [1.0, 1.0])
+
+
+@register(MissingIndicator)
+def _missing_indicator(indicator: MissingIndicator) -> nn.Module:
+    missing = np.nan if indicator.missing_values is None else indicator.missing_values
+    return Chain(Columns(indicator.features_), Indicate(missing))
+
+
+@register(KNNImputer)
+def _neighbours_imputer(imputer: KNNImputer) -> nn.Module:
+    # Of a complete X nothing is imputed; missing values stay, so that a wrong twin is seen.
+    missing, valid = imputer.missing_values, imputer._valid_mask
+    if imputer.keep_empty_features:
+        passed: nn.Module = Rescale(valid.astype(np.float64), np.zeros(len(valid)))
+    else:
+        passed = Columns(np.flatnonzero(valid))
+    if imputer.indicator_ is None:
+        return passed
+    indicator = Chain(Columns(imputer.indicator_.features_), Indicate(missing))
+    return SideBySide([passed, indicator], [1.0, 1.0])

@@ -32,9 +32,15 @@ def _chain(pipeline: Pipeline, last_transforms: bool) -> nn.Module:
     twins = [
         twin_of_step(name, step, transform=last_transforms or position < last)
         for position, (name, step) in enumerate(pipeline.steps)
-        if step is not None and not isinstance(step, str)
+        if not _passes(step)
     ]
     return Chain(*twins)
+
+
+def _passes(step: Any) -> bool:
+    """Whether a step hands X on as it is: by name, or as it resamples the training data alone."""
+    resamples = hasattr(step, "fit_resample") and not hasattr(step, "transform")
+    return step is None or isinstance(step, str) or resamples
 
 
 @register(SearchCV)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import BernoulliRBM, MLPClassifier
 from torch import nn
 
 from sklearn_iso.twins.affine import Linear, TwoLogits
@@ -16,6 +16,11 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
 }
+
+
+@register(BernoulliRBM)
+def _boltzmann_machine(machine: BernoulliRBM) -> nn.Module:
+    return nn.Sequential(Linear(machine.components_.T, machine.intercept_hidden_), nn.Sigmoid())
 
 
 @register(MLPClassifier)

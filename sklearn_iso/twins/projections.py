@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
+from numpy.typing import ArrayLike, NDArray
+from sklearn.cross_decomposition import CCA, PLSSVD, PLSCanonical, PLSRegression
+from sklearn.decomposition import (
+    PCA,
+    FactorAnalysis,
+    FastICA,
+    IncrementalPCA,
+    MiniBatchSparsePCA,
+    SparsePCA,
+    TruncatedSVD,
+)
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.neighbors import NeighborhoodComponentsAnalysis
+from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 from torch import Tensor, nn
 
 from sklearn_iso.twins.affine import constant
@@ -43,13 +56,60 @@ def _pca(pca: PCA) -> nn.Module:
     if pca.whiten:
         scale = np.sqrt(pca.explained_variance_)
         directions = directions / np.maximum(scale, np.finfo(scale.dtype).eps)
+    return _centred(pca.mean_, directions)
+
+
+def _centred(mean: ArrayLike, directions: ArrayLike) -> nn.Module:
     # Centred first: a large mean would cost digits in float32.
-    return Chain(Standardize(pca.mean_, None), Project(directions))
+    return Chain(Standardize(mean, None), Project(directions))
 
 
 @register(TruncatedSVD)
-def _truncated_svd(svd: TruncatedSVD) -> nn.Module:
-    return Project(svd.components_.T)
+@register(NeighborhoodComponentsAnalysis)
+@register(GaussianRandomProjection)
+@register(SparseRandomProjection)
+def _components(projection: Any) -> nn.Module:
+    return Project(_dense(projection.components_).T)
+
+
+def _dense(matrix: Any) -> NDArray:
+    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
+
+
+@register(FastICA)
+def _independent_components(ica: FastICA) -> nn.Module:
+    if not ica.whiten:
+        return Project(ica.components_.T)
+    return _centred(ica.mean_, ica.components_.T)
+
+
+@register(FactorAnalysis)
+def _factors(analysis: FactorAnalysis) -> nn.Module:
+    loadings = np.asarray(analysis.components_)
+    weighted = loadings / analysis.noise_variance_
+    precision = np.eye(len(loadings)) + weighted @ loadings.T
+    return _centred(analysis.mean_, np.linalg.solve(precision.T, weighted).T)
+
+
+@register(SparsePCA)
+@register(MiniBatchSparsePCA)
+def _sparse_pca(pca: SparsePCA) -> nn.Module:
+    components = np.asarray(pca.components_)
+    gram = components @ components.T + pca.ridge_alpha * np.eye(len(components))
+    return _centred(pca.mean_, np.linalg.solve(gram, components).T)
+
+
+# All but PLSSVD also predict, as regressors do, which have no twin.
+@register(PLSCanonical, transform=True)
+@register(PLSRegression, transform=True)
+@register(CCA, transform=True)
+def _partial_least_squares(pls: Any) -> nn.Module:
+    return Chain(Standardize(pls._x_mean, pls._x_std), Project(pls.x_rotations_))
+
+
+@register(PLSSVD)
+def _cross_covariance(pls: PLSSVD) -> nn.Module:
+    return Chain(Standardize(pls._x_mean, pls._x_std), Project(pls.x_weights_))
 
 
 @register(LinearDiscriminantAnalysis, transform=True)

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from sklearn.decomposition import (
+    NMF,
+    DictionaryLearning,
+    LatentDirichletAllocation,
+    MiniBatchDictionaryLearning,
+    MiniBatchNMF,
+    SparseCoder,
+)
 from sklearn.ensemble import (
     AdaBoostClassifier,
     ExtraTreesClassifier,
@@ -12,8 +20,13 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_extraction import DictVectorizer, FeatureHasher
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+from sklearn.manifold import Isomap, LocallyLinearEmbedding
 from sklearn.naive_bayes import BernoulliNB, CategoricalNB
-from sklearn.neighbors import RadiusNeighborsClassifier
+from sklearn.neighbors import (
+    KNeighborsTransformer,
+    RadiusNeighborsClassifier,
+    RadiusNeighborsTransformer,
+)
 from sklearn.preprocessing import (
     Binarizer,
     KBinsDiscretizer,
@@ -58,4 +71,20 @@ refuse(
     FeatureHasher,
     HashingVectorizer,
     reason="it takes text or records, and attacks perturb tables of numbers",
+)
+refuse(
+    NMF,
+    MiniBatchNMF,
+    DictionaryLearning,
+    MiniBatchDictionaryLearning,
+    SparseCoder,
+    LatentDirichletAllocation,
+    reason="its transform is an optimisation of its own for every sample, without a closed form",
+)
+refuse(
+    Isomap,
+    LocallyLinearEmbedding,
+    KNeighborsTransformer,
+    RadiusNeighborsTransformer,
+    reason="it goes by the nearest neighbours, which change in jumps as X moves",
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
@@ -146,3 +148,29 @@ class Normalize(nn.Module):
 @register(Normalizer)
 def _normalizer(normalizer: Normalizer) -> nn.Module:
     return Normalize(normalizer.norm)
+
+
+class SublinearCounts(nn.Module):
+    """``1 + log(X)`` of positive counts; 0 stays 0, with gradient 0, as does what is below.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.twins.scalers import SublinearCounts
+    >>> SublinearCounts()(torch.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return X damped."""
+        return torch.where(X > 0, 1 + torch.where(X > 0, X, 1).log(), 0)
+
+
+@register(TfidfTransformer)
+def _tfidf(transformer: TfidfTransformer) -> nn.Module:
+    steps: list[nn.Module] = [SublinearCounts()] if transformer.sublinear_tf else []
+    if transformer.use_idf:
+        steps.append(Rescale(transformer.idf_, np.zeros_like(transformer.idf_)))
+    if transformer.norm is not None:
+        steps.append(Normalize(transformer.norm))
+    return nn.Sequential(*steps)

@@ -54,6 +54,21 @@ def test_groups_stay_one_hot_and_few_of_them_flip(name, max_flips):
     Budget.of(X, norm=norm, bounds=(0, 1), **options).verify(X, X_adv)
 
 
+@every_attack
+def test_categories_that_are_one_hot_up_to_rounding_flip_as_exact_ones(name):
+    X, w = encoded()
+    y = (X @ w > 0).long()
+    logits = lambda x: torch.stack([torch.zeros(len(x)), x @ w], dim=1)  # noqa: E731
+    rounded = X.clone()
+    columns = torch.cat([torch.as_tensor(group) for group in GROUPS])
+    rounded[:, columns] = (X[:, columns] - 1e-7).abs()
+    options = {"eps": 0.2, "one_hot": GROUPS, "bounds": (0, 1)}
+    X_adv = attack(name, logits, rounded, y, **options)
+    Budget.of(rounded, norm="l2" if name == "ddn" else "linf", **options).verify(rounded, X_adv)
+    exact = attack(name, logits, X, y, **options)
+    torch.testing.assert_close(X_adv[:, columns].round(), exact[:, columns])
+
+
 @pytest.mark.parametrize("max_flips", [0, 1, 2, 3])
 @pytest.mark.parametrize("run", [pgd, cascade, square, fmn])
 def test_linear_model_flips_just_beyond_the_best_categories(run, max_flips):

@@ -248,7 +248,7 @@ def test_no_rows_are_no_work(name):
         ({"one_hot": [(3,)]}, "two or more"),
         ({"one_hot": [(0, 1), (1, 2)]}, "must not share columns"),
         ({"bounds": (0, 0.5)}, r"inside bounds=\(0, 0.5\); found a maximum of 0.99"),
-        ({"bounds": (0.2, 1)}, "found a minimum of .* Pass the bounds of the raw data"),
+        ({"bounds": (0.2, 1)}, "found a minimum of .* Widen the bounds .*before any scaling"),
         ({"bounds": ([0.9] * 6, 1)}, "in feature .* of row 0"),
         ({"bounds": (1, 0)}, "low <= high"),
         ({"bounds": (0, 1, 2)}, "a pair"),
@@ -311,3 +311,43 @@ def test_euclidean_attack_refuses_other_norms(name, problem):
     model, X, y = problem
     with pytest.raises(ValueError, match="norm must be 'l2' for ddn; got 'linf'. Pass attack fmn"):
         ATTACKS[name](model, X, y, eps=0.1, norm="linf")
+
+
+@trials(without={"cascade"})  # which runs others of the list
+def test_points_outside_of_the_bounds_by_rounding_are_attacked_as_if_inside(name, norm):
+    X = torch.rand(12, 6, generator=generator())
+    inside = X.clone()
+    inside[:6, 0], inside[6:, 1] = 0.0, 1.0
+    X = inside.clone()
+    X[:6, 0], X[6:, 1] = -3e-8, 1 + 2.5e-7
+    w = torch.randn(6, generator=generator(3))
+    logits, options = binary(w - w.mean()), {"eps": 0.3, "norm": norm, "bounds": (0, 1)}
+    y = logits(X).argmax(dim=1)
+    X_adv = attack(name, logits, X, y, **options, **FEW)
+    Budget.of(X, **options).verify(X, X_adv)
+    assert X_adv.min() >= X.min() and X_adv.max() <= X.max()
+    if name not in GRADIENT_FREE:  # a random search may take another way
+        expected = attack(name, logits, inside, y, **options)
+        torch.testing.assert_close(X_adv, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("beyond, accepted", [(1e-7, True), (1e-5, False)])
+@pytest.mark.parametrize("low, high", [(0.0, 1.0), (-20.0, 60.0), ([0.0, 1e3], [1.0, 1001.0])])
+def test_rounding_beyond_the_bounds_is_a_share_of_their_range(low, high, beyond, accepted):
+    low, high = torch.tensor(low).double(), torch.tensor(high).double()
+    for side, sign in ((low, -1), (high, 1)):
+        X = ((low + high) / 2).expand(3, 2).clone()
+        X[1] = side + sign * beyond * (high - low)
+        if accepted:
+            box = Budget.of(X, eps=0.1, bounds=(low, high)).box
+            assert torch.all(box[0] <= X) and torch.all(box[1] >= X)
+            continue
+        with pytest.raises(ValueError, match="must lie inside bounds"):
+            Budget.of(X, eps=0.1, bounds=(low, high))
+
+
+def test_bounds_that_hold_every_point_stay_as_they_are():
+    X = torch.rand(5, 3, generator=generator())
+    for bounds in [(0.0, 1.0), (-torch.inf, 1.0), (torch.zeros(3), torch.inf)]:
+        for side, given in zip(Budget.of(X, eps=0.1, bounds=bounds).box, bounds, strict=True):
+            assert torch.equal(side, torch.as_tensor(given))

@@ -76,6 +76,27 @@ def test_negative_distances_are_refused():
         embedding(metric="precomputed").fit(X, distances=-cdist(X, X))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("loss", ["normalized_stress", "relative"])
+def test_distances_off_by_rounding_count_as_the_exact_ones(loss, dtype):
+    rows = np.repeat(X[::5], 2, axis=0)  # each twice: a distance of 0 that rounding moves
+    exact = cdist(rows, rows, "cosine").astype(dtype)
+    exact[np.kron(np.eye(30, dtype=bool), np.ones((2, 2), dtype=bool))] = 0
+    scale = 4 * np.finfo(dtype).eps * exact.max()
+    noise = np.random.default_rng(0).choice([-scale, 0, scale], size=exact.shape)
+    noisy = np.where(exact == 0, noise, exact).astype(dtype)
+    given = noisy.copy()
+    assert noisy.min() < 0 < np.abs(noisy.diagonal()).max()
+    penalty = GlobalIsometry(metric="precomputed", loss=loss)
+    fits = [
+        embedding(metric="precomputed", penalty=penalty).fit(rows, distances=D)
+        for D in (exact, noisy)
+    ]
+    assert np.array_equal(noisy, given)
+    np.testing.assert_array_equal(fits[0].transform(rows), fits[1].transform(rows))
+    assert fits[0].score(rows, distances=exact) == fits[1].score(rows, distances=noisy)
+
+
 def test_similarities_are_told_from_distances_by_their_diagonal():
     with pytest.raises(ValueError, match="from a row to itself must be 0; found 1"):
         embedding(metric="precomputed").fit(X, distances=np.exp(-cdist(X, X)))

@@ -97,6 +97,9 @@ def test_distance_is_infinite_where_no_error_can_be_reached(pipeline):
     x, label = X[:1], Y[:1]
     near = (x[0] - 1e-4, x[0] + 1e-4)
     assert adversarial_distance(pipeline, x, label, bounds=near, random_state=0) == np.inf
+    near[0][3] = x[0, 3] * (1 + 4e-16)  # X is outside by rounding, which is no way to an error
+    assert near[0][3] > x[0, 3]
+    assert adversarial_distance(pipeline, x, label, bounds=near, random_state=0) == np.inf
     assert adversarial_distance(pipeline, x, 1 - label) == 0
 
 

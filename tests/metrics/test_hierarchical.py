@@ -11,7 +11,7 @@ from label_trees import tree_paths
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_iso import HierarchicalIsometricClassifier
@@ -188,6 +188,18 @@ def test_a_path_that_ended_counts_by_its_last_label():
     expected = fitted.at_level(1).score(X, told)
     score = make_level_scorer(lambda estimator, X, y: estimator.score(X, y), 1)
     assert score(fitted, X, paths) == expected
+
+
+def test_a_level_of_a_pipeline_keeps_its_class_and_leaves_it_as_it_is():
+    class Own(Pipeline):
+        """As imbalanced-learn's, whose class knows which steps predict skips."""
+
+    last = HierarchicalIsometricClassifier(max_epochs=1, random_state=0)
+    pipeline = Own([("scale", StandardScaler()), ("last", last)]).fit(X, Y)
+    level = at_level(pipeline, 0)
+    assert type(level) is Own
+    assert pipeline.steps[-1][1] is last
+    assert np.array_equal(level.predict(X), pipeline.predict(X)[:, 0])
 
 
 def test_what_has_no_levels_is_refused():

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
-from scipy.stats import ortho_group
+from scipy.stats import binom, ortho_group
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness as scikit_learns
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer, StandardScaler
 
 from sklearn_iso import IsometricClassifier
 from sklearn_iso.metrics import (
@@ -31,6 +31,7 @@ from sklearn_iso.metrics import (
     trustworthiness,
 )
 from sklearn_iso.metrics.distortion_scorer import MEASURES
+from sklearn_iso.metrics.sampling_error import Interval, bounding_error, quantile_interval
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5))
@@ -122,7 +123,84 @@ def test_sampled_pairs_lie_within_their_standard_error(measure):
     some, error = measure(X, Z, **sampled)
     assert 0 < error and abs(some - exact) < 5 * error
     assert measure(X, Z, **sampled) == (some, error)
-    assert measure(X, Z, random_state=1, **sampled) != (some, error)
+    # Of so many draws of 1,770 pairs two seeds may agree on a quantile; of few they do not.
+    few = {**sampled, "n_pairs": 500}
+    assert measure(X, Z, random_state=1, **few) != measure(X, Z, **few)
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.01, 0.3, 0.5, 0.95, 0.999, 1.0])
+@pytest.mark.parametrize("n", [5, 60, 1000, 40_000])
+def test_interval_of_a_quantile_covers_it_with_95_percent_or_there_is_none(n, quantile):
+    # The number of draws up to the quantile is binomial, whatever the distribution.
+    interval = quantile_interval(np.arange(1.0, n + 1), quantile)
+    tail = max(quantile**n, (1 - quantile) ** n)
+    assert (interval is None) == (tail > 0.025)
+    if interval is not None:
+        low, value, high = interval
+        assert low <= value <= high
+        assert binom.cdf(low - 1, n, quantile) <= 0.025 < binom.cdf(low, n, quantile)
+        assert binom.sf(high - 1, n, quantile) <= 0.025 < binom.sf(high - 2, n, quantile)
+
+
+@pytest.mark.parametrize(
+    "interval", [(1.0, 2.0, 2.5), (0.0, 1.0, 1.0), (1.0, 1.0, np.inf), (3.0, np.inf, np.inf)]
+)
+def test_standard_error_of_a_quantile_spans_both_ends_of_its_interval(interval):
+    error = bounding_error(Interval(*interval))
+    low, value, high = interval
+    if np.isfinite(error):
+        assert max(value - low, high - value) == pytest.approx(1.96 * error)
+    else:
+        assert error == np.inf and not np.isfinite(high)
+    assert bounding_error(Interval(value, value, value)) == 0
+
+
+def test_standard_errors_of_independent_factors_add_as_squares_of_relative_ones():
+    factor = Interval(1.0, 1.0, np.exp(0.003))
+    other = Interval(2.0, 2.0, 2 * np.exp(0.004))
+    assert bounding_error(factor, other) == pytest.approx(2 * np.expm1(0.005) / 1.96)
+    assert np.isnan(bounding_error(factor, None))
+
+
+@pytest.mark.parametrize("quantile", [0, 0.999, 1])
+@pytest.mark.parametrize("measure", [expansion, contraction, bi_lipschitz_ratio])
+def test_quantile_of_which_a_sample_tells_nothing_has_no_standard_error(measure, quantile):
+    sampled = {"max_exact": 2, "n_pairs": 1000, "quantile": quantile}
+    with pytest.warns(UserWarning, match="sample of 1000 pairs has no standard error at quantile="):
+        value, error = measure(X, Z, return_std_error=True, **sampled)
+    assert np.isnan(error) and value == measure(X, Z, **sampled)
+    assert measure(X, Z, quantile=quantile, return_std_error=True)[1] == 0  # all pairs
+
+
+def test_few_sampled_pairs_have_no_standard_error_of_their_correlation():
+    sampled = {"max_exact": 2, "n_pairs": 39}
+    with pytest.warns(UserWarning, match="sample of 39 pairs has no standard error, .* n_pairs"):
+        error = shepard_correlation(X, Z, return_std_error=True, **sampled)[1]
+    assert np.isnan(error)
+    shepard_correlation(X, Z, **sampled)  # nobody asked: no warning
+
+
+def test_collapsed_map_is_infinitely_far_from_bi_lipschitz():
+    assert bi_lipschitz_ratio(X, np.zeros_like(X)) == np.inf
+    assert bi_lipschitz_ratio(np.zeros_like(X), X) == np.inf
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quantile", [0.5, 0.95, 0.99, 0.999])
+@pytest.mark.parametrize("measure", [expansion, contraction, bi_lipschitz_ratio])
+def test_intervals_of_sampled_quantiles_cover_the_exact_value(measure, quantile):
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=(400, 5))
+    tailed = np.tanh(wide @ rng.normal(size=(5, 3))) + 0.1 * rng.standard_t(2, size=(400, 3))
+    exact, covered, n_seeds = measure(wide, tailed, quantile=quantile), 0, 300
+    for seed in range(n_seeds):
+        value, error = measure(
+            wide, tailed, quantile=quantile, max_exact=2, n_pairs=5000, random_state=seed,
+            return_std_error=True,
+        )  # fmt: skip
+        covered += abs(value - exact) <= 1.96 * error
+    # Three standard errors of the count below 95%.
+    assert covered / n_seeds > 0.95 - 3 * (0.95 * 0.05 / n_seeds) ** 0.5
 
 
 @measures
@@ -187,6 +265,23 @@ def test_singular_values_of_a_linear_map_are_those_of_its_matrix():
     np.testing.assert_allclose(jacobian_singular_values(pipeline, X), [expected] * 60)
     ratio = expected[0] / expected[1]
     assert local_distortion(pipeline, X) == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("width", [2, 5, 60])
+def test_direction_that_collapses_has_infinite_distortion_everywhere(width, dtype):
+    rows = np.random.default_rng(width).normal(size=(40, width)).astype(dtype)
+    for last in (Normalizer(), make_pipeline(StandardScaler(), Normalizer())):
+        model = last.fit(rows)
+        assert local_distortion(model, rows, quantile=0) == np.inf
+        values = jacobian_singular_values(model, rows)
+        assert (values[:, -1] == 0).all() and (values[:, -2] > 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_direction_that_shrinks_without_collapsing_has_its_ratio(dtype):
+    rows = np.array([[-1.0, -1e11], [1.0, 1e11]], dtype=dtype)
+    assert local_distortion(StandardScaler().fit(rows), rows) == pytest.approx(1e11, rel=1e-6)
 
 
 def test_singular_values_of_a_network_agree_with_finite_differences():

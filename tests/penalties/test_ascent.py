@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from penalty_batches import batch_of
+from scipy.optimize import linprog
 from torch import nn
 
 from sklearn_iso.geometry.norms import get_norm
@@ -89,6 +91,67 @@ def test_pairs_stay_inside_the_bounds_and_the_ball(norm, start):
         assert torch.all(get_norm(norm).size(delta) <= 3 + 1e-12)
 
 
+def at_the_bounds(n=60, d=12, seed=0):
+    """Samples most of whose features lie at a bound, and a linear map."""
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.rand(n, d, generator=generator, dtype=torch.float64)
+    X[torch.rand(n, d, generator=generator) < 0.7] = 0
+    X[torch.rand(n, d, generator=generator) < 0.15] = 1
+    torch.manual_seed(seed)
+    return X, nn.Linear(d, 2).double()
+
+
+def started(X, module, norm, seed=0):
+    """Return pairs of radius 1 after one gradient, and the slope that they started along."""
+    y = torch.arange(len(X)) % 2
+    penalty = WorstCaseIsometry(
+        norm=norm, scale=1.0, radius=1.0, min_radius=1.0, n_steps=1, bounds=(0, 1)
+    ).calibrate(X, y)
+    batch = batch_of(module, X.clone(), y, seed=seed)
+    delta = penalty._ascend(batch, batch.representations("logits")[0])
+    return delta, batch.margin_gradient
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_every_pair_starts_uphill_if_a_feature_may_move_uphill(norm):
+    for seed in range(5):
+        X, module = at_the_bounds(seed=seed)
+        delta, slope = started(X, module, norm, seed)
+        room = torch.where(slope > 0, 1 - X, X)
+        may_move = (room * slope.abs() > 0).any(dim=1)
+        assert may_move.float().mean() > 0.9  # the law says something of most samples
+        assert torch.all((slope * delta).sum(dim=1)[may_move] > 0)
+
+
+def test_pairs_in_l1_start_at_the_best_point_of_ball_and_box():
+    X, module = at_the_bounds(n=12)
+    for x, delta, slope in zip(X, *started(X, module, "l1"), strict=True):
+        g, up, down = slope.numpy(), (1 - x).numpy(), x.numpy()
+        best = linprog(
+            np.concatenate([-g, g]), A_ub=np.ones((1, 2 * len(g))), b_ub=[1.0],
+            bounds=[(0, room) for room in np.concatenate([up, down])],
+        )  # fmt: skip
+        assert float(slope @ delta) == pytest.approx(-best.fun)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("start", ["margin", "random", "patches"])
+def test_no_pair_of_samples_at_the_bounds_is_left_without_length(norm, start):
+    X, module = at_the_bounds()
+    X[0] = 0  # an image that is black
+    y = torch.arange(len(X)) % 2
+    for seed in range(20):
+        penalty = WorstCaseIsometry(
+            norm=norm, start=start, scale=1.0, radius=1.0, n_steps=2, bounds=(0, 1),
+            image_shape=(3, 4),
+        )  # fmt: skip
+        batch = batch_of(module, X.clone(), y, seed=seed)
+        delta = penalty.calibrate(X, y)._ascend(batch, batch.representations("logits")[0])
+        uphill = batch.margin_gradient > 0 if start == "margin" else torch.ones_like(X) > 0
+        may_move = (uphill & (X < 1)) | (~uphill & (X > 0))
+        assert delta.any(dim=1)[may_move.any(dim=1)].all()
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_bounds_that_nothing_reaches_change_nothing(norm):
     X, module = rows(), network()
@@ -114,6 +177,14 @@ def test_rows_outside_of_the_bounds_are_told_their_range():
     X[1, 2] = 3.5
     with pytest.raises(ValueError, match=r"within bounds=\(0, 1\).*to 3\.5"):
         WorstCaseIsometry(bounds=(0, 1)).calibrate(X, Y)
+
+
+def test_rows_outside_of_the_bounds_by_rounding_are_taken():
+    X = rows()
+    X[1, 2], X[2, 3] = -3e-8, 1 + 1.2e-7
+    for norm in NORMS:
+        delta = ascended(X, network(), norm=norm, radius=3.0, n_steps=3, bounds=(0, 1))
+        assert torch.all(X + delta >= X.min()) and torch.all(X + delta <= X.max())
 
 
 @pytest.mark.parametrize(

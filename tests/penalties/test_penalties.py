@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from penalty_batches import data, identity_batch, value
+from penalty_batches import batch_of, data, identity_batch, value
 from sklearn.base import clone
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
@@ -235,6 +235,35 @@ def test_each_loss_of_a_similarity_at_the_wrong_scale_is_known():
     for loss, expected in [("normalized_stress", 0.25), ("relative", 0.25), ("absolute", 0.5)]:
         value = GlobalIsometry(loss=loss, scale=1.0)(batch)
         assert value.item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("gap", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("target", ["input", "previous"])
+@pytest.mark.parametrize("kind", [GlobalIsometry, WithinClassIsometry])
+def test_relative_loss_of_near_pairs_in_float32_is_that_of_their_differences(kind, target, gap):
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(32, 4, generator=generator)
+    X = torch.cat([X, X + gap * torch.randn(32, 4, generator=generator) / 2]) + 3
+    y = torch.arange(64) // 2 % 2
+    penalty = kind(loss="relative", target=target, layers="last_hidden").calibrate(X, y)
+    batch = batch_of(nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 2)), X, y)
+    # Of the representations as they are, in float32, so that only distances differ.
+    (Z,) = batch.representations("last_hidden")
+    value = penalty(batch)
+    (gradient,) = torch.autograd.grad(value, Z, retain_graph=True)
+    points, images = X.double(), Z.detach().double().requires_grad_()
+    i, j = torch.triu_indices(64, 64, 1)
+    if kind is WithinClassIsometry:
+        i, j = i[y[i] == y[j]], j[y[i] == y[j]]
+    ratio = torch.linalg.vector_norm(images[i] - images[j], dim=1)
+    ratio = ratio / torch.linalg.vector_norm(points[i] - points[j], dim=1)
+    factor = (ratio.sum() / ratio.square().sum()).detach()
+    expected = (factor * ratio - 1).square().mean()
+    expected.backward()
+    assert value.dtype == torch.float32 and value.item() == pytest.approx(expected.item(), rel=1e-5)
+    torch.testing.assert_close(
+        gradient.double(), images.grad, rtol=1e-3, atol=1e-4 * float(images.grad.abs().max())
+    )
 
 
 def test_previous_layer_is_the_target_when_asked():
