@@ -44,7 +44,7 @@ class Blocks:
         """
         with torch.no_grad():
             if callable(metric):
-                return metric(X)[self.index.unsqueeze(2), self.index.unsqueeze(1)]
+                return metric(X.clone())[self.index.unsqueeze(2), self.index.unsqueeze(1)]
             if metric == 2:
                 return stacked_distances([centred_rows(X.flatten(1), self.index)])[0]
             rows = X.flatten(1)[self.index]

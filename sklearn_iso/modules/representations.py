@@ -150,6 +150,28 @@ def first_output(output: Any) -> Tensor:
     return whole(logits)
 
 
+def only_first_output(module: nn.Module) -> nn.Module:
+    """Let a module return its first output alone from now on; names and weights stay as they are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from sklearn_iso.modules.representations import only_first_output
+    >>> class Two(nn.Module):
+    ...     def forward(self, X):
+    ...         return X, None
+    >>> only_first_output(Two())(torch.zeros(1))
+    tensor([0.])
+    """
+    module.register_forward_hook(_first)
+    return module
+
+
+def _first(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+    return first_output(output) if isinstance(output, tuple | list) else output
+
+
 def whole(Z: Tensor) -> Tensor:
     """Return what a module computed in half precision as float32, for losses and distances."""
     return Z.float() if Z.dtype in (torch.bfloat16, torch.float16) else Z

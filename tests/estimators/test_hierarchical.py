@@ -367,12 +367,16 @@ def test_parameters_that_do_not_fit_are_refused(change, message):
         classifier(**change).fit(X, Y)
 
 
-def test_labels_that_the_fit_did_not_see_are_refused():
+def test_labels_that_the_fit_did_not_see_count_as_wrong_and_other_types_and_levels_are_refused():
     fitted = classifier().fit(X, Y)
+    right = (fitted.predict(X) == Y).all(axis=1)
     unseen = Y.copy()
-    unseen[0, 1] = 7
-    with pytest.raises(ValueError, match=r"fitted on; at level 1 found 7.* stratify"):
-        fitted.score(X, unseen)
+    unseen[np.flatnonzero(right)[:3], 1] = 7
+    with pytest.warns(UserWarning, match=r"not fitted on.*at level 1 found 7\. 3 of"):
+        score = fitted.score(X, unseen)
+    assert score == pytest.approx(right.mean() - 3 / len(X), abs=1e-12)
+    with pytest.raises(ValueError, match="type of those in the fit.*at level 1 found"):
+        fitted.score(X, [[coarse, str(fine)] for coarse, fine in Y.tolist()])
     with pytest.raises(ValueError, match=r"must have the 2 levels of the fit; got 3"):
         fitted.score(X, np.column_stack([Y, Y[:, 1]]))
 
