@@ -94,7 +94,7 @@ def _mask(table: Table, immutable: Any) -> NDArray | None:
     if immutable is None:
         return None
     try:
-        given = np.asarray(immutable)
+        given = np.array(immutable)
     except ValueError:  # lists of unequal length
         given = np.asarray({})
     if given.dtype == object and given.ndim == 0:

@@ -207,7 +207,7 @@ class Frame:
     def _inside(self, points: Tensor) -> Tensor:
         if self.case.threat.bounds is None:
             return points
-        low, high = (torch.as_tensor(s, dtype=points.dtype) for s in self.case.threat.bounds)
+        low, high = (torch.tensor(np.array(s)).to(points) for s in self.case.threat.bounds)
         return points.clamp(low, high)
 
     def _attack(self, attack: Callable, answer: Callable, rows: NDArray, **options: Any) -> Tensor:

@@ -125,7 +125,8 @@ def represent_many(
         hidden = [X, *activations]
     else:
         with _recording(module, choices, hidden, named):
-            logits = first_output(module(X))
+            # A copy, as modules may write into their input: X is measured after the pass.
+            logits = first_output(module(X.clone()))
     chosen = [_choose(layers, hidden, named, logits) for layers in choices]
     return logits, [tuple(whole(Z).flatten(1) for Z in Zs) for Zs in chosen]
 

@@ -92,7 +92,7 @@ class Objective(nn.Module):
             X = X.detach().requires_grad_()
         choices = [term.layers for _, _, term in terms]
         noisy = module.training and is_noisy(module)
-        logits: Tensor | None = first_output(module(X)) if noisy else None
+        logits: Tensor | None = first_output(module(X.clone())) if noisy else None
         with as_predicting(module) if noisy else nullcontext():
             batch = Batch(
                 module,
