@@ -311,3 +311,16 @@ def test_euclidean_attack_refuses_other_norms(name, problem):
     model, X, y = problem
     with pytest.raises(ValueError, match="norm must be 'l2' for ddn; got 'linf'. Pass attack fmn"):
         ATTACKS[name](model, X, y, eps=0.1, norm="linf")
+
+
+@trials()
+def test_a_network_that_writes_into_its_input_is_attacked_as_one_that_does_not(name, norm):
+    w = torch.randn(4, generator=generator(), dtype=torch.float64)
+    X = points_at_distance(w, 0.3, norm)
+    X, y = X - 5.0 * w / (w @ w), torch.ones(len(X), dtype=torch.int64)
+    shift = 5.0 * w / (w @ w)
+    pure = attack(name, lambda x: binary(w)(x + shift), X, y, eps=0.5, norm=norm, **FEW)
+    before = X.clone()
+    writes = attack(name, lambda x: binary(w)(x.add_(shift)), X, y, eps=0.5, norm=norm, **FEW)
+    assert torch.equal(writes, pure) and torch.equal(X, before)
+    assert not torch.equal(pure, X)
