@@ -96,7 +96,7 @@ def _check_immutable(immutable: FeatureValues | None, X: Tensor) -> Tensor:
     mask = immutable
     if not isinstance(mask, Tensor):
         try:
-            mask = torch.from_numpy(np.asarray(immutable, order="C"))
+            mask = torch.from_numpy(np.array(immutable, order="C"))
         except (TypeError, ValueError):  # text, objects, lists of unequal length
             raise ValueError(
                 f"immutable must be a mask of booleans, one for each feature; got {immutable!r}."

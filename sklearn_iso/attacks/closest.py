@@ -167,8 +167,9 @@ def ddn(
         )
     check_counts(n_steps=n_steps, n_restarts=n_restarts)
     budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
-    plan = Shrinking(Objective(logits, cross_entropy), n_steps, _largest(eps), on_sphere=True)
-    return nearest(Survivors(logits, X, y, batch_size), budget, shrinking(plan, n_restarts))
+    hunt = Survivors(logits, X, y, batch_size)
+    plan = Shrinking(Objective(hunt.logits, cross_entropy), n_steps, _largest(eps), on_sphere=True)
+    return nearest(hunt, budget, shrinking(plan, n_restarts))
 
 
 def _largest(eps: FeatureValues | None) -> float:
@@ -243,8 +244,9 @@ def fmn(
     """
     check_counts(n_steps=n_steps, n_restarts=n_restarts)
     budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
-    plan = Shrinking(Objective(logits, margin), n_steps, _largest(eps))
-    return nearest(Survivors(logits, X, y, batch_size), budget, shrinking(plan, n_restarts))
+    hunt = Survivors(logits, X, y, batch_size)
+    plan = Shrinking(Objective(hunt.logits, margin), n_steps, _largest(eps))
+    return nearest(hunt, budget, shrinking(plan, n_restarts))
 
 
 def fab(
@@ -316,6 +318,7 @@ def fab(
     """
     check_counts(n_steps=n_steps, n_targets=n_targets)
     budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
-    plan = Shrinking(Objective(logits, margin), math.ceil(n_steps / 2), _largest(eps))
-    walks = along_boundaries(BoundaryWalk(logits, n_steps), plan, n_targets)
-    return nearest(Survivors(logits, X, y, batch_size), budget, walks)
+    hunt = Survivors(logits, X, y, batch_size)
+    plan = Shrinking(Objective(hunt.logits, margin), math.ceil(n_steps / 2), _largest(eps))
+    walks = along_boundaries(BoundaryWalk(hunt.logits, n_steps), plan, n_targets)
+    return nearest(hunt, budget, walks)

@@ -232,7 +232,7 @@ def fgsm(
     >>> fgsm(linear, X, y, eps=0.25)
     tensor([[0.1500, 0.6500]])
     """
-    objective = Objective(logits, get_loss(loss))
+    criterion = get_loss(loss)
     if loss == "targeted_margin":
         raise ValueError("loss must need no target in a single step; got 'targeted_margin'.")
     budget = Budget.of(
@@ -240,6 +240,7 @@ def fgsm(
         max_flips=max_flips,
     )  # fmt: skip
     hunt = Survivors(logits, X, y, batch_size)
+    objective = Objective(hunt.logits, criterion)
     for _ in () if budget.is_zero else hunt.rounds(budget.categories, objective.value):
         for rows in hunt.batches():
             ball = budget.around(hunt.centres[rows])

@@ -162,6 +162,7 @@ def rays(
     check_counts(n_queries=n_queries)
     budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
     generator, hunt = as_generator(random_state), Survivors(predict, X, y, batch_size)
+    predict = hunt.logits
     closest = torch.full_like(hunt.best_loss, torch.inf)
     attacked = hunt.alive.clone()
 

@@ -115,6 +115,11 @@ def _batches(rows: Tensor, batch_size: int) -> Iterator[Tensor]:
     return iter(rows.split(batch_size) if len(rows) else ())
 
 
+def _on_copies(logits: Logits) -> Logits:
+    """Return logits that may write into their input, as an in-place ReLU does, and harm nothing."""
+    return lambda x: logits(x.clone())
+
+
 class Survivors:
     """Rows under attack, with the best point found for each.
 
@@ -154,7 +159,7 @@ class Survivors:
 
     def __init__(self, logits: Logits, X: Tensor, y: Tensor, batch_size: int) -> None:
         check_counts(batch_size=batch_size)
-        self.logits, self.X, self.batch_size = logits, X, int(batch_size)
+        self.logits, self.X, self.batch_size = _on_copies(logits), X, int(batch_size)
         self.y = check_labels(y, len(X)).to(X.device)
         self.X_adv, self.centres = X.detach().clone(), X.detach()
         self.best_loss = torch.full((len(X),), -torch.inf, dtype=X.dtype, device=X.device)

@@ -28,6 +28,7 @@ from sklearn_iso.estimators.input import check_fit_input, check_predict_input
 from sklearn_iso.estimators.learner import Learner, learns_by_chunks
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation
+from sklearn_iso.modules.representations import only_first_output
 from sklearn_iso.penalties import PENALTIES, Penalty
 from sklearn_iso.training import inference, known_classes
 
@@ -375,7 +376,9 @@ class IsometricClassifier(
         """
         check_is_fitted(self)
         module = copy.deepcopy(self.net_.module_).cpu()
-        return (Representation(module, self.layers) if transform else module).eval()
+        if transform:
+            return Representation(module, self.layers).eval()
+        return (module if self.module is None else only_first_output(module)).eval()
 
     def _logits(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)

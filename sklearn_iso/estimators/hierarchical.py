@@ -314,7 +314,7 @@ class HierarchicalIsometricClassifier(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-        y : array-like, as in :meth:`fit`
+        y : array-like, as in :meth:`fit`; labels not seen there are wrong, with a warning
         sample_weight : array-like of shape (n_samples,), optional
 
         Returns
@@ -324,7 +324,7 @@ class HierarchicalIsometricClassifier(
         Raises
         ------
         ValueError
-            If y holds a label that was not there in :meth:`fit`.
+            If y has not the levels of :meth:`fit`, or labels of another type.
         """
         check_is_fitted(self)
         right = self._labels.agreement(y, self.predict_paths(X), self.hierarchy)

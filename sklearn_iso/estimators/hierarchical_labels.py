@@ -62,8 +62,10 @@ class Labels:
         """Return for each row whether the predicted path has every label that y tells."""
         paths = self._paths(y, hierarchy)
         check_consistent_length(paths, predicted)
-        self.tree.check_known(paths)
-        agrees: NDArray = (is_missing(paths) | (paths == predicted)).all(axis=1)
+        self.tree.warn_of_unknown(paths)
+        # Objects: numbers and text never compare as equal, and never raise.
+        same = paths.astype(object) == predicted.astype(object)
+        agrees: NDArray = (is_missing(paths) | same).all(axis=1)
         return agrees
 
     def _paths(self, y: ArrayLike, hierarchy: Any) -> NDArray:

@@ -24,6 +24,7 @@ from sklearn_iso.estimators.embedder import Embedder, embeds_by_chunks
 from sklearn_iso.estimators.embedding_map import bring_back, embed, stress_of_rows
 from sklearn_iso.estimators.input import check_embedding_input
 from sklearn_iso.estimators.tasks import reports_epochs
+from sklearn_iso.modules.representations import only_first_output
 from sklearn_iso.penalties import Penalty
 
 
@@ -350,7 +351,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     def to_torch(self) -> nn.Module:
         """Return a copy of the trained map X to Z, on the CPU and in evaluation mode."""
         check_is_fitted(self)
-        return copy.deepcopy(self.net_.module_.encoder).cpu().eval()
+        encoder = copy.deepcopy(self.net_.module_.encoder).cpu().eval()
+        return encoder if self.encoder is None else only_first_output(encoder)
 
     @property
     def _n_outputs(self) -> int:

@@ -46,7 +46,7 @@ class Blocks:
         """
         with torch.no_grad():
             if callable(metric):
-                given = metric(X)[self.index.unsqueeze(2), self.index.unsqueeze(1)]
+                given = metric(X.clone())[self.index.unsqueeze(2), self.index.unsqueeze(1)]
                 return given if dtype is None else given.to(dtype)
             X = X if dtype is None else X.to(dtype)
             if metric == 2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -172,21 +174,47 @@ class LabelTree:
         sums = np.add.reduceat(values[:, order], starts, axis=1, dtype=np.float64)
         return sums.astype(values.dtype)
 
-    def check_known(self, paths: NDArray) -> None:
-        """Raise a ValueError if paths hold a label that is not in the tree, or miss a level."""
+    def warn_of_unknown(self, paths: NDArray) -> None:
+        """Warn if paths hold labels that are not in the tree, so that no prediction is right there.
+
+        Raises
+        ------
+        ValueError
+            If the paths miss a level, or no label of a level is of the type of the tree's.
+        """
         if paths.shape[1] != self.n_levels:
             raise ValueError(
                 f"y must have the {self.n_levels} levels of the fit; got {paths.shape[1]}. Pass "
                 "one column for each level."
             )
+        told, wrong = [], np.zeros(len(paths), dtype=bool)
         for level, labels in enumerate(self.levels):
-            found = paths[~is_missing(paths[:, level]), level].tolist()
-            if unseen := sorted({str(name) for name in set(found) - set(labels.tolist())}):
+            present = ~is_missing(paths[:, level])
+            found, known = paths[present, level].tolist(), set(labels.tolist())
+            new = {label for label in found if label not in known}
+            if not new:
+                continue
+            unseen = ", ".join(sorted(map(str, new))[:5])
+            if new == set(found) and _kinds(found) != _kinds(known):
                 raise ValueError(
-                    f"y must hold labels that the estimator was fitted on; at level {level} "
-                    f"found {', '.join(unseen[:5])}. Drop these rows, or stratify the split on "
-                    "the leaf, so that every label is among the training rows."
+                    f"y must hold labels of the type of those in the fit, {labels.tolist()[:5]}; "
+                    f"at level {level} found {unseen}. Pass the labels as they were in the fit."
                 )
+            told.append(f"at level {level} found {unseen}")
+            wrong[present] |= [label in new for label in found]
+        if told:
+            warnings.warn(
+                f"y holds labels that the estimator was not fitted on, and that it cannot "
+                f"predict: {'; '.join(told)}. {wrong.sum()} of {len(paths)} samples count as "
+                "misclassified. Stratify the split on the leaf, so that every label is among the "
+                "training data.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+def _kinds(labels: Iterable[Any]) -> set[str]:
+    return {"text" if isinstance(label, str) else "number" for label in labels}
 
 
 def _unique(labels: NDArray, level: int) -> tuple[NDArray, NDArray]:

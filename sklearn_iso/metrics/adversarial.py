@@ -14,6 +14,7 @@ from sklearn_iso.attacks import ATTACKS
 from sklearn_iso.attacks.categories import groups_of
 from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
+from sklearn_iso.metrics.named import Named
 from sklearn_iso.metrics.nested import nested_runs
 
 PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {
@@ -82,9 +83,12 @@ def adversarial_accuracy(
         DataFrame
         What a user passes to ``predict``. Integers are attacked as floats.
     y : array-like of shape (n_samples,)
-        Labels, all of them in ``estimator.classes_``.
+        Labels. Samples whose label is not in ``estimator.classes_`` count as misclassified,
+        with a warning.
     eps : float, or array-like of shape (n_features,)
-        Budget in units of X; 0 makes a feature immutable.
+        Budget in units of X; 0 makes a feature immutable. Values that come with names, in a
+        pandas Series, a frame of one row or a dict, follow the columns of X by name; so do the
+        sides of `bounds` and a mask `immutable`.
     norm : {"linf", "l2", "l1"} or {numpy.inf, 2, 1}
         Norm of the perturbation over eps.
     attack : {"cascade", "pgd", "apgd", "fgsm", "ddn", "fmn", "fab", "square", "rays"} or callable
@@ -122,11 +126,17 @@ def adversarial_accuracy(
     Raises
     ------
     ValueError
-        If X is empty, not numeric, not finite or outside of the bounds, y holds unseen labels,
-        a parameter is out of its range, or an attack by gradients was asked for and the twin
+        If X is empty, not numeric, not finite or outside of the bounds, y or the predictions
+        are not of the type of ``estimator.classes_``, a parameter is out of its range or names
+        other columns than those of X, or an attack by gradients was asked for and the twin
         disagrees with the estimator.
     TypeError
         If estimator is no classifier, or an attack by gradients was asked for and it has none.
+
+    Warns
+    -----
+    UserWarning
+        If y holds labels that are not in ``estimator.classes_``.
 
     References
     ----------
@@ -155,7 +165,8 @@ def adversarial_accuracy(
         image_shape=image_shape,
     )  # fmt: skip
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
-    return float(nested_runs(case, [eps], procedure).accuracy[0])
+    budget = case.table.by_feature(eps, "eps")
+    return float(nested_runs(case, [budget], procedure).accuracy[0])
 
 
 @dataclass(frozen=True)
@@ -258,7 +269,10 @@ def make_adversarial_scorer(
 
 
 def _plain(values: ArrayLike, name: str) -> Any:
-    """Numbers and nested tuples, so that scorers compare, hash and print."""
+    """Numbers, nested tuples or named values, so that scorers compare, hash and print."""
+    named = Named.of(values)
+    if named is not None and (named.is_mask or name in ("eps", "bounds")):
+        return named
 
     def as_tuples(nested: Any) -> Any:
         return tuple(map(as_tuples, nested)) if isinstance(nested, list) else nested

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -161,7 +162,9 @@ class Procedure:
         names = ("n_steps", "n_restarts", "random_state")
         run = _with_options(attack, {name: getattr(self, name) for name in names})
         X, y = case.points(broken.rows), case.labels(broken.rows)
-        X_adv = run(access.twin, X, y, eps=eps, **case.threat.options())
+        # Copies: an attack of a user may write into what it gets, and is judged by the originals.
+        given = copy.deepcopy({"eps": eps, **case.threat.options()})
+        X_adv = run(access.twin, X.clone(), y.clone(), **given)
         if not isinstance(X_adv, Tensor):
             raise TypeError(
                 f"An attack must return a tensor of perturbed rows; got {type(X_adv).__name__}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,9 @@ from torch import Tensor
 from sklearn_iso.attacks import Budget, get_norm
 from sklearn_iso.attacks.categories import groups_of
 from sklearn_iso.attacks.square import layout_of
+from sklearn_iso.metrics.named import Named
 from sklearn_iso.metrics.table import Table
+from sklearn_iso.twins.labels import classes_of, columns_of, kinds_of, one_each
 
 Bounds = tuple[ArrayLike, ArrayLike] | None
 
@@ -57,6 +60,10 @@ class Threat:
         one_hot: Any = None,
     ) -> Threat:
         """Return a threat whose columns, told by number or name, are those of the table."""
+        if isinstance(bounds, (tuple, list)):
+            bounds = tuple(table.by_feature(side, "bounds") for side in bounds)
+        if (named := Named.of(immutable)) is not None and named.is_mask:
+            immutable = table.by_feature(named, "immutable")
         groups = [table.positions(group, "one_hot") for group in groups_of(one_hot)] or None
         return cls(norm, bounds, _mask(table, immutable), groups)
 
@@ -87,7 +94,7 @@ def _mask(table: Table, immutable: Any) -> NDArray | None:
     if immutable is None:
         return None
     try:
-        given = np.asarray(immutable)
+        given = np.array(immutable)
     except ValueError:  # lists of unequal length
         given = np.asarray({})
     if given.dtype == object and given.ndim == 0:
@@ -113,7 +120,7 @@ class Case:
     estimator : fitted classifier
     table : Table
     codes : ndarray of shape (n,)
-        Columns of the labels in classes.
+        Columns of the labels in classes, -1 for those that are not among them.
     classes : ndarray of shape (n_classes,)
     threat : Threat
     image_shape : sequence of int, optional
@@ -161,12 +168,21 @@ class Case:
         return torch.from_numpy(self.table.values[rows])
 
     def labels(self, rows: Any = slice(None)) -> Tensor:
-        """Columns of the labels as a tensor."""
+        """Columns of the labels as a tensor; -1 is for no attack to see, and never `right`."""
         return torch.from_numpy(self.codes[rows])
 
     def right(self) -> NDArray:
-        """Which rows are classified correctly without an attack."""
-        return columns_of(self.estimator.predict(self.table.container), self.classes) == self.codes
+        """Which rows are classified correctly without an attack: none of a label not in classes.
+
+        Raises
+        ------
+        ValueError
+            If the estimator predicts nothing that is among its classes.
+        """
+        labels = one_each(self.estimator.predict(self.table.copied()), len(self.table))
+        predicted = columns_of(labels, self.classes)
+        _check_predicted(labels, predicted, self.classes)
+        return (predicted == self.codes) & (self.codes >= 0)
 
     def predict(self, values: NDArray, rows: NDArray | None = None) -> NDArray:
         """Columns of what the estimator predicts for values of some rows."""
@@ -199,37 +215,36 @@ def check_classifier(estimator: Any) -> NDArray:
             "classes. Adversarial accuracy is not defined for regressors and transformers."
         )
     check_is_fitted(estimator)
-    classes = estimator.classes_
-    if not hasattr(classes, "tolist") or np.ndim(classes) != 1:
-        raise TypeError(
-            "estimator must predict one label for each sample; its classes_ are those of several "
-            "outputs. Evaluate one classifier for each output; those of a hierarchy's levels are "
-            "at_level(estimator, level)."
+    return classes_of(estimator)
+
+
+def _check_predicted(labels: NDArray, columns: NDArray, classes: NDArray) -> None:
+    """Raise a ValueError where no prediction is a class: every sample would count as wrong."""
+    if (columns < 0).all():
+        raise ValueError(
+            f"predict must return labels out of classes_, {_some(classes)} ({kinds_of(classes)}); "
+            f"got {_some(labels)} ({kinds_of(labels)}), none of which is among them. Give the "
+            "estimator a predict and classes_ of one type."
         )
-    return classes
 
 
-def columns_of(labels: ArrayLike, classes: NDArray) -> NDArray:
-    """Position of each label in classes, -1 where it is not among them.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_iso.metrics.case import columns_of
-    >>> columns_of(["b", "c"], np.array(["a", "b"]))
-    array([ 1, -1])
-    """
-    column = {label: position for position, label in enumerate(classes.tolist())}
-    return np.array([column.get(label, -1) for label in np.asarray(labels).tolist()], dtype=int)
+def _some(labels: NDArray) -> str:
+    found = list(dict.fromkeys(map(repr, labels.tolist())))
+    return f"[{', '.join(found[:5])}{', ...' if len(found) > 5 else ''}]"
 
 
 def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
-    """Return the position of each label in classes.
+    """Return the position of each label in classes, -1 and a warning where it is not there.
 
     Raises
     ------
     ValueError
-        If a label is not among the classes, or there is not one for each row.
+        If there is not one label for each row, or none is of the type of the classes.
+
+    Warns
+    -----
+    UserWarning
+        If labels are not among the classes: nothing predicts them, so they count as errors.
 
     Examples
     --------
@@ -242,11 +257,20 @@ def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
     labels = column_or_1d(y)
     check_consistent_length(table.values, labels)
     columns = columns_of(labels, classes)
-    if (columns < 0).any():
-        unseen = sorted(set(map(str, labels[columns < 0].tolist())))
+    new = columns < 0
+    if not new.any():
+        return columns
+    unseen = ", ".join(sorted(set(map(str, labels[new].tolist())))[:5])
+    if new.all() and kinds_of(labels) != kinds_of(classes):
         raise ValueError(
-            f"y must hold labels that the estimator was fitted on, {classes.tolist()}; found "
-            f"{', '.join(unseen[:5])} of dtype {labels.dtype}. Drop these rows, or fit on data "
-            "that has them."
+            f"y must hold labels of the type of the estimator's classes_, {_some(classes)}; found "
+            f"{unseen} of dtype {labels.dtype}. Pass the labels as they were in the fit."
         )
+    warnings.warn(
+        f"y holds labels that the estimator was not fitted on, {unseen}, and that it cannot "
+        f"predict: {int(new.sum())} of {len(labels)} samples count as misclassified. Stratify the "
+        "split, or fit on data that has them.",
+        UserWarning,
+        stacklevel=2,
+    )
     return columns

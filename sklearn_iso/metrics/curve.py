@@ -62,13 +62,14 @@ def robustness_curve(
     estimator : fitted classifier
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,)
-        Labels, all of them in ``estimator.classes_``.
+        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     eps : array-like of shape (n_budgets,)
         Budgets in any order, in units of X or, where given, of `units`. 0 gives the accuracy.
     norm, bounds, immutable, one_hot, n_queries, random_state
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     units : array-like of shape (n_features,), or None
-        Unit of each feature; 0 makes a feature immutable. A budget e allows e * units.
+        Unit of each feature, in the order of the columns or by name; 0 makes a feature
+        immutable. A budget e allows e * units.
     attack, n_steps, n_restarts, image_shape
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`; not used by method "distance".
     method : {"nested", "distance"}
@@ -151,6 +152,7 @@ def in_units(case: Case, sizes: NDArray, units: ArrayLike | None) -> list[Any]:
     """
     if units is None:
         return [float(size) for size in sizes]
+    units = case.table.by_feature(units, "units")
     given = units.detach() if isinstance(units, torch.Tensor) else units
     try:
         values = np.asarray(given, dtype=float)

@@ -70,10 +70,11 @@ def adversarial_distance(
     estimator : fitted classifier
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,)
-        Labels, all of them in ``estimator.classes_``.
+        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     norm : {"linf", "l2", "l1"} or {numpy.inf, 2, 1}
     units : array-like of shape (n_features,), or None
-        Unit u of each feature; 0 makes a feature immutable. None: 1, the units of X.
+        Unit u of each feature, in the order of the columns or by name; 0 makes a feature
+        immutable. None: 1, the units of X.
     bounds, immutable, one_hot
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A flip of a category adds
         nothing to the distance.
@@ -170,6 +171,7 @@ class Frame:
         threat, X = case.threat, case.points(slice(1))
         if units is None:
             return cls(case, torch.ones_like(X[0]), threat)
+        units = case.table.by_feature(units, "units")
         try:
             given = np.asarray(units, dtype=np.float64)
         except (TypeError, ValueError):
@@ -205,7 +207,7 @@ class Frame:
     def _inside(self, points: Tensor, X: Tensor) -> Tensor:
         if self.case.threat.bounds is None:
             return points
-        low, high = (torch.as_tensor(s, dtype=points.dtype) for s in self.case.threat.bounds)
+        low, high = (torch.tensor(np.array(s)).to(points) for s in self.case.threat.bounds)
         # X itself may lie outside by rounding, and what did not move must stay.
         return points.clamp(torch.minimum(low, X), torch.maximum(high, X))
 

@@ -12,6 +12,7 @@ from sklearn_iso.metrics.pairs import (
     check_pair_of_spaces,
     pair_distances,
 )
+from sklearn_iso.metrics.table import own_copy
 
 
 @overload
@@ -214,4 +215,4 @@ def representation_of(estimator: Any, X: ArrayLike) -> Any:
             f"{type(estimator).__name__} has no transform. Use an estimator with a representation, "
             "such as IsometricClassifier, or a Pipeline that ends in one."
         )
-    return estimator.transform(X)
+    return estimator.transform(own_copy(X))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.metrics.distortion import isometry_distortion, representation_of
+from sklearn_iso.metrics.named import Named
 from sklearn_iso.metrics.neighbourhoods import check_n_neighbors, continuity, trustworthiness
 from sklearn_iso.metrics.pairs import Metric, Sampling, check_flag
 from sklearn_iso.metrics.stretch import (
@@ -92,7 +93,7 @@ def make_distortion_scorer(
     scale : float or array-like of shape (n_features,), default=None
         Unit of each feature: distances are those of ``X / scale``. With a StandardScaler in
         the pipeline, ``X_train.std(axis=0)`` measures against what the network is given. A
-        feature of scale 0 is constant and left out.
+        feature of scale 0 is constant and left out. Named values follow the columns of X.
     quantile : float, optional
         Of "expansion", "contraction" and "bi_lipschitz_ratio"; theirs by default.
     n_neighbors : int, optional
@@ -127,7 +128,8 @@ def make_distortion_scorer(
     check_flag(within_class, "within_class")
     Sampling(metric, max_exact, n_pairs, random_state).checked()
     _check_parameter(measure, quantile=quantile, n_neighbors=n_neighbors)
-    if scale is not None and not _is_unit(scale):
+    units: Any = Named.of(scale) or scale
+    if units is not None and not _is_unit(units):
         raise ValueError(
             f"scale must be finite and at least 0; got {scale!r}. Pass the unit of each feature, "
             "such as X_train.std(axis=0)."
@@ -135,7 +137,7 @@ def make_distortion_scorer(
     return DistortionScorer(
         measure,
         within_class,
-        scale,
+        units,
         quantile,
         n_neighbors,
         metric,
@@ -199,14 +201,17 @@ def _check_parameter(measure: str, **given: Any) -> None:
 
 def _is_unit(scale: Any) -> bool:
     try:
-        values = np.asarray(scale, dtype=np.float64)
+        values = np.asarray(scale.values if isinstance(scale, Named) else scale, dtype=np.float64)
     except (TypeError, ValueError):
         return False
     return bool(values.size and np.isfinite(values).all() and values.min() >= 0)
 
 
-def _in_units(X: ArrayLike, scale: ArrayLike) -> NDArray:
+def _in_units(X: ArrayLike, scale: Any) -> NDArray:
     values = np.asarray(X, dtype=np.float64)
+    if isinstance(scale, Named):
+        columns = list(X.columns) if hasattr(X, "columns") else None
+        scale = scale.in_order(columns, values.shape[1], "scale")
     scale = np.asarray(scale, dtype=np.float64)
     if scale.ndim and scale.shape != values.shape[1:]:
         raise ValueError(

@@ -183,6 +183,7 @@ class Access:
 
     @staticmethod
     def _slopes(case: Case, twin: nn.Module, rows: NDArray) -> Slopes:
+        rows = rows[case.codes[rows] >= 0]
         some = rows[:: max(1, len(rows) // ROWS_FOR_SLOPES)]
         spread = case.points().double().std(dim=0, correction=0)
         spread = torch.where(spread > 0, spread, 1.0)

@@ -37,7 +37,7 @@ class RobustnessReport:
         95% Wilson intervals.
     classes : ndarray of shape (n_classes,)
     class_counts : ndarray of shape (n_classes,)
-        Samples of each class.
+        Samples of each class; those of labels that are not among the classes are in none.
     class_accuracy : ndarray of shape (n_budgets, n_classes)
         NaN for classes without samples.
     broken_by : dict of str to ndarray of shape (n_budgets,)
@@ -158,7 +158,7 @@ def robustness_report(
     estimator : fitted classifier
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,)
-        Labels, all of them in ``estimator.classes_``.
+        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     eps : array-like of shape (n_budgets,)
         Budgets, in units of X or, where given, of `units`.
     norm, units, attack, bounds, immutable, one_hot, n_steps, n_restarts, n_queries, \
@@ -228,7 +228,7 @@ def robustness_report(
         accuracy=runs.accuracy,
         interval=np.array([_wilson(int(robust.sum()), n) for robust in runs.robust]),
         classes=case.classes,
-        class_counts=np.bincount(case.codes, minlength=len(case.classes)),
+        class_counts=np.bincount(case.codes[case.codes >= 0], minlength=len(case.classes)),
         class_accuracy=counts,
         broken_by=stages,
         kind="none" if runs.access is None else runs.access.kind,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_array
+
+from sklearn_iso.metrics.named import Named
 
 # Float32 holds integers of two bytes exactly, those of four not.
 BYTES_EXACT_IN_FLOAT32 = 2
@@ -57,6 +60,23 @@ def _is_text(column: Any, kind: Any) -> bool:
     return False
 
 
+def own_copy(X: Any) -> Any:
+    """Return a copy of X that a callable of a user may write into; read-only arrays as they are.
+
+    Pipelines with StandardScaler(copy=False), for one, write into the X of predict.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics.table import own_copy
+    >>> X = np.zeros(2)
+    >>> own_copy(X) is X
+    False
+    """
+    read_only = isinstance(X, np.ndarray) and not X.flags.writeable
+    return X if read_only else copy.deepcopy(X)
+
+
 class Table:
     """Rows of features in the container of a user: array, sparse matrix, pandas or polars frame.
 
@@ -103,12 +123,17 @@ class Table:
         """Return the number of rows."""
         return len(self.values)
 
+    def copied(self) -> Any:
+        """Return X as the user passed it, for an estimator that may write into it."""
+        return own_copy(self.container)
+
     def with_values(self, values: NDArray, rows: NDArray | None = None) -> Any:
         """Values of some of the rows, in the container, with the columns and index, of X.
 
-        Without rows the index is a new one.
+        Without rows the index is a new one. It is a copy: what an estimator writes into it, as
+        StandardScaler(copy=False) does, changes neither the values nor any figure.
         """
-        X = self.container
+        X, values = self.container, values.copy()
         if issparse(X):
             return type(X)(values)
         if hasattr(X, "iloc"):
@@ -117,6 +142,24 @@ class Table:
         if hasattr(X, "columns") and hasattr(X, "to_numpy"):
             return type(X)(values, schema=list(X.columns))
         return values
+
+    def by_feature(self, values: Any, what: str) -> Any:
+        """Return values of features in the order of the columns, where they tell names.
+
+        Raises
+        ------
+        ValueError
+            If they name other features than the columns of X.
+        """
+        named = Named.of(values)
+        if named is None:
+            return values
+        if self.values.ndim > 2:
+            raise ValueError(
+                f"{what} may name features only where X is a table; X has shape "
+                f"{self.values.shape}. Pass an array of the shape of a sample."
+            )
+        return named.in_order(self.columns, self.values.shape[1], what)
 
     def positions(self, names: Any, what: str) -> NDArray:
         """Positions of columns told by number or by name.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sklearn_iso.modules.compiled import uncompiled
+from sklearn_iso.modules.compiled import is_compiled, uncompiled
 
 #: "hidden" (all), "last_hidden", "logits", or the names of submodules.
 Layers = str | Sequence[str]
@@ -125,7 +125,7 @@ def represent_many(
         hidden = [X, *activations]
     else:
         with _recording(module, choices, hidden, named):
-            logits = first_output(module(X))
+            logits = first_output(module(copy_for(module, X)))
     chosen = [_choose(layers, hidden, named, logits) for layers in choices]
     return logits, [tuple(whole(Z).flatten(1) for Z in Zs) for Zs in chosen]
 
@@ -148,6 +148,44 @@ def first_output(output: Any) -> Tensor:
     """Return the logits of a module that may return further values beside them."""
     logits: Tensor = output[0] if isinstance(output, tuple | list) else output
     return whole(logits)
+
+
+def copy_for(module: nn.Module, X: Tensor) -> Tensor:
+    """Return a copy that a module may write into, as in-place layers do: X is measured later.
+
+    A compiled module takes no copy within a graph; if it writes into a leaf, torch says so.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.modules.representations import copy_for
+    >>> X = torch.zeros(1)
+    >>> copy_for(torch.nn.ReLU(inplace=True), X) is X
+    False
+    """
+    return X if X.requires_grad and is_compiled(module) else X.clone()
+
+
+def only_first_output(module: nn.Module) -> nn.Module:
+    """Let a module return its first output alone from now on; names and weights stay as they are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from sklearn_iso.modules.representations import only_first_output
+    >>> class Two(nn.Module):
+    ...     def forward(self, X):
+    ...         return X, None
+    >>> only_first_output(Two())(torch.zeros(1))
+    tensor([0.])
+    """
+    module.register_forward_hook(_first)
+    return module
+
+
+def _first(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+    return first_output(output) if isinstance(output, tuple | list) else output
 
 
 def whole(Z: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ def _interface(estimator: Any, last: Any) -> dict[str, Any]:
     if hasattr(estimator, "feature_names_in_"):
         rows["names of the features"] = ", ".join(estimator.feature_names_in_)
     if hasattr(last, "classes_"):
-        if isinstance(last.classes_, list):
+        if isinstance(last.classes_, list) and any(map(np.ndim, last.classes_)):
             rows |= {f"classes of level {k}": _some(c) for k, c in enumerate(last.classes_)}
         else:
             rows["classes"] = _some(last.classes_)

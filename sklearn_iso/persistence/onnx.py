@@ -159,12 +159,14 @@ def _export(twin: nn.Module, rows: Tensor, name: str) -> onnx.ModelProto:
 
 def _storable(classes: Any) -> NDArray:
     """Return the labels in a type that ONNX has."""
-    if isinstance(classes, list):
+    from sklearn_iso.twins.labels import as_array
+
+    classes = as_array(classes)
+    if classes.ndim != 1 or any(np.ndim(label) for label in classes):
         raise ValueError(
             f"A graph tells one label for each row; got an estimator of {len(classes)} outputs. "
             "Export one of them, of a hierarchy at_level(estimator, level)."
         )
-    classes = np.asarray(classes)
     if classes.dtype.kind in "iu":
         return classes.astype(np.int64)
     if classes.dtype.kind in "bf":

@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
+from sklearn_iso.metrics.named import Named
 from sklearn_iso.plotting.axes import axes_for, check_empty, class_name, of_model
 from sklearn_iso.plotting.checks import as_numbers, check_names, check_parameters
 from sklearn_iso.plotting.example_images import draw_images
 from sklearn_iso.plotting.moved_features import draw_moves, movement
+from sklearn_iso.twins.labels import as_array
 
 
 class AdversarialExamplesDisplay:
@@ -101,6 +103,10 @@ class AdversarialExamplesDisplay:
         self.y_adv = None if y_adv is None else _labels(y_adv, "y_adv")
         self.image_shape = image_shape
         self.units = units
+        if (named := Named.of(units)) is not None and self.X.ndim == 2:
+            names = feature_names if feature_names is not None else getattr(X, "columns", None)
+            columns = None if names is None else list(names)
+            self.units = named.in_order(columns, self.X.shape[1], "units")
         self.feature_names = feature_names
         self.estimator_name = estimator_name
         self._check()
@@ -110,7 +116,7 @@ class AdversarialExamplesDisplay:
             self.fooled = self.y_pred != self.y_adv
         self.movement = None
         if image_shape is None:
-            self.movement = movement(self.X[self.fooled], self.X_adv[self.fooled], units)
+            self.movement = movement(self.X[self.fooled], self.X_adv[self.fooled], self.units)
 
     def _check(self) -> None:
         if self.X.ndim < 2 or self.X.shape != self.X_adv.shape or not len(self.X):
@@ -269,15 +275,16 @@ class AdversarialExamplesDisplay:
             )
         rows = rows if image_shape is None else rows[:n_examples]
         procedure = Procedure(attack, random_state=random_state).seeded()
-        broken = procedure.run(case, procedure.access(case, rows), eps, rows)
+        budget = case.table.by_feature(eps, "eps")
+        broken = procedure.run(case, procedure.access(case, rows), budget, rows)
         X_adv = broken.X_adv.numpy()
         return cls.from_predictions(
             case.table.values[rows],
             X_adv,
             case.classes[case.codes[rows]],
-            case.classes[case.predict(X_adv, rows)],
+            _named(case.predict(X_adv, rows), case.classes),
             image_shape=image_shape,
-            units=units,
+            units=case.table.by_feature(units, "units"),
             feature_names=case.table.columns,
             name=class_name(estimator) if name is None else name,
             ax=ax,
@@ -327,9 +334,15 @@ class AdversarialExamplesDisplay:
         return [(f"{a}", f"{b}" if fooled else "holds") for a, b, fooled in pairs]
 
 
-def _labels(y: ArrayLike, name: str) -> NDArray:
-    try:
-        labels: NDArray = np.asarray(y)
-    except ValueError:  # of lists of unequal length
-        raise ValueError(f"{name} must hold one label for each sample; got {y!r}.") from None
+def _named(columns: NDArray, classes: NDArray) -> NDArray:
+    """Return labels of columns; what is no class is told so, and is none of them."""
+    if (columns >= 0).all():
+        return classes[columns]
+    known = np.append(classes.astype(object), "none of the classes")
+    labels: NDArray = known[columns]
     return labels
+
+
+def _labels(y: ArrayLike, name: str) -> NDArray:
+    labels = as_array(y)
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -128,7 +129,7 @@ class _Run:
 
     def __call__(self, logits: Any, X: Tensor, y: Tensor, **budget: Any) -> Tensor:
         """Return what the attack makes of X, which must be a tensor like X."""
-        X_adv = self.attack(logits, X, y, norm=self.norm, **budget, **self.options)
+        X_adv = self.attack(logits, X, y, norm=self.norm, **copy.deepcopy(budget), **self.options)
         same = isinstance(X_adv, Tensor) and X_adv.shape == X.shape and X_adv.dtype == X.dtype
         told = type(X_adv).__name__
         if isinstance(X_adv, Tensor):
@@ -141,12 +142,12 @@ class _Run:
         return X_adv
 
     def check_zero_budget(self) -> None:
-        X_adv = self(self.model, self.X, self.y, eps=0.0, bounds=(0, 1))
+        X_adv = self(self.model, self.X.clone(), self.y.clone(), eps=0.0, bounds=(0, 1))
         require(
             torch.equal(X_adv, self.X), f"An attack must return X for eps 0; {self.told(X_adv)}"
         )
         wrong = (self.y + 1) % 3
-        X_adv = self(self.model, self.X, wrong, eps=0.1, bounds=(0, 1))
+        X_adv = self(self.model, self.X.clone(), wrong, eps=0.1, bounds=(0, 1))
         require(
             torch.equal(X_adv, self.X),
             f"Rows that are misclassified already must come back unchanged; {self.told(X_adv)}",
@@ -158,7 +159,7 @@ class _Run:
         box = (0.0, 1.0)
         trials: list[tuple[Any, Any]] = [(0.3, None), (0.3, box), (each, box)]
         for eps, bounds in trials:
-            X_adv = self(self.model, self.X, self.y, eps=eps, bounds=bounds)
+            X_adv = self(self.model, self.X.clone(), self.y.clone(), eps=eps, bounds=bounds)
             budget = Budget.of(self.X, eps=eps, norm=self.norm, bounds=bounds)
             try:
                 budget.verify(self.X, X_adv)
@@ -194,7 +195,7 @@ class _Run:
     def check_reach(self, reach: float, n_features: int) -> None:
         w, X, distance = linear_problem(n_features, self.norm)
         y, eps = (X @ w > 0).long(), float(distance[0]) * reach
-        X_adv = self(linear_logits(w), X, y, eps=eps)
+        X_adv = self(linear_logits(w), X.clone(), y.clone(), eps=eps)
         safe = ((X_adv @ w > 0).long() == y).nonzero().flatten().tolist()
         require(
             not safe,

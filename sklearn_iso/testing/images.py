@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
-from torch import Tensor, nn
+from torch import nn
 
+from sklearn_iso.metrics.table import own_copy
+from sklearn_iso.modules.representations import first_output
 from sklearn_iso.testing.broken import LawBrokenError, shown
 
 
@@ -37,7 +39,7 @@ def images_of(function: Callable[[Any], Any], X: Any, points: ArrayLike) -> NDAr
     LawBrokenError
         If there is none for some row.
     """
-    images = function(X)
+    images = function(own_copy(X))
     Z = np.asarray(images.toarray() if issparse(images) else images)
     rows = np.asarray(points)
     if Z.shape[:1] != (len(rows),):
@@ -63,6 +65,6 @@ def _evaluated(module: nn.Module, X: Any) -> NDArray[Any]:
     if weight is not None:
         rows = rows.to(weight)
     with torch.no_grad():
-        found: Tensor = module(rows)
+        found = first_output(module(rows))
     Z: NDArray[Any] = found.cpu().numpy()
     return Z

@@ -20,6 +20,7 @@ from sklearn_iso.metrics.table import Table
 from sklearn_iso.testing.broken import LawBrokenError, shown
 from sklearn_iso.testing.images import as_map, images_of
 from sklearn_iso.twins import NotDifferentiableError, as_torch
+from sklearn_iso.twins.registry import InOwnDtype
 
 #: Shortest pair, in units of the radius: shorter ones lose the digits of their difference.
 _GAP = 1e-2
@@ -154,7 +155,7 @@ def _images(estimator: Any, X: Any) -> Images:
 def _twin(estimator: Any) -> Callable[[Tensor], Tensor] | None:
     """Return the differentiable map in float64, where near points keep their difference."""
     if isinstance(estimator, nn.Module):
-        return copy.deepcopy(estimator).double()
+        return InOwnDtype(copy.deepcopy(estimator).double())
     if not (hasattr(estimator, "transform") and hasattr(estimator, "__sklearn_tags__")):
         return None  # a function, or a class that only looks like an estimator
     try:

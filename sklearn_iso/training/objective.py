@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from sklearn_iso.modules import Layers
-from sklearn_iso.modules.representations import first_output
+from sklearn_iso.modules.representations import copy_for, first_output
 from sklearn_iso.penalties import Batch, Penalty
 from sklearn_iso.training.state import own_attributes
 
@@ -92,7 +92,7 @@ class Objective(nn.Module):
             X = X.detach().requires_grad_()
         choices = [term.layers for _, _, term in terms]
         noisy = module.training and is_noisy(module)
-        logits: Tensor | None = first_output(module(X)) if noisy else None
+        logits: Tensor | None = first_output(module(copy_for(module, X))) if noisy else None
         with as_predicting(module) if noisy else nullcontext():
             batch = Batch(
                 module,

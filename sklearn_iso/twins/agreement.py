@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
+
+from sklearn_iso.twins.labels import classes_of, columns_of, one_each
 
 BATCH = 1000
 
@@ -114,16 +117,17 @@ def verify(twin: nn.Module, estimator: Any, X: ArrayLike) -> Agreement:
     table = np.array(table, dtype=np.float32 if table.dtype == np.float32 else np.float64)
     if not len(table):
         raise ValueError("X must hold at least one sample to compare a twin on; got none.")
-    expected = np.asarray(estimator.predict(X))  # which says what is wrong with X
+    # Copies: some estimators write into X. It is predict that says what is wrong with X.
+    expected = one_each(estimator.predict(copy.deepcopy(X)), len(table))
     scores = _scores(twin, torch.from_numpy(table))
-    classes = np.asarray(estimator.classes_)
+    classes = classes_of(estimator)
     if scores.shape != (len(table), len(classes)):
         raise ValueError(
             f"The estimator's twin must return one score for each of the {len(classes)} classes; "
             f"got shape {scores.shape}. Correct its to_torch() or its registered twin."
         )
     finite = np.isfinite(scores).all(axis=1)
-    equal = (classes[scores.argmax(axis=1)] == expected) & finite
+    equal = (scores.argmax(axis=1) == columns_of(expected, classes)) & finite
     tolerance = 1e-4 if table.dtype == np.float32 else 1e-6
     exact, difference = False, np.inf
     if finite.all():
@@ -151,9 +155,12 @@ def _responses(scores: NDArray, estimator: Any, X: ArrayLike) -> Iterator[tuple[
     """Yield pairs of what the twin says and what the estimator says."""
     if hasattr(estimator, "predict_proba"):
         shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-        yield shifted / shifted.sum(axis=1, keepdims=True), estimator.predict_proba(X)
+        yield (
+            shifted / shifted.sum(axis=1, keepdims=True),
+            estimator.predict_proba(copy.deepcopy(X)),
+        )
     if hasattr(estimator, "decision_function"):
-        expected = np.asarray(estimator.decision_function(X))
+        expected = np.asarray(estimator.decision_function(copy.deepcopy(X)))
         if expected.ndim == 1 and scores.shape[1] == 2:
             yield scores[:, 1] - scores[:, 0], expected
         elif expected.shape == scores.shape:

@@ -14,6 +14,8 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sklearn_iso.modules.representations import first_output
+
 Builder = TypeVar("Builder", bound=Callable[[Any], nn.Module])
 
 
@@ -158,7 +160,10 @@ def refuse(*estimator_classes: type, reason: str) -> None:
 
 
 class InOwnDtype(nn.Module):
-    """A module that casts X to the dtype of its own parameters, as estimators do in predict.
+    """A module of a user, as estimators take it in predict.
+
+    It casts X to the dtype of the module's parameters. Of several outputs it returns the first,
+    by skorch's convention the prediction.
 
     Examples
     --------
@@ -173,9 +178,12 @@ class InOwnDtype(nn.Module):
         self.module = module
 
     def forward(self, X: Tensor) -> Tensor:
-        """Return the output of the module."""
+        """Return the first output of the module."""
         parameter = next(self.module.parameters(), None)
-        return self.module(X if parameter is None else X.to(parameter))
+        # A copy, as modules may write into their input: in-place activations do.
+        return first_output(
+            self.module(X.clone() if parameter is None else X.to(parameter, copy=True))
+        )
 
 
 def registered() -> list[str]:

@@ -17,27 +17,6 @@ from sklearn_iso.twins.registry import InOwnDtype, NotDifferentiableError, regis
 from sklearn_iso.twins.responses import Chain, log_of
 
 
-class FirstOutput(nn.Module):
-    """The first output of a module that may return several, as skorch takes it.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_iso.twins.skorch_nets import FirstOutput
-    >>> FirstOutput(torch.nn.Identity())(torch.ones(1))
-    tensor([1.])
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, X: Tensor) -> Tensor:
-        """Return the output."""
-        output = self.module(X)
-        return output[0] if isinstance(output, tuple) else output
-
-
 class LogOf(nn.Module):
     """Logarithm of probabilities, which a function may first make of the output.
 
@@ -112,4 +91,4 @@ def _parts(net: Any) -> tuple[nn.Module, nn.Module]:
         )
     # A copy without hooks of skorch's own, on the CPU as the data of scikit-learn is.
     module = copy.deepcopy(net.module_).cpu()
-    return InOwnDtype(FirstOutput(module)), getattr(net.criterion_, "_orig_mod", net.criterion_)
+    return InOwnDtype(module), getattr(net.criterion_, "_orig_mod", net.criterion_)

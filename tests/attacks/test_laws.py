@@ -351,3 +351,16 @@ def test_bounds_that_hold_every_point_stay_as_they_are():
     for bounds in [(0.0, 1.0), (-torch.inf, 1.0), (torch.zeros(3), torch.inf)]:
         for side, given in zip(Budget.of(X, eps=0.1, bounds=bounds).box, bounds, strict=True):
             assert torch.equal(side, torch.as_tensor(given))
+
+
+@trials()
+def test_a_network_that_writes_into_its_input_is_attacked_as_one_that_does_not(name, norm):
+    w = torch.randn(4, generator=generator(), dtype=torch.float64)
+    X = points_at_distance(w, 0.3, norm)
+    X, y = X - 5.0 * w / (w @ w), torch.ones(len(X), dtype=torch.int64)
+    shift = 5.0 * w / (w @ w)
+    pure = attack(name, lambda x: binary(w)(x + shift), X, y, eps=0.5, norm=norm, **FEW)
+    before = X.clone()
+    writes = attack(name, lambda x: binary(w)(x.add_(shift)), X, y, eps=0.5, norm=norm, **FEW)
+    assert torch.equal(writes, pure) and torch.equal(X, before)
+    assert not torch.equal(pure, X)

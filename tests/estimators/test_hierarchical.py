@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from label_trees import tree_paths
 from sklearn.base import clone
 from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
@@ -367,14 +367,43 @@ def test_parameters_that_do_not_fit_are_refused(change, message):
         classifier(**change).fit(X, Y)
 
 
-def test_labels_that_the_fit_did_not_see_are_refused():
+def test_labels_that_the_fit_did_not_see_count_as_wrong_and_other_types_and_levels_are_refused():
     fitted = classifier().fit(X, Y)
+    right = (fitted.predict(X) == Y).all(axis=1)
     unseen = Y.copy()
-    unseen[0, 1] = 7
-    with pytest.raises(ValueError, match=r"fitted on; at level 1 found 7.* stratify"):
-        fitted.score(X, unseen)
+    unseen[np.flatnonzero(right)[:3], 1] = 7
+    with pytest.warns(UserWarning, match=r"not fitted on.*at level 1 found 7\. 3 of"):
+        score = fitted.score(X, unseen)
+    assert score == pytest.approx(right.mean() - 3 / len(X), abs=1e-12)
+    with pytest.raises(ValueError, match="type of those in the fit.*at level 1 found"):
+        fitted.score(X, [[coarse, str(fine)] for coarse, fine in Y.tolist()])
     with pytest.raises(ValueError, match=r"must have the 2 levels of the fit; got 3"):
         fitted.score(X, np.column_stack([Y, Y[:, 1]]))
+
+
+@pytest.mark.filterwarnings("ignore:y holds labels that the estimator was not fitted on")
+def test_paths_that_end_early_are_cross_validated_whatever_marks_their_end():
+    names = np.array(["a", "b"])[Y[:, 0]]
+    short = Y[:, 0] == 0
+    below = np.char.add(names, Y[:, 1].astype(str)).astype(object)
+    ends = {"None": None, "empty": "", "nan": np.nan}
+    paths = {key: np.c_[names.astype(object), below] for key in ends}
+    for key, end in ends.items():
+        paths[key][short, 1] = end
+    folds = KFold(2, shuffle=True, random_state=0)
+    scores = [cross_val_score(classifier(max_epochs=1), X, y, cv=folds) for y in paths.values()]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    np.testing.assert_array_equal(scores[0], scores[2])
+    joined = ["/".join(map(str, path)) for path in paths["None"]]
+    stratified = list(StratifiedKFold(2).split(X, joined))
+    first = cross_val_score(classifier(max_epochs=1), X, paths["None"], cv=stratified)
+    text = paths["empty"].astype(str)
+    np.testing.assert_array_equal(
+        first, cross_val_score(classifier(max_epochs=1), X, text, cv=stratified)
+    )
+    # Where scikit-learn makes the folds of several columns, it does not stratify.
+    plain = cross_val_score(classifier(max_epochs=1), X, text, cv=KFold(2))
+    np.testing.assert_array_equal(cross_val_score(classifier(max_epochs=1), X, text, cv=2), plain)
 
 
 def test_continuous_labels_are_refused():
