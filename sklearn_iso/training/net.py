@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
+from skorch.dataset import get_len
 from skorch.utils import to_numpy
 
 from sklearn_iso.modules.compiled import reusable_graphs
@@ -100,9 +101,15 @@ class PenalizedNet(NeuralNet):
 
         For the scoring callbacks of skorch, which ask the net and not the estimator.
         """
-        outputs = np.concatenate([to_numpy(first_output(part)) for part in self.forward_iter(X)])
         regresses = getattr(self.criterion_, "data_term", None) == "squared_error"
-        answers: NDArray = outputs[:, 0] if regresses else outputs.argmax(axis=1)
+        answers, start = np.empty(0), 0
+        for part in self.forward_iter(X):
+            outputs = to_numpy(first_output(part))
+            found = outputs[:, 0] if regresses else outputs.argmax(axis=1)
+            if not start:  # filled batch by batch: many small arrays would hold on to the heap
+                answers = np.empty(get_len(X), dtype=found.dtype)
+            answers[start : start + len(found)] = found
+            start += len(found)
         return answers
 
     def _loss(self, batch: Any, generator: torch.Generator, progress: float = 1.0) -> Loss:
