@@ -1,11 +1,9 @@
 """What fits into memory takes no more than it must; what does not says what to lower."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from memory import held, needs_status
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from sklearn_iso import IsometricClassifier, IsometricRegressor, IsometricTransformer
@@ -42,13 +40,6 @@ def test_other_runtime_errors_stay_what_they_are():
 
 
 QUICK = {"hidden_layer_sizes": (4,), "max_epochs": 1, "random_state": 0}
-STATUS = Path("/proc/self/status")
-
-
-def held():
-    """Return the bytes that this process holds, of no file."""
-    return int(re.search(r"RssAnon:\s+(\d+)", STATUS.read_text())[1]) * 1024
-
 
 MODELS = pytest.mark.parametrize(
     ("model", "method"),
@@ -76,7 +67,7 @@ def mapped_and_predictions(model, method, look, path, n_samples):
     return mapped, found
 
 
-@pytest.mark.skipif(not STATUS.exists(), reason="the system does not tell")
+@needs_status
 @MODELS
 def test_predicting_from_a_memory_map_takes_a_small_part_of_it(model, method, tmp_path):
     sizes = []
