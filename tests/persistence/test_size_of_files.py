@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from memory import growth, needs_status
+from reliability import told
 from sklearn.datasets import load_iris
 
 import sklearn_iso
@@ -101,6 +102,10 @@ BOMBS = {
     "weights of no inputs": residual_of_no_inputs,
     "an image of no pixels": huge_image,
 }
+
+
+def test_as_many_are_tried_as_the_documentation_tells():
+    assert told(r"model files that ask for far more memory.*?\| (\d+) \|") == (len(BOMBS),)
 
 
 @needs_status
