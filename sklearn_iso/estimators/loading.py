@@ -63,8 +63,8 @@ def load(
     Raises
     ------
     ModelFileError
-        If the file is damaged or of a newer version, names a class that is not known, or needs
-        a module that was not passed.
+        If the file is damaged or of a newer version, names a class that is not known, asks for
+        more memory than eight times its size and 64 MiB, or needs a module that was not passed.
 
     Examples
     --------

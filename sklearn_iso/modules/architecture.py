@@ -61,7 +61,7 @@ def rebuild(description: dict[str, Any], weights: dict[str, NDArray]) -> nn.Modu
 
     Raises
     ------
-    KeyError, RuntimeError
+    KeyError, RuntimeError, ValueError
         If the weights are not those of the description.
 
     Examples
@@ -92,12 +92,34 @@ def _part(name: str, description: dict[str, Any], weights: dict[str, NDArray]) -
     return rebuild(description[name], own)
 
 
+def _check_shapes(weights: dict[str, NDArray], shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raise a ValueError unless weights are of given shapes, and all of one type.
+
+    Before a network is built: by the sizes of its biases alone it could take any memory.
+    """
+    for name, shape in shapes.items():
+        if weights[name].shape != shape:
+            raise ValueError(f"{name!r} must be of shape {shape}; got {weights[name].shape}")
+    if len({value.dtype for value in weights.values()}) > 1:
+        raise ValueError("weights must be of one type")
+
+
+def _layer(name: str, n_in: int, n_out: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (n_out, n_in), f"{name}.bias": (n_out,)}
+
+
 def _mlp(description: dict[str, Any], weights: dict[str, NDArray]) -> MLP:
     layers = sum(key.startswith("hidden.") and key.endswith(".weight") for key in weights)
+    names = ["offset", *(f"hidden.{2 * k}.bias" for k in range(layers)), "output.bias"]
+    widths = [len(weights[name]) for name in names]
+    shapes: dict[str, tuple[int, ...]] = {"offset": (widths[0],), "factor": ()}
+    for name, n_in, n_out in zip(names[1:], widths[:-1], widths[1:], strict=True):
+        shapes |= _layer(name.removesuffix(".bias"), n_in, n_out)
+    _check_shapes(weights, shapes)
     return MLP(
-        len(weights["offset"]),
-        len(weights["output.bias"]),
-        hidden_layer_sizes=[len(weights[f"hidden.{2 * k}.bias"]) for k in range(layers)],
+        widths[0],
+        widths[-1],
+        hidden_layer_sizes=widths[1:-1],
         activation=description["activation"],
         generator=torch.Generator(),  # the draws are overwritten; none is the process's own
         dtype=_dtype(weights["output.bias"]),
@@ -120,12 +142,16 @@ def _convnet(description: dict[str, Any], weights: dict[str, NDArray]) -> ConvNe
             kernel_size=kernels[0].shape[-1] if kernels else 1,
             n_hidden=len(weights["head.1.bias"]),
         )
+    _check_shapes(weights, {name: tuple(v.shape) for name, v in built.state_dict().items()})
     return built.to_empty(device="cpu").to(_dtype(weights["head.3.bias"]))
 
 
 def _residual(description: dict[str, Any], weights: dict[str, NDArray]) -> ResidualMLP:
-    mlp = _part("mlp", description, weights)
-    return ResidualMLP(mlp, torch.zeros(weights["linear.weight"].shape))
+    n_in, n_out = len(weights["mlp.offset"]), len(weights["mlp.output.bias"])
+    scalars: dict[str, tuple[int, ...]] = {"factor": (), "unit": ()}
+    ends = {"offset": (n_in,), "center": (n_out,)}
+    _check_shapes(weights, scalars | ends | _layer("linear", n_in, n_out))
+    return ResidualMLP(_part("mlp", description, weights), torch.zeros(n_out, n_in))
 
 
 def _autoencoder(description: dict[str, Any], weights: dict[str, NDArray]) -> Autoencoder:
@@ -135,6 +161,8 @@ def _autoencoder(description: dict[str, Any], weights: dict[str, NDArray]) -> Au
 
 
 def _stack(description: dict[str, Any], weights: dict[str, NDArray]) -> Stack:
+    if {block["kind"] for block in description["blocks"]} != {"MLP"}:
+        raise ValueError("a stack must be of perceptrons")
     return Stack.of(
         _part(f"blocks.{place}", {f"blocks.{place}": block}, weights)
         for place, block in enumerate(description["blocks"])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
-from sklearn_iso.modules.mlp import MLP
+from sklearn_iso.modules.mlp import MLP, empty_linear
 from sklearn_iso.modules.representations import first_output
 
 
@@ -67,7 +66,7 @@ class ResidualMLP(nn.Module):
         self.register_buffer("unit", weight.new_tensor(unit))
         self.register_buffer("center", center)
         self.mlp = mlp
-        self.linear = skip_init(nn.Linear, n_features, n_outputs, dtype=weight.dtype)
+        self.linear = empty_linear(n_features, n_outputs, weight.dtype)
         with torch.no_grad():
             self.linear.weight.copy_(matrix)
             for zero in (self.linear.bias, mlp.output.weight, mlp.output.bias):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import torch
 from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from sklearn_iso.modules.activations import ACTIVATIONS
 from sklearn_iso.modules.widths import COUNT, check_widths
@@ -26,6 +25,27 @@ _CONSTRAINTS: dict = {
     "generator": [torch.Generator, None],
     "dtype": [torch.dtype],
 }
+
+
+def empty_linear(n_features: int, n_outputs: int, dtype: torch.dtype) -> nn.Linear:
+    """Return a linear layer of any weights, for which no random number is drawn.
+
+    ``torch.nn.utils.skip_init`` is the same, but imports a computer algebra system at its first
+    call, which takes longer than to load a model.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.modules.mlp import empty_linear
+    >>> empty_linear(4, 3, torch.float32)
+    Linear(in_features=4, out_features=3, bias=True)
+    """
+    layer = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(layer)
+    layer.in_features, layer.out_features = n_features, n_outputs
+    layer.weight = nn.Parameter(torch.empty(n_outputs, n_features, dtype=dtype))
+    layer.bias = nn.Parameter(torch.empty(n_outputs, dtype=dtype))
+    return layer
 
 
 class MLP(nn.Module):
@@ -92,9 +112,9 @@ class MLP(nn.Module):
         widths = [n_features, *hidden_layer_sizes]
         self.hidden = nn.Sequential()
         for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
-            self.hidden.append(skip_init(nn.Linear, n_in, n_out, dtype=dtype))
+            self.hidden.append(empty_linear(n_in, n_out, dtype))
             self.hidden.append(ACTIVATIONS[activation]())
-        self.output = skip_init(nn.Linear, widths[-1], n_outputs, dtype=dtype)
+        self.output = empty_linear(widths[-1], n_outputs, dtype)
         for layer in (*self.hidden, self.output):
             if isinstance(layer, nn.Linear):
                 INITIALIZATIONS[initialization](layer.weight, generator=generator)

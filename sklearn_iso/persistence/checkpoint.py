@@ -11,11 +11,19 @@ from filelock import FileLock, Timeout
 from skorch.callbacks import Callback
 
 from sklearn_iso.exceptions import CheckpointInUseError, ModelFileError
-from sklearn_iso.persistence.file import check_path, read, write
+from sklearn_iso.persistence.file import check_path, read, read_header, write
 from sklearn_iso.persistence.plain import Decoder, Encoder
 
 #: What a decoder meets in a file that no encoder wrote.
-_MALFORMED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class Checkpoint(Callback):
@@ -135,14 +143,17 @@ class Checkpoint(Callback):
     def _read(self) -> dict[str, Any]:
         name = os.fspath(self.path)
         try:
-            content, arrays = read(self.path)
-            fingerprint = content["fingerprint"]
-            state: dict[str, Any] = Decoder(arrays, names={}).decode(content["run"])
+            # Before anything else is read: who knows it has the data of this very fit.
+            own = self.fingerprint_.encode() in read_header(self.path)
+            content, arrays = read(self.path) if own else ({}, {})
+            own = own and content["fingerprint"] == self.fingerprint_
+            decoder = Decoder(arrays, names={})
+            state: dict[str, Any] = decoder.decode(content["run"]) if own else {}
         except _MALFORMED as error:
             raise ModelFileError(
                 f"{name!r} is no whole checkpoint: {error} Delete it to start anew."
             ) from error
-        if fingerprint != self.fingerprint_:
+        if not own:
             raise ModelFileError(
                 f"A checkpoint must be of the same data, parameters and random_state; {name!r} is "
                 "of another fit. Pass an integer as random_state, delete the file to start anew, "

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from sklearn_iso._version import __version__
 from sklearn_iso.exceptions import ModelFileError
+from sklearn_iso.persistence.size import DecodedSizeError, SizeLimit, json_bytes
 
 #: Version of the layout; a reader refuses files of a higher one.
 FORMAT = 1
 
 _KEY = "sklearn_iso"
 _ZEROS = "0" * 64
+#: Bytes that safetensors itself takes for a header at most.
+_LONGEST_HEADER = 100_000_000
 #: The checksum as it stands in the file: JSON inside of a JSON string.
 _SEAL = re.compile(rb'\\"sha256\\": \\"([0-9a-f]{64})\\"')
 
@@ -78,32 +81,71 @@ def check_path(path: str | os.PathLike[str]) -> None:
         raise ValueError(f"path must not hold the character NUL; got {path!r}.")
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray]]:
-    """Return the JSON and the arrays of a file.
+def read_header(path: str | os.PathLike[str]) -> bytes:
+    """Return the first bytes of a file, up to its arrays, which nobody has checked so far.
 
     Raises
     ------
     ModelFileError
-        If the file is no model file, was changed since it was written, or is of a newer version.
+        If the file is no model file.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from sklearn_iso.persistence.file import read_header, write
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "model.safetensors"
+    ...     write(file, {"of": "nothing"}, {})
+    ...     b"nothing" in read_header(file)
+    True
     """
     check_path(path)
-    raw = Path(path).read_bytes()
-    found = _SEAL.search(raw)
-    if found is None:
+    with open(path, "rb") as stream:
+        raw = stream.read(8)
+        length = int.from_bytes(raw, "little")
+        if length <= _LONGEST_HEADER:
+            raw += stream.read(length)
+    if len(raw) != 8 + length or _SEAL.search(raw) is None:
         raise ModelFileError(
             f"{os.fspath(path)!r} is no model file of this package, or was changed since it was "
             "written. Load what an estimator's save(path) wrote."
         )
-    if hashlib.sha256(_sealed(raw, _ZEROS.encode())).hexdigest().encode() != found[1]:
+    return raw
+
+
+def read(
+    path: str | os.PathLike[str], limit: SizeLimit | None = None
+) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    """Return the JSON and the arrays of a file.
+
+    Parameters
+    ----------
+    path : path-like
+    limit : SizeLimit, optional
+        Is charged with the JSON before it is parsed; no limit by default.
+
+    Raises
+    ------
+    DecodedSizeError
+        If the JSON is beyond the limit.
+    ModelFileError
+        If the file is no model file, was changed since it was written, or is of a newer version.
+    """
+    header = read_header(path)
+    raw = Path(path).read_bytes()
+    found = _SEAL.search(header)
+    assert found is not None  # or it would be no header
+    if _digest(raw, found.start(1)).encode() != found[1]:
         raise ModelFileError(
             f"A model file must be as it was written; the checksum of {os.fspath(path)!r} does "
             "not fit its content. Copy or save it again."
         )
     try:
-        length = int.from_bytes(raw[:8], "little")
-        content = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"][_KEY])
+        content = _content(header, limit or SizeLimit(None))
         newer = content["format"] > FORMAT
         arrays = {} if newer else safetensors.numpy.load(raw)
+    except DecodedSizeError:
+        raise
     except (ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
         raise ModelFileError(f"{os.fspath(path)!r} is no model file: {error}.") from error
     if newer:
@@ -113,6 +155,23 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
             "Upgrade with pip install -U sklearn-iso."
         )
     return content, arrays
+
+
+def _content(header: bytes, limit: SizeLimit) -> Any:
+    """Return the JSON of this package, which is a text in the JSON of safetensors."""
+    outer = json_bytes(header)
+    limit.charge(outer)
+    text = json.loads(header[8:])["__metadata__"][_KEY]
+    limit.charge(max(0, json_bytes(text) - outer))  # a bracket may have come as \u005b
+    return json.loads(text)
+
+
+def _digest(raw: bytes, start: int) -> str:
+    """Return the checksum of a file, in which the place of the checksum is zeros."""
+    view, digest = memoryview(raw), hashlib.sha256()
+    for part in (view[:start], _ZEROS.encode(), view[start + len(_ZEROS) :]):
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _sealed(raw: bytes, digest: bytes) -> bytes:

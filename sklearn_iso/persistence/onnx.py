@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import is_classifier, is_regressor
-from sklearn.utils import check_array
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -27,7 +30,9 @@ def to_onnx(estimator: Any, X: ArrayLike) -> onnx.ModelProto:
     """Return a fitted estimator or pipeline as an ONNX graph.
 
     Steps of a pipeline may be whatever has a twin: :func:`sklearn_iso.twins.as_torch`. The
-    graph takes an input "X" of any number of rows, in the precision of the X passed, and gives
+    graph takes an input "X" of any number of rows, of float32 or float64 as the X passed is; for
+    integers, bool and float16 it is the one that the estimator computes in, so cast the rows that
+    the graph is run on. It gives
 
     - for a classifier "label", as ``predict`` does, and "probabilities" (or "scores", without
       ``predict_proba``);
@@ -37,8 +42,9 @@ def to_onnx(estimator: Any, X: ArrayLike) -> onnx.ModelProto:
     ----------
     estimator : fitted estimator or Pipeline
     X : array-like of shape (n_samples, n_features)
-        Some rows as they will come, of which only the shape and the type count. Many runtimes
-        lack convolutions in float64: pass float32.
+        Some rows as they will come, which the estimator must accept. Only their shape and their
+        type count, so values may be missing where a step fills them in. Many runtimes lack
+        convolutions in float64: pass float32.
 
     Returns
     -------
@@ -51,7 +57,8 @@ def to_onnx(estimator: Any, X: ArrayLike) -> onnx.ModelProto:
     NotDifferentiableError
         If a step has no twin.
     ValueError
-        If torch cannot export a step, or the labels are no numbers and no text.
+        If X is not what the estimator takes, as another number of features; if torch cannot
+        export a step; or if the labels are no numbers and no text.
 
     Examples
     --------
@@ -73,10 +80,10 @@ def to_onnx(estimator: Any, X: ArrayLike) -> onnx.ModelProto:
 
     _require_onnx()
     check_is_fitted(estimator)
+    classes = _storable(estimator.classes_) if is_classifier(estimator) else None
     twin = as_torch(estimator)
-    rows = torch.from_numpy(_two_rows(X))
-    if is_classifier(estimator):
-        classes = _storable(estimator.classes_)
+    rows = torch.from_numpy(_two_rows(X, _precision(estimator, X)))
+    if classes is not None:
         proba = hasattr(estimator, "predict_proba")
         name = "probabilities" if proba else "scores"
         model = _export(_Probabilities(twin) if proba else twin, rows, name)
@@ -121,10 +128,23 @@ def _require_onnx() -> None:
         ) from error
 
 
-def _two_rows(X: ArrayLike) -> NDArray:
+def _precision(estimator: Any, X: ArrayLike) -> type:
+    """Return the type of a graph's input; the estimator refuses an X that is not for it."""
+    if issparse(X):
+        raise TypeError("A graph takes dense rows; got a sparse X. Pass X[:2].toarray().")
+    answers = ("predict_proba", "decision_function", "transform", "predict")
+    answer = getattr(estimator, next(name for name in answers if hasattr(estimator, name)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the names of features, for one: of no account here
+        computed = np.asarray(answer(_safe_indexing(X, slice(0, 2)))).dtype
+    given = np.asarray(X).dtype
+    decides = given if given in (np.float32, np.float64) else computed
+    return np.float32 if decides == np.float32 else np.float64
+
+
+def _two_rows(X: ArrayLike, dtype: type) -> NDArray:
     """Return two rows: a graph traced with one would be a graph of one."""
-    checked: NDArray = check_array(X, dtype=[np.float64, np.float32], allow_nd=True)
-    return np.concatenate([checked[:1]] * 2)
+    return np.zeros((2, *np.asarray(X).shape[1:]), dtype=dtype)
 
 
 def _export(twin: nn.Module, rows: Tensor, name: str) -> onnx.ModelProto:
@@ -141,8 +161,8 @@ def _export(twin: nn.Module, rows: Tensor, name: str) -> onnx.ModelProto:
             )
         except torch.onnx.OnnxExporterError as error:
             raise ValueError(
-                f"torch cannot export this estimator as a graph: {error}. Export its last step "
-                "alone, and compute the others before it."
+                f"torch cannot export this estimator as a graph: {_first_line(error)}. Export "
+                "its last step alone, and compute the others before it."
             ) from error
     model = program.model_proto
     if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
@@ -168,7 +188,16 @@ def _storable(classes: Any) -> NDArray:
             "Export one of them, of a hierarchy at_level(estimator, level)."
         )
     if classes.dtype.kind in "iu":
-        return classes.astype(np.int64)
+        fits = int(classes.max()) <= np.iinfo(np.int64).max
+        return classes.astype(np.int64 if fits else np.uint64)
+    if classes.dtype.kind == "f" and classes.dtype.itemsize > 8:  # a type that ONNX lacks
+        narrow = classes.astype(np.float64)
+        if not np.array_equal(narrow, classes):
+            raise ValueError(
+                f"Labels of a graph have at most the precision of float64; got {classes!r}. Encode "
+                "them with sklearn.preprocessing.LabelEncoder."
+            )
+        return narrow
     if classes.dtype.kind in "bf":
         return classes
     if all(isinstance(label, str) for label in classes):
@@ -197,16 +226,33 @@ def _with_labels(model: onnx.ModelProto, classes: NDArray, name: str) -> onnx.Mo
     return model
 
 
+def _first_line(error: Exception) -> str:
+    """Return what an exporter's error comes from, without its pages of advice."""
+    lines = str(error.__cause__ or error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what torch's exporter says of itself from the user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep what torch says of itself, and of each failed attempt, from the user."""
+    # Loggers get their levels when they are made: let all be there before they are silenced.
+    for module in ("torch._dynamo", "torch.export"):
+        importlib.import_module(module)
+    names = [n for n in logging.root.manager.loggerDict if n.split(".")[0] == "torch"]
+    loggers = [logging.getLogger(name) for name in {"torch", *names}]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
-        with warnings.catch_warnings():
+        # It prints as well, as the code of a network that it failed to trace.
+        with (
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
             warnings.filterwarnings("ignore", module=r"torch\.|copyreg")
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

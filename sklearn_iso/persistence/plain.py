@@ -17,11 +17,14 @@ from torch import nn
 from sklearn_iso.modules import Autoencoder
 from sklearn_iso.modules.architecture import describe, rebuild
 from sklearn_iso.modules.stored import StoredModule
+from sklearn_iso.persistence import size
 
 #: Kinds of arrays that safetensors holds: bool, signed, unsigned and floating.
 _NUMERIC = "biuf"
 #: Lists of so many floats are worth an array.
 _MANY = 8
+#: Bytes of a float in a list for each of one in an array.
+_FLOAT = 4
 #: Where an estimator keeps scikit-learn's callbacks, which are code of others and no model.
 _CALLBACKS = "_skl_callbacks"
 #: Parameters by which an estimator takes networks of the user's own.
@@ -76,6 +79,7 @@ class Encoder:
         self.leave_out = leave_out
         self.arrays: dict[str, NDArray] = {}
         self._by_content: dict[bytes, str] = {}
+        self._uses: dict[str, int] = {}
         self._seen: dict[int, tuple[int, Any]] = {}
 
     def encode(self, value: Any) -> Any:
@@ -95,7 +99,7 @@ class Encoder:
         if isinstance(value, dict):
             return {"dict": [[self.encode(k), self.encode(v)] for k, v in value.items()]}
         if type(value) is list and len(value) >= _MANY and all(type(v) is float for v in value):
-            return {"floats": self._store(np.array(value))}
+            return {"floats": self._store(np.array(value), _FLOAT)}
         items = [self.encode(item) for item in value]
         return items if type(value) is list else {"tuple": items}
 
@@ -104,6 +108,8 @@ class Encoder:
             return {"scalar": self._array(np.array([value]))}
         if value.dtype.kind in _NUMERIC and value.dtype.itemsize <= 8:
             return {"array": self._store(value)}
+        if value.dtype.kind == "U":
+            size.check_text(value)
         if value.dtype.kind in "UO":
             items = [self.encode(item) for item in value.ravel().tolist()]
             return {"items": items, "dtype": value.dtype.str, "shape": list(value.shape)}
@@ -111,11 +117,15 @@ class Encoder:
             f"A model file holds numbers and text; got an array of {value.dtype}. Cast it first."
         )
 
-    def _store(self, value: NDArray) -> str:
-        """Return the name of an array; equal ones are stored once."""
+    def _store(self, value: NDArray, uses: int = 1) -> str:
+        """Return the name of an array; equal ones are stored once, and anew for many uses."""
         native = np.array(value, order="C", dtype=value.dtype.newbyteorder("="))
         content = repr((native.dtype, native.shape)).encode() + native.tobytes()
-        name = self._by_content.setdefault(hashlib.sha256(content).digest(), f"a{len(self.arrays)}")
+        digest, new = hashlib.sha256(content).digest(), f"a{len(self.arrays)}"
+        name = self._by_content.setdefault(digest, new)
+        if self._uses.get(name, 0) + uses > size.FACTOR:  # more than a reader takes of a file
+            name = self._by_content[digest] = new
+        self._uses[name] = self._uses.get(name, 0) + uses
         self.arrays[name] = native
         return name
 
@@ -193,10 +203,14 @@ class Decoder:
     given : mapping of str to object
         The user's own networks, by the parameter (of ``ROLES``) that they came as.
     build : callable, optional
-        Returns a new network of the user's for such a parameter.
+        Returns a new network of the user's for such a parameter and number of weights.
+    limit : SizeLimit, optional
+        Is charged with what is about to be built; no limit by default.
 
     Raises
     ------
+    DecodedSizeError
+        If the limit is reached.
     KeyError, TypeError, ValueError, RuntimeError
         If the file does not hold what an encoder writes.
     """
@@ -206,14 +220,17 @@ class Decoder:
         arrays: Mapping[str, NDArray],
         names: Mapping[str, Any],
         given: Mapping[str, Any] = MappingProxyType({}),
-        build: Callable[[str], nn.Module] | None = None,
+        build: Callable[[str, int], nn.Module] | None = None,
+        limit: size.SizeLimit | None = None,
     ) -> None:
         self.arrays, self.names, self.given, self.build = arrays, names, given, build
+        self._charge = (limit or size.SizeLimit(None)).charge
         self._seen: list[Any] = []
 
     def decode(self, node: Any) -> Any:
         """Return the value of a JSON node."""
         if isinstance(node, list):
+            self._charge(size.LIST + 8 * len(node))
             return [self.decode(item) for item in node]
         if not isinstance(node, dict):
             return node
@@ -229,14 +246,23 @@ class Decoder:
         return tuple(self.decode(items))
 
     def _dict(self, pairs: Any, node: Any) -> dict[Any, Any]:
-        return {self.decode(key): self.decode(value) for key, value in pairs}
+        self._charge(size.DICT + size.ENTRY * len(pairs))
+        values = {self.decode(key): self.decode(value) for key, value in pairs}
+        weights = sum(isinstance(value, np.ndarray) for value in values.values())
+        self._charge(size.MODULE * weights)  # each may become a layer
+        return values
 
     def _floats(self, name: str, node: Any) -> list[float]:
+        self._charge(_FLOAT * 8 * self.arrays[name].size)
         values: list[float] = self.arrays[name].tolist()
         return values
 
     def _array(self, name: str, node: Any) -> NDArray:
-        return self.arrays[name].copy()
+        return self._stored(name).copy()
+
+    def _stored(self, name: str) -> NDArray:
+        self._charge(size.ARRAY + self.arrays[name].nbytes)
+        return self.arrays[name]
 
     def _scalar(self, array: Any, node: Any) -> Any:
         return self.decode(array)[0]
@@ -244,18 +270,22 @@ class Decoder:
     def _items(self, items: Any, node: Any) -> NDArray:
         decoded = self.decode(items)
         if np.dtype(node["dtype"]).kind == "U":
+            if not all(isinstance(text, str) for text in decoded):
+                raise TypeError("an array of text must hold text")
+            self._charge(size.text_bytes(decoded))
             return np.array(decoded, dtype=str).reshape(node["shape"])
         array = np.empty(len(decoded), dtype=object)
         array[:] = decoded
         return array.reshape(node["shape"])
 
     def _tensor(self, name: str, node: Any) -> torch.Tensor:
-        return torch.tensor(self.arrays[name])
+        return torch.tensor(self._stored(name))
 
     def _device(self, name: str, node: Any) -> torch.device:
         return torch.device(name)
 
     def _random_state(self, state: Any, node: Any) -> np.random.RandomState:
+        self._charge(size.OBJECT * 8)
         random_state = np.random.RandomState(0)
         random_state.set_state(self.decode(state))
         return random_state
@@ -274,6 +304,7 @@ class Decoder:
 
     def _object(self, name: str, node: Any) -> Any:
         kind = self._name(name, node)
+        self._charge(size.MADE if hasattr(kind, "__setstate__") else size.OBJECT)
         value: Any = object.__new__(kind)
         self._seen.append(value)
         state = self._dict(node["state"]["dict"], node)
@@ -284,14 +315,15 @@ class Decoder:
         return value
 
     def _network(self, architecture: Any, node: Any) -> nn.Module:
+        self._charge(size.MADE)
         return rebuild(architecture, self.decode(node["weights"]))
 
     def _module(self, name: str, node: Any) -> nn.Module:
         role = node.get("role", "module")
         if role not in self.given or self.build is None:
             raise MissingModuleError(role, name)
-        module = self.build(role)
         weights = {key: torch.tensor(v) for key, v in self.decode(node["weights"]).items()}
+        module = self.build(role, sum(v.numel() for v in weights.values()))
         floating = [v.dtype for v in weights.values() if v.is_floating_point()]
         module.to(floating[0] if floating else torch.float32).load_state_dict(weights)
         return module.eval()

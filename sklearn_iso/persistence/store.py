@@ -6,10 +6,12 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils import check_scalar
 from torch import nn
 
@@ -17,6 +19,7 @@ from sklearn_iso.exceptions import ModelFileError
 from sklearn_iso.modules.build import build_module
 from sklearn_iso.persistence.file import check_path, read, write
 from sklearn_iso.persistence.plain import Decoder, Encoder, ForeignClassError, MissingModuleError
+from sklearn_iso.persistence.size import SPARE, DecodedSizeError, SizeLimit
 
 #: What a state calls the moments of its optimiser.
 _OPTIMIZER = "optimizer_state"
@@ -75,20 +78,29 @@ def load_estimator(
     Raises
     ------
     ModelFileError
-        If the file is damaged, of a newer version, names a class that is not on the list, or
-        needs a module that was not passed.
+        If the file is damaged, of a newer version, names a class that is not on the list, asks
+        for much more memory than it is large, or needs a module that was not passed.
     """
-    content, arrays = read(path)
-
-    def build(role: str) -> nn.Module:
-        n_features, n_outputs = content["sizes"]
-        sizes = (n_outputs, n_features) if role == "decoder" else (n_features, n_outputs)
-        with stream():
-            return build_module(given[role], *sizes, role)
-
-    decoder = Decoder(arrays, names, given, build)
+    check_path(path)
+    limit = SizeLimit(Path(path).stat().st_size)
     try:
-        estimator = decoder.decode(content["estimator"])
+        content, arrays = read(path, limit)
+
+        def build(role: str, n_weights: int) -> nn.Module:
+            n_features, n_outputs = content["sizes"]
+            sizes = (n_outputs, n_features) if role == "decoder" else (n_features, n_outputs)
+            with stream():
+                _check_size(given[role], sizes, n_weights)
+                return build_module(given[role], *sizes, role)
+
+        estimator = Decoder(arrays, names, given, build, limit).decode(content["estimator"])
+    except ModelFileError:
+        raise
+    except DecodedSizeError as error:
+        raise ModelFileError(
+            f"A model file must not ask for much more memory than it is large; "
+            f"{os.fspath(path)!r} asks for {error}. Load what an estimator's save(path) wrote."
+        ) from None
     except ForeignClassError as error:
         raise ModelFileError(
             f"A model file may name classes of this package and of torch.optim only; found "
@@ -107,6 +119,20 @@ def load_estimator(
     if inspect.isclass(estimator) or not hasattr(estimator, "fit"):
         raise ModelFileError(f"{os.fspath(path)!r} does not hold an estimator.")
     return estimator
+
+
+def _check_size(module: Any, sizes: tuple[int, int], n_weights: int) -> None:
+    """Raise a ValueError for sizes from a file at which a module outgrows its weights there."""
+    if isinstance(module, nn.Module):
+        return  # is copied, whatever the sizes
+    try:
+        with torch.device("meta"):  # shapes without memory
+            parts = build_module(module, *sizes).state_dict().values()
+        built = sum(part.numel() for part in parts)
+    except Exception:  # a module that is not built without numbers, or of layers without shapes
+        return
+    if built > 2 * n_weights + SPARE // 8:
+        raise ValueError(f"it would have {built} weights, and the file holds {n_weights}")
 
 
 #: What a decoder meets in a file that no encoder wrote, or with another module.

@@ -35,9 +35,22 @@ def squared_errors(module: Autoencoder, X: NDArray) -> NDArray:
 def _by_batch(module: nn.Module, X: NDArray, function: Callable[[Tensor], Tensor]) -> NDArray:
     module.eval()
     first = next(module.parameters())
-    outputs = []
+    # Filled batch by batch: small arrays kept between large ones would hold on to the heap.
+    outputs = np.empty(0)
     with torch.no_grad():
         for rows in gen_batches(len(X), ROWS):
             batch = torch.tensor(np.asarray(X[rows]), dtype=first.dtype, device=first.device)
-            outputs.append(function(batch).cpu().numpy())
-    return np.concatenate(outputs)
+            part = function(batch).cpu().numpy()
+            if rows.start == 0:
+                outputs = np.empty((len(X), *part.shape[1:]), dtype=part.dtype)
+            _check_shape(part.shape, (len(batch), *outputs.shape[1:]))
+            outputs[rows] = part
+    return outputs
+
+
+def _check_shape(found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise ValueError(
+            f"A module must return one output for each sample, all of one shape: {expected} was "
+            f"expected of a batch of {expected[0]}; got {found}. Flatten from the second axis on."
+        )

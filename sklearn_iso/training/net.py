@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
+from skorch.dataset import get_len
 from skorch.utils import to_numpy
 
 from sklearn_iso.modules.compiled import reusable_graphs
@@ -20,7 +21,7 @@ from sklearn_iso.training.numerics import denormals_flushed
 from sklearn_iso.training.objective import Loss
 from sklearn_iso.training.randomness import Randomness
 from sklearn_iso.training.run_state import restore_run, run_fingerprint, run_state
-from sklearn_iso.training.state import net_state, restore_net
+from sklearn_iso.training.state import net_state, restore_net, to_tensors
 
 
 class LossNotFiniteError(ArithmeticError):
@@ -55,6 +56,37 @@ class PenalizedNet(NeuralNet):
             self.history.record_batch(f"{prefix}_batch_size", len(X))
             self.notify("on_batch_end", batch=(X, y), training=training, **step)
         self.history.record(f"{prefix}_batch_count", len(iterator))
+
+    #: Whether a net that was stored has no optimiser yet, and what that one knows.
+    awaits_optimizer, awaited_state = False, None
+
+    def await_optimizer(self, state: dict[str, Any] | None) -> None:
+        """Build the optimiser when it is asked for: torch takes seconds to import its own.
+
+        Parameters
+        ----------
+        state : dict or None
+            Arrays of what it will know.
+        """
+        self.awaits_optimizer, self.awaited_state = True, state
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> PenalizedNet:
+        """Build the optimiser, or only make its name known."""
+        if self.awaits_optimizer:
+            self._register_attribute("optimizer_", None)
+            return self
+        return super().initialize_optimizer()
+
+    def __getattr__(self, name: str) -> Any:
+        """Build the optimiser that is asked for the first time."""
+        if name != "optimizer_" or not self.awaits_optimizer:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        state = self.awaited_state
+        self.awaits_optimizer, self.awaited_state = False, None
+        super().initialize_optimizer()
+        if state is not None:
+            self.optimizer_.load_state_dict(to_tensors(state))
+        return self.optimizer_
 
     def initialize_callbacks(self) -> PenalizedNet:
         """Initialise the callbacks and note which of them listen to which event."""
@@ -100,9 +132,15 @@ class PenalizedNet(NeuralNet):
 
         For the scoring callbacks of skorch, which ask the net and not the estimator.
         """
-        outputs = np.concatenate([to_numpy(first_output(part)) for part in self.forward_iter(X)])
         regresses = getattr(self.criterion_, "data_term", None) == "squared_error"
-        answers: NDArray = outputs[:, 0] if regresses else outputs.argmax(axis=1)
+        answers, start = np.empty(0), 0
+        for part in self.forward_iter(X):
+            outputs = to_numpy(first_output(part))
+            found = outputs[:, 0] if regresses else outputs.argmax(axis=1)
+            if not start:  # filled batch by batch: many small arrays would hold on to the heap
+                answers = np.empty(get_len(X), dtype=found.dtype)
+            answers[start : start + len(found)] = found
+            start += len(found)
         return answers
 
     def _loss(self, batch: Any, generator: torch.Generator, progress: float = 1.0) -> Loss:

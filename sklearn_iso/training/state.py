@@ -28,8 +28,9 @@ def net_state(net: Any) -> dict[str, Any]:
         "criterion": net.criterion_,
         "history": _columns(net.history),
         "frozen": [name for name, p in module.named_parameters() if not p.requires_grad],
-        "optimizer_state": to_arrays(net.optimizer_.state_dict()),
     }
+    if (moments := _optimizer_arrays(net)) is not None:
+        state["optimizer_state"] = moments
     if architecture is None:
         module = as_written(module)  # a callback may ask while it trains
         on_cpu = str(net.device) == "cpu"
@@ -54,11 +55,17 @@ def restore_net(net: Any, state: dict[str, Any]) -> None:
     type(net).__init__(
         net, module, criterion=state["criterion"], train_split=None, callbacks=[], **arguments
     )
+    net.await_optimizer(state.get("optimizer_state"))
     net.initialize()
     module.eval()
     net.history.extend(_rows(state["history"]))
-    if "optimizer_state" in state:
-        net.optimizer_.load_state_dict(to_tensors(state["optimizer_state"]))
+
+
+def _optimizer_arrays(net: Any) -> Any:
+    """Return what the optimiser knows; None where a net came without and has not learned since."""
+    if net.awaits_optimizer:
+        return net.awaited_state
+    return to_arrays(net.optimizer_.state_dict())
 
 
 def to_arrays(value: Any) -> Any:

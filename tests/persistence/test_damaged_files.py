@@ -174,6 +174,15 @@ def test_a_save_that_fails_leaves_the_old_file(stored, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+def test_a_save_to_a_place_that_cannot_be_leaves_nothing_behind(tmp_path):
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    estimator = classifier().fit(X, y)
+    for path in (tmp_path / "folder", tmp_path / "nowhere" / "model"):
+        with pytest.raises(OSError, match=path.parent.name):
+            estimator.save(path)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["folder", "inner"]
+
+
 def test_a_file_does_not_choose_the_compiler(tmp_path):
     path, options = tmp_path / "model", {"mode": "default", "options": {"cpp.cxx": "/bin/other"}}
     model = classifier().fit(X, y).set_params(compile=options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -25,6 +27,7 @@ from sklearn_iso import (
 from sklearn_iso.datasets import make_torus
 from sklearn_iso.modules import ConvNet
 from sklearn_iso.persistence import to_onnx
+from sklearn_iso.persistence.onnx import _precision, _storable
 from sklearn_iso.twins import NotDifferentiableError
 
 ort = pytest.importorskip("onnxruntime")
@@ -70,9 +73,15 @@ def test_a_graph_gives_the_probabilities_of_the_classifier(name, rows):
     np.testing.assert_array_equal(found["label"], classifier.predict(rows[REST]))
 
 
-@pytest.mark.parametrize(
-    "labels", [NAMES[y].astype(object), y > 4, y - 5], ids=["text", "bool", "int"]
-)
+LABELS = {
+    "text": NAMES[y].astype(object),
+    "bool": y > 4,
+    "int": y - 5,
+    "beyond int64": y.astype(np.uint64) + np.uint64(2**63),
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
 def test_labels_are_those_of_predict(labels):
     classifier = make_pipeline(StandardScaler(), network()).fit(X[FIT], labels[FIT])
     found = run(to_onnx(classifier, X), X[REST])["label"]
@@ -95,6 +104,81 @@ def test_a_graph_takes_any_number_of_rows():
     graph = to_onnx(network().fit(X32[FIT], y[FIT]), X32[:1])
     for n_samples in (1, 2, 7):
         assert run(graph, X32[:n_samples])["probabilities"].shape == (n_samples, 10)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "bool", "float16", "int64", "float32"])
+def test_precision_is_that_of_the_estimator(dtype):
+    rows = (X / 2).astype(dtype)
+    classifier = network(max_epochs=1).fit(rows[FIT], y[FIT])
+    assert _precision(classifier, rows) == classifier.predict_proba(rows[REST]).dtype
+
+
+def test_a_graph_of_bytes_computes_in_single_precision():
+    rows = X.astype(np.uint8)
+    classifier = network().fit(rows[FIT], y[FIT])
+    found = run(to_onnx(classifier, rows), rows[REST].astype(np.float32))  # refuses another type
+    np.testing.assert_allclose(
+        found["probabilities"], classifier.predict_proba(rows[REST]), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("classes", "stored"),
+    [
+        (np.arange(3, dtype=np.uint8), np.int64),
+        (np.arange(3, dtype=np.uint64), np.int64),
+        (np.arange(3, dtype=np.uint64) + np.uint64(2**63), np.uint64),
+        (np.arange(3, dtype=np.longdouble), np.float64),
+        ([0, 1, 2], np.int64),
+        (np.array(["a", "b"]), object),
+    ],
+)
+def test_classes_are_stored_as_they_are_or_refused(classes, stored):
+    assert _storable(classes).dtype == stored
+    np.testing.assert_array_equal(_storable(classes), classes)
+    finer = np.longdouble(1) + np.finfo(np.longdouble).eps
+    for odd in (np.array([1, finer]), np.array([2**70, 1], dtype=object)):
+        if odd.dtype == object or finer != np.float64(finer):
+            with pytest.raises(ValueError, match="LabelEncoder"):
+                _storable(odd)
+
+
+@pytest.mark.parametrize("first", [None, StandardScaler()], ids=["network", "pipeline"])
+def test_another_number_of_features_is_refused_without_a_word_of_torch(first, caplog, capfd):
+    classifier = make_pipeline(first, network()).fit(X[FIT], y[FIT])
+    with pytest.raises(ValueError, match="X has 63 features, but .* is expecting 64 features"):
+        to_onnx(classifier, X[:, 1:])
+    assert not caplog.records and capfd.readouterr() == ("", "")
+
+
+class Stubborn(nn.Linear):
+    """A module that cannot be exported: what it does depends on numbers in X."""
+
+    def forward(self, X):
+        return super().forward(X) if X.sum() > -1 else X[:, :10]
+
+
+def test_a_failed_export_is_told_in_a_line_and_not_by_torch(caplog, capfd):
+    levels = {name: logging.getLogger(name).level for name in ("torch", "torch.export")}
+    classifier = network(module=Stubborn(64, 10), alpha=0).fit(X32[FIT], y[FIT])
+    with pytest.raises(
+        ValueError, match="^torch cannot export.*Export its last step alone"
+    ) as error:
+        to_onnx(classifier, X32)
+    assert len(str(error.value)) < 400 and "\n" not in str(error.value)
+    assert not caplog.records and capfd.readouterr() == ("", "")
+    assert levels == {name: logging.getLogger(name).level for name in levels}
+
+
+def test_missing_values_pass_where_the_pipeline_fills_them_in():
+    holed = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    pipeline = make_pipeline(SimpleImputer(), StandardScaler(), network()).fit(holed[FIT], y[FIT])
+    found = run(to_onnx(pipeline, holed), holed[REST])
+    np.testing.assert_allclose(
+        found["probabilities"], pipeline.predict_proba(holed[REST]), atol=1e-5
+    )
+    with pytest.raises(ValueError, match="X contains NaN"):
+        to_onnx(network().fit(X[FIT], y[FIT]), holed)
 
 
 def test_a_graph_of_an_embedding_embeds():
