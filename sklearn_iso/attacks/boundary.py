@@ -34,7 +34,9 @@ class BoundaryWalk:
 
     Nothing keeps the walk inside of the ball: it meets the boundary where the network, not the
     budget, has it, and comes closer from there. An ascent that is held back by the ball climbs
-    whatever slope the network shows inside.
+    whatever slope the network shows inside. Where the network is all but flat the next boundary
+    seems absurdly far; a row that would go there, or that came where logits are not finite, ends
+    its walk with what it has found.
 
     Parameters
     ----------
@@ -81,6 +83,12 @@ class BoundaryWalk:
         for _ in range(self.n_steps):
             value, _, gradient = objective.slope(ball.point(v), goals)
             v = _onto_boundary(ball, v, value, gradient * ball.budget.eps)
+            # Comparisons with NaN are false.
+            led = value.isfinite() & (norm.size(v) < ball.horizon())
+            if not led.all():
+                rows, v, goals, ball = rows[led], v[led], goals[led], ball[led]
+            if not len(rows):
+                break
             _, fooled = objective.value(ball.point_within(v), goals)
             size = norm.size(v)
             closer = fooled & (size < closest[rows])

@@ -249,5 +249,7 @@ def fgsm(
 
 def _leap(objective: Objective, ball: Ball, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     _, _, gradient = objective.slope(ball.X, y)
+    if not gradient.any():
+        objective.check_slope(ball.X, y)
     points = ball.point_within(ball.leap(gradient))
     return points, *objective.value(points, y)
