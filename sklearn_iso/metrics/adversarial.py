@@ -155,7 +155,9 @@ def adversarial_accuracy(
         image_shape=image_shape,
     )  # fmt: skip
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
-    return float(nested_runs(case, [eps], procedure).accuracy[0])
+    accuracy = float(nested_runs(case, [eps], procedure).accuracy[0])
+    case.refused.warn()
+    return accuracy
 
 
 @dataclass(frozen=True)

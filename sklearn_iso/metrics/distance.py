@@ -122,9 +122,10 @@ def adversarial_distance(
     if not len(rows):
         return found
     access, generator = Access.of(case, rows), as_generator(random_state)
+    case.refused.limit(case.table.values, np.ptp(case.table.values, axis=0), case.threat.one_hot)
     closest, distance = case.points(rows), np.full(len(rows), np.inf)
     if access.climbs:
-        closest = frame.descend(access.twin, rows, n_steps, n_restarts)
+        closest = frame.descend(access.logits, rows, n_steps, n_restarts)
         closest, distance = frame.settle(closest, rows, exact=access.trusted)
     if n_queries is None:
         n_queries = AUTOMATIC_QUERIES
@@ -134,6 +135,7 @@ def adversarial_distance(
         _, shorter = frame.settle(points, rows[left], exact=False)
         distance[left] = np.minimum(distance[left], shorter)
     found[rows] = distance
+    case.refused.warn()
     return found
 
 

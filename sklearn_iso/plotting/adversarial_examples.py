@@ -270,6 +270,7 @@ class AdversarialExamplesDisplay:
         rows = rows if image_shape is None else rows[:n_examples]
         procedure = Procedure(attack, random_state=random_state).seeded()
         broken = procedure.run(case, procedure.access(case, rows), eps, rows)
+        case.refused.warn()
         X_adv = broken.X_adv.numpy()
         return cls.from_predictions(
             case.table.values[rows],
