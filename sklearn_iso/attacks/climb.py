@@ -178,7 +178,12 @@ class Straight(Walk):
 
 
 def climb(
-    objective: Objective, ball: Ball, y: Tensor, start: Tensor, walk: Walk
+    objective: Objective,
+    ball: Ball,
+    y: Tensor,
+    start: Tensor,
+    walk: Walk,
+    check_slope: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Walk from the start; rows leave as soon as they are fooled.
 
@@ -196,6 +201,8 @@ def climb(
         Coordinates in the ball.
     walk : Walk
         Fresh, for n rows.
+    check_slope : bool
+        Whether it is an error that no row has a gradient that is a number.
 
     Returns
     -------
@@ -219,7 +226,7 @@ def climb(
     before = (ball.centre(), trail.loss, ball.centre())
     for step in range(len(walk)):
         loss, fooled, gradient = objective.slope(ball.point(v), y)
-        if step == 0 and not gradient.any():
+        if check_slope and step == 0 and not gradient.any():
             objective.check_slope(ball.X, y)
         trail.note(rows, v, loss, fooled)
         lost = loss == -torch.inf

@@ -243,13 +243,16 @@ def fgsm(
     for _ in () if budget.is_zero else hunt.rounds(budget.categories, objective.value):
         for rows in hunt.batches():
             ball = budget.around(hunt.centres[rows])
-            hunt.record(rows, *_leap(objective, ball, hunt.y[rows]))
+            hunt.record(rows, *_leap(objective, ball, hunt.y[rows], hunt.is_fresh))
+            hunt.is_fresh = False
     return hunt.X_adv
 
 
-def _leap(objective: Objective, ball: Ball, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _leap(
+    objective: Objective, ball: Ball, y: Tensor, check_slope: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     _, _, gradient = objective.slope(ball.X, y)
-    if not gradient.any():
+    if check_slope and not gradient.any():
         objective.check_slope(ball.X, y)
     points = ball.point_within(ball.leap(gradient))
     return points, *objective.value(points, y)

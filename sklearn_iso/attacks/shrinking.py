@@ -189,10 +189,7 @@ def linearised_boundaries(
     norm, targeted = ball.budget.norm, Objective(objective.logits, targeted_margin)
     sizes, starts = [], []
     for target in wrong_classes.unbind(dim=1):
-        goals = torch.stack([y, target], dim=1)
-        loss, _, gradient = targeted.slope(ball.X, goals)
-        if not gradient.any():
-            targeted.check_slope(ball.X, goals)
+        loss, _, gradient = targeted.slope(ball.X, torch.stack([y, target], dim=1))
         slope = gradient * ball.budget.eps
         size = (-loss).clamp(min=0).to(slope) / _dual(norm, slope) * OVERSHOOT
         # Where the margin is flat no step leads anywhere: the walk starts at X.

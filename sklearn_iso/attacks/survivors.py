@@ -146,6 +146,8 @@ class Survivors:
         What the balls surround: X, but for the categories that were flipped.
     alive : Tensor of shape (n,), bool
         Rows not fooled yet.
+    is_fresh : bool
+        Whether no gradient was taken yet: if the first are no numbers, the callable is at fault.
     ranking : Tensor of shape (n, n_classes - 1)
         Wrong classes, that of the largest logit at X first; empty for labels.
 
@@ -166,6 +168,7 @@ class Survivors:
         self.X_adv, self.centres = X.detach().clone(), X.detach()
         self.best_loss = torch.full((len(X),), -torch.inf, dtype=X.dtype, device=X.device)
         self.alive = torch.zeros(len(X), dtype=torch.bool, device=X.device)
+        self.is_fresh = True
         rankings = []
         for rows in _batches(torch.arange(len(X), device=X.device), self.batch_size):
             self.alive[rows], ranking = self._judge(rows)
