@@ -19,7 +19,7 @@ Question = Callable[[NDArray], Any]
 #: Errors that tell of the machine, not of the point.
 NEVER_A_REFUSAL = (MemoryError, OSError)
 ASKED_ALONE = 8  # batches of at most so many points are taken apart at once
-BATCHES_IN_VAIN, POINTS_TRIED = 20, 2
+BATCHES_IN_VAIN, POINTS_TRIED = 10, 3
 REMEDY = (
     "pass bounds=(low, high) that the estimator accepts, and as immutable= the features that "
     "must not move"
@@ -150,7 +150,7 @@ class Refused:
                 f"The estimator should predict wherever an attack may lead; {self.told()}. They "
                 f"count as not adversarial. To keep attacks where it predicts, {REMEDY}.",
                 RefusedPointsWarning,
-                stacklevel=3,
+                stacklevel=4,  # beyond the measure and its check of parameters
             )
 
 

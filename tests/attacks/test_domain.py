@@ -16,7 +16,7 @@ CLOSEST = ("ddn", "fmn", "fab")
 
 def attack(name, logits, X, y, **options):
     seed = {"random_state": 0} if name in SEEDED else {}
-    queries = {"n_queries": 300} if name in ("square", "rays") else {}
+    queries = {"n_queries": 100} if name in ("square", "rays") else {}
     return ATTACKS[name](logits, X, y, **options, **seed, **queries)
 
 
@@ -46,8 +46,8 @@ def test_distances_are_exact_beside_the_end_of_the_domain(name):
     torch.testing.assert_close(found, X[:, 0] - 1, rtol=1e-2, atol=1e-3)
 
 
-@pytest.mark.parametrize("name, norm", PAIRS)
-def test_sample_without_logits_around_it_costs_the_others_nothing(name, norm, problem):
+@pytest.mark.parametrize("name", ATTACKS)
+def test_sample_without_logits_around_it_costs_the_others_nothing(name, problem):
     model, X, y = problem
     island = torch.full((1, 6), 5.0)
     X, y = torch.cat([island, X]), torch.cat([model(island).argmax(dim=1), y])
@@ -56,7 +56,7 @@ def test_sample_without_logits_around_it_costs_the_others_nothing(name, norm, pr
         lost = (x > 3).any(dim=1, keepdim=True) & (x != 5).any(dim=1, keepdim=True)
         return torch.where(lost, torch.nan, model(x))
 
-    options = {"eps": 0.5, "norm": norm}
+    options = {"eps": 0.5, "norm": "l2"}
     X_adv, expected = (attack(name, f, X, y, **options) for f in (logits, model))
     assert torch.equal(X_adv[0], X[0])
     broken, broken_before = (f[1:].ne(X[1:]).any(dim=1) for f in (X_adv, expected))
@@ -79,8 +79,7 @@ def test_gradient_that_is_no_number_costs_its_own_sample_alone(name, problem):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("name", ["cascade", "fab"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name, dtype", [("cascade", torch.float32), ("fab", torch.float64)])
 def test_walk_on_slopes_that_underflow_ends_and_stays_finite(name, norm, dtype):
     """Bumps are flat far from their centres, where the next boundary seems at infinity."""
     centres = torch.randn(2, 3, generator=torch.Generator().manual_seed(0), dtype=dtype)
