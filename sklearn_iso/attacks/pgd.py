@@ -129,8 +129,9 @@ def pgd(
     Raises
     ------
     ValueError
-        If X lies outside the bounds or is not finite, an argument is out of its range, or
-        logits or their gradient are not finite.
+        If X lies outside the bounds or is not finite, an argument is out of its range, logits
+        are not finite at X, or the gradient is not finite for any sample. Elsewhere a point
+        whose logits are not finite is no adversarial example.
 
     References
     ----------

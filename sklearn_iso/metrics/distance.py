@@ -63,7 +63,8 @@ def adversarial_distance(
     :func:`sklearn_iso.attacks.fab`; the nearer error counts. Where the twin is a surrogate,
     and for samples on which it finds nothing, :func:`sklearn_iso.attacks.rays` searches by
     labels alone; where there is no twin that agrees, it does so for all. The estimator has the
-    last word.
+    last word, and what it refuses is no error, as in
+    :func:`sklearn_iso.metrics.adversarial_accuracy`.
 
     Parameters
     ----------

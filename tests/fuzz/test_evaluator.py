@@ -33,6 +33,7 @@ N_ATTACKED = 12
 
 #: Those that take no matrix of numbers with one label for each sample, so that nothing is fitted.
 NOT_FITTED = {
+    "CCA",  # pairs from fit_transform
     "ClassifierChain",  # several outputs
     "MultiOutputClassifier",  # several outputs
     "DictVectorizer",  # dicts
