@@ -66,5 +66,13 @@ for it to end, or pass another path.
         )
 
 
+class RefusedPointsWarning(UserWarning):
+    """An estimator gave no answer at points that an attack led to.
+
+    It raised an error there, or its probabilities were NaN. Such points are no adversarial
+    examples; `bounds` and `immutable` keep attacks where the estimator predicts.
+    """
+
+
 class ModelFileError(ValueError):
     """A model file is damaged, of a newer version, or holds what may not be loaded."""

@@ -10,3 +10,19 @@ matplotlib.use("Agg")  # pictures are drawn in memory: no window, no display ser
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search", print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Tell how much of scikit-learn tests/fuzz/test_evaluator.py has evaluated."""
+    ran = [
+        tuple(setting)
+        for report in terminalreporter.getreports("passed")
+        for name, settings in getattr(report, "user_properties", [])
+        if name == "evaluated"
+        for setting in settings
+    ]
+    if ran:
+        estimators, norms = ({setting[column] for setting in ran} for column in (0, 2))
+        terminalreporter.write_line(
+            f"evaluated: {len(estimators)} estimators, {len(set(ran))} settings, {len(norms)} norms"
+        )

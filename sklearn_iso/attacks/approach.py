@@ -42,7 +42,9 @@ def nearest(hunt: Survivors, budget: Budget, approach: Approach) -> Tensor:
                 hunt.centres[rows] = _flipped(groups, objective, hunt.centres[rows], y)
             ball = budget.around(hunt.centres[rows])
             points, sizes = approach(ball, y, targets[rows])
-            closer = sizes < closest[rows]
+            if hunt.is_fresh and sizes.isinf().all():
+                objective.check_slope(ball.X, y)
+            hunt.is_fresh, closer = False, sizes < closest[rows]
             hunt.X_adv[rows[closer]] = points[closer]
             closest[rows[closer]] = sizes[closer]
     return hunt.X_adv

@@ -34,7 +34,9 @@ class BoundaryWalk:
 
     Nothing keeps the walk inside of the ball: it meets the boundary where the network, not the
     budget, has it, and comes closer from there. An ascent that is held back by the ball climbs
-    whatever slope the network shows inside.
+    whatever slope the network shows inside. Where the network is all but flat the next boundary
+    seems absurdly far; a row that would go there ends its walk with what it has found. From where
+    logits are not finite it goes half way back.
 
     Parameters
     ----------
@@ -75,12 +77,21 @@ class BoundaryWalk:
             Labels and targets.
         """
         objective, norm = Objective(self.logits, targeted_margin), ball.budget.norm
-        best, v = ball.centre(), ball.centre()
+        best, v, before = ball.centre(), ball.centre(), ball.centre()
         closest = norm.size(v).fill_(torch.inf)
         rows = torch.arange(len(goals), device=goals.device)
         for _ in range(self.n_steps):
             value, _, gradient = objective.slope(ball.point(v), goals)
-            v = _onto_boundary(ball, v, value, gradient * ball.budget.eps)
+            known = along(value.isfinite(), v)
+            onto = _onto_boundary(ball, v, value, gradient * ball.budget.eps)
+            before, v = torch.where(known, v, before), torch.where(known, onto, (v + before) / 2)
+            led = norm.size(v) < ball.horizon()  # false for NaN
+            if not led.all():
+                rows, v, goals, ball, before = (
+                    rows[led], v[led], goals[led], ball[led], before[led],
+                )  # fmt: skip
+            if not len(rows):
+                break
             _, fooled = objective.value(ball.point_within(v), goals)
             size = norm.size(v)
             closer = fooled & (size < closest[rows])
@@ -88,7 +99,9 @@ class BoundaryWalk:
             v = torch.where(along(fooled, v), PULL * v, v)
             keep = closest[rows] > self.within
             if not keep.all():
-                rows, v, goals, ball = rows[keep], v[keep], goals[keep], ball[keep]
+                rows, v, goals, ball, before = (
+                    rows[keep], v[keep], goals[keep], ball[keep], before[keep],
+                )  # fmt: skip
             if not len(rows):
                 break
         return best, closest

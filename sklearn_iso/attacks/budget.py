@@ -16,6 +16,8 @@ from sklearn_iso.geometry.box import rounding_slack
 from sklearn_iso.geometry.norms import Norm, get_norm
 
 FeatureValues = ArrayLike | Tensor
+#: A walk that is this many times farther from X than X from 0, or than its budget, is lost.
+FARTHEST = 1e6
 
 
 def check_points(X: Tensor) -> None:
@@ -344,6 +346,11 @@ class Ball:
     def centre(self) -> Tensor:
         """Coordinates of X itself."""
         return torch.zeros_like(self.X)
+
+    def horizon(self) -> Tensor:
+        """Sizes beyond which a walk is lost, in units of the budget and of X itself."""
+        v = torch.where(self.budget.eps > 0, self.X / self.budget.eps, 0)
+        return FARTHEST * self.budget.norm.size(v).clamp(min=1)
 
     def __getitem__(self, keep: Tensor) -> Ball:
         """Balls of the rows that a mask or an index selects."""

@@ -11,12 +11,16 @@ from torch import Tensor
 
 from sklearn_iso.attacks.budget import Ball
 from sklearn_iso.attacks.losses import Loss
-from sklearn_iso.attacks.survivors import Logits, check_logits
+from sklearn_iso.attacks.survivors import Logits, check_shape
+from sklearn_iso.geometry.norm import along
 
 
 @dataclass(frozen=True)
 class Objective:
     """What an attack climbs: a loss of the logits, and whether they are wrong.
+
+    A row whose logits are NaN or infinite has no adversarial example there: its loss is minus
+    infinity and its gradient 0. A gradient that is NaN or infinite counts as 0 too.
 
     Parameters
     ----------
@@ -43,18 +47,39 @@ class Objective:
     def value(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of each row, and whether it is misclassified."""
         logits = self.logits(x)
-        check_logits(logits, len(x))
-        return self.loss(logits, y), logits.argmax(dim=1) != labels_of(y)
+        return self._judged(logits, y)
 
     def slope(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss, verdict and gradient; gradients go to x alone, never to module parameters."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             logits = self.logits(x)
-            check_logits(logits, len(x))
-            loss = self.loss(logits, y)
+            loss, wrong = self._judged(logits, y)
             gradient = _gradient(loss, x)
-        return loss.detach(), logits.detach().argmax(dim=1) != labels_of(y), gradient
+        finite = _finite_rows(gradient)
+        if not finite.all():
+            gradient = torch.where(along(finite, gradient), gradient, 0)
+        return loss.detach(), wrong, gradient
+
+    def _judged(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        check_shape(logits, len(y))
+        loss, wrong = self.loss(logits, y), logits.detach().argmax(dim=1) != labels_of(y)
+        known = _finite_rows(logits.detach())
+        if not known.all():
+            loss, wrong = loss.masked_fill(~known, -torch.inf), wrong & known
+        return loss, wrong
+
+    def check_slope(self, X: Tensor, y: Tensor) -> None:
+        """Raise a ValueError if the logits of rows of X are finite, but no row's gradient is."""
+        with torch.enable_grad():
+            x = X.detach().requires_grad_()
+            loss, _ = self._judged(self.logits(x), y)
+            gradient = _gradient(loss, x)
+        if len(X) and loss.isfinite().all() and not _finite_rows(gradient).any():
+            raise ValueError(
+                "The gradient of the logits in X must be finite; found NaN or infinity. Look for "
+                "a square root, a norm or a logarithm at 0 in the callable."
+            )
 
 
 def labels_of(goals: Tensor) -> Tensor:
@@ -79,13 +104,14 @@ def _gradient(loss: Tensor, x: Tensor) -> Tensor:
             "logits must be differentiable in X; they do not depend on X through torch "
             "operations. Remove .detach(), .numpy() and torch.no_grad() from the callable."
         )
-    # The sum of finite entries may overflow, so it only says when a closer look is needed.
-    if not gradient.sum().isfinite() and not torch.isfinite(gradient).all():
-        raise ValueError(
-            "The gradient of the logits in X must be finite; found NaN or infinity. Look for a "
-            "square root, a norm or a logarithm at 0 in the callable."
-        )
     return gradient
+
+
+def _finite_rows(values: Tensor) -> Tensor:
+    # The sum of finite entries may overflow, so it only says when a closer look is needed.
+    if values.sum().isfinite():
+        return torch.ones(len(values), dtype=torch.bool, device=values.device)
+    return values.flatten(1).isfinite().all(dim=1)
 
 
 class _Trail:
@@ -152,9 +178,17 @@ class Straight(Walk):
 
 
 def climb(
-    objective: Objective, ball: Ball, y: Tensor, start: Tensor, walk: Walk
+    objective: Objective,
+    ball: Ball,
+    y: Tensor,
+    start: Tensor,
+    walk: Walk,
+    check_slope: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Walk from the start; rows leave as soon as they are fooled.
+
+    From a point without finite logits a row steps anew from the one before, along the gradient
+    that it had there.
 
     Parameters
     ----------
@@ -167,6 +201,8 @@ def climb(
         Coordinates in the ball.
     walk : Walk
         Fresh, for n rows.
+    check_slope : bool
+        Whether it is an error that no row has a gradient that is a number.
 
     Returns
     -------
@@ -187,9 +223,19 @@ def climb(
     """
     whole, trail, v = ball, _Trail(start), start
     rows = torch.arange(len(y), device=y.device)
+    before = (ball.centre(), trail.loss, ball.centre())
     for step in range(len(walk)):
         loss, fooled, gradient = objective.slope(ball.point(v), y)
+        if check_slope and step == 0 and not gradient.any():
+            objective.check_slope(ball.X, y)
         trail.note(rows, v, loss, fooled)
+        lost = loss == -torch.inf
+        if lost.any():
+            now = (v, loss, gradient)
+            v, loss, gradient = (
+                torch.where(along(lost, new), old, new)
+                for old, new in zip(before, now, strict=True)
+            )
         if fooled.any():
             keep = ~fooled
             rows, v, y, gradient, ball = rows[keep], v[keep], y[keep], gradient[keep], ball[keep]
@@ -197,6 +243,7 @@ def climb(
             walk.keep(keep)
         if not len(rows):
             break
+        before = (v, loss, gradient)
         v = walk.step(ball, v, loss, gradient, step)
     else:
         trail.note(rows, v, *objective.value(ball.point(v), y))

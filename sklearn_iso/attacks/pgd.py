@@ -129,8 +129,9 @@ def pgd(
     Raises
     ------
     ValueError
-        If X lies outside the bounds or is not finite, an argument is out of its range, or
-        logits or their gradient are not finite.
+        If X lies outside the bounds or is not finite, an argument is out of its range, logits
+        are not finite at X, or the gradient is not finite for any sample. Elsewhere a point
+        whose logits are not finite is no adversarial example.
 
     References
     ----------
@@ -244,11 +245,16 @@ def fgsm(
     for _ in () if budget.is_zero else hunt.rounds(budget.categories, objective.value):
         for rows in hunt.batches():
             ball = budget.around(hunt.centres[rows])
-            hunt.record(rows, *_leap(objective, ball, hunt.y[rows]))
+            hunt.record(rows, *_leap(objective, ball, hunt.y[rows], hunt.is_fresh))
+            hunt.is_fresh = False
     return hunt.X_adv
 
 
-def _leap(objective: Objective, ball: Ball, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _leap(
+    objective: Objective, ball: Ball, y: Tensor, check_slope: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     _, _, gradient = objective.slope(ball.X, y)
+    if check_slope and not gradient.any():
+        objective.check_slope(ball.X, y)
     points = ball.point_within(ball.leap(gradient))
     return points, *objective.value(points, y)

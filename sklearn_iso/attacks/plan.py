@@ -71,7 +71,8 @@ class Plan:
                     random = self.random_start or not first
                     start = ball.random(generator) if random else ball.centre()
                     goals = hunt.goals(rows, rank)
-                    hunt.record(rows, *climb(objective, ball, goals, start, self.walk(start)))
+                    walk, check, hunt.is_fresh = self.walk(start), hunt.is_fresh, False
+                    hunt.record(rows, *climb(objective, ball, goals, start, walk, check))
 
     def _runs(self, hunt: Survivors) -> Iterator[tuple[bool, int | None]]:
         """Whether a run is the first, and the rank of the target or None."""

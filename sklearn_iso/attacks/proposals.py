@@ -116,7 +116,8 @@ class Proposals:
         r"""Correct the slope, :math:`s \leftarrow s + (gain - s \cdot m) \, m / |m|^2`."""
         length = (moved * moved).flatten(1).sum(dim=1)
         surprise = gain.to(moved) - (self.slope * moved).flatten(1).sum(dim=1)
-        share = torch.where(length > 0, surprise / length, 0)
+        share = surprise / length
+        share = torch.where(share.isfinite(), share, 0)  # no step, or no score to learn from
         self.slope = self.slope + along(share, moved) * moved
 
     def keep(self, rows: Tensor) -> None:

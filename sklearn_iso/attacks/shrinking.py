@@ -64,6 +64,7 @@ class Shrinking:
     def walk(self, ball: Ball, y: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         """Coordinates of the closest error on the way, and their size (infinity for none)."""
         norm, v = ball.budget.norm, start
+        before, slope_before, horizon = ball.centre(), ball.centre(), ball.horizon()
         best, closest = start.clone(), torch.full_like(norm.size(start), torch.inf)
         radius = norm.size(start).clamp(max=self.largest)
         for step in range(self.n_steps):
@@ -75,8 +76,14 @@ class Shrinking:
             change = _cosine(self.first_change, self.last_change, step, self.n_steps)
             radius = self._next_radius(radius, size, closest, fooled, change)
             guess = size + (-loss).clamp(min=0) / _dual(norm, slope)
-            unknown = closest.isinf() & guess.isfinite()
+            unknown = closest.isinf() & (guess < horizon)
             radius = torch.where(unknown, torch.maximum(guess * OVERSHOOT, radius), radius)
+            lost = loss == -torch.inf
+            if lost.any():  # half way back, along the slope of the step before
+                radius = torch.where(lost, (norm.size(before) + size) / 2, radius)
+                v = torch.where(along(lost, v), before, v)
+                slope = torch.where(along(lost, v), slope_before, slope)
+            before, slope_before = v, slope
             radius = radius.clamp(max=self.largest)
             v = self._step(ball, v, slope, radius, _cosine(1.0, 0.01, step, self.n_steps), step)
         _, fooled = self.objective.value(ball.point(v), y)
@@ -162,7 +169,7 @@ def linearised_boundaries(
     Returns
     -------
     sizes : Tensor of shape (n_targets, n)
-        Infinity where the margin is flat.
+        Infinity where the margin is flat, or nearly so.
     starts : Tensor of shape (n_targets, n, ...)
 
     Examples
@@ -186,7 +193,8 @@ def linearised_boundaries(
         slope = gradient * ball.budget.eps
         size = (-loss).clamp(min=0).to(slope) / _dual(norm, slope) * OVERSHOOT
         # Where the margin is flat no step leads anywhere: the walk starts at X.
-        sizes.append(torch.where(slope.flatten(1).any(dim=1), size, torch.inf))
+        steep = slope.flatten(1).any(dim=1) & (size < ball.horizon())
+        sizes.append(torch.where(steep, size, torch.inf))
         reach = torch.where(sizes[-1].isfinite(), sizes[-1], 0)
         starts.append(ball.boxed(along(reach, slope) * norm.steepest(slope)))
     return torch.stack(sizes), torch.stack(starts)

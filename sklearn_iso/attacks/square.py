@@ -171,6 +171,8 @@ def _run(
     v = ball.project(LONGEST * proposals.directions())
     points = ball.point_within(v)
     loss, fooled = objective.value(points, y)
+    lost = loss == -torch.inf  # where there are no scores a search begins at X
+    v[lost], points[lost] = 0, ball.X[lost]
     rows, v = (~fooled).nonzero().squeeze(1), v[~fooled]
     proposals.keep(~fooled)
     for _ in range(n_queries - 1):
@@ -180,7 +182,7 @@ def _run(
         x = proposals.ball.point_within(candidate)
         value, errs = objective.value(x, y[rows])
         # Ties move too: scores of trees are flat nearly everywhere.
-        better = errs | (value >= loss[rows])
+        better = errs | ((value >= loss[rows]) & (value > -torch.inf))
         proposals.learn(value > loss[rows])
         proposals.learn_slope(candidate - v, value - loss[rows])
         v[better] = candidate[better]

@@ -13,6 +13,8 @@ from sklearn_iso.attacks.parameters import check_counts
 
 Logits = Callable[[Tensor], Tensor]
 Value = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+#: Label of a point that got none: one that the classifier refuses. It is no adversarial example.
+NO_ANSWER = torch.iinfo(torch.int64).min
 RandomState = int | np.random.RandomState | np.random.Generator | torch.Generator | None
 
 
@@ -44,24 +46,27 @@ def as_generator(random_state: RandomState) -> torch.Generator:
     return generator
 
 
-def check_logits(logits: Tensor, n_rows: int) -> None:
-    """Raise a ValueError unless logits are finite, of shape (n_rows, at least 2).
+def check_shape(logits: Tensor, n_rows: int) -> None:
+    """Raise a ValueError unless logits are of shape (n_rows, at least 2).
 
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks.survivors import check_logits
-    >>> check_logits(torch.zeros(5, 2), n_rows=5)
+    >>> from sklearn_iso.attacks.survivors import check_shape
+    >>> check_shape(torch.zeros(5, 2), n_rows=5)
     """
     if logits.ndim != 2 or logits.shape[0] != n_rows or logits.shape[1] < 2:
         raise ValueError(
             f"logits must return a tensor of shape ({n_rows}, n_classes) with at least 2 classes; "
             f"got {tuple(logits.shape)}. A single score z becomes torch.stack([0 * z, z], dim=1)."
         )
+
+
+def _check_finite(logits: Tensor) -> None:
     if not torch.isfinite(logits).all():
         raise ValueError(
-            "logits must be finite; found NaN or infinity. Return scores before any softmax or "
-            "log, and scale the features if they overflow."
+            "logits must be finite at X; found NaN or infinity. Return scores before any softmax "
+            "or log, and scale the features if they overflow."
         )
 
 
@@ -92,6 +97,8 @@ def check_labels(y: Tensor, n_rows: int) -> Tensor:
 def verdict(outputs: Tensor, y: Tensor) -> Tensor:
     """Which rows are misclassified, from logits or scores (n, n_classes) or from labels (n,).
 
+    A row whose scores are NaN or infinite, or whose label is `NO_ANSWER`, is not.
+
     Examples
     --------
     >>> import torch
@@ -106,9 +113,9 @@ def verdict(outputs: Tensor, y: Tensor) -> Tensor:
             "Use torch.as_tensor."
         )
     if outputs.shape == y.shape and not outputs.is_floating_point():
-        return outputs != y
-    check_logits(outputs, len(y))
-    return outputs.argmax(dim=1) != y
+        return (outputs != y) & (outputs != NO_ANSWER)
+    check_shape(outputs, len(y))
+    return (outputs.argmax(dim=1) != y) & outputs.isfinite().all(dim=1)
 
 
 def _batches(rows: Tensor, batch_size: int) -> Iterator[Tensor]:
@@ -144,6 +151,8 @@ class Survivors:
         What the balls surround: X, but for the categories that were flipped.
     alive : Tensor of shape (n,), bool
         Rows not fooled yet.
+    is_fresh : bool
+        Whether no gradient was taken yet: if the first are no numbers, the callable is at fault.
     ranking : Tensor of shape (n, n_classes - 1)
         Wrong classes, that of the largest logit at X first; empty for labels.
 
@@ -164,6 +173,7 @@ class Survivors:
         self.X_adv, self.centres = X.detach().clone(), X.detach()
         self.best_loss = torch.full((len(X),), -torch.inf, dtype=X.dtype, device=X.device)
         self.alive = torch.zeros(len(X), dtype=torch.bool, device=X.device)
+        self.is_fresh = True
         rankings = []
         for rows in _batches(torch.arange(len(X), device=X.device), self.batch_size):
             self.alive[rows], ranking = self._judge(rows)
@@ -177,6 +187,7 @@ class Survivors:
         wrong = verdict(outputs, y)
         if outputs.ndim == 1:
             return ~wrong, y.new_empty(len(y), 0)
+        _check_finite(outputs)
         if y.max() >= outputs.shape[1]:
             raise ValueError(
                 f"y must hold column numbers of the {outputs.shape[1]} logits; found "

@@ -74,7 +74,9 @@ def adversarial_accuracy(
 
     The estimator itself has the last word: a point counts as fooled only if
     ``estimator.predict`` errs on it. Samples that are misclassified without an attack count as
-    fooled. With eps 0 this is the accuracy.
+    fooled. With eps 0 this is the accuracy. A perturbed point that the estimator refuses, by an
+    error or by NaN, does not count as fooled; a
+    :class:`sklearn_iso.exceptions.RefusedPointsWarning` tells how many there were.
 
     Parameters
     ----------
@@ -166,7 +168,9 @@ def adversarial_accuracy(
     )  # fmt: skip
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
     budget = case.table.by_feature(eps, "eps")
-    return float(nested_runs(case, [budget], procedure).accuracy[0])
+    accuracy = float(nested_runs(case, [budget], procedure).accuracy[0])
+    case.refused.warn()
+    return accuracy
 
 
 @dataclass(frozen=True)

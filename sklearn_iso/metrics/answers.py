@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_iso.attacks.survivors import NO_ANSWER
 from sklearn_iso.metrics.case import Case
 
 Answer = Callable[[Tensor], Tensor]
@@ -124,18 +125,24 @@ class Answers:
         """Return the answers of the estimator of a case, compared on the data of the case."""
         asked = Asked(case)
 
+        sure = case.knows_far_away()
+
         def predict(x: Tensor) -> Tensor:
-            return torch.from_numpy(case.predict(x.detach().numpy()))
+            points = x.detach().numpy()
+            columns = case.predict_perturbed(points)
+            if not sure:
+                columns[~case.knows(points)] = NO_ANSWER
+            return torch.from_numpy(columns)
 
         values = case.table.values
         expected, refused = case.predict(values), []
         for name in ("decision_function", "predict_proba"):
             if not hasattr(asked, name):
                 continue
-            meanings = list(_as_columns(getattr(asked, name)(values), len(case.classes)))
+            meanings = _meanings(getattr(asked, name), values, len(case.classes))
             differ = [int((scores.argmax(axis=1) != expected).sum()) for scores in meanings]
             if differ and agrees(min(differ), len(values)):
-                scores = _scores(getattr(asked, name), len(case.classes), int(np.argmin(differ)))
+                scores = _scores(getattr(asked, name), case, int(np.argmin(differ)))
                 return cls(predict, scores, f"its {name}")
             refused.append(name)
         why = "it has neither decision_function nor predict_proba"
@@ -144,10 +151,31 @@ class Answers:
         return cls(predict, None, why)
 
 
-def _scores(method: Callable, n_classes: int, meaning: int) -> Answer:
+def _meanings(method: Callable, values: NDArray, n_classes: int) -> list[NDArray]:
+    """Return what the answers at X may mean: nothing where there are none, or some are NaN."""
+    try:
+        meanings = list(_as_columns(method(values), n_classes))
+    except (AttributeError, NotImplementedError, TypeError, ValueError):
+        return []  # it predicts, but has no scores
+    return [] if any(np.isnan(columns).any() for columns in meanings) else meanings
+
+
+def _scores(method: Callable, case: Case, meaning: int) -> Answer:
+    n_classes = len(case.classes)
+
     def scores(x: Tensor) -> Tensor:
-        columns = list(_as_columns(method(x.detach().numpy()), n_classes))[meaning]
-        # Log-probabilities may be minus infinity; NaN stays for the attack to refuse.
+        points = x.detach().numpy()
+        columns = np.full((len(points), n_classes), np.nan)
+        parts = case.refused.ask(
+            lambda at: list(_as_columns(method(points[at]), n_classes))[meaning],
+            points,
+            thorough=False,
+        )
+        for at, answer in parts:
+            columns[at] = answer
+            unknown = np.isnan(answer).any(axis=1)
+            case.refused.note(points[at[unknown]], "its scores are NaN")
+        # Log-probabilities may be minus infinity; NaN tells an attack that there is no answer.
         largest = np.finfo(np.float64).max / 4
         return torch.from_numpy(np.clip(columns, -largest, largest))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_iso.attacks import ATTACKS, STAGES, cascade_stages, rays, square
-from sklearn_iso.attacks.survivors import as_generator
+from sklearn_iso.attacks.survivors import as_generator, verdict
 from sklearn_iso.metrics.case import Case
 from sklearn_iso.metrics.evaluation import Access
 from sklearn_iso.metrics.transfer import linear_surrogate, transfer
@@ -148,6 +148,7 @@ class Procedure:
         broken = Broken.none(rows, case.points(rows))
         if not len(rows) or case.threat.budget(case.points(rows), eps).is_zero:
             return broken
+        case.refused.limit(case.table.values, eps, case.threat.one_hot)
         if self.attack == "cascade":
             self._cascade(case, access, eps, broken)
         elif self.attack in WITHOUT_GRADIENTS:
@@ -164,7 +165,8 @@ class Procedure:
         X, y = case.points(broken.rows), case.labels(broken.rows)
         # Copies: an attack of a user may write into what it gets, and is judged by the originals.
         given = copy.deepcopy({"eps": eps, **case.threat.options()})
-        X_adv = run(access.twin, X.clone(), y.clone(), **given)
+        logits = access.logits if isinstance(self.attack, str) else access.twin
+        X_adv = run(logits, X.clone(), y.clone(), **given)
         if not isinstance(X_adv, Tensor):
             raise TypeError(
                 f"An attack must return a tensor of perturbed rows; got {type(X_adv).__name__}."
@@ -200,11 +202,11 @@ class Procedure:
             return False
         X, y = case.points(some), case.labels(some)
         X_adv = square(
-            access.twin, X, y, eps=eps, n_queries=QUERIES_CHECKED,
+            access.logits, X, y, eps=eps, n_queries=QUERIES_CHECKED,
             random_state=self.random_state, image_shape=case.image_shape, **case.threat.options(),
         )  # fmt: skip
         with torch.no_grad():
-            found = access.twin(X_adv).argmax(dim=1) != y
+            found = verdict(access.twin(X_adv), y)
             found &= access.twin(X).argmax(dim=1) == y
         return int(found.sum()) > SHARE_OVERLOOKED * len(some)
 
@@ -212,7 +214,7 @@ class Procedure:
         """Attack by the gradients of the twin; return which rows the twin gives up."""
         X, y = case.points(broken.rows), case.labels(broken.rows)
         X_adv, stage = cascade_stages(
-            access.twin, X, y, eps=eps, random_state=self.random_state, **case.threat.options()
+            access.logits, X, y, eps=eps, random_state=self.random_state, **case.threat.options()
         )
         case.threat.verify(X, X_adv, eps)
         fooled = case.fools(X_adv, broken.rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,14 @@ from torch import Tensor
 from sklearn_iso.attacks import Budget, get_norm
 from sklearn_iso.attacks.categories import groups_of
 from sklearn_iso.attacks.square import layout_of
+from sklearn_iso.attacks.survivors import NO_ANSWER
 from sklearn_iso.metrics.named import Named
+from sklearn_iso.metrics.refused import Refused
 from sklearn_iso.metrics.table import Table
 from sklearn_iso.twins.labels import classes_of, columns_of, kinds_of, one_each
 
 Bounds = tuple[ArrayLike, ArrayLike] | None
+FAR = 1e3  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ class Case:
     threat : Threat
     image_shape : sequence of int, optional
         What a flat row holds, where it is an image.
+    refused : Refused
+        Perturbed points at which the estimator gave no answer.
 
     Examples
     --------
@@ -143,6 +148,7 @@ class Case:
     classes: NDArray
     threat: Threat
     image_shape: Any = None
+    refused: Refused = field(default_factory=Refused, compare=False)
 
     @classmethod
     def of(cls, estimator: Any, X: Any, y: Any, *, image_shape: Any = None, **threat: Any) -> Case:
@@ -189,9 +195,63 @@ class Case:
         predicted = self.estimator.predict(self.table.with_values(values, rows))
         return columns_of(predicted, self.classes)
 
+    def predict_perturbed(self, values: NDArray, rows: NDArray | None = None) -> NDArray:
+        """Columns of what the estimator predicts for perturbed values of some rows.
+
+        `NO_ANSWER` where it refuses: it raises an error, or predicts NaN.
+        """
+        return self._columns_at(values, rows, thorough=False)
+
+    def _columns_at(self, values: NDArray, rows: NDArray | None, thorough: bool) -> NDArray:
+        def question(at: NDArray) -> NDArray:
+            some = self.table.with_values(values[at], None if rows is None else rows[at])
+            labels = one_each(self.estimator.predict(some), len(at))
+            unknown = np.asarray(labels != labels, dtype=bool)
+            return np.where(unknown, NO_ANSWER, columns_of(labels, self.classes))
+
+        columns = np.full(len(values), NO_ANSWER, dtype=np.int64)
+        for at, answer in self.refused.ask(question, values, thorough=thorough):
+            columns[at] = answer
+            self.refused.note(values[at[answer == NO_ANSWER]], "it predicts NaN")
+        return columns
+
+    def knows(self, values: NDArray, rows: NDArray | None = None) -> NDArray:
+        """Whether the scores at perturbed values are numbers; some predict all the same."""
+        known = np.ones(len(values), dtype=bool)
+        method = getattr(self.estimator, "predict_proba", None)
+        method = method or getattr(self.estimator, "decision_function", None)
+        if method is None:
+            return known
+
+        def question(at: NDArray) -> NDArray:
+            scores = method(self.table.with_values(values[at], None if rows is None else rows[at]))
+            return ~np.isnan(np.asarray(scores, dtype=float)).reshape(len(at), -1).any(axis=1)
+
+        # That there are no scores says nothing of the labels.
+        quiet = Refused()
+        for at, answer in quiet.ask(question, values, thorough=False):
+            known[at] = answer
+        self.refused.note(values[~known], "its scores are NaN")
+        return known
+
+    def knows_far_away(self) -> bool:
+        """Whether scores are numbers even at points far from the data, within the bounds."""
+        X = self.table.values
+        moved = FAR * np.ptp(X, axis=0)
+        values = np.stack([X[0] - moved, X[0] + moved]).astype(X.dtype)
+        if self.threat.bounds is not None:
+            low, high = (np.asarray(side, dtype=X.dtype) for side in self.threat.bounds)
+            values = values.clip(low, high)
+        return bool(replace(self, refused=Refused()).knows(values).all())
+
     def fools(self, X_adv: Tensor, rows: NDArray) -> NDArray:
-        """Which of the rows the estimator gets wrong at X_adv."""
-        return self.predict(X_adv.detach().cpu().numpy(), rows) != self.codes[rows]
+        """Which of the rows the estimator gets wrong at X_adv; none where it refuses to answer."""
+        values = X_adv.detach().cpu().numpy()
+        columns = self._columns_at(values, rows, thorough=True)
+        wrong: NDArray = (columns != self.codes[rows]) & (columns != NO_ANSWER)
+        if wrong.any():
+            wrong[wrong] = self.knows(values[wrong], rows[wrong])
+        return wrong
 
     @property
     def norm_name(self) -> str:

@@ -113,7 +113,9 @@ def robustness_curve(
         image_shape=image_shape,
     )  # fmt: skip
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
-    return nested_runs(case, in_units(case, sizes, units), procedure, bool(verbose)).accuracy
+    runs = nested_runs(case, in_units(case, sizes, units), procedure, bool(verbose))
+    case.refused.warn()
+    return runs.accuracy
 
 
 def check_budgets(eps: ArrayLike) -> NDArray:

@@ -13,6 +13,7 @@ from sklearn_iso.attacks import apgd, fgsm, get_norm, pgd, square
 from sklearn_iso.metrics.case import Case
 from sklearn_iso.metrics.evaluation import SHARE_THAT_MAY_VANISH, Access
 from sklearn_iso.metrics.findings import Finding, Sample
+from sklearn_iso.metrics.refused import REMEDY, Refused
 from sklearn_iso.metrics.transfer import linear_surrogate, transfer
 
 Check = Callable[[Sample], Finding | None]
@@ -99,9 +100,13 @@ def predictions_repeat(sample: Sample) -> Finding | None:
 
 def fgsm_is_weaker(sample: Sample) -> Finding | None:
     """Compare one step with many."""
-    single = sample.fooled_by(fgsm, sample.access.twin)
+    single = sample.fooled_by(fgsm, sample.access.logits)
     many = sample.fooled_by(
-        pgd, sample.access.twin, n_steps=N_STEPS, random_start=False, random_state=sample.generator
+        pgd,
+        sample.access.logits,
+        n_steps=N_STEPS,
+        random_start=False,
+        random_state=sample.generator,
     )
     count = int((single & ~many).sum())
     if not sample.many(count):
@@ -169,9 +174,17 @@ def _beaten(sample: Sample, fooled: NDArray, name: str, how: str) -> Finding | N
 def steps_suffice(sample: Sample) -> Finding | None:
     """Attack with twice the steps."""
     doubled = sample.fooled_by(
-        apgd, sample.access.twin, n_steps=2 * N_STEPS, loss="margin", random_state=sample.generator
+        apgd,
+        sample.access.logits,
+        n_steps=2 * N_STEPS,
+        loss="margin",
+        random_state=sample.generator,
     ) | sample.fooled_by(
-        pgd, sample.access.twin, n_steps=N_STEPS, random_start=False, random_state=sample.generator
+        pgd,
+        sample.access.logits,
+        n_steps=N_STEPS,
+        random_start=False,
+        random_state=sample.generator,
     )
     count = int((doubled & ~sample.white_box).sum())
     if not sample.many(count):
@@ -187,8 +200,8 @@ def steps_suffice(sample: Sample) -> Finding | None:
 def cross_entropy_keeps_up(sample: Sample) -> Finding | None:
     """Compare the two losses."""
     options = {"n_steps": N_STEPS, "random_start": False, "random_state": sample.generator}
-    entropy = sample.fooled_by(pgd, sample.access.twin, loss="cross_entropy", **options)
-    margin = sample.fooled_by(pgd, sample.access.twin, loss="margin", **options)
+    entropy = sample.fooled_by(pgd, sample.access.logits, loss="cross_entropy", **options)
+    margin = sample.fooled_by(pgd, sample.access.logits, loss="margin", **options)
     count = int(margin.sum()) - int(entropy.sum())
     if not sample.many(count, share=SHARE_MARGIN_MAY_LEAD):
         return None
@@ -270,6 +283,19 @@ def samples_suffice(n_samples: int) -> Finding | None:
         f"{n_samples} samples leave an interval of up to {1.96 / np.sqrt(n_samples):.2f}",
         f"pass {FEWEST_SAMPLES} samples or more",
     )
+
+
+def estimator_answers(refused: Refused) -> Finding | None:
+    """Tell whether perturbed points were refused: they count as not adversarial.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics.diagnostics import estimator_answers
+    >>> from sklearn_iso.metrics.refused import Refused
+    >>> print(estimator_answers(Refused(3, "ValueError: Negative values")).seen)
+    the estimator gave no answer at 3 perturbed points (ValueError: Negative values)
+    """
+    return Finding("points refused", refused.told(), REMEDY) if refused.n_points else None
 
 
 OF_THE_MODEL: tuple[Check, ...] = (

@@ -63,7 +63,8 @@ def adversarial_distance(
     :func:`sklearn_iso.attacks.fab`; the nearer error counts. Where the twin is a surrogate,
     and for samples on which it finds nothing, :func:`sklearn_iso.attacks.rays` searches by
     labels alone; where there is no twin that agrees, it does so for all. The estimator has the
-    last word.
+    last word, and what it refuses is no error, as in
+    :func:`sklearn_iso.metrics.adversarial_accuracy`.
 
     Parameters
     ----------
@@ -123,9 +124,10 @@ def adversarial_distance(
     if not len(rows):
         return found
     access, generator = Access.of(case, rows), as_generator(random_state)
+    case.refused.limit(case.table.values, np.ptp(case.table.values, axis=0), case.threat.one_hot)
     closest, distance = case.points(rows), np.full(len(rows), np.inf)
     if access.climbs:
-        closest = frame.descend(access.twin, rows, n_steps, n_restarts)
+        closest = frame.descend(access.logits, rows, n_steps, n_restarts)
         closest, distance = frame.settle(closest, rows, exact=access.trusted)
     if n_queries is None:
         n_queries = AUTOMATIC_QUERIES
@@ -135,6 +137,7 @@ def adversarial_distance(
         _, shorter = frame.settle(points, rows[left], exact=False)
         distance[left] = np.minimum(distance[left], shorter)
     found[rows] = distance
+    case.refused.warn()
     return found
 
 

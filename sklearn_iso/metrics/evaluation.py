@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sklearn_iso.attacks.losses import cross_entropy
+from sklearn_iso.geometry.norm import along
 from sklearn_iso.metrics.answers import Answers, Asked, agrees
 from sklearn_iso.metrics.case import Case
+from sklearn_iso.metrics.refused import Refused
 from sklearn_iso.twins import NotDifferentiableError, as_torch, surrogates, verify
 
 ROWS_FOR_SLOPES = 200
@@ -77,6 +79,43 @@ def _gradient(loss: Tensor, x: Tensor, retain: bool = False) -> Tensor:
     return torch.zeros_like(x) if gradient is None else gradient
 
 
+class Followed:
+    """Logits of a twin as an attack follows them: gradients that are no numbers are 0.
+
+    Points without finite logits are noted as refused.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.metrics.evaluation import Followed
+    >>> from sklearn_iso.metrics.refused import Refused
+    >>> refused = Refused()
+    >>> Followed(torch.nn.LogSigmoid(), refused)(torch.tensor([[0.0, torch.nan]]))
+    tensor([[-0.6931,     nan]])
+    >>> refused.n_points
+    1
+    """
+
+    def __init__(self, twin: Any, refused: Refused) -> None:
+        self.twin, self.refused = twin, refused
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the logits of x."""
+        if x.requires_grad:
+            x = x.view_as(x)
+            x.register_hook(_numbers_only)
+        logits: Tensor = self.twin(x)
+        if not logits.detach().sum().isfinite():
+            unknown = ~logits.detach().flatten(1).isfinite().all(dim=1)
+            self.refused.note(x.detach()[unknown].numpy(), "scores of its twin are not finite")
+        return logits
+
+
+def _numbers_only(gradient: Tensor) -> Tensor:
+    finite = gradient.flatten(1).isfinite().all(dim=1)
+    return torch.where(along(finite, gradient), gradient, 0)
+
+
 @dataclass(frozen=True)
 class Access:
     """What an attack can get of an estimator.
@@ -115,6 +154,11 @@ class Access:
     trusted: bool = False
     slopes: Slopes = Slopes()
     error: NotDifferentiableError | None = field(default=None, repr=False)
+
+    @property
+    def logits(self) -> Followed:
+        """The twin, for an attack that must not end on points where it gives no numbers."""
+        return Followed(self.twin, self.case.refused)
 
     @cached_property
     def answers(self) -> Answers:

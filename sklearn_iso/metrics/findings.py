@@ -108,7 +108,7 @@ class Sample:
 
     def climbed(self, eps: Any) -> NDArray:
         """Which rows the gradient attacks of the evaluation fool within a budget."""
-        return self.within(eps, _cascade, self.access.twin, random_state=self.generator)
+        return self.within(eps, _cascade, self.access.logits, random_state=self.generator)
 
     def share(self, count: int) -> str:
         """Tell a count of rows as words."""

@@ -15,7 +15,7 @@ from sklearn_iso.attacks.survivors import as_generator
 from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.curve import CURVE_CONSTRAINTS, check_budgets, in_units
-from sklearn_iso.metrics.diagnostics import checks_for, samples_suffice
+from sklearn_iso.metrics.diagnostics import checks_for, estimator_answers, samples_suffice
 from sklearn_iso.metrics.findings import Finding, Sample, draw
 from sklearn_iso.metrics.nested import Runs, nested_runs
 from sklearn_iso.metrics.rendering import as_html, as_text
@@ -53,6 +53,9 @@ class RobustnessReport:
         The diagnostics that were run.
     n_diagnosed : int
         Samples that they looked at.
+    n_refused : int
+        Perturbed points within reach of the budgets at which the estimator gave no answer: it
+        raised an error, or its scores were NaN. They count as not adversarial.
 
     Examples
     --------
@@ -78,6 +81,7 @@ class RobustnessReport:
     warnings: tuple[Finding, ...] = ()
     checked: tuple[str, ...] = field(default=(), repr=False)
     n_diagnosed: int = 0
+    n_refused: int = 0
 
     def columns(self) -> dict[str, NDArray]:
         """Return the table by column, one entry for each budget."""
@@ -219,6 +223,8 @@ def robustness_report(
         case, runs, budgets, n_diagnosed, as_generator(random_state)
     )
     stages, counts = _broken_by(runs), _of_classes(case, runs)
+    refused = estimator_answers(case.refused)
+    found += [refused] if refused else []
     n = len(case.table)
     return RobustnessReport(
         estimator_name=type(estimator).__name__,
@@ -236,6 +242,7 @@ def robustness_report(
         warnings=tuple(found),
         checked=checked,
         n_diagnosed=n_looked_at,
+        n_refused=case.refused.n_points,
     )
 
 

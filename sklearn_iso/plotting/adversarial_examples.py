@@ -277,6 +277,7 @@ class AdversarialExamplesDisplay:
         procedure = Procedure(attack, random_state=random_state).seeded()
         budget = case.table.by_feature(eps, "eps")
         broken = procedure.run(case, procedure.access(case, rows), budget, rows)
+        case.refused.warn()
         X_adv = broken.X_adv.numpy()
         return cls.from_predictions(
             case.table.values[rows],
