@@ -18,15 +18,23 @@ from sklearn_iso.metrics.pairs import (
     check_pair_of_spaces,
     pair_distances,
 )
+from sklearn_iso.metrics.weights import correlation, mid_ranks, upper_quantile, weighted
 
 #: Parts of a sample of pairs, from whose spread its standard error follows.
 _PARTS = 20
 
-Statistic = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
+Values = NDArray[np.float64]
+#: Of distances in X, distances in Z, and weights of the pairs where given.
+Statistic = Callable[[Values, Values, Values | None], float]
 
 
 def estimate(
-    statistic: Statistic, X: ArrayLike, Z: ArrayLike, y: ArrayLike | None, **sampling: Any
+    statistic: Statistic,
+    X: ArrayLike,
+    Z: ArrayLike,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None = None,
+    **sampling: Any,
 ) -> tuple[float, float]:
     """Return a statistic of paired distances and the standard error of their draw.
 
@@ -36,22 +44,29 @@ def estimate(
     Examples
     --------
     >>> from sklearn_iso.metrics.stretch import estimate
-    >>> estimate(lambda d_X, d_Z: float((d_Z / d_X).max()), [[0.0], [1.0]], [[0.0], [3.0]], None)
+    >>> X, Z = [[0.0], [1.0]], [[0.0], [3.0]]
+    >>> estimate(lambda d_X, d_Z, weight: float((d_Z / d_X).max()), X, Z, None)
     (3.0, 0.0)
     """
+    weight, X, Z, y = weighted(sample_weight, X, Z, y)
     X, Z, classes = check_pair_of_spaces(X, Z, y)
-    pairs = pair_distances(X, Z, classes, **Sampling(**sampling).checked()._asdict())
+    how = Sampling(**sampling).checked()._asdict()
+    pairs = pair_distances(X, Z, classes, weight=weight, **how)
     d_X, d_Z = pairs.d_X * binary_scale(X), pairs.d_Z * binary_scale(Z)
-    value = statistic(d_X, d_Z)
+    value = statistic(d_X, d_Z, pairs.weight)
     if pairs.exact or len(d_X) < 2 * _PARTS:
         return value, 0.0
-    parts = zip(np.array_split(d_X, _PARTS), np.array_split(d_Z, _PARTS), strict=True)
-    values = np.array([statistic(*part) for part in parts])
+    parts = np.array_split(np.arange(len(d_X)), _PARTS)
+    of_pairs = pairs.weight
+    values = np.array([
+        statistic(d_X[part], d_Z[part], None if of_pairs is None else of_pairs[part])
+        for part in parts
+    ])  # fmt: skip
     spread = float(values.std(ddof=1)) if np.isfinite(values).all() else float("inf")
     return value, spread / _PARTS**0.5
 
 
-def _ratios(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ratios(d_X: Values, d_Z: Values, weight: Values | None) -> tuple[Values, Values | None]:
     apart = (d_X > 0) | (d_Z > 0)
     if not apart.any():
         raise ValueError(
@@ -59,16 +74,20 @@ def _ratios(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> NDArray[np.fl
             "in both. Pass distinct points."
         )
     with np.errstate(divide="ignore", over="ignore"):
-        return d_Z[apart] / d_X[apart]
+        return d_Z[apart] / d_X[apart], None if weight is None else weight[apart]
 
 
 def _largest(quantile: float) -> Statistic:
-    return lambda d_X, d_Z: float(np.quantile(_ratios(d_X, d_Z), quantile, method="higher"))
+    def largest(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        ratios, of_pairs = _ratios(d_X, d_Z, weight)
+        return upper_quantile(ratios, quantile, of_pairs)
+
+    return largest
 
 
 def _largest_inverse(quantile: float) -> Statistic:
     # The inverse ratio, so that a pair that Z merges counts as infinite.
-    return lambda d_X, d_Z: _largest(quantile)(d_Z, d_X)
+    return lambda d_X, d_Z, weight: _largest(quantile)(d_Z, d_X, weight)
 
 
 def check_quantile(quantile: float) -> None:
@@ -85,6 +104,7 @@ def expansion(
     *,
     quantile: float = 0.95,
     return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
     **sampling: Any,
 ) -> Any:
     r"""Return how far distances are stretched: a quantile of their ratio.
@@ -108,6 +128,9 @@ def expansion(
         The q, in [0, 1]. Quantiles are those of a pair that is there, the larger neighbour.
     return_std_error : bool, default=False
         Whether to return the standard error of the draw of pairs too.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, at least 0: a pair counts :math:`w_i w_j` times, so that a weight
+        of 2 is the sample twice and one of 0 leaves it out.
     **sampling
         ``metric``, ``max_exact``, ``n_pairs`` and ``random_state`` of
         :func:`isometry_distortion`: all pairs count up to `max_exact` = 2,000 points, a seeded
@@ -137,7 +160,7 @@ def expansion(
     """
     check_quantile(quantile)
     check_flag(return_std_error, "return_std_error")
-    found = estimate(_largest(quantile), X, Z, y, **sampling)
+    found = estimate(_largest(quantile), X, Z, y, sample_weight, **sampling)
     return found if return_std_error else found[0]
 
 
@@ -148,6 +171,7 @@ def contraction(
     *,
     quantile: float = 0.95,
     return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
     **sampling: Any,
 ) -> Any:
     r"""Return how far distances are shrunk: a quantile of their inverse ratio.
@@ -160,7 +184,7 @@ def contraction(
 
     Parameters
     ----------
-    X, Z, y, quantile, return_std_error, **sampling
+    X, Z, y, quantile, return_std_error, sample_weight, **sampling
         As for :func:`expansion`.
 
     Returns
@@ -186,7 +210,7 @@ def contraction(
     """
     check_quantile(quantile)
     check_flag(return_std_error, "return_std_error")
-    found = estimate(_largest_inverse(quantile), X, Z, y, **sampling)
+    found = estimate(_largest_inverse(quantile), X, Z, y, sample_weight, **sampling)
     return found if return_std_error else found[0]
 
 
@@ -197,6 +221,7 @@ def bi_lipschitz_ratio(
     *,
     quantile: float = 0.95,
     return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
     **sampling: Any,
 ) -> Any:
     r"""Return expansion times contraction: the spread of the ratios of distances.
@@ -209,7 +234,7 @@ def bi_lipschitz_ratio(
 
     Parameters
     ----------
-    X, Z, y, quantile, return_std_error, **sampling
+    X, Z, y, quantile, return_std_error, sample_weight, **sampling
         As for :func:`expansion`.
 
     Returns
@@ -235,11 +260,12 @@ def bi_lipschitz_ratio(
     """
     check_quantile(quantile)
 
-    def ratio(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
-        return _largest(quantile)(d_X, d_Z) * _largest_inverse(quantile)(d_X, d_Z)
+    def ratio(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        above, below = _largest(quantile), _largest_inverse(quantile)
+        return above(d_X, d_Z, weight) * below(d_X, d_Z, weight)
 
     check_flag(return_std_error, "return_std_error")
-    found = estimate(ratio, X, Z, y, **sampling)
+    found = estimate(ratio, X, Z, y, sample_weight, **sampling)
     return found if return_std_error else found[0]
 
 
@@ -249,6 +275,7 @@ def shepard_correlation(
     y: ArrayLike | None = None,
     *,
     return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
     **sampling: Any,
 ) -> Any:
     r"""Return Spearman's correlation of the distances in X and in Z.
@@ -257,11 +284,12 @@ def shepard_correlation(
 
     It lies in [-1, 1] and is 1 where the map keeps the order of all distances, whatever it does
     to their sizes; it changes under no similarity of either side. It is 0 where the distances of
-    one side are all equal: there is no order to keep.
+    one side are all equal: there is no order to keep. A pair that coincides in both spaces does
+    not count.
 
     Parameters
     ----------
-    X, Z, y, return_std_error, **sampling
+    X, Z, y, return_std_error, sample_weight, **sampling
         As for :func:`expansion`.
 
     Returns
@@ -286,11 +314,16 @@ def shepard_correlation(
     1.0
     """
 
-    def spearman(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
-        if np.ptp(d_X) == 0 or np.ptp(d_Z) == 0:
+    def spearman(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        apart = (d_X > 0) | (d_Z > 0)
+        d_X, d_Z = d_X[apart], d_Z[apart]
+        if not len(d_X) or np.ptp(d_X) == 0 or np.ptp(d_Z) == 0:
             return 0.0
+        if weight is not None:
+            of_pairs = weight[apart]
+            return correlation(mid_ranks(d_X, of_pairs), mid_ranks(d_Z, of_pairs), of_pairs)
         return float(np.clip(spearmanr(d_X, d_Z).statistic, -1, 1))
 
     check_flag(return_std_error, "return_std_error")
-    found = estimate(spearman, X, Z, y, **sampling)
+    found = estimate(spearman, X, Z, y, sample_weight, **sampling)
     return found if return_std_error else found[0]
