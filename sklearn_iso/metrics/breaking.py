@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -160,11 +161,10 @@ class Procedure:
     def _one_attack(self, case: Case, access: Access, eps: Any, broken: Broken) -> None:
         attack = ATTACKS[self.attack] if isinstance(self.attack, str) else self.attack
         names = ("n_steps", "n_restarts", "n_queries", "random_state")
-        chosen = options_for(
-            attack, image_shape=case.image_shape, **{name: getattr(self, name) for name in names}
-        )
+        options = {name: getattr(self, name) for name in names}
+        run = partial(attack, **options_for(attack, image_shape=case.image_shape, **options))
         X, y = case.points(broken.rows), case.labels(broken.rows)
-        X_adv = attack(access.twin, X, y, eps=eps, **case.threat.options(), **chosen)
+        X_adv = run(access.twin, X, y, eps=eps, **case.threat.options())
         if not isinstance(X_adv, Tensor):
             raise TypeError(
                 f"An attack must return a tensor of perturbed rows; got {type(X_adv).__name__}."
