@@ -81,8 +81,9 @@ def adversarial_distance(
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A flip of a category adds
         nothing to the distance.
     n_steps, n_restarts : int or None
-        Steps of each walk of ddn or fmn, and walks; None: 100 and 1. fab has its own. Where there
-        are no gradients to follow, setting them is an error.
+        Steps of each walk of ddn or fmn, and walks; None: 100 and 1. fab has its own. Setting them
+        is an error where there is no twin that agrees, and asks for walks where its gradients
+        vanish on many samples, which are else left to the search by labels.
     n_queries : int or None
         Predictions for each sample without gradients. None: 500 where they are needed; 0: none.
     random_state : int, RandomState or None
@@ -134,11 +135,9 @@ def adversarial_distance(
         return _of_all(found, counts)
     access, generator = Access.of(case, rows), as_generator(random_state)
     closest, distance = case.points(rows), np.full(len(rows), np.inf)
-    if access.climbs:
+    if access.climbs or _steps_asked_for(access, n_steps=n_steps, n_restarts=n_restarts):
         closest = frame.descend(access.twin, rows, n_steps or 100, n_restarts or 1)
         closest, distance = frame.settle(closest, rows, exact=access.trusted)
-    else:
-        _check_without_gradients(access, n_steps=n_steps, n_restarts=n_restarts)
     if n_queries is None:
         n_queries = AUTOMATIC_QUERIES
     left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
@@ -159,13 +158,16 @@ def _of_all(found: NDArray, counts: NDArray | None) -> NDArray:
     return distances
 
 
-def _check_without_gradients(access: Access, **given: int | None) -> None:
+def _steps_asked_for(access: Access, **given: int | None) -> bool:
+    """Whether to walk though gradients vanish in places; an error where there are none."""
+    vanish = access.slopes.vanishing > 0 and not access.slopes.not_finite
     for name, value in given.items():
-        if value is not None:
+        if value is not None and not vanish:
             raise ValueError(
                 f"{name} must be left out where there are no gradients to follow; got "
                 f"{name}={value!r}, and {access.reason}. Set n_queries, of the search by labels."
             )
+    return any(value is not None for value in given.values())
 
 
 @dataclass(frozen=True)

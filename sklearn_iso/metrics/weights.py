@@ -36,6 +36,11 @@ def check_weights(sample_weight: Any, X: Any) -> NDArray[np.float64]:
             "counts. Pass sample_weight=None for equal weights."
         )
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    if not np.isfinite(weight).all():
+        raise ValueError(
+            f"sample_weight must be finite; got {sample_weight!r}. Pass a number of at least 0 for "
+            "each sample."
+        )
     if (weight < 0).any():
         raise ValueError(
             f"sample_weight must be at least 0; got a weight of {weight.min():.3g}. Drop samples "

@@ -127,11 +127,12 @@ def test_no_weights_are_ones_and_a_common_factor_does_nothing(measure):
         (np.r_[-1.0, np.ones(N - 1)], "at least 0|[Nn]egative"),
         (np.r_[np.nan, np.ones(N - 1)], "NaN"),
         (np.r_[np.inf, np.ones(N - 1)], "infinity"),
+        (np.nan, "must be finite; got nan|one number for each|array-like or None"),
         (np.ones(N - 1), "sample_weight.shape|one number for each"),
         (np.ones((N, 1)), "1D|one number for each"),
         (np.zeros(N), "positive for at least one sample|not 0 in every"),
     ],
-    ids=["negative", "nan", "infinite", "short", "2d", "zero"],
+    ids=["negative", "nan", "infinite", "one nan", "short", "2d", "zero"],
 )
 def test_weights_that_are_none_are_refused_by_every_measure(wrong, message):
     for name, measure in MEASURES.items():
