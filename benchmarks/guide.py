@@ -97,7 +97,14 @@ def measure_moons(model: IsometricClassifier, norm: str = "l2") -> dict[str, flo
     return {
         "clean": model.score(X_test, y_test),
         "robust": adversarial_accuracy(
-            model, X_test, y_test, eps=eps, norm=norm, attack="apgd", random_state=SEED
+            model,
+            X_test,
+            y_test,
+            eps=eps,
+            norm=norm,
+            attack="apgd",
+            n_steps=40,
+            random_state=SEED,
         ),
     }
 
@@ -221,7 +228,7 @@ def measure_mnist(setting: dict[str, Any], data: tuple[NDArray, ...]) -> dict[st
     robust = {
         norm: adversarial_accuracy(
             model, X_test[:N_ATTACKED], y_test[:N_ATTACKED], eps=eps, norm=norm, attack="apgd",
-            bounds=(0, 1), random_state=SEED,
+            n_steps=40, bounds=(0, 1), random_state=SEED,
         )
         for norm, eps in BUDGETS.items()
     }  # fmt: skip

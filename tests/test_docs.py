@@ -1,5 +1,6 @@
 """Every example in the documentation runs, and every public name has one."""
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -56,6 +57,33 @@ def test_code_of_a_page_runs_from_top_to_bottom(page, capsys):
     for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S):
         exec(compile(block, str(page), "exec"), names)
     assert capsys.readouterr().out
+
+
+def calls_in_the_text():
+    """Return calls of public functions that stand in the text of a page, such as `f(x)`."""
+    known = {one.values[0].__name__: one.values[0] for one in public_objects()}
+    methods = {name for one in known.values() if inspect.isclass(one) for name in dir(one)}
+    found = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.S)
+        for code in re.findall(r"`((?:\w+\.)*\w+\([^`]*\))`", text):
+            path, _, name = code.split("(")[0].rpartition(".")
+            ours = path.startswith("sklearn_iso") or (not path and name not in methods)
+            whole = isinstance(ast.parse(code, mode="eval").body, ast.Call)
+            if ours and whole and name in known and "_build" not in page.parts:
+                found.append(pytest.param(known[name], code, id=f"{page.stem}: {code}"))
+    return found
+
+
+@pytest.mark.parametrize(("function", "code"), calls_in_the_text())
+def test_call_in_the_text_of_a_page_has_the_parameters_of_the_function(function, code):
+    call = ast.parse(code, mode="eval").body
+    some = any(isinstance(a, ast.Constant) and a.value is Ellipsis for a in call.args)
+    signature, named = inspect.signature(function), {k.arg: None for k in call.keywords}
+    if some:
+        signature.bind_partial(**named)
+    else:
+        signature.bind(*call.args, **named)
 
 
 def test_every_yes_of_ours_is_linked_to_what_shows_it():

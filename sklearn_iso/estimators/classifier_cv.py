@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
+from sklearn import get_config
 from sklearn.base import (
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
@@ -21,6 +22,7 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -133,7 +135,8 @@ class IsometricClassifierCV(
             As in :meth:`IsometricClassifier.fit`; a Dataset is read into memory by folds.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
-            Weights of the rows in every fit and, where `scoring` takes weights, in every score.
+            Weights of the rows in every fit and, where `scoring` takes weights, in every score;
+            under metadata routing, where `scoring` asks for them.
 
         Returns
         -------
@@ -150,7 +153,7 @@ class IsometricClassifierCV(
         classifier = self._classifier()
         rows = self._rows(X, y, sample_weight, classifier.module is not None)
         folds = _folds(self.cv, rows.X, rows.y)
-        scorer = check_scoring(classifier, scoring=self.scoring)
+        scorer = self._scorer(classifier, sample_weight)
         parts = Parts(self, len(folds) + 1, data_of_fit(X, y, sample_weight))
         by_fold = parts.each("fold", folds)
         scores = scores_by_alpha(classifier, alphas, rows, by_fold, scorer, self.warm_start)
@@ -159,6 +162,28 @@ class IsometricClassifierCV(
         self._refit(classifier, alphas, Rows(X, y, sample_weight), parts)
         parts.end()
         return self
+
+    def _scorer(self, classifier: IsometricClassifier, sample_weight: Any) -> Any:
+        """Return the scorer, without weights where routing is enabled and it asks for none."""
+        scorer = check_scoring(classifier, scoring=self.scoring)
+        if sample_weight is None or not get_config()["enable_metadata_routing"]:
+            return scorer
+        routed = process_routing(self, "fit", sample_weight=sample_weight)
+        if "sample_weight" in routed.scorer.score:
+            return scorer
+        return lambda fitted, X, y: scorer(fitted, X, y)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return who takes the weights of a fit: this estimator, and the scorer if it asks."""
+        estimator = IsometricClassifier() if self.estimator is None else self.estimator
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(
+                scorer=check_scoring(estimator, scoring=self.scoring),
+                method_mapping=MethodMapping().add(caller="fit", callee="score"),
+            )
+        )
 
     def _refit(
         self, classifier: IsometricClassifier, alphas: list[float], rows: Rows, parts: Parts

@@ -16,11 +16,14 @@ from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.named import Named
 from sklearn_iso.metrics.nested import nested_runs
+from sklearn_iso.metrics.options import check_options
+from sklearn_iso.metrics.routing import WeightedScorer
+from sklearn_iso.metrics.weights import weighted
 
 PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {
     "attack": [StrOptions(set(ATTACKS)), callable],
-    "n_steps": [Interval(Integral, 1, None, closed="left")],
-    "n_restarts": [Interval(Integral, 1, None, closed="left")],
+    "n_steps": [Interval(Integral, 1, None, closed="left"), None],
+    "n_restarts": [Interval(Integral, 1, None, closed="left"), None],
     "n_queries": [Interval(Integral, 0, None, closed="left"), None],
     "image_shape": ["array-like", None],
     "random_state": ["random_state"],
@@ -38,7 +41,11 @@ _CONSTRAINTS: dict[str, list[Any]] = {
 
 
 @validate_params(
-    {"estimator": [HasMethods(["fit", "predict"])], **_CONSTRAINTS},
+    {
+        "estimator": [HasMethods(["fit", "predict"])],
+        **_CONSTRAINTS,
+        "sample_weight": ["array-like", None],
+    },
     prefer_skip_nested_validation=False,
 )
 def adversarial_accuracy(
@@ -52,16 +59,19 @@ def adversarial_accuracy(
     bounds: Bounds = None,
     immutable: Any = None,
     one_hot: Any = None,
-    n_steps: int = 40,
-    n_restarts: int = 1,
+    n_steps: int | None = None,
+    n_restarts: int | None = None,
     n_queries: int | None = None,
     image_shape: Any = None,
     random_state: Any = None,
+    sample_weight: ArrayLike | None = None,
 ) -> float:
     r"""Return the share of all samples that an attack cannot get misclassified.
 
     .. math:: \frac1n \, \#\{ i : \hat y(x_i) = y_i \text{ and } \hat y(x_i') = y_i \}, \qquad
               \|(x_i' - x_i) / \varepsilon\| \le 1
+
+    With weights, the share of their sum.
 
     Every fitted classifier gets a result. The default attack follows the gradients of the
     estimator's twin (:func:`sklearn_iso.twins.as_torch`) where there is one that predicts as
@@ -107,18 +117,23 @@ def adversarial_accuracy(
     one_hot : list of lists of column numbers or names, or None
         Columns of encoded categories: one group of a row may change to another category,
         whatever eps, and each group keeps exactly one 1.
-    n_steps, n_restarts : int
-        Steps of each run of a single attack, and runs. "cascade" has its own.
+    n_steps, n_restarts : int or None
+        Steps of each run of a single attack, and runs; None: as many as it takes by itself
+        (:mod:`sklearn_iso.attacks`; 40 and 1 for "pgd"). "cascade" has its own.
     n_queries : int or None
         Points of each row that gradient-free attacks ask about. None: 500 where gradients do
         not settle the matter (also where a short random search on 100 rows that they leave
         over breaks some), else none. A number: as many on all rows that gradients leave over.
+        Single attacks by gradients have no use for it.
     image_shape : (height, width), or with the channels first or last, optional
         What a row holds, where it is an image; the channels are the smaller one of the outer
         two sizes. Then half of the steps of random search on scores move patches of
-        neighbouring pixels. Attacks by gradients and rays do not use it.
+        neighbouring pixels. Single attacks by gradients and rays have no use for it.
     random_state : int, RandomState or None
         Draws starting points and random steps; None takes fresh entropy.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples, at least 0; 2 counts as the sample twice. Samples of weight 0
+        are left out and not attacked.
 
     Returns
     -------
@@ -129,9 +144,9 @@ def adversarial_accuracy(
     ------
     ValueError
         If X is empty, not numeric, not finite or outside of the bounds, y or the predictions
-        are not of the type of ``estimator.classes_``, a parameter is out of its range or names
-        other columns than those of X, or an attack by gradients was asked for and the twin
-        disagrees with the estimator.
+        are not of the type of ``estimator.classes_``, a parameter is out of its range, none of
+        the attack's, or names other columns than those of X, or an attack by gradients was asked
+        for and the twin disagrees with the estimator.
     TypeError
         If estimator is no classifier, or an attack by gradients was asked for and it has none.
 
@@ -162,22 +177,26 @@ def adversarial_accuracy(
     >>> adversarial_accuracy(pipeline, X, y, eps=0) == pipeline.score(X, y)
     True
     """
+    check_options(
+        attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
+    )
+    weight, X, y = weighted(sample_weight, X, y)
     case = Case.of(
         estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
         image_shape=image_shape,
     )  # fmt: skip
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
     budget = case.table.by_feature(eps, "eps")
-    accuracy = float(nested_runs(case, [budget], procedure).accuracy[0])
+    accuracy = float(nested_runs(case, [budget], procedure, weight=weight).accuracy[0])
     case.refused.warn()
     return accuracy
 
 
 @dataclass(frozen=True)
-class AdversarialScorer:
-    """Callable ``(estimator, X, y)`` that returns the adversarial accuracy; greater is better.
+class AdversarialScorer(WeightedScorer):
+    """Callable ``(estimator, X, y, sample_weight=None)`` that returns the adversarial accuracy.
 
-    Made by :func:`make_adversarial_scorer`.
+    Greater is better. Made by :func:`make_adversarial_scorer`.
 
     Examples
     --------
@@ -192,21 +211,18 @@ class AdversarialScorer:
     bounds: Any = None
     immutable: Any = None
     one_hot: Any = None
-    n_steps: int = 40
-    n_restarts: int = 1
+    n_steps: int | None = None
+    n_restarts: int | None = None
     n_queries: int | None = None
     image_shape: Any = None
     random_state: Any = 0
 
-    def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
+    def __call__(
+        self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Return the adversarial accuracy of a fitted estimator on X and y."""
-        return adversarial_accuracy(
-            estimator, X, y, **{name: getattr(self, name) for name in asdict(self)}
-        )
-
-    def _accept_sample_weight(self) -> bool:
-        # Searches ask every scorer this when sample_weight is passed to fit.
-        return False
+        options = {name: getattr(self, name) for name in asdict(self)}
+        return adversarial_accuracy(estimator, X, y, sample_weight=sample_weight, **options)
 
 
 @validate_params(_CONSTRAINTS, prefer_skip_nested_validation=False)
@@ -218,8 +234,8 @@ def make_adversarial_scorer(
     bounds: Bounds = None,
     immutable: Any = None,
     one_hot: Any = None,
-    n_steps: int = 40,
-    n_restarts: int = 1,
+    n_steps: int | None = None,
+    n_restarts: int | None = None,
     n_queries: int | None = None,
     image_shape: Any = None,
     random_state: Any = 0,
@@ -236,12 +252,14 @@ def make_adversarial_scorer(
     Returns
     -------
     AdversarialScorer
-        Picklable callable ``(estimator, X, y) -> float``; greater is better.
+        Picklable callable ``(estimator, X, y, sample_weight=None) -> float``; greater is
+        better. Searches pass it the weights of their ``fit``, under metadata routing after
+        ``scorer.set_score_request(sample_weight=True)``.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of its range, or none of the attack's.
 
     Examples
     --------
@@ -255,6 +273,9 @@ def make_adversarial_scorer(
     >>> bool((scores["test_robust"] <= scores["test_clean"]).all())
     True
     """
+    check_options(
+        attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
+    )
     return AdversarialScorer(
         eps=_plain(eps, "eps"),
         norm=norm,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from sklearn_iso.attacks import ATTACKS, STAGES, cascade_stages, rays, square
 from sklearn_iso.attacks.survivors import as_generator, verdict
 from sklearn_iso.metrics.case import Case
 from sklearn_iso.metrics.evaluation import Access
+from sklearn_iso.metrics.options import options_for
 from sklearn_iso.metrics.transfer import linear_surrogate, transfer
 
 Attack = Callable[..., Tensor]
@@ -71,7 +72,8 @@ class Procedure:
     Parameters
     ----------
     attack : str or callable
-    n_steps, n_restarts : int
+    n_steps, n_restarts : int or None
+        Those of a single attack; None leaves them to it.
     n_queries : int or None
         Queries without gradients for each row; None decides by the access.
     random_state : int, RandomState, torch.Generator or None
@@ -91,8 +93,8 @@ class Procedure:
     """
 
     attack: str | Attack = "cascade"
-    n_steps: int = 40
-    n_restarts: int = 1
+    n_steps: int | None = None
+    n_restarts: int | None = None
     n_queries: int | None = None
     random_state: Any = None
 
@@ -160,8 +162,9 @@ class Procedure:
 
     def _one_attack(self, case: Case, access: Access, eps: Any, broken: Broken) -> None:
         attack = ATTACKS[self.attack] if isinstance(self.attack, str) else self.attack
-        names = ("n_steps", "n_restarts", "random_state")
-        run = _with_options(attack, {name: getattr(self, name) for name in names})
+        names = ("n_steps", "n_restarts", "n_queries", "random_state")
+        options = {name: getattr(self, name) for name in names}
+        run = partial(attack, **options_for(attack, image_shape=case.image_shape, **options))
         X, y = case.points(broken.rows), case.labels(broken.rows)
         # Copies: an attack of a user may write into what it gets, and is judged by the originals.
         given = copy.deepcopy({"eps": eps, **case.threat.options()})
@@ -240,8 +243,8 @@ class Procedure:
         if self.attack == "cascade" and not access.climbs:
             at = self._transfer(case, eps, broken, at)
         if scores is not None and len(at):
-            shape = {"image_shape": case.image_shape}
-            X_adv = self._search(square, scores, case, eps, broken, at, n_queries, **shape)
+            options = {"image_shape": case.image_shape, "n_restarts": self.n_restarts or 1}
+            X_adv = self._search(square, scores, case, eps, broken, at, n_queries, **options)
             with torch.no_grad():
                 misled = scores(X_adv).argmax(dim=1).numpy() != case.codes[broken.rows[at]]
             at = at[misled & ~broken.fooled[at]]
@@ -280,15 +283,3 @@ class Procedure:
         case.threat.verify(X, X_adv, eps)
         broken.record(at, X_adv, case.fools(X_adv, rows), attack.__name__)
         return X_adv
-
-
-def _with_options(attack: Attack, options: dict[str, Any]) -> Attack:
-    """Bind those options that the attack takes; a single step has no n_steps."""
-    parameters = inspect.signature(attack).parameters
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    taken = {name: value for name, value in options.items() if takes_all or name in parameters}
-
-    def run(*args: Any, **kwargs: Any) -> Tensor:
-        return attack(*args, **kwargs, **taken)
-
-    return run

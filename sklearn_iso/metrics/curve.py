@@ -15,6 +15,8 @@ from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.distance import adversarial_distance
 from sklearn_iso.metrics.nested import nested_runs
+from sklearn_iso.metrics.options import check_options
+from sklearn_iso.metrics.weights import share, weighted
 
 CURVE_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "predict"])],
@@ -27,7 +29,11 @@ CURVE_CONSTRAINTS: dict[str, list[Any]] = {
 
 
 @validate_params(
-    {**CURVE_CONSTRAINTS, "method": [StrOptions({"nested", "distance"})]},
+    {
+        **CURVE_CONSTRAINTS,
+        "method": [StrOptions({"nested", "distance"})],
+        "sample_weight": ["array-like", None],
+    },
     prefer_skip_nested_validation=False,
 )
 def robustness_curve(
@@ -43,12 +49,13 @@ def robustness_curve(
     immutable: Any = None,
     one_hot: Any = None,
     method: str = "nested",
-    n_steps: int = 40,
-    n_restarts: int = 1,
+    n_steps: int | None = None,
+    n_restarts: int | None = None,
     n_queries: int | None = None,
     image_shape: Any = None,
     random_state: Any = None,
     verbose: bool = True,
+    sample_weight: ArrayLike | None = None,
 ) -> NDArray:
     """Return the accuracy under attack at each of several budgets.
 
@@ -70,20 +77,26 @@ def robustness_curve(
     units : array-like of shape (n_features,), or None
         Unit of each feature, in the order of the columns or by name; 0 makes a feature
         immutable. A budget e allows e * units.
-    attack, n_steps, n_restarts, image_shape
-        As in :func:`sklearn_iso.metrics.adversarial_accuracy`; not used by method "distance".
+    attack, image_shape
+        As in :func:`sklearn_iso.metrics.adversarial_accuracy`; method "distance" has its own
+        attack and takes neither.
     method : {"nested", "distance"}
         "nested" attacks the samples that are left with one budget after the other. "distance"
         counts, from one minimum-norm run
         (:func:`sklearn_iso.metrics.adversarial_distance`), the samples without an error within
         each budget: quicker for many budgets, often looser at each.
+    n_steps, n_restarts : int or None
+        As in :func:`sklearn_iso.metrics.adversarial_accuracy`, or those of
+        :func:`sklearn_iso.metrics.adversarial_distance` for method "distance".
     verbose : bool
         Show a progress bar on terminals if it takes more than two seconds.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
 
     Returns
     -------
     ndarray of shape (n_budgets,)
-        Shares of all samples, in the order of eps.
+        Shares of all samples, or of the sum of their weights, in the order of eps.
 
     Raises
     ------
@@ -101,21 +114,37 @@ def robustness_curve(
     array([1., 0.])
     """
     sizes = check_budgets(eps)
+    weight, X, y = weighted(sample_weight, X, y)
     if method == "distance":
+        _check_for_distance(attack, image_shape)
         distances = adversarial_distance(
             estimator, X, y, norm=norm, units=units, bounds=bounds, immutable=immutable,
-            one_hot=one_hot, n_queries=n_queries, random_state=random_state,
+            one_hot=one_hot, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries,
+            random_state=random_state,
         )  # fmt: skip
-        robust: NDArray = (distances > sizes[:, None]).mean(axis=1)
+        robust: NDArray = share(distances > sizes[:, None], weight)
         return robust
+    check_options(
+        attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
+    )
     case = Case.of(
         estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
         image_shape=image_shape,
     )  # fmt: skip
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
-    runs = nested_runs(case, in_units(case, sizes, units), procedure, bool(verbose))
+    runs = nested_runs(case, in_units(case, sizes, units), procedure, bool(verbose), weight)
     case.refused.warn()
     return runs.accuracy
+
+
+def _check_for_distance(attack: Any, image_shape: Any) -> None:
+    chosen = None if isinstance(attack, str) and attack == "cascade" else attack
+    for name, value in (("attack", chosen), ("image_shape", image_shape)):
+        if value is not None:
+            raise ValueError(
+                f"{name} must be left out for method='distance', which runs minimum-norm attacks "
+                f"of its own; got {name}={value!r}. Pass method='nested' to use it."
+            )
 
 
 def check_budgets(eps: ArrayLike) -> NDArray:

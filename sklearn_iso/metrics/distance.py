@@ -18,6 +18,7 @@ from sklearn_iso.attacks.survivors import as_generator
 from sklearn_iso.metrics.breaking import AUTOMATIC_QUERIES
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.evaluation import Access
+from sklearn_iso.metrics.weights import check_weights, weighted
 
 N_BISECTIONS = 20
 OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -27,10 +28,11 @@ DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
     "bounds": [tuple, list, None],
     "immutable": ["array-like", None],
     "one_hot": ["array-like", None],
-    "n_steps": [Interval(Integral, 1, None, closed="left")],
-    "n_restarts": [Interval(Integral, 1, None, closed="left")],
+    "n_steps": [Interval(Integral, 1, None, closed="left"), None],
+    "n_restarts": [Interval(Integral, 1, None, closed="left"), None],
     "n_queries": [Interval(Integral, 0, None, closed="left"), None],
     "random_state": ["random_state"],
+    "sample_weight": ["array-like", None],
 }
 
 
@@ -48,10 +50,11 @@ def adversarial_distance(
     bounds: Bounds = None,
     immutable: Any = None,
     one_hot: Any = None,
-    n_steps: int = 100,
-    n_restarts: int = 1,
+    n_steps: int | None = None,
+    n_restarts: int | None = None,
     n_queries: int | None = None,
     random_state: Any = None,
+    sample_weight: ArrayLike | None = None,
 ) -> NDArray:
     r"""Return the size of the smallest perturbation found that gets each sample misclassified.
 
@@ -79,17 +82,24 @@ def adversarial_distance(
     bounds, immutable, one_hot
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A flip of a category adds
         nothing to the distance.
-    n_steps, n_restarts : int
-        Steps of each walk of ddn or fmn, and walks; fab has its own.
+    n_steps, n_restarts : int or None
+        Steps of each walk of ddn or fmn, and walks; None: 100 and 1. fab has its own. Setting them
+        is an error where there is no twin that agrees, and asks for walks where its gradients
+        vanish on many samples, which are else left to the search by labels.
     n_queries : int or None
         Predictions for each sample without gradients. None: 500 where they are needed; 0: none.
     random_state : int, RandomState or None
         Draws the rays; None takes fresh entropy.
+    sample_weight : array-like of shape (n_samples,), optional
+        Samples of weight 0 are left out: they are not attacked, and their distance is NaN. Other
+        weights, at least 0, change no distance; they are for what follows, such as
+        ``numpy.average(distances[w > 0], weights=w[w > 0])``.
 
     Returns
     -------
     ndarray of shape (n_samples,)
-        0 where a sample is misclassified as it is, infinity where no error was found.
+        0 where a sample is misclassified as it is, infinity where no error was found, NaN where
+        its weight is 0.
 
     Raises
     ------
@@ -118,16 +128,18 @@ def adversarial_distance(
     >>> bool(np.allclose(distances, np.abs(X[:, 0] - boundary), rtol=1e-3))
     True
     """
+    counts = None if sample_weight is None else check_weights(sample_weight, X) > 0
+    _, X, y = weighted(sample_weight, X, y)
     case = Case.of(estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot)
     frame = Frame.of(case, units)
     found, rows = np.zeros(len(case.table)), np.flatnonzero(case.right())
     if not len(rows):
-        return found
+        return _of_all(found, counts)
     access, generator = Access.of(case, rows), as_generator(random_state)
     case.refused.limit(case.table.values, np.ptp(case.table.values, axis=0), case.threat.one_hot)
     closest, distance = case.points(rows), np.full(len(rows), np.inf)
-    if access.climbs:
-        closest = frame.descend(access.logits, rows, n_steps, n_restarts)
+    if access.climbs or _steps_asked_for(access, n_steps=n_steps, n_restarts=n_restarts):
+        closest = frame.descend(access.logits, rows, n_steps or 100, n_restarts or 1)
         closest, distance = frame.settle(closest, rows, exact=access.trusted)
     if n_queries is None:
         n_queries = AUTOMATIC_QUERIES
@@ -138,7 +150,28 @@ def adversarial_distance(
         distance[left] = np.minimum(distance[left], shorter)
     found[rows] = distance
     case.refused.warn()
-    return found
+    return _of_all(found, counts)
+
+
+def _of_all(found: NDArray, counts: NDArray | None) -> NDArray:
+    """Return what was found for the samples that count, and NaN for the others."""
+    if counts is None:
+        return found
+    distances = np.full(len(counts), np.nan)
+    distances[counts] = found
+    return distances
+
+
+def _steps_asked_for(access: Access, **given: int | None) -> bool:
+    """Whether to walk though gradients vanish in places; an error where there are none."""
+    vanish = access.slopes.vanishing > 0 and not access.slopes.not_finite
+    for name, value in given.items():
+        if value is not None and not vanish:
+            raise ValueError(
+                f"{name} must be left out where there are no gradients to follow; got "
+                f"{name}={value!r}, and {access.reason}. Set n_queries, of the search by labels."
+            )
+    return any(value is not None for value in given.values())
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.metrics.pairs import (
     Metric,
+    PairDistances,
     Sampling,
     check_flag,
     check_pair_of_spaces,
     pair_distances,
 )
 from sklearn_iso.metrics.table import own_copy
+from sklearn_iso.metrics.weights import weighted
 
 
 @overload
@@ -26,6 +28,7 @@ def isometry_distortion(
     n_pairs: int = ...,
     random_state: Any = ...,
     return_std_error: Literal[False] = ...,
+    sample_weight: ArrayLike | None = ...,
 ) -> float: ...
 
 
@@ -40,6 +43,7 @@ def isometry_distortion(
     n_pairs: int = ...,
     random_state: Any = ...,
     return_std_error: Literal[True],
+    sample_weight: ArrayLike | None = ...,
 ) -> tuple[float, float]: ...
 
 
@@ -53,6 +57,7 @@ def isometry_distortion(
     n_pairs: int = 200_000,
     random_state: Any = 0,
     return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
 ) -> float | tuple[float, float]:
     r"""Return the scale-optimal normalised stress of a representation Z of X.
 
@@ -85,6 +90,9 @@ def isometry_distortion(
         Seed of that draw.
     return_std_error : bool, default=False
         Whether to return the standard error of the draw too.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, at least 0. In both sums a pair counts :math:`w_i w_j` times, so
+        that a weight of 2 is the sample twice and one of 0 leaves it out.
 
     Returns
     -------
@@ -124,9 +132,10 @@ def isometry_distortion(
     """
     check_flag(return_std_error, "return_std_error")
     sampling = Sampling(metric, max_exact, n_pairs, random_state).checked()
+    weight, X, Z, y = weighted(sample_weight, X, Z, y)
     X, Z, classes = check_pair_of_spaces(X, Z, y)
-    pairs = pair_distances(X, Z, classes, **sampling._asdict())
-    stress, std_error = _stress(pairs.d_X, pairs.d_Z)
+    pairs = pair_distances(X, Z, classes, weight=weight, **sampling._asdict())
+    stress, std_error = _stress(*_times_weight(pairs))
     return (stress, 0.0 if pairs.exact else std_error) if return_std_error else stress
 
 
@@ -167,7 +176,9 @@ def scale_normalized_stress(X: ArrayLike, Z: ArrayLike, **options: Any) -> Any:
     return isometry_distortion(X, Z, None, **options)
 
 
-def constant_distance_stress(d_X: NDArray[np.float64]) -> float:
+def constant_distance_stress(
+    d_X: NDArray[np.float64], weight: NDArray[np.float64] | None = None
+) -> float:
     r"""Return the stress of a map that puts all points at one distance from each other.
 
     .. math:: \sqrt{1 - \bar{d_X}^2 / \overline{d_X^2}}
@@ -178,13 +189,24 @@ def constant_distance_stress(d_X: NDArray[np.float64]) -> float:
     if largest == 0:
         return 1.0
     scaled = d_X / largest
-    return float(np.std(scaled) / np.sqrt(np.mean(scaled**2)))
+    if weight is None:
+        return float(np.std(scaled) / np.sqrt(np.mean(scaled**2)))
+    spread = (scaled - np.average(scaled, weights=weight)) ** 2
+    return float(np.sqrt(weight @ spread / (weight @ scaled**2)))
 
 
 def best_scale(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
     """Return the s that minimises the sum of (d_Z - s d_X)^2, and 0 where d_X is all zero."""
     squared = d_X @ d_X
     return float(d_X @ d_Z / squared) if squared else 0.0
+
+
+def _times_weight(pairs: PairDistances) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return distances times the root of their weight, so that squares are weighted."""
+    if pairs.weight is None:
+        return pairs.d_X, pairs.d_Z
+    root = np.sqrt(pairs.weight)
+    return pairs.d_X * root, pairs.d_Z * root
 
 
 def _stress(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> tuple[float, float]:

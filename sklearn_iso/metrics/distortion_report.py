@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from sklearn_iso.metrics.distortion import constant_distance_stress
 from sklearn_iso.metrics.distortion_scorer import MEASURES
 from sklearn_iso.metrics.pairs import Sampling, check_pair_of_spaces, pair_distances
+from sklearn_iso.metrics.weights import weighted
 
 #: What each measure is for a map that keeps all distances.
 _PERFECT = {"stress": 0.0} | dict.fromkeys(
@@ -130,6 +130,7 @@ def distortion_report(
     max_exact: int = 2000,
     n_pairs: int = 200_000,
     random_state: Any = 0,
+    sample_weight: ArrayLike | None = None,
 ) -> DistortionReport:
     r"""Return every measure of distortion of a representation Z of X.
 
@@ -149,6 +150,8 @@ def distortion_report(
         Of trustworthiness and continuity.
     metric, max_exact, n_pairs, random_state
         As for :func:`isometry_distortion`.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, as each measure takes them.
 
     Returns
     -------
@@ -175,14 +178,15 @@ def distortion_report(
     (0.04, 0.54)
     """
     sampling = Sampling(metric, max_exact, n_pairs, random_state).checked()
+    weight, X, Z, y = weighted(sample_weight, X, Z, y)
     X, Z, classes = check_pair_of_spaces(X, Z, y)
-    of_pairs = {**sampling._asdict(), "y": y}
+    of_pairs = {**sampling._asdict(), "y": y, "sample_weight": weight}
     of_points = {"n_neighbors": n_neighbors, "metric": metric, "max_exact": max_exact,
-                 "random_state": random_state}  # fmt: skip
+                 "random_state": random_state, "sample_weight": weight}  # fmt: skip
     values, errors = {}, {}
     for name, measure in MEASURES.items():
         options: dict[str, Any] = of_pairs if measure.of_pairs else of_points
         values[name], errors[name] = measure.function(X, Z, return_std_error=True, **options)
-    d_X = pair_distances(X, Z, classes, **sampling._asdict()).d_X
-    floor = constant_distance_stress(np.asarray(d_X))
+    pairs = pair_distances(X, Z, classes, weight=weight, **sampling._asdict())
+    floor = constant_distance_stress(pairs.d_X, pairs.weight)
     return DistortionReport(values, errors, floor, len(X), n_neighbors, y is not None)

@@ -11,6 +11,7 @@ from sklearn_iso.metrics.distortion import isometry_distortion, representation_o
 from sklearn_iso.metrics.named import Named
 from sklearn_iso.metrics.neighbourhoods import check_n_neighbors, continuity, trustworthiness
 from sklearn_iso.metrics.pairs import Metric, Sampling, check_flag
+from sklearn_iso.metrics.routing import WeightedScorer
 from sklearn_iso.metrics.stretch import (
     bi_lipschitz_ratio,
     check_quantile,
@@ -104,7 +105,9 @@ def make_distortion_scorer(
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, y=None) -> float``; it can be pickled.
+        ``scorer(estimator, X, y=None, sample_weight=None) -> float``; it can be pickled.
+        Searches pass it the weights of their ``fit``, under metadata routing after
+        ``scorer.set_score_request(sample_weight=True)``.
 
     Raises
     ------
@@ -148,7 +151,7 @@ def make_distortion_scorer(
 
 
 @dataclass(frozen=True, repr=False)
-class DistortionScorer:
+class DistortionScorer(WeightedScorer):
     """The callable that :func:`make_distortion_scorer` makes."""
 
     measure: str = "stress"
@@ -161,11 +164,19 @@ class DistortionScorer:
     n_pairs: int = 200_000
     random_state: Any = 0
 
-    def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike | None = None) -> float:
+    def __call__(
+        self,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Return the score of ``estimator.transform(X)`` against X."""
         measure = MEASURES[self.measure]
         options: dict[str, Any] = {
-            "metric": self.metric, "max_exact": self.max_exact, "random_state": self.random_state
+            "metric": self.metric, "max_exact": self.max_exact, "random_state": self.random_state,
+            "sample_weight": sample_weight,
         }  # fmt: skip
         if measure.of_pairs:
             options |= {"y": y if self.within_class else None, "n_pairs": self.n_pairs}

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import get_routing_for_object
 
 from sklearn_iso.hierarchy import depths, told_paths
+from sklearn_iso.metrics.routing import WeightedScorer, takes_weights
 
 
 def at_level(estimator: Any, level: int) -> Any:
@@ -64,8 +66,8 @@ def at_level(estimator: Any, level: int) -> Any:
 
 
 @dataclass(frozen=True)
-class LevelScorer:
-    """Callable ``(estimator, X, y)``: a scorer of classifiers, at one level of y.
+class LevelScorer(WeightedScorer):
+    """Callable ``(estimator, X, y, sample_weight=None)``: a scorer, at one level of y.
 
     Made by :func:`make_level_scorer`.
 
@@ -81,7 +83,9 @@ class LevelScorer:
     level: int
     hierarchy: Any = None
 
-    def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
+    def __call__(
+        self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Return the score of the estimator's level on X and labels y."""
         paths = told_paths(y, self.hierarchy)
         n_levels = paths.shape[1]
@@ -96,11 +100,15 @@ class LevelScorer:
         labels = paths[np.arange(len(paths)), last]
         if labels.dtype == object:
             labels = np.array(labels.tolist())
-        return float(self.scorer(at_level(estimator, level), X, labels))
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return float(self.scorer(at_level(estimator, level), X, labels, **weights))
 
     def _accept_sample_weight(self) -> bool:
-        # Searches ask every scorer this when sample_weight is passed to fit.
-        return False
+        return takes_weights(self.scorer)
+
+    def _default_request(self) -> Any:
+        # What was asked of the scorer inside holds for its levels.
+        return get_routing_for_object(self.scorer)
 
 
 def make_level_scorer(scorer: Any, level: int, *, hierarchy: Any = None) -> LevelScorer:
@@ -120,7 +128,8 @@ def make_level_scorer(scorer: Any, level: int, *, hierarchy: Any = None) -> Leve
     Returns
     -------
     LevelScorer
-        Picklable callable ``(estimator, X, y) -> float`` for y of several levels.
+        Picklable callable ``(estimator, X, y, sample_weight=None) -> float`` for y of several
+        levels. It wants weights where `scorer` does.
 
     Raises
     ------

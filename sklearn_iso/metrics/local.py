@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from sklearn_iso.metrics.stretch import check_quantile
+from sklearn_iso.metrics.weights import upper_quantile, weighted
 from sklearn_iso.twins import as_torch
 
 _ENTRIES = 2**22  # of the Jacobians held at once: 32 MB of float64
@@ -129,7 +130,12 @@ def _jacobians(twin: torch.nn.Module, points: torch.Tensor) -> torch.Tensor:
 
 
 def local_distortion(
-    estimator: Any, X: ArrayLike, y: ArrayLike | None = None, *, quantile: float = 0.5
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    quantile: float = 0.5,
+    sample_weight: ArrayLike | None = None,
 ) -> float:
     r"""Return how unevenly a map stretches the directions around a point, at a quantile.
 
@@ -148,6 +154,8 @@ def local_distortion(
         ``scoring=lambda *args: -local_distortion(*args)`` prefers even ones.
     quantile : float, default=0.5
         Over the points, in [0, 1].
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the points, at least 0: 2 is the point twice, and 0 leaves it out.
 
     Returns
     -------
@@ -172,7 +180,8 @@ def local_distortion(
     1.0
     """
     check_quantile(quantile)
+    weight, X = weighted(sample_weight, X)
     values = jacobian_singular_values(estimator, X)
     smallest = values[:, -1]
     ratios = np.divide(values[:, 0], smallest, out=np.full(len(values), np.inf), where=smallest > 0)
-    return float(np.quantile(ratios, quantile, method="higher"))
+    return upper_quantile(ratios, quantile, weight)

@@ -13,6 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_scalar
 
 from sklearn_iso.metrics.pairs import check_flag, check_pair_of_spaces
+from sklearn_iso.metrics.weights import weighted
 from sklearn_iso.randomness import private_random_state
 
 _CHUNK_ENTRIES = 2**22  # of a matrix of distances: 32 MB of float64
@@ -27,6 +28,7 @@ def trustworthiness(
     max_exact: int = 2000,
     random_state: Any = 0,
     return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
 ) -> Any:
     r"""Return how far the neighbours in Z can be trusted to be neighbours in X.
 
@@ -53,6 +55,10 @@ def trustworthiness(
         Seed of that draw.
     return_std_error : bool, default=False
         Whether to return the standard error of the draw too.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, at least 0: each term of the sum over i counts :math:`w_i` times,
+        and those of weight 0 are left out. Neighbours count as one each, so that a weight of 2
+        is not the sample twice, which would be a neighbour of itself.
 
     Returns
     -------
@@ -77,6 +83,7 @@ def trustworthiness(
     >>> trustworthiness(line, line, n_neighbors=2)
     1.0
     """
+    weight, X, Z = weighted(sample_weight, X, Z)
     X, Z, _ = check_pair_of_spaces(X, Z, None)
     check_flag(return_std_error, "return_std_error")
     check_n_neighbors(n_neighbors)
@@ -86,15 +93,16 @@ def trustworthiness(
             f"n_neighbors must be less than half of the points; got {n_neighbors} for {len(X)} "
             "points. Pass fewer neighbours or more points."
         )
-    if len(X) <= max_exact:
+    alike = weight is None or np.ptp(weight) == 0
+    if len(X) <= max_exact and alike:
         value = float(exact_trustworthiness(X, Z, n_neighbors=n_neighbors, metric=metric))
         return (value, 0.0) if return_std_error else value
-    rows = private_random_state(random_state).choice(len(X), max_exact, replace=False)
+    n, k, n_drawn = len(X), n_neighbors, min(len(X), max_exact)
+    rows = private_random_state(random_state).choice(n, n_drawn, replace=False)
     excess = _excess_ranks(X, Z, rows, n_neighbors, metric)
-    n, k = len(X), n_neighbors
     shares = 1 - excess * 2 / (k * (2 * n - 3 * k - 1))
-    error = shares.std(ddof=1) * np.sqrt((1 - max_exact / n) / max_exact)
-    return (float(shares.mean()), float(error)) if return_std_error else float(shares.mean())
+    found = _mean_of_draw(shares, None if alike or weight is None else weight[rows], n)
+    return found if return_std_error else found[0]
 
 
 def continuity(X: ArrayLike, Z: ArrayLike, **options: Any) -> Any:
@@ -130,6 +138,19 @@ def continuity(X: ArrayLike, Z: ArrayLike, **options: Any) -> Any:
     1.0
     """
     return trustworthiness(Z, X, **options)
+
+
+def _mean_of_draw(
+    shares: NDArray[np.float64], weight: NDArray[np.float64] | None, n_samples: int
+) -> tuple[float, float]:
+    """Return the mean of a draw without replacement and its standard error."""
+    n_drawn = len(shares)
+    mean = float(np.average(shares, weights=weight))
+    of_mean = shares - mean
+    if weight is not None:
+        of_mean *= weight / weight.mean()
+    spread = of_mean.std(ddof=1)
+    return mean, float(spread * np.sqrt((1 - n_drawn / n_samples) / n_drawn))
 
 
 def check_n_neighbors(n_neighbors: int) -> None:

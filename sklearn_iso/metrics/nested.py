@@ -13,6 +13,7 @@ from tqdm import tqdm
 from sklearn_iso.metrics.breaking import Procedure
 from sklearn_iso.metrics.case import Case
 from sklearn_iso.metrics.evaluation import Access
+from sklearn_iso.metrics.weights import share
 
 SECONDS_BEFORE_A_BAR = 2.0
 
@@ -55,7 +56,11 @@ class Runs:
 
 
 def nested_runs(
-    case: Case, budgets: Sequence[Any], procedure: Procedure, progress: bool = False
+    case: Case,
+    budgets: Sequence[Any],
+    procedure: Procedure,
+    progress: bool = False,
+    weight: NDArray | None = None,
 ) -> Runs:
     """Attack with growing budgets, each the rows that are left.
 
@@ -67,6 +72,8 @@ def nested_runs(
     procedure : Procedure
     progress : bool
         Show a bar on terminals where it takes more than two seconds.
+    weight : ndarray of shape (n,), optional
+        Weights of the samples, of which accuracy is a share.
 
     Returns
     -------
@@ -94,4 +101,4 @@ def nested_runs(
             alive[rows[broken.fooled]] = False
             stage[rows[broken.fooled]] = broken.stage[broken.fooled]
         robust[position] = alive
-    return Runs(robust.mean(axis=1), robust, stage, access)
+    return Runs(share(robust, weight), robust, stage, access)

@@ -40,11 +40,15 @@ _CHUNK_ENTRIES = 2**20  # 8 MB of float64 for each of the few arrays of a chunk
 
 
 class PairDistances(NamedTuple):
-    """Distances of the same pairs in two spaces, each up to a scale of its own."""
+    """Distances of the same pairs in two spaces, each up to a scale of its own.
+
+    The weight of a pair is the product of those of its samples; None: all alike.
+    """
 
     d_X: NDArray[np.float64]
     d_Z: NDArray[np.float64]
     exact: bool
+    weight: NDArray[np.float64] | None = None
 
 
 def check_points(points: ArrayLike, name: str) -> NDArray[Any]:
@@ -102,6 +106,7 @@ def pair_distances(
     max_exact: int,
     n_pairs: int,
     random_state: Any,
+    weight: NDArray[np.float64] | None = None,
 ) -> PairDistances:
     """Return the distances of the pairs i < j within each class, or of a uniform sample of them.
 
@@ -118,9 +123,13 @@ def pair_distances(
         )
     if n_eligible <= max_exact * (max_exact - 1) // 2:
         members = [group for group in groups if len(group) > 1]
-        return PairDistances(_all_of(X, members, metric), _all_of(Z, members, metric), True)
+        weights = None if weight is None else _all_products(weight, members)
+        return PairDistances(
+            _all_of(X, members, metric), _all_of(Z, members, metric), True, weights
+        )
     i, j = draw_pairs(classes, len(X), n_pairs, private_random_state(random_state))
-    return PairDistances(paired(X, i, j, metric), paired(Z, i, j, metric), False)
+    weights = None if weight is None else weight[i] * weight[j]
+    return PairDistances(paired(X, i, j, metric), paired(Z, i, j, metric), False, weights)
 
 
 def draw_pairs(
@@ -176,3 +185,13 @@ def _all_of(
 ) -> NDArray[np.float64]:
     unit = binary_scale(points)
     return np.concatenate([pdist(_in_units(points[group], unit), metric) for group in groups])
+
+
+def _all_products(
+    weight: NDArray[np.float64], groups: list[NDArray[np.intp]]
+) -> NDArray[np.float64]:
+    products = []
+    for group in groups:
+        i, j = np.triu_indices(len(group), k=1)
+        products.append(weight[group[i]] * weight[group[j]])
+    return np.concatenate(products)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_iso.attacks.survivors import as_generator
@@ -18,31 +17,34 @@ from sklearn_iso.metrics.curve import CURVE_CONSTRAINTS, check_budgets, in_units
 from sklearn_iso.metrics.diagnostics import checks_for, estimator_answers, samples_suffice
 from sklearn_iso.metrics.findings import Finding, Sample, draw
 from sklearn_iso.metrics.nested import Runs, nested_runs
+from sklearn_iso.metrics.options import check_options
 from sklearn_iso.metrics.rendering import as_html, as_text
+from sklearn_iso.metrics.weights import effective_number, weighted, wilson_interval
 
 
 @dataclass(frozen=True, eq=False)
 class RobustnessReport:
-    """What :func:`robustness_report` found; it prints as a table.
+    r"""What :func:`robustness_report` found; it prints as a table.
 
     Attributes
     ----------
     estimator_name, norm : str
     n_samples : int
+        Those of weight 0 left out.
     eps : ndarray of shape (n_budgets,)
     accuracy : ndarray of shape (n_budgets,)
-        Share of all samples that hold. It never rises with eps, by construction: what breaks
-        at a budget counts as broken at all larger ones.
+        Share of all samples, or of the sum of their weights, that hold. It never rises with eps,
+        by construction: what breaks at a budget counts as broken at all larger ones.
     interval : ndarray of shape (n_budgets, 2)
-        95% Wilson intervals.
+        95% Wilson intervals, of `n_effective` samples.
     classes : ndarray of shape (n_classes,)
     class_counts : ndarray of shape (n_classes,)
         Samples of each class; those of labels that are not among the classes are in none.
     class_accuracy : ndarray of shape (n_budgets, n_classes)
         NaN for classes without samples.
     broken_by : dict of str to ndarray of shape (n_budgets,)
-        How many samples each attack had broken by each budget; "clean" are those misclassified
-        without an attack.
+        How many samples, whatever their weights, each attack had broken by each budget; "clean"
+        are those misclassified without an attack.
     kind : {"none", "white-box", "surrogate", "score-based", "decision-based"}
         What evaluation was possible; "none" if there was nothing to attack.
     reason : str
@@ -56,6 +58,9 @@ class RobustnessReport:
     n_refused : int
         Perturbed points within reach of the budgets at which the estimator gave no answer: it
         raised an error, or its scores were NaN. They count as not adversarial.
+    n_effective : float or None
+        With weights, the number of samples of equal weight that tell as much (Kish):
+        :math:`(\sum_i w_i)^2 / \sum_i w_i^2`.
 
     Examples
     --------
@@ -82,6 +87,7 @@ class RobustnessReport:
     checked: tuple[str, ...] = field(default=(), repr=False)
     n_diagnosed: int = 0
     n_refused: int = 0
+    n_effective: float | None = None
 
     def columns(self) -> dict[str, NDArray]:
         """Return the table by column, one entry for each budget."""
@@ -125,7 +131,11 @@ class RobustnessReport:
 
 
 @validate_params(
-    {**CURVE_CONSTRAINTS, "n_diagnosed": [Interval(Integral, 0, None, closed="left")]},
+    {
+        **CURVE_CONSTRAINTS,
+        "n_diagnosed": [Interval(Integral, 0, None, closed="left")],
+        "sample_weight": ["array-like", None],
+    },
     prefer_skip_nested_validation=False,
 )
 def robustness_report(
@@ -140,13 +150,14 @@ def robustness_report(
     bounds: Bounds = None,
     immutable: Any = None,
     one_hot: Any = None,
-    n_steps: int = 40,
-    n_restarts: int = 1,
+    n_steps: int | None = None,
+    n_restarts: int | None = None,
     n_queries: int | None = None,
     image_shape: Any = None,
     n_diagnosed: int = 100,
     random_state: Any = None,
     verbose: bool = True,
+    sample_weight: ArrayLike | None = None,
 ) -> RobustnessReport:
     """Evaluate the robustness of any fitted classifier, and whether to believe the figures.
 
@@ -172,6 +183,9 @@ def robustness_report(
         Samples for the diagnostics; 0 leaves out those that attack.
     verbose : bool
         Show a progress bar on terminals if it takes more than two seconds.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples, as in :func:`sklearn_iso.metrics.adversarial_accuracy`. Accuracies
+        are weighted; numbers of samples count each as one.
 
     Returns
     -------
@@ -211,6 +225,10 @@ def robustness_report(
     No warnings: 13 diagnostics of false robustness on 100 samples.
     """
     sizes = check_budgets(eps)
+    check_options(
+        attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
+    )
+    weight, X, y = weighted(sample_weight, X, y)
     case = Case.of(
         estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
         image_shape=image_shape,
@@ -218,45 +236,43 @@ def robustness_report(
     budgets = in_units(case, sizes, units)
     generator = random_state if callable(attack) else as_generator(random_state)
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, generator)
-    runs = nested_runs(case, budgets, procedure, bool(verbose))
+    runs = nested_runs(case, budgets, procedure, bool(verbose), weight)
     found, checked, n_looked_at = _diagnose(
-        case, runs, budgets, n_diagnosed, as_generator(random_state)
+        case, runs, budgets, n_diagnosed, as_generator(random_state), weight
     )
-    stages, counts = _broken_by(runs), _of_classes(case, runs)
     refused = estimator_answers(case.refused)
     found += [refused] if refused else []
     n = len(case.table)
+    n_effective = effective_number(weight, n)
     return RobustnessReport(
         estimator_name=type(estimator).__name__,
         norm=case.norm_name,
         n_samples=n,
         eps=sizes,
         accuracy=runs.accuracy,
-        interval=np.array([_wilson(int(robust.sum()), n) for robust in runs.robust]),
+        interval=np.array([wilson_interval(held, n_effective) for held in runs.accuracy]),
         classes=case.classes,
         class_counts=np.bincount(case.codes[case.codes >= 0], minlength=len(case.classes)),
-        class_accuracy=counts,
-        broken_by=stages,
+        class_accuracy=_of_classes(case, runs, weight),
+        broken_by=_broken_by(runs),
         kind="none" if runs.access is None else runs.access.kind,
         reason="there was nothing to attack" if runs.access is None else runs.access.reason,
         warnings=tuple(found),
         checked=checked,
         n_diagnosed=n_looked_at,
         n_refused=case.refused.n_points,
+        n_effective=None if weight is None else n_effective,
     )
 
 
-def _wilson(n_robust: int, n: int) -> tuple[float, float]:
-    interval = binomtest(n_robust, n).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def _of_classes(case: Case, runs: Runs) -> NDArray:
+def _of_classes(case: Case, runs: Runs, weight: NDArray | None) -> NDArray:
     """Accuracy of each class at each budget; NaN without samples."""
-    of_class = case.codes == np.arange(len(case.classes))[:, None]
-    counts = of_class.sum(axis=1)
+    of_class = (case.codes == np.arange(len(case.classes))[:, None]).astype(float)
+    if weight is not None:
+        of_class *= weight
+    total = of_class.sum(axis=1)
     held = runs.robust.astype(float) @ of_class.T
-    return np.where(counts > 0, held / np.maximum(counts, 1), np.nan)
+    return np.divide(held, total, out=np.full_like(held, np.nan), where=total > 0)
 
 
 def _broken_by(runs: Runs) -> dict[str, NDArray]:
@@ -266,10 +282,15 @@ def _broken_by(runs: Runs) -> dict[str, NDArray]:
 
 
 def _diagnose(
-    case: Case, runs: Runs, budgets: list[Any], n_diagnosed: int, generator: Any
+    case: Case,
+    runs: Runs,
+    budgets: list[Any],
+    n_diagnosed: int,
+    generator: Any,
+    weight: NDArray | None,
 ) -> tuple[list[Finding], tuple[str, ...], int]:
     """Return findings, names of the checks, and how many rows they looked at."""
-    few = samples_suffice(len(case.table))
+    few = samples_suffice(round(effective_number(weight, len(case.table))))
     found = [few] if few else []
     right = runs.stage != "clean"
     if runs.access is None or not n_diagnosed or not right.any():

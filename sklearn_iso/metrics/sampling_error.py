@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+from sklearn_iso.metrics.weights import effective_number, upper_quantile
+
 #: Half the width of the 95% interval of a normal variable, in standard deviations.
 Z_95 = 1.96
 
@@ -22,14 +24,17 @@ class Interval(NamedTuple):
     high: float
 
 
-def quantile_interval(values: NDArray[np.float64], quantile: float) -> Interval | None:
+def quantile_interval(
+    values: NDArray[np.float64], quantile: float, weight: NDArray[np.float64] | None = None
+) -> Interval | None:
     r"""Return a quantile of a random sample and its 95% interval, None where it has none.
 
     .. math:: P(x_{(l)} \le Q_q \le x_{(u)}) \ge 0.95
 
     with l and u such that a binomial number of n draws below the quantile lies outside of
     [l, u - 1] with a probability of at most 2.5% on each side. It holds for every distribution;
-    with q near 0 or 1 no sample of n has such an l or u.
+    with q near 0 or 1 no sample of n has such an l or u. With weights, n is Kish's effective
+    number, and the ends are weighted quantiles: an approximation.
 
     References
     ----------
@@ -44,13 +49,12 @@ def quantile_interval(values: NDArray[np.float64], quantile: float) -> Interval 
     >>> quantile_interval(np.arange(100.0), 0.99) is None
     True
     """
-    n = len(values)
+    n = int(effective_number(weight, len(values)))
     first, last = (int(end) for end in binom.ppf([0.025, 0.975], n, quantile))
     if first < 1 or last + 1 > n:
         return None
-    low, high = np.partition(values, [first - 1, last])[[first - 1, last]]
-    value = np.quantile(values, quantile, method="higher")
-    return Interval(float(low), float(value), float(high))
+    shares = (first - 1) / n, quantile, last / n
+    return Interval(*(upper_quantile(values, share, weight) for share in shares))
 
 
 def bounding_error(*intervals: Interval | None) -> float:

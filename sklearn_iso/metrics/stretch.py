@@ -19,11 +19,14 @@ from sklearn_iso.metrics.pairs import (
     pair_distances,
 )
 from sklearn_iso.metrics.sampling_error import bounding_error, quantile_interval, warn_of_no_error
+from sklearn_iso.metrics.weights import correlation, mid_ranks, upper_quantile, weighted
 
 #: Parts of a sample of pairs, from whose spread its standard error follows.
 _PARTS = 20
 
-Statistic = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
+Values = NDArray[np.float64]
+#: Of distances in X, distances in Z, and weights of the pairs where given.
+Statistic = Callable[[Values, Values, Values | None], float]
 
 
 def estimate(
@@ -31,6 +34,7 @@ def estimate(
     X: ArrayLike,
     Z: ArrayLike,
     y: ArrayLike | None,
+    sample_weight: ArrayLike | None = None,
     *,
     error_of: Statistic | None = None,
     **sampling: Any,
@@ -44,39 +48,50 @@ def estimate(
     Examples
     --------
     >>> from sklearn_iso.metrics.stretch import estimate
-    >>> estimate(lambda d_X, d_Z: float((d_Z / d_X).max()), [[0.0], [1.0]], [[0.0], [3.0]], None)
+    >>> X, Z = [[0.0], [1.0]], [[0.0], [3.0]]
+    >>> estimate(lambda d_X, d_Z, weight: float((d_Z / d_X).max()), X, Z, None)
     (3.0, 0.0)
     """
+    weight, X, Z, y = weighted(sample_weight, X, Z, y)
     X, Z, classes = check_pair_of_spaces(X, Z, y)
-    pairs = pair_distances(X, Z, classes, **Sampling(**sampling).checked()._asdict())
+    how = Sampling(**sampling).checked()._asdict()
+    pairs = pair_distances(X, Z, classes, weight=weight, **how)
     d_X, d_Z = pairs.d_X * binary_scale(X), pairs.d_Z * binary_scale(Z)
-    value = statistic(d_X, d_Z)
+    value = statistic(d_X, d_Z, pairs.weight)
     if pairs.exact:
         return value, 0.0
-    return value, _error_of_parts(statistic, d_X, d_Z) if error_of is None else error_of(d_X, d_Z)
+    error = _error_of_parts(statistic) if error_of is None else error_of
+    return value, error(d_X, d_Z, pairs.weight)
 
 
-def _error_of_parts(
-    statistic: Statistic, d_X: NDArray[np.float64], d_Z: NDArray[np.float64]
-) -> float:
-    if len(d_X) < 2 * _PARTS:
-        warn_of_no_error(len(d_X))
-        return float("nan")
-    parts = zip(np.array_split(d_X, _PARTS), np.array_split(d_Z, _PARTS), strict=True)
-    values = np.array([statistic(*part) for part in parts])
-    return float(values.std(ddof=1)) / _PARTS**0.5
+def _error_of_parts(statistic: Statistic) -> Statistic:
+    """Return the error of a statistic by its spread over parts of the sample of pairs."""
+
+    def error(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        if len(d_X) < 2 * _PARTS:
+            warn_of_no_error(len(d_X))
+            return float("nan")
+        values = np.array([
+            statistic(d_X[part], d_Z[part], None if weight is None else weight[part])
+            for part in np.array_split(np.arange(len(d_X)), _PARTS)
+        ])  # fmt: skip
+        spread = float(values.std(ddof=1)) if np.isfinite(values).all() else float("inf")
+        return spread / _PARTS**0.5
+
+    return error
 
 
-def _no_error(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
+def _no_error(d_X: Values, d_Z: Values, weight: Values | None) -> float:
     return 0.0  # nobody asked
 
 
 def _quantile_error(quantile: float, *, expands: bool, contracts: bool) -> Statistic:
     """Return the error of a quantile of ratios, of inverse ratios, or of their product."""
 
-    def error(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
+    def error(d_X: Values, d_Z: Values, weight: Values | None) -> float:
         sides = [(d_X, d_Z)] * expands + [(d_Z, d_X)] * contracts
-        found = bounding_error(*(quantile_interval(_ratios(*side), quantile) for side in sides))
+        ratios = [_ratios(*side, weight) for side in sides]
+        found = bounding_error(*(quantile_interval(r, quantile, w) for r, w in ratios))
         if np.isnan(found):
             warn_of_no_error(len(d_X), quantile)
         return found
@@ -84,7 +99,7 @@ def _quantile_error(quantile: float, *, expands: bool, contracts: bool) -> Stati
     return error
 
 
-def _ratios(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ratios(d_X: Values, d_Z: Values, weight: Values | None) -> tuple[Values, Values | None]:
     apart = (d_X > 0) | (d_Z > 0)
     if not apart.any():
         raise ValueError(
@@ -92,16 +107,20 @@ def _ratios(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> NDArray[np.fl
             "in both. Pass distinct points."
         )
     with np.errstate(divide="ignore", over="ignore"):
-        return d_Z[apart] / d_X[apart]
+        return d_Z[apart] / d_X[apart], None if weight is None else weight[apart]
 
 
 def _largest(quantile: float) -> Statistic:
-    return lambda d_X, d_Z: float(np.quantile(_ratios(d_X, d_Z), quantile, method="higher"))
+    def largest(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        ratios, of_pairs = _ratios(d_X, d_Z, weight)
+        return upper_quantile(ratios, quantile, of_pairs)
+
+    return largest
 
 
 def _largest_inverse(quantile: float) -> Statistic:
     # The inverse ratio, so that a pair that Z merges counts as infinite.
-    return lambda d_X, d_Z: _largest(quantile)(d_Z, d_X)
+    return lambda d_X, d_Z, weight: _largest(quantile)(d_Z, d_X, weight)
 
 
 def check_quantile(quantile: float) -> None:
@@ -118,6 +137,7 @@ def expansion(
     *,
     quantile: float = 0.95,
     return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
     **sampling: Any,
 ) -> Any:
     r"""Return how far distances are stretched: a quantile of their ratio.
@@ -142,6 +162,9 @@ def expansion(
     return_std_error : bool, default=False
         Whether to return the standard error of the draw of pairs too. The exact value lies within
         1.96 of it with a probability of at least 95%, by order statistics.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, at least 0: a pair counts :math:`w_i w_j` times, so that a weight
+        of 2 is the sample twice and one of 0 leaves it out.
     **sampling
         ``metric``, ``max_exact``, ``n_pairs`` and ``random_state`` of
         :func:`isometry_distortion`: all pairs count up to `max_exact` = 2,000 points, a seeded
@@ -174,7 +197,7 @@ def expansion(
     check_flag(return_std_error, "return_std_error")
     error = _quantile_error(quantile, expands=True, contracts=False)
     error = error if return_std_error else _no_error
-    found = estimate(_largest(quantile), X, Z, y, error_of=error, **sampling)
+    found = estimate(_largest(quantile), X, Z, y, sample_weight, error_of=error, **sampling)
     return found if return_std_error else found[0]
 
 
@@ -185,6 +208,7 @@ def contraction(
     *,
     quantile: float = 0.95,
     return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
     **sampling: Any,
 ) -> Any:
     r"""Return how far distances are shrunk: a quantile of their inverse ratio.
@@ -197,7 +221,7 @@ def contraction(
 
     Parameters
     ----------
-    X, Z, y, quantile, return_std_error, **sampling
+    X, Z, y, quantile, return_std_error, sample_weight, **sampling
         As for :func:`expansion`.
 
     Returns
@@ -225,7 +249,7 @@ def contraction(
     check_flag(return_std_error, "return_std_error")
     error = _quantile_error(quantile, expands=False, contracts=True)
     error = error if return_std_error else _no_error
-    found = estimate(_largest_inverse(quantile), X, Z, y, error_of=error, **sampling)
+    found = estimate(_largest_inverse(quantile), X, Z, y, sample_weight, error_of=error, **sampling)
     return found if return_std_error else found[0]
 
 
@@ -236,6 +260,7 @@ def bi_lipschitz_ratio(
     *,
     quantile: float = 0.95,
     return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
     **sampling: Any,
 ) -> Any:
     r"""Return expansion times contraction: the spread of the ratios of distances.
@@ -248,7 +273,7 @@ def bi_lipschitz_ratio(
 
     Parameters
     ----------
-    X, Z, y, quantile, return_std_error, **sampling
+    X, Z, y, quantile, return_std_error, sample_weight, **sampling
         As for :func:`expansion`.
 
     Returns
@@ -274,15 +299,16 @@ def bi_lipschitz_ratio(
     """
     check_quantile(quantile)
 
-    def ratio(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
-        factors = _largest(quantile)(d_X, d_Z), _largest_inverse(quantile)(d_X, d_Z)
+    def ratio(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        above, below = _largest(quantile), _largest_inverse(quantile)
+        factors = above(d_X, d_Z, weight), below(d_X, d_Z, weight)
         # A collapsed side: 0 times infinity, and its distances spread without bound.
         return float("inf") if 0 in factors else factors[0] * factors[1]
 
     check_flag(return_std_error, "return_std_error")
     error = _quantile_error(quantile, expands=True, contracts=True)
     error = error if return_std_error else _no_error
-    found = estimate(ratio, X, Z, y, error_of=error, **sampling)
+    found = estimate(ratio, X, Z, y, sample_weight, error_of=error, **sampling)
     return found if return_std_error else found[0]
 
 
@@ -292,6 +318,7 @@ def shepard_correlation(
     y: ArrayLike | None = None,
     *,
     return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
     **sampling: Any,
 ) -> Any:
     r"""Return Spearman's correlation of the distances in X and in Z.
@@ -300,11 +327,12 @@ def shepard_correlation(
 
     It lies in [-1, 1] and is 1 where the map keeps the order of all distances, whatever it does
     to their sizes; it changes under no similarity of either side. It is 0 where the distances of
-    one side are all equal: there is no order to keep.
+    one side are all equal: there is no order to keep. A pair that coincides in both spaces does
+    not count.
 
     Parameters
     ----------
-    X, Z, y, return_std_error, **sampling
+    X, Z, y, return_std_error, sample_weight, **sampling
         As for :func:`expansion`.
 
     Returns
@@ -329,12 +357,17 @@ def shepard_correlation(
     1.0
     """
 
-    def spearman(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> float:
-        if np.ptp(d_X) == 0 or np.ptp(d_Z) == 0:
+    def spearman(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        apart = (d_X > 0) | (d_Z > 0)
+        d_X, d_Z = d_X[apart], d_Z[apart]
+        if not len(d_X) or np.ptp(d_X) == 0 or np.ptp(d_Z) == 0:
             return 0.0
+        if weight is not None:
+            of_pairs = weight[apart]
+            return correlation(mid_ranks(d_X, of_pairs), mid_ranks(d_Z, of_pairs), of_pairs)
         return float(np.clip(spearmanr(d_X, d_Z).statistic, -1, 1))
 
     check_flag(return_std_error, "return_std_error")
     error = None if return_std_error else _no_error
-    found = estimate(spearman, X, Z, y, error_of=error, **sampling)
+    found = estimate(spearman, X, Z, y, sample_weight, error_of=error, **sampling)
     return found if return_std_error else found[0]

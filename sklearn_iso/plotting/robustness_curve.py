@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from sklearn_iso.metrics import robustness_curve
 from sklearn_iso.metrics.breaking import Attack
 from sklearn_iso.metrics.case import Bounds
+from sklearn_iso.metrics.weights import check_weights, effective_number
 from sklearn_iso.plotting.axes import axes_for, class_name
 from sklearn_iso.plotting.checks import as_numbers, check_parameters
 
@@ -174,6 +175,7 @@ class RobustnessCurveDisplay:
         attack: str | Attack = "cascade",
         image_shape: Any = None,
         random_state: Any = 0,
+        sample_weight: ArrayLike | None = None,
         name: str | None = None,
         ax: Any = None,
     ) -> "RobustnessCurveDisplay":
@@ -192,6 +194,9 @@ class RobustnessCurveDisplay:
             accuracy.
         norm, units, bounds, immutable, one_hot, attack, image_shape, random_state
             As in :func:`sklearn_iso.metrics.robustness_curve`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples. The band is that of as many samples of equal weight as tell as
+            much (Kish).
         name : str, default=None
             Name of the model in the legend; the class name of the estimator if None, of a Pipeline
             that of its last step.
@@ -218,12 +223,14 @@ class RobustnessCurveDisplay:
             one_hot=one_hot,
             image_shape=image_shape,
             random_state=random_state,
+            sample_weight=sample_weight,
         )
+        weight = None if sample_weight is None else check_weights(sample_weight, X)
         return cls.from_predictions(
             budgets,
             accuracy,
             norm=norm,
-            n_samples=len(np.asarray(y)),
+            n_samples=round(effective_number(weight, len(np.asarray(y)))),
             units=units,
             name=class_name(estimator) if name is None else name,
             ax=ax,

@@ -22,12 +22,16 @@ _TERMS = {
     "squared_error": "squared error",
     "reconstruction_error": "reconstruction error",
     "penalty": "penalty",
-    "valid_loss": "validation loss",
+    "valid_classification_loss": "classification loss, validation",
+    "valid_squared_error": "squared error, validation",
+    "valid_reconstruction_error": "reconstruction error, validation",
 }
+#: Of a history without one of these: the loss that is minimised, the penalty included.
+_WHOLE = {"valid_loss": "validation loss"}
 
 
 class TrainingCurveDisplay:
-    """Loss, penalty and validation loss of a fit against its epochs.
+    """Loss, penalty and the loss on validation rows of a fit against its epochs.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`; draw several fits on one axes
     by passing the `ax_` of the first as `ax` of the next: colours then tell the terms and line
@@ -38,9 +42,10 @@ class TrainingCurveDisplay:
     history : mapping of str to array-like of shape (n_epochs,)
         The `history_` of an estimator: columns of equal length, "epoch" among them.
     terms : sequence of str, default=None
-        Columns to draw; "classification_loss", "squared_error" or "reconstruction_error", "penalty"
-        and "valid_loss" if None, of those that are there. A penalty that is 0 throughout is left
-        out.
+        Columns to draw. If None, of those that are there: "classification_loss", "squared_error"
+        or "reconstruction_error", "penalty", and that loss on validation rows,
+        "valid_classification_loss" for example, in which no penalty is counted, so that fits with
+        different alphas compare. A penalty that is 0 throughout is left out.
     estimator_name : str, default=None
         Name of the fit in the legend.
 
@@ -89,6 +94,8 @@ class TrainingCurveDisplay:
         }
         self.estimator_name = estimator_name
         known = [name for name in _TERMS if name in self.history and self.history[name].any()]
+        if not any(name.startswith("valid_") for name in known):
+            known += [name for name in _WHOLE if name in self.history]
         self.terms = tuple(known if terms is None else np.ravel(np.asarray(terms, dtype=object)))
         self._check()
 
@@ -200,14 +207,15 @@ class TrainingCurveDisplay:
         fit = self.estimator_name if name is None else name
         line_style, mark = next_line_style(ax)
         epochs = self.history.get("epoch", np.arange(1, len(self.history[self.terms[0]]) + 1))
-        palette = list(dict.fromkeys([*_TERMS, *self.terms]))
+        names = _TERMS | _WHOLE
+        palette = list(dict.fromkeys([*names, *self.terms]))
         self.lines_ = {}
         for term in self.terms:
             style = {
                 "color": COLORS[palette.index(term) % len(COLORS)],
                 "linestyle": line_style,
                 "marker": "o" if len(epochs) == 1 else "",
-                "label": of_model(fit, _TERMS.get(term, term.replace("_", " "))),
+                "label": of_model(fit, names.get(term, term.replace("_", " "))),
             }
             (line,) = ax.plot(epochs, self.history[term], gid=mark, **{**style, **kwargs})
             self.lines_[term] = line

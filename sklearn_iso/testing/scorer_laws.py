@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_iso.attacks import get_norm
+from sklearn_iso.metrics.routing import takes_weights
 from sklearn_iso.testing.broken import as_number, require
 from sklearn_iso.testing.generators import require_global_generators_kept
 
@@ -49,6 +51,7 @@ def check_adversarial_scorer(
     - counts rows that are wrong without an attack as fooled: the denominator is all rows;
     - finds the same where the estimator hides its gradient, knowing labels alone;
     - does not depend on the order of the rows;
+    - counts a row of weight 2 twice and leaves out one of weight 0, if it takes `sample_weight`;
     - returns one number, and leaves the estimator, X, y and all global generators as they were,
       and repeats itself.
 
@@ -92,6 +95,8 @@ def check_adversarial_scorer(
     linear = _linear_classifier()
     _check_side_effects(scorer, linear, X, y)
     _check_share(scorer, linear, X, y, near)
+    if takes_weights(scorer):
+        _check_weights(scorer, linear, X, y)
     silent = _LabelsOnly(linear)
     found, expected = _score(scorer, silent, X, y), float(np.mean(~near))
     require(
@@ -118,6 +123,20 @@ def _check_share(scorer: Scorer, linear: Any, X: NDArray, y: NDArray, near: NDAr
         abs(found - expected) < 0.5 / len(X),
         f"All rows count, and those that are wrong without an attack count as fooled; got {found} "
         f"in place of {expected}, where the label of every fourth row is wrong.",
+    )
+
+
+def _check_weights(scorer: Scorer, linear: Any, X: NDArray, y: NDArray) -> None:
+    number = np.arange(len(y))
+    times = np.where(number % 4 < 2, 2, 1) * (number % 8 > 0)  # more of those within the budget
+    copies = np.repeat(np.arange(len(y)), times)
+    expected = _score(scorer, linear, X[copies], y[copies])
+    weighted: Scorer = partial(cast(Any, scorer), sample_weight=times.astype(float))
+    found = _score(weighted, linear, X, y)
+    require(
+        abs(found - expected) < 0.5 / len(copies),
+        f"A row of weight 2 counts twice and one of weight 0 not at all; got {found} in place of "
+        f"{expected}, the score of copies of the rows. Weigh the mean over rows.",
     )
 
 

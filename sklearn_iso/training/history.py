@@ -18,6 +18,9 @@ def history_columns(net: Any, data_term: str = "classification_loss") -> dict[st
         values = {_column(key): value for key, value in row.items() if _is_column(key, value)}
         values.setdefault(data_term, values["loss"])
         values.setdefault("penalty", 0.0)
+        if "valid_loss" in values:
+            values.setdefault(f"valid_{data_term}", values["valid_loss"])
+            values.setdefault("valid_penalty", 0.0)
         for name, value in values.items():
             columns.setdefault(name, []).append(value)
     return columns

@@ -50,7 +50,7 @@ def test_per_feature_eps_counts_each_feature_in_its_own_unit(norm):
     eps[4] = 0
     distances = exact_distances(pipeline, norm, eps)
     factor = np.median(distances)
-    options = {"norm": norm, "random_state": 0, "n_steps": 100}
+    options = {"norm": norm, "random_state": 0}
     robust = adversarial_accuracy(pipeline, X, Y, eps=factor * eps, **options)
     assert np.mean(distances > 1.01 * factor) <= robust <= np.mean(distances > 0.99 * factor)
 
@@ -133,7 +133,7 @@ def test_the_real_estimator_has_the_last_word():
 def test_predict_is_called_three_times():
     """On the data, to compare the twin, and on the perturbed points."""
     counted = Counted(max_iter=200).fit(*IRIS)
-    adversarial_accuracy(counted, *IRIS, eps=0.2, n_restarts=3, random_state=0)
+    adversarial_accuracy(counted, *IRIS, eps=0.2, random_state=0)
     assert counted.n_calls_ == 3
 
 
@@ -172,7 +172,7 @@ def test_frames_come_back_as_frames_with_their_columns(frame):
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(table, Y)
     assert adversarial_accuracy(pipeline, table, Y, eps=MEDIAN, random_state=0) == expected
     counted = Counted(max_iter=5000).fit(table, Y)
-    adversarial_accuracy(counted, table, Y, eps=0.1, n_steps=2, random_state=0)
+    adversarial_accuracy(counted, table, Y, eps=0.1, attack="pgd", n_steps=2, random_state=0)
     assert type(counted.last_) is type(table) and list(counted.last_.columns) == COLUMNS
 
 
@@ -180,7 +180,7 @@ def test_frame_keeps_the_index_of_the_rows_that_were_attacked():
     table = pd.DataFrame(X, columns=COLUMNS, index=np.arange(len(X)) + 1000)
     counted = Counted(max_iter=5000).fit(table[:100], Y[:100])
     right = counted.predict(table) == Y
-    adversarial_accuracy(counted, table, Y, eps=0.1, n_steps=2, random_state=0)
+    adversarial_accuracy(counted, table, Y, eps=0.1, attack="pgd", n_steps=2, random_state=0)
     assert list(counted.last_.index) == list(table.index[right])
 
 
@@ -241,7 +241,7 @@ def test_random_state_repeats_and_leaves_the_global_generators_alone(random_stat
         for state in (random_state, random_state)
     )
     assert first == again
-    adversarial_accuracy(logistic(), X, Y, eps=MEDIAN, random_state=None, n_steps=2)
+    adversarial_accuracy(logistic(), X, Y, eps=MEDIAN, random_state=None, attack="pgd", n_steps=2)
     assert torch.equal(before[0], torch.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all()
 

@@ -62,6 +62,16 @@ def test_curve_from_an_estimator_has_the_values_of_the_metric(fitted):
     assert display.estimator_name == "LogisticRegression"
 
 
+def test_weighted_curve_has_the_band_of_as_many_equal_samples(fitted):
+    model, X, y = fitted
+    weight = np.where(y == 1, 3.0, 0.0) + (y == 2)
+    options = {"eps": [0, 0.5], "attack": "fgsm"}
+    display = RobustnessCurveDisplay.from_estimator(model, X, y, **options, sample_weight=weight)
+    expected = robustness_curve(model, X, y, **options, sample_weight=weight)
+    np.testing.assert_array_equal(display.accuracy, expected)
+    assert display.n_samples == round(weight.sum() ** 2 / (weight**2).sum()) < len(X)
+
+
 def test_curve_from_an_estimator_of_images_is_searched_in_patches():
     X, y = np.zeros((5, SIDE * SIDE)), np.zeros(5, dtype=int)
     model = LitWindow().fit(X, [0, 0, 0, 0, 1])

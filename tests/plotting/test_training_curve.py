@@ -45,9 +45,25 @@ def test_history_is_found_inside_of_pipelines_and_searches(wrap):
     display = TrainingCurveDisplay.from_estimator(model)
     last = {"bare": lambda: model, "pipeline": lambda: model[-1]}
     fitted = last.get(wrap, lambda: model.best_estimator_[-1])()
-    assert set(display.lines_) == {"classification_loss", "penalty", "valid_loss"}
+    assert set(display.lines_) == {"classification_loss", "penalty", "valid_classification_loss"}
     for term, line in display.lines_.items():
         np.testing.assert_array_equal(line.get_ydata(), fitted.history_[term])
+
+
+def test_fits_with_and_without_a_penalty_show_the_same_validation_loss():
+    fits = [IsometricClassifier(alpha=a, early_stopping=True, **SMALL).fit(X, y) for a in (0, 1)]
+    terms = ("classification_loss", "penalty", "valid_classification_loss")
+    for alpha, fit in enumerate(fits):
+        history, display = fit.history_, TrainingCurveDisplay.from_estimator(fit)
+        assert display.terms == tuple(term for term in terms if alpha or term != "penalty")
+        whole = np.array(history["valid_classification_loss"])
+        whole = whole + alpha * np.array(history["valid_penalty"])
+        np.testing.assert_allclose(history["valid_loss"], whole, rtol=1e-6)
+
+
+def test_a_history_with_nothing_but_the_whole_validation_loss_shows_that():
+    display = TrainingCurveDisplay({**HISTORY, "valid_loss": [2.0, 1.5, 1.0]}).plot()
+    assert "valid_loss" in display.lines_
 
 
 def test_an_embedding_shows_its_reconstruction_error_without_nats():

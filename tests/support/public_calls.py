@@ -48,6 +48,8 @@ SMALL = {"X": X[:6], "y": Y[:6]}
 TENSORS = {"X": torch.from_numpy(X[:6]), "y": torch.from_numpy(Y[:6])}
 PAIRS = {"metric": "euclidean", "max_exact": 2000, "n_pairs": 100, "random_state": 0}
 BUDGET = {"eps": 0.1, "n_steps": 1, "n_queries": 2, "n_restarts": 1, "random_state": 0}
+STEPS = {"eps": 0.1, "attack": "pgd", "n_steps": 1, "n_restarts": 1, "random_state": 0}
+QUERIES = {"eps": 0.1, "n_queries": 2, "random_state": 0}
 FOLDER = Path(tempfile.mkdtemp())
 MODEL.save(FOLDER / "model.safetensors")
 
@@ -116,13 +118,13 @@ call("datasets.load_mnist", datasets.load_mnist, load_mnist, path=FOLDER)
 
 # ---- metrics
 
-for name in ("adversarial_accuracy", "adversarial_distance"):
-    measure = getattr(metrics, name)
-    call(f"metrics.{name}", measure, estimator=MODEL, **SMALL, **fitting(BUDGET, measure))
-for name in ("robustness_curve", "robustness_report"):
-    measure = getattr(metrics, name)
-    options = fitting(BUDGET | {"eps": [0.1]}, measure)
-    call(f"metrics.{name}", measure, estimator=MODEL, **SMALL, **options)
+measure = metrics.adversarial_distance
+call("metrics.adversarial_distance", measure, estimator=MODEL, **SMALL, **fitting(BUDGET, measure))
+for how, options in {"": STEPS, " by queries": QUERIES}.items():
+    measure, given = metrics.adversarial_accuracy, {"estimator": MODEL, **SMALL, **options}
+    call(f"metrics.adversarial_accuracy{how}", measure, **given)
+    for name in ("robustness_curve", "robustness_report"):
+        call(f"metrics.{name}{how}", getattr(metrics, name), **given | {"eps": [0.1]})
 for name in ("isometry_distortion", "expansion", "contraction", "bi_lipschitz_ratio",
              "shepard_correlation", "distortion_report", "scale_normalized_stress"):  # fmt: skip
     call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z, **PAIRS)
@@ -145,7 +147,8 @@ def scored(make, *data):
 
 ROWS = (SMALL["X"], SMALL["y"])
 make = metrics.make_adversarial_scorer
-call("metrics.make_adversarial_scorer", make, scored(make, MODEL, *ROWS), **BUDGET)
+call("metrics.make_adversarial_scorer", make, scored(make, MODEL, *ROWS), **STEPS)
+call("metrics.make_adversarial_scorer by queries", make, scored(make, MODEL, *ROWS), **QUERIES)
 make = metrics.make_distortion_scorer
 call("metrics.make_distortion_scorer", make, scored(make, MODEL, X, Y), measure="stress")
 make = metrics.make_hierarchical_scorer

@@ -61,6 +61,10 @@ def write_y(estimator, X, y):
     return score
 
 
+def weights_ignored(estimator, X, y, sample_weight=None):
+    return right_scorer(estimator, X, y)
+
+
 @pytest.mark.parametrize(
     "scorer, message",
     [
@@ -77,6 +81,7 @@ def write_y(estimator, X, y):
         (share_of_the_right, "All rows count"),
         (gradients_only, "hides its gradient is as robust as it was"),
         (global_seed, "global generators"),
+        (weights_ignored, "A row of weight 2 counts twice"),
     ],
 )
 def test_broken_law_of_a_scorer_is_named(scorer, message):
