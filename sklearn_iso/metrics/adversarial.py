@@ -15,6 +15,7 @@ from sklearn_iso.attacks.categories import groups_of
 from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.nested import nested_runs
+from sklearn_iso.modules.ambient import gradients_on
 
 PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {
     "attack": [StrOptions(set(ATTACKS)), callable],
@@ -40,6 +41,7 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     {"estimator": [HasMethods(["fit", "predict"])], **_CONSTRAINTS},
     prefer_skip_nested_validation=False,
 )
+@gradients_on()
 def adversarial_accuracy(
     estimator: Any,
     X: ArrayLike,
@@ -183,6 +185,7 @@ class AdversarialScorer:
     image_shape: Any = None
     random_state: Any = 0
 
+    @gradients_on()
     def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
         """Return the adversarial accuracy of a fitted estimator on X and y."""
         return adversarial_accuracy(

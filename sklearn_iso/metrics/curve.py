@@ -15,6 +15,7 @@ from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.distance import adversarial_distance
 from sklearn_iso.metrics.nested import nested_runs
+from sklearn_iso.modules.ambient import gradients_on
 
 CURVE_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "predict"])],
@@ -30,6 +31,7 @@ CURVE_CONSTRAINTS: dict[str, list[Any]] = {
     {**CURVE_CONSTRAINTS, "method": [StrOptions({"nested", "distance"})]},
     prefer_skip_nested_validation=False,
 )
+@gradients_on()
 def robustness_curve(
     estimator: Any,
     X: ArrayLike,

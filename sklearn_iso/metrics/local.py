@@ -11,11 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from sklearn_iso.metrics.stretch import check_quantile
+from sklearn_iso.modules.ambient import gradients_on
 from sklearn_iso.twins import as_torch
 
 _ENTRIES = 2**22  # of the Jacobians held at once: 32 MB of float64
 
 
+@gradients_on()
 def jacobian_singular_values(estimator: Any, X: ArrayLike) -> NDArray[np.float64]:
     r"""Return the singular values of the Jacobian of ``transform`` at each point.
 
@@ -116,6 +118,7 @@ def _jacobians(twin: torch.nn.Module, points: torch.Tensor) -> torch.Tensor:
     return torch.stack(columns, dim=1)
 
 
+@gradients_on()
 def local_distortion(
     estimator: Any, X: ArrayLike, y: ArrayLike | None = None, *, quantile: float = 0.5
 ) -> float:

@@ -19,6 +19,7 @@ from sklearn_iso.metrics.diagnostics import checks_for, samples_suffice
 from sklearn_iso.metrics.findings import Finding, Sample, draw
 from sklearn_iso.metrics.nested import Runs, nested_runs
 from sklearn_iso.metrics.rendering import as_html, as_text
+from sklearn_iso.modules.ambient import gradients_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +125,7 @@ class RobustnessReport:
     {**CURVE_CONSTRAINTS, "n_diagnosed": [Interval(Integral, 0, None, closed="left")]},
     prefer_skip_nested_validation=False,
 )
+@gradients_on()
 def robustness_report(
     estimator: Any,
     X: ArrayLike,
