@@ -11,6 +11,7 @@ from sklearn.utils import gen_batches
 from torch import Tensor, nn
 
 from sklearn_iso.modules import Autoencoder, Layers, represent
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.representations import first_output
 
 #: Rows that pass through the network at once.
@@ -36,8 +37,10 @@ def _by_batch(module: nn.Module, X: NDArray, function: Callable[[Tensor], Tensor
     module.eval()
     first = next(module.parameters())
     outputs = []
-    with torch.no_grad():
+    with own_modes(), torch.no_grad():
         for rows in gen_batches(len(X), ROWS):
-            batch = torch.tensor(np.asarray(X[rows]), dtype=first.dtype, device=first.device)
+            # torch takes no negative strides, as those of X[::-1]: a copy of the batch has none.
+            values = torch.from_numpy(np.array(X[rows], order="C"))
+            batch = values.to(device=first.device, dtype=first.dtype)
             outputs.append(function(batch).cpu().numpy())
     return np.concatenate(outputs)
