@@ -14,6 +14,7 @@ from sklearn_iso.attacks.plan import Plan
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
 from sklearn_iso.geometry.norm import along
 from sklearn_iso.geometry.norms import Norm
+from sklearn_iso.modules.ambient import gradients_on
 
 MOMENTUM = 0.75
 SHARE_OF_RISES = 0.75
@@ -118,6 +119,7 @@ class Momentum(Walk):
         return v, torch.where(anew, self.best_gradient, gradient)
 
 
+@gradients_on()
 def apgd(
     logits: Logits,
     X: Tensor,

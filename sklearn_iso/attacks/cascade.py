@@ -19,6 +19,7 @@ from sklearn_iso.attacks.plan import Plan
 from sklearn_iso.attacks.square import Search, layout_of
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
 from sklearn_iso.geometry.norms import Norm
+from sklearn_iso.modules.ambient import gradients_on
 
 
 def _straight(loss: str, n_steps: int, random_start: bool = True) -> Plan:
@@ -39,6 +40,7 @@ GRADIENT_STAGES = (
 )
 
 
+@gradients_on()
 def cascade(
     logits: Logits,
     X: Tensor,

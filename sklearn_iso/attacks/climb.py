@@ -52,7 +52,8 @@ class Objective:
     def slope(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss, verdict and gradient; gradients go to x alone, never to module parameters."""
         with torch.enable_grad():
-            x = x.detach().requires_grad_()
+            # A tensor of inference_mode never takes a gradient, its copy does.
+            x = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
             logits = self.logits(x)
             loss, wrong = self._judged(logits, y)
             gradient = _gradient(loss, x)

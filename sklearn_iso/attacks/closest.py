@@ -17,6 +17,7 @@ from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.shrinking import Shrinking
 from sklearn_iso.attacks.survivors import Logits, Survivors, check_labels, verdict
 from sklearn_iso.geometry.norms import Norm, get_norm
+from sklearn_iso.modules.ambient import gradients_on
 
 
 @torch.no_grad()
@@ -86,6 +87,7 @@ def distances(
     return sizes
 
 
+@gradients_on()
 def ddn(
     logits: Logits,
     X: Tensor,
@@ -176,6 +178,7 @@ def _largest(eps: FeatureValues | None) -> float:
     return math.inf if eps is None else 1.0
 
 
+@gradients_on()
 def fmn(
     logits: Logits,
     X: Tensor,
@@ -249,6 +252,7 @@ def fmn(
     return nearest(hunt, budget, shrinking(plan, n_restarts))
 
 
+@gradients_on()
 def fab(
     logits: Logits,
     X: Tensor,

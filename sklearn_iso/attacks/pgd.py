@@ -14,6 +14,7 @@ from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.plan import Plan
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
 from sklearn_iso.geometry.norms import Norm
+from sklearn_iso.modules.ambient import gradients_on
 
 FIRST_STEP = 0.5
 
@@ -50,6 +51,7 @@ def _check_step_size(step_size: float | None) -> None:
         )
 
 
+@gradients_on()
 def pgd(
     logits: Logits,
     X: Tensor,
@@ -169,6 +171,7 @@ def pgd(
     return hunt.X_adv
 
 
+@gradients_on()
 def fgsm(
     logits: Logits,
     X: Tensor,

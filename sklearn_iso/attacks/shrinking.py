@@ -75,7 +75,7 @@ class Shrinking:
             slope = gradient * ball.budget.eps
             change = _cosine(self.first_change, self.last_change, step, self.n_steps)
             radius = self._next_radius(radius, size, closest, fooled, change)
-            guess = size + (-loss).clamp(min=0) / _dual(norm, slope)
+            guess = size + (-loss).clamp(min=0).to(size) / _dual(norm, slope)
             unknown = closest.isinf() & (guess < horizon)
             radius = torch.where(unknown, torch.maximum(guess * OVERSHOOT, radius), radius)
             lost = loss == -torch.inf

@@ -17,8 +17,10 @@ from sklearn_iso.attacks.proposals import LONGEST, Proposals
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
 from sklearn_iso.geometry.norms import Norm
 from sklearn_iso.geometry.patches import ImageLayout
+from sklearn_iso.modules.ambient import gradients_on
 
 
+@gradients_on()
 def square(
     scores: Logits,
     X: Tensor,

@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from sklearn_iso.estimators.input import by_batch
 from sklearn_iso.estimators.learner import Learner, layer_widths, positive_rows, settings_of
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.penalties import make_penalty
 from sklearn_iso.training import (
     Acceleration,
@@ -128,6 +129,7 @@ def trains_at_once(classifier: Any, n_features: int, n_classes: int) -> bool:
     )
 
 
+@own_modes()
 def _at_once(
     classifier: Any, alphas: Sequence[float], known: Rows, new: Rows, scorer: Scorer
 ) -> list[float] | None:

@@ -30,6 +30,7 @@ from sklearn_iso.estimators.targets import (
     given_distances,
     kept_metric,
 )
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.penalties import (
     GeodesicIsometry,
     GlobalIsometry,
@@ -82,6 +83,7 @@ class Embedder:
         self.rng = rng
         self.dtype = torch.float32
 
+    @own_modes()
     def fit(
         self, X: NDArray, y: NDArray | None, sample_weight: Any, distances: NDArray | None
     ) -> None:
@@ -94,6 +96,7 @@ class Embedder:
         targets = self._start(rows, None if y is None else y[kept], settings, given, valid)
         self._run(train, rows, targets, estimator.max_epochs)
 
+    @own_modes()
     def fit_chunk(self, X: NDArray, y: NDArray | None, sample_weight: Any) -> None:
         """Train for one epoch on some rows, from where the estimator is or from the start."""
         estimator = self.estimator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,15 +53,20 @@ class EmbeddingNetworks:
             size = spread or INPUT_LENGTH / factor
             own = self._built_in(rows, shift, factor, size / INPUT_LENGTH, rng) | own
         module = Autoencoder(**own)
-        self._check(module, rows.X)
+        with self._drawing():  # lazy layers get their weights
+            self._check(module, rows.X)
         return module, float((INPUT_LENGTH / factor) ** 2)
+
+    def _drawing(self) -> AbstractContextManager[None]:
+        """Return the context in which the user's own networks may draw."""
+        return self.stream.active() if self.stream else nullcontext()
 
     def _own(self, n_features: int) -> dict[str, nn.Module]:
         """Return the networks of the user, by the parameter that they came as."""
         n_components = int(self.estimator.n_components)
         sizes = {"encoder": (n_features, n_components), "decoder": (n_components, n_features)}
         own = {}
-        with self.stream.active() if self.stream else nullcontext():
+        with self._drawing():
             for name, (n_in, n_out) in sizes.items():
                 given = getattr(self.estimator, name)
                 if given is not None:

@@ -17,6 +17,7 @@ from sklearn_iso.estimators.learner import (
     split_rows,
 )
 from sklearn_iso.modules import Stack
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.penalties import Penalty, make_penalty
 from sklearn_iso.training import (
     AlternatingNet,
@@ -59,6 +60,7 @@ class HierarchicalLearner:
         )
         self.rng = rng
 
+    @own_modes()
     def fit(self, X: NDArray, labels: Labels, sample_weight: ArrayLike | None) -> None:
         """Train on validated arrays."""
         estimator, tree = self.estimator, labels.tree

@@ -109,7 +109,7 @@ def by_batch(X: Any) -> Any:
     """Return rows that become dense, and floats, when a batch asks for them."""
     if issparse(X):
         return sparse_rows(X)
-    return X if X.dtype.kind == "f" else mapped_rows(X)
+    return X if X.dtype.kind == "f" and X.dtype.isnative else mapped_rows(X)
 
 
 def check_predict_input(
@@ -133,9 +133,12 @@ def check_predict_input(
 
 
 def _float_types(X: Any, mapped: bool = False) -> list[type] | None:
-    small = str(getattr(X, "dtype", "")) in _SMALL
-    if mapped and small and X.dtype.kind != "f":
-        return None  # as they are: floats in memory would be several times the file
+    dtype: Any = getattr(X, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        dtype = dtype.newbyteorder("=")
+    small = str(dtype) in _SMALL
+    if mapped and (small or dtype == np.float64) and (dtype.kind != "f" or dtype != X.dtype):
+        return None  # as they are: floats in memory would be as large as the file, or larger
     if small:
         return [np.float32, np.float64]
     return [np.float64, np.float32]

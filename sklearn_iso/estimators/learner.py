@@ -16,6 +16,7 @@ from torch import nn
 from sklearn_iso.estimators.tasks import epochs_reported
 from sklearn_iso.exceptions import TrainingDivergedError
 from sklearn_iso.modules import MLP, represent_many
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.build import build_module
 from sklearn_iso.modules.widths import check_widths
 from sklearn_iso.penalties import Penalty, make_penalty
@@ -77,6 +78,7 @@ class Learner:
         )
         self.rng = rng
 
+    @own_modes()
     def fit(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> None:
         """Train on validated arrays."""
         estimator = self.estimator
@@ -89,6 +91,7 @@ class Learner:
         self.run(train, estimator.max_epochs)
         self.warn_of_weak_pairs(train)
 
+    @own_modes()
     def fit_chunk(
         self, X: NDArray, y: NDArray, classes: NDArray, sample_weight: ArrayLike | None
     ) -> None:
@@ -131,9 +134,10 @@ class Learner:
         if estimator.alpha > 0:
             calibrate(penalty, train, self.rng)
         module = self._module(train, n_outputs)
+        check_trainable(module)
+        width = self._check_outputs(module, train, n_outputs)  # lazy layers get their weights
         if starts_warm(estimator):
             copy_weights(estimator.net_.module_, module)
-        width = self._check_outputs(module, train, n_outputs)
         objective = Objective(
             penalty,
             float(estimator.alpha),
@@ -196,8 +200,8 @@ class Learner:
         """Return the width of the representation, having tried the module on two rows."""
         module.eval()
         layers = self.estimator.layers
-        with torch.no_grad():
-            rows = torch.from_numpy(train.X[np.arange(min(2, len(train)))])
+        rows = torch.from_numpy(train.X[np.arange(min(2, len(train)))])
+        with torch.no_grad(), self.randomness.module_stream():
             logits, (representations,) = represent_many(module, rows, [layers])
         if tuple(logits.shape) != (len(rows), n_outputs):
             raise ValueError(
@@ -216,6 +220,17 @@ class Learner:
             for name in ("radius_", "scale_"):
                 if hasattr(term, name):
                     setattr(estimator, name, getattr(term, name))
+
+
+def check_trainable(module: nn.Module) -> None:
+    """Raise a ValueError if a module has no weights that a fit could change."""
+    if not any(weights.requires_grad for weights in module.parameters()):
+        some = next(module.parameters(), None) is not None
+        raise ValueError(
+            f"module must have weights to train; those of {type(module).__name__} "
+            f"{'are all frozen' if some else 'are missing: it has none'}. "
+            + ("Let some of them learn: requires_grad_(True)." if some else "Add a layer that has.")
+        )
 
 
 def starts_warm(estimator: Any) -> bool:

@@ -18,6 +18,7 @@ from sklearn_iso.estimators.hierarchical_labels import Labels
 from sklearn_iso.estimators.regressor import IsometricRegressor
 from sklearn_iso.estimators.transformer import IsometricTransformer
 from sklearn_iso.hierarchy import LabelTree
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.persistence.plain import name_of
 from sklearn_iso.persistence.store import load_estimator
 
@@ -31,6 +32,7 @@ _ESTIMATORS = (
 )
 
 
+@own_modes()
 def load(
     path: str | os.PathLike[str],
     *,

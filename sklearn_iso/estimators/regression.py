@@ -18,6 +18,7 @@ from sklearn_iso.estimators.learner import (
 )
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.penalties import (
     NeighborIsometry,
     Penalty,
@@ -37,6 +38,9 @@ from sklearn_iso.training.calibration import INPUT_LENGTH, MAX_ROWS
 #: the rows from their mean.
 SLOPE = 4.0
 
+#: Sizes of a target that leave room for predictions beyond it, and for their digits.
+LARGEST_TARGET, SMALLEST_UNIT = 1e300, 1e-290
+
 
 class RegressionLearner:
     """Fits one regressor; holds what only the fit needs.
@@ -53,6 +57,7 @@ class RegressionLearner:
         self.estimator = estimator
         self.learner = Learner(estimator, rng, data_term="squared_error")
 
+    @own_modes()
     def fit(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> None:
         """Train on validated arrays."""
         rows = self._rows(X, y, sample_weight)
@@ -64,13 +69,15 @@ class RegressionLearner:
         self.learner.run(train, self.estimator.max_epochs)
         self.learner.warn_of_weak_pairs(train)
 
+    @own_modes()
     def fit_chunk(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> None:
         """Train for one epoch on some rows, from where the estimator is or from the start."""
         estimator = self.estimator
         settings = replace(settings_of(estimator), learning_rate_schedule="constant")
         rows = self._rows(X, y, sample_weight)
-        if not hasattr(estimator, "net_"):
+        if not getattr(estimator, "target_std_", 0):  # the first rows that tell units
             self._set_units(rows)
+        if not hasattr(estimator, "net_"):
             rows = self._standardised(rows)
             self._start(rows, settings)
         else:
@@ -81,26 +88,74 @@ class RegressionLearner:
 
     def _rows(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> ArrayDataset:
         weight = row_weights(sample_weight, X)
-        return positive_rows(X, y.astype(np.float64), weight)
+        with np.errstate(over="ignore"):  # of long doubles, which the units refuse
+            return positive_rows(X, y.astype(np.float64), weight)
 
     def _set_units(self, rows: ArrayDataset) -> None:
         """Set the mean and the standard deviation of the target."""
-        center = float(np.average(rows.y, weights=rows.weight))
-        spread = float(np.sqrt(np.average((rows.y - center) ** 2, weights=rows.weight)))
-        resolution = 10 * np.finfo(np.float64).eps * float(np.abs(rows.y).max())
-        self.estimator.target_mean_ = center
-        self.estimator.target_std_ = spread if spread > resolution else 1.0
+        self.estimator.target_mean_, self.estimator.target_std_ = units_of_target(
+            rows.y, rows.weight
+        )
 
     def _standardised(self, rows: ArrayDataset) -> ArrayDataset:
         estimator = self.estimator
-        y = (rows.y - estimator.target_mean_) / estimator.target_std_
-        return ArrayDataset(rows.X, y.astype(rows.X.dtype), rows.weight)
+        if not estimator.target_std_:
+            return ArrayDataset(rows.X, np.zeros(len(rows), rows.X.dtype), rows.weight)
+        with np.errstate(over="ignore"):  # said below
+            y = (rows.y - estimator.target_mean_) / estimator.target_std_
+            y = y.astype(rows.X.dtype)
+        if not np.isfinite(y).all():
+            raise ValueError(
+                f"y must be near the mean {estimator.target_mean_:.3g} of the first rows in units "
+                f"of their standard deviation {estimator.target_std_:.3g}; got values up to "
+                f"{np.abs(rows.y).max():.3g}, which are further off than {rows.X.dtype} holds. "
+                "Scale y alike in every chunk, or fit a clone."
+            )
+        return ArrayDataset(rows.X, y, rows.weight)
 
     def _start(self, train: ArrayDataset, settings: Any, valid: ArrayDataset | None = None) -> None:
         penalty = regression_penalty(self.estimator.penalty)
         if self.estimator.alpha > 0:
             set_units(penalty, train, self.learner.rng)
         self.learner.start(train, penalty, 1, settings, valid)
+
+
+def units_of_target(y: NDArray, weight: NDArray) -> tuple[float, float]:
+    """Return the weighted mean and standard deviation of a target, whatever its magnitude.
+
+    The deviation is 0 where all that varies is rounding.
+
+    Raises
+    ------
+    ValueError
+        If float64 does not hold predictions in these units.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.estimators.regression import units_of_target
+    >>> units_of_target(np.array([-1e200, 1e200]), np.ones(2))
+    (0.0, 1e+200)
+    """
+    size = float(np.abs(y).max())
+    if size > LARGEST_TARGET:
+        raise ValueError(
+            f"y must be at most {LARGEST_TARGET:.0e} in size, or float64 does not hold the "
+            f"predictions; got values up to {size:.3g}. Scale y."
+        )
+    _, exponent = np.frexp(size)
+    scaled = np.ldexp(y, -exponent)  # exactly, so that powers of 2 change nothing
+    center = np.average(scaled, weights=weight).clip(scaled.min(), scaled.max())
+    spread = float(np.sqrt(np.average((scaled - center) ** 2, weights=weight)))
+    if spread <= 10 * np.finfo(np.float64).eps * abs(scaled).max():
+        spread = 0.0
+    unit = float(np.ldexp(spread, exponent))
+    if spread and unit < SMALLEST_UNIT:
+        raise ValueError(
+            f"y must vary by {SMALLEST_UNIT:.0e} or more, or float64 does not hold the digits of "
+            f"the predictions; got a standard deviation of {unit:.3g}. Scale y."
+        )
+    return float(np.ldexp(center, exponent)), unit
 
 
 def regression_penalty(penalty: str | Penalty) -> Penalty:

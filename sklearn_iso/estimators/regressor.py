@@ -14,6 +14,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
+from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -101,7 +102,8 @@ class IsometricRegressor(
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` predicts in standard deviations of y from its mean.
     target_mean_, target_std_ : float
-        Mean and standard deviation of y.
+        Mean and standard deviation of y; 0 for a y that does not vary, which is what is then
+        predicted.
     penalty_ : Penalty
         The calibrated penalty; as it came for ``alpha=0``.
     radius_, scale_ : float
@@ -237,8 +239,9 @@ class IsometricRegressor(
     ) -> IsometricRegressor:
         """Train for one epoch on some rows, for data that come chunk by chunk.
 
-        The first call builds the network, and takes the units of X and y from its rows; the
-        later ones, also after :meth:`fit`, go on. The learning rate is constant.
+        The first call builds the network, and takes the units of X and y from its rows (those
+        of y from the first chunk in which it varies); the later ones, also after :meth:`fit`,
+        go on. The learning rate is constant.
 
         Parameters
         ----------
@@ -273,14 +276,33 @@ class IsometricRegressor(
 
         Returns
         -------
-        y : ndarray of shape (n_samples,)
+        y : ndarray of float64 of shape (n_samples,)
         """
         check_is_fitted(self)
         X = check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
-        outputs: NDArray = inference.logits(self.net_.module_, X)[:, 0]
-        return outputs * outputs.dtype.type(self.target_std_) + outputs.dtype.type(
-            self.target_mean_
-        )
+        outputs: NDArray = inference.logits(self.net_.module_, X)[:, 0].astype(np.float64)
+        return outputs * self.target_std_ + self.target_mean_
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the coefficient of determination of the predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            Targets of any magnitude, also where :func:`sklearn.metrics.r2_score` would lose
+            their squares.
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        score : float
+            At most 1; 0 for predictions of the mean of y.
+        """
+        target = np.asarray(y, dtype=np.float64)
+        _, exponent = np.frexp(np.abs(target).max(initial=0.0))
+        pairs = (np.ldexp(values, -exponent) for values in (target, self.predict(X)))
+        return float(r2_score(*pairs, sample_weight=sample_weight))
 
     def transform(self, X: ArrayLike) -> NDArray:
         """Return the representation of each row in the last of `layers`.

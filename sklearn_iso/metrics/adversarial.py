@@ -19,6 +19,7 @@ from sklearn_iso.metrics.nested import nested_runs
 from sklearn_iso.metrics.options import check_options
 from sklearn_iso.metrics.routing import WeightedScorer
 from sklearn_iso.metrics.weights import weighted
+from sklearn_iso.modules.ambient import gradients_on
 
 PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {
     "attack": [StrOptions(set(ATTACKS)), callable],
@@ -48,6 +49,7 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     },
     prefer_skip_nested_validation=False,
 )
+@gradients_on()
 def adversarial_accuracy(
     estimator: Any,
     X: ArrayLike,
@@ -217,6 +219,7 @@ class AdversarialScorer(WeightedScorer):
     image_shape: Any = None
     random_state: Any = 0
 
+    @gradients_on()
     def __call__(
         self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> float:

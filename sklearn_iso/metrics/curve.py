@@ -17,6 +17,7 @@ from sklearn_iso.metrics.distance import adversarial_distance
 from sklearn_iso.metrics.nested import nested_runs
 from sklearn_iso.metrics.options import check_options
 from sklearn_iso.metrics.weights import share, weighted
+from sklearn_iso.modules.ambient import gradients_on
 
 CURVE_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "predict"])],
@@ -36,6 +37,7 @@ CURVE_CONSTRAINTS: dict[str, list[Any]] = {
     },
     prefer_skip_nested_validation=False,
 )
+@gradients_on()
 def robustness_curve(
     estimator: Any,
     X: ArrayLike,

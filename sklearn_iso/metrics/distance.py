@@ -19,6 +19,7 @@ from sklearn_iso.metrics.breaking import AUTOMATIC_QUERIES
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.evaluation import Access
 from sklearn_iso.metrics.weights import check_weights, weighted
+from sklearn_iso.modules.ambient import gradients_on
 
 N_BISECTIONS = 20
 OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -40,6 +41,7 @@ DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
     {"estimator": [HasMethods(["fit", "predict"])], **DISTANCE_CONSTRAINTS},
     prefer_skip_nested_validation=False,
 )
+@gradients_on()
 def adversarial_distance(
     estimator: Any,
     X: ArrayLike,

@@ -12,12 +12,14 @@ from sklearn.utils import check_array
 
 from sklearn_iso.metrics.stretch import check_quantile
 from sklearn_iso.metrics.weights import upper_quantile, weighted
+from sklearn_iso.modules.ambient import gradients_on
 from sklearn_iso.twins import as_torch
 
 _ENTRIES = 2**22  # of the Jacobians held at once: 32 MB of float64
 _LEAST_WIDTH = 32  # by which the rounding of a Jacobian's entries is bounded, however few they are
 
 
+@gradients_on()
 def jacobian_singular_values(estimator: Any, X: ArrayLike) -> NDArray[np.float64]:
     r"""Return the singular values of the Jacobian of ``transform`` at each point.
 
@@ -129,6 +131,7 @@ def _jacobians(twin: torch.nn.Module, points: torch.Tensor) -> torch.Tensor:
     return torch.stack(columns, dim=1)
 
 
+@gradients_on()
 def local_distortion(
     estimator: Any,
     X: ArrayLike,

@@ -20,6 +20,7 @@ from sklearn_iso.metrics.nested import Runs, nested_runs
 from sklearn_iso.metrics.options import check_options
 from sklearn_iso.metrics.rendering import as_html, as_text
 from sklearn_iso.metrics.weights import effective_number, weighted, wilson_interval
+from sklearn_iso.modules.ambient import gradients_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +139,7 @@ class RobustnessReport:
     },
     prefer_skip_nested_validation=False,
 )
+@gradients_on()
 def robustness_report(
     estimator: Any,
     X: ArrayLike,

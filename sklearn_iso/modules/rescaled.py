@@ -9,7 +9,7 @@ from sklearn_iso.modules.representations import first_output
 
 
 class Rescaled(nn.Module):
-    """``factor * f(X) + shift``.
+    """``factor * f(X) + shift``, in float64: float32 may not hold the units.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Rescaled(nn.Module):
     >>> from torch import nn
     >>> from sklearn_iso.modules import Rescaled
     >>> Rescaled(nn.Identity(), 2.0, 1.0)(torch.tensor([[3.0]]))
-    tensor([[7.]])
+    tensor([[7.]], dtype=torch.float64)
     """
 
     factor: Tensor
@@ -37,5 +37,5 @@ class Rescaled(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the output of the module, rescaled."""
-        output = first_output(self.module(X))
+        output = first_output(self.module(X)).double()
         return output * self.factor.to(output) + self.shift.to(output)

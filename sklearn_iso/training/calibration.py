@@ -17,6 +17,12 @@ MAX_ROWS = 2000
 #: Root mean square length of the rows that enter the built-in network.
 INPUT_LENGTH = 8.0
 
+#: Root mean square distances from the mean that leave float32 room for the input similarity.
+_SINGLE = (
+    INPUT_LENGTH * float(np.finfo(np.float32).tiny),
+    float(np.finfo(np.float32).max) / INPUT_LENGTH,
+)
+
 
 def calibrate(penalty: Penalty, dataset: ArrayDataset, rng: np.random.RandomState) -> Penalty:
     """Calibrate a penalty in place, and return it.
@@ -71,6 +77,11 @@ def input_similarity(X: NDArray, weight: NDArray) -> tuple[NDArray, float]:
 
 def _check_size(X: NDArray, spread: float) -> None:
     """Raise a ValueError where squares of distances overflow or vanish: 1e300, 1e-300."""
+    if X.dtype == np.float32 and 0 < spread and not _SINGLE[0] < spread < _SINGLE[1]:
+        raise ValueError(
+            f"The distances between rows of X, {spread:.3g} on the average, must be numbers that "
+            "float32 holds. Scale the features."
+        )
     vanished = spread**2 < np.finfo(np.float64).tiny and any(
         (X[rows] != X[:1]).any() for rows in gen_batches(len(X), 1024)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,7 @@ def build_net(
     net : PenalizedNet
     """
     check_callbacks(settings.callbacks)
+    check_monitors(settings.callbacks, validates=valid is not None)
     net = net_class(
         module,
         criterion=objective,
@@ -68,6 +70,7 @@ def resume_net(net: PenalizedNet, settings: TrainingSettings, shuffling: torch.G
     shuffling : torch.Generator
         Orders the rows of every epoch.
     """
+    check_monitors(settings.callbacks, validates=False)
     for group in net.optimizer_.param_groups:
         group["lr"] = settings.learning_rate
     net.iterator_train__generator = shuffling if settings.shuffle else None
@@ -115,3 +118,28 @@ def check_callbacks(callbacks: Any) -> None:
                 f"{callback!r}. Pass for example callbacks=[skorch.callbacks.EpochTimer()]; "
                 "scikit-learn's callbacks go to set_callbacks(...)."
             )
+
+
+def check_monitors(callbacks: Any, *, validates: bool) -> None:
+    """Raise a ValueError if a callback watches validation data that there are none of."""
+    if validates:
+        return
+    for callback in callbacks:
+        found = callback[1] if isinstance(callback, tuple) else callback
+        monitor = _monitor(found)
+        if monitor in ("valid_loss", "valid_loss_best"):
+            kind = found if isinstance(found, type) else type(found)
+            raise ValueError(
+                f"{kind.__name__} watches {monitor!r}, which takes rows that are held out, and "
+                "this fit holds out none. Set early_stopping=True, which holds out the share "
+                "validation_fraction of the rows (partial_fit never does), or let it watch "
+                "monitor='train_loss'."
+            )
+
+
+def _monitor(callback: Any) -> Any:
+    """Return the name of the column that a callback, or its class, watches."""
+    if not isinstance(callback, type):
+        return getattr(callback, "monitor", None)
+    known = inspect.signature(callback).parameters
+    return known["monitor"].default if "monitor" in known else None

@@ -11,6 +11,7 @@ from sklearn.utils import gen_batches
 from torch import Tensor, nn
 
 from sklearn_iso.modules import Autoencoder, Layers, represent
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.representations import first_output
 
 #: Rows that pass through the network at once.
@@ -37,9 +38,11 @@ def _by_batch(module: nn.Module, X: NDArray, function: Callable[[Tensor], Tensor
     first = next(module.parameters())
     # Filled batch by batch: small arrays kept between large ones would hold on to the heap.
     outputs = np.empty(0)
-    with torch.no_grad():
+    with own_modes(), torch.no_grad():
         for rows in gen_batches(len(X), ROWS):
-            batch = torch.tensor(np.asarray(X[rows]), dtype=first.dtype, device=first.device)
+            # torch takes no negative strides, as those of X[::-1]: a copy of the batch has none.
+            values = torch.from_numpy(np.array(X[rows], order="C"))
+            batch = values.to(device=first.device, dtype=first.dtype)
             part = function(batch).cpu().numpy()
             if rows.start == 0:
                 outputs = np.empty((len(X), *part.shape[1:]), dtype=part.dtype)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,13 @@ from sklearn_iso.training.objective import Loss
 from sklearn_iso.training.randomness import Randomness
 from sklearn_iso.training.run_state import restore_run, run_fingerprint, run_state
 from sklearn_iso.training.state import net_state, restore_net, to_tensors
+
+#: What is wrong with a network whose loss has no slope.
+_FROZEN = (
+    "A fit changes weights by the slope of the loss, and no weight of the network has one: all "
+    "are frozen, or the way from them to the output is cut. Let some of them learn, "
+    "requires_grad_(True), and take .detach(), .numpy() and torch.no_grad() out of forward."
+)
 
 
 class LossNotFiniteError(ArithmeticError):
@@ -46,6 +55,8 @@ class PenalizedNet(NeuralNet):
             return
         self._set_training(training)
         self._trained = [p for p in self.module_.parameters() if p.requires_grad]
+        if training and not self._trained:
+            raise ValueError(_FROZEN)
         for batch in iterator:
             X, (y, _) = batch  # callbacks of skorch know no weights
             self.notify("on_batch_begin", batch=(X, y), training=training)
@@ -103,7 +114,22 @@ class PenalizedNet(NeuralNet):
                 cb for _, cb in self.callbacks_ if getattr(type(cb), method_name) is not silent
             ]
         for callback in self._listeners[method_name]:
-            getattr(callback, method_name)(self, **cb_kwargs)
+            try:
+                getattr(callback, method_name)(self, **cb_kwargs)
+            except KeyError as error:
+                self._check_monitored(callback, error)
+                raise
+
+    def _check_monitored(self, callback: Callback, error: KeyError) -> None:
+        """Raise a ValueError if a callback watches a column that the history lacks."""
+        watched = getattr(callback, "monitor", None)
+        columns = [name for name in self.history[-1] if name != "batches"] if self.history else []
+        if isinstance(watched, str) and watched not in columns:
+            raise ValueError(
+                f"{type(callback).__name__} must watch a column of the history, which are "
+                f"{', '.join(columns)}; got monitor={watched!r}. Those of held out rows come with "
+                "early_stopping=True and validation_fraction, others from a callback before it."
+            ) from error
 
     def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
         """Drop the gradients, which the optimiser's own method takes ten times as long for."""
@@ -112,7 +138,7 @@ class PenalizedNet(NeuralNet):
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of a batch and its gradients."""
-        with self._randomness.module_stream():
+        with self._randomness.module_stream(), _gradient_explained():
             progress = min(1.0, len(self.history) / self.max_epochs)
             loss = self._loss(batch, self._randomness.penalty, progress)
             if not math.isfinite(loss.total.item()):
@@ -124,8 +150,8 @@ class PenalizedNet(NeuralNet):
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of a batch; penalties may differentiate, so gradients are on."""
         # The same draws in every epoch make the epochs comparable.
-        generator = torch.Generator().manual_seed(self._randomness.validation_seed)
-        return self._record(self._loss(batch, generator), "valid")
+        with self._randomness.validation_stream() as generator:
+            return self._record(self._loss(batch, generator), "valid")
 
     def predict(self, X: Any) -> NDArray:
         """Return the index of the most probable class, or the prediction in units of the net.
@@ -236,6 +262,17 @@ class PenalizedNet(NeuralNet):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Build the net anew."""
         restore_net(self, state)
+
+
+@contextmanager
+def _gradient_explained() -> Iterator[None]:
+    """Say what to do where torch finds nothing to differentiate."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "does not require grad" not in str(error):
+            raise
+        raise ValueError(_FROZEN) from error
 
 
 def _is_lack_of_memory(error: Exception) -> bool:

@@ -79,3 +79,10 @@ class Randomness:
     def module_stream(self) -> AbstractContextManager[None]:
         """Return the context in which the module may draw."""
         return nullcontext() if self.module is None else self.module.active()
+
+    @contextmanager
+    def validation_stream(self) -> Iterator[torch.Generator]:
+        """Yield what penalties draw from in validation; the module may draw, too."""
+        own = None if self.module is None else PrivateStream(self.validation_seed)
+        with nullcontext() if own is None else own.active():
+            yield torch.Generator().manual_seed(self.validation_seed)

@@ -71,8 +71,9 @@ def is_mapped(X: Any) -> bool:
 
 
 def mapped_rows(X: NDArray) -> LazyRows:
-    """Return the rows of a memory map of small integers as floats."""
-    return LazyRows(lambda index: X[index], X.shape, np.float32)
+    """Return the rows of a memory map of small integers, or in foreign byte order, as floats."""
+    dtype = np.float64 if X.dtype.kind == "f" and X.dtype.itemsize == 8 else np.float32
+    return LazyRows(lambda index: X[index], X.shape, dtype)
 
 
 def single_rows(X: Any) -> Any:

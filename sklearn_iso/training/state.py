@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.architecture import describe, rebuild
 from sklearn_iso.modules.stored import StoredModule
 from sklearn_iso.training.acceleration import as_written
@@ -39,6 +40,7 @@ def net_state(net: Any) -> dict[str, Any]:
     return state | {"architecture": architecture, "weights": to_arrays(module.state_dict())}
 
 
+@own_modes()
 def restore_net(net: Any, state: dict[str, Any]) -> None:
     """Initialise a net from its state; without a GPU that it was trained on, on the CPU."""
     settings = dict(state["settings"])

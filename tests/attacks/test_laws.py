@@ -60,6 +60,17 @@ def points_at_distance(w, distance, norm, n=20):
     return on_boundary + distance * dual / (w @ w) * w
 
 
+@every_attack
+def test_an_attack_differentiates_where_gradients_are_off(name):
+    w = torch.randn(5, generator=generator())
+    X, y = points_at_distance(w, 0.7, "l2"), torch.ones(20, dtype=torch.int64)
+    options = {"eps": 1.0, "norm": "l2", "n_queries": 100}
+    expected = attack(name, binary(w), X, y, **options)
+    with torch.inference_mode():
+        found = attack(name, binary(w), X.clone(), y, **options)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 @both_dtypes
 @trials()
 @pytest.mark.parametrize("n_features", [1, 5, 300])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, Freezer
 from torch import nn
 
 from sklearn_iso import IsometricClassifier, IsometricRegressor, IsometricTransformer
@@ -114,6 +114,61 @@ def test_rows_of_several_dimensions_need_a_module():
 def test_module_of_the_wrong_width_is_refused():
     with pytest.raises(ValueError, match=r"one logit for each class.*got \(2, 5\).*layer to 3"):
         classifier(module=nn.Linear(4, 5)).fit(X, y)
+
+
+class Cut(nn.Linear):
+    """A layer whose output tells nothing of its weights."""
+
+    def forward(self, rows):
+        return super().forward(rows).detach()
+
+
+LEARNERS = pytest.mark.parametrize("kind", [IsometricClassifier, IsometricRegressor])
+
+
+@LEARNERS
+@pytest.mark.parametrize("alpha", [0, 1])
+def test_module_without_weights_to_train_is_refused(kind, alpha):
+    with pytest.raises(ValueError, match=r"are all frozen. Let some .* requires_grad_\(True\)"):
+        kind(alpha, module=nn.Linear(4, 3).requires_grad_(False)).fit(X, y)
+    with pytest.raises(ValueError, match="it has none. Add a layer"):
+        kind(alpha, module=nn.Identity()).fit(X, y)
+    with pytest.raises(ValueError, match=r"is cut. .* take .detach\(\)"):
+        kind(alpha, module=Cut).fit(X, y)
+
+
+@pytest.mark.parametrize("kind", [IsometricClassifier, IsometricTransformer])
+def test_weights_that_a_callback_freezes_are_named(kind):
+    with pytest.raises(ValueError, match=r"all are frozen.*requires_grad_\(True\)"):
+        kind(callbacks=[Freezer("*")], max_epochs=2).fit(X, y)
+    model = kind(max_epochs=1).fit(X, y)
+    model.net_.module_.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"all are frozen.*requires_grad_\(True\)"):
+        model.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("callback", [EarlyStopping(), ("mine", EarlyStopping), Checkpoint()])
+@pytest.mark.parametrize("kind", [IsometricClassifier, IsometricRegressor, IsometricTransformer])
+def test_watching_held_out_rows_takes_held_out_rows(kind, callback):
+    remedy = "early_stopping=True, .*validation_fraction"
+    with pytest.raises(ValueError, match=remedy):
+        kind(callbacks=[callback]).fit(X, y)
+    model = kind(max_epochs=1).fit(X, y).set_params(callbacks=[callback])
+    with pytest.raises(ValueError, match=remedy):
+        model.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_watching_a_column_that_is_not_there_lists_those_that_are(early_stopping):
+    model = classifier(callbacks=[EarlyStopping("f1")], early_stopping=early_stopping)
+    with pytest.raises(ValueError, match="train_loss.*; got monitor='f1'"):
+        model.fit(X, y)
+
+
+def test_early_stopping_of_skorch_goes_with_ours():
+    impatient = EarlyStopping(patience=2, threshold=10.0)  # the first epoch is the best
+    model = classifier(callbacks=[impatient], early_stopping=True, max_epochs=9).fit(X, y)
+    assert model.n_iter_ == 3
 
 
 def test_function_that_returns_no_module_is_refused():

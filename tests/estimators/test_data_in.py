@@ -9,11 +9,13 @@ import textwrap
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.sparse import coo_array, csr_array, csr_matrix
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from sklearn_iso import (
@@ -22,6 +24,7 @@ from sklearn_iso import (
     IsometricRegressor,
     IsometricTransformer,
 )
+from sklearn_iso.metrics import adversarial_distance
 from sklearn_iso.modules import ConvNet
 from sklearn_iso.training import ArrayDataset
 from sklearn_iso.training.rows import LazyRows
@@ -174,13 +177,81 @@ def test_a_chunk_from_a_dataset_of_another_width_is_refused():
         clf.partial_fit(narrow, None)
 
 
+# --- how an array lies in memory ------------------------------------------------------------
+
+LAYOUTS = {
+    "rows backwards": lambda rows: rows[::-1].copy()[::-1],
+    "columns backwards": lambda rows: rows[:, ::-1].copy()[:, ::-1],
+    "frame backwards": lambda rows: pd.DataFrame(rows[::-1, ::-1]).iloc[::-1, ::-1],
+    "column by column": np.asfortranarray,
+    "every other column": lambda rows: np.repeat(rows, 2, axis=1)[:, ::2],
+    "foreign bytes": lambda rows: rows.astype(">f8"),
+    "read only": lambda rows: np.frombuffer(rows.tobytes()).reshape(rows.shape),
+}
+
+
+def hierarchy(**params):
+    return HierarchicalIsometricClassifier(block_sizes=[8, 8], max_epochs=3, random_state=0)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("make", [classifier, regressor, embedding, hierarchy])
+@pytest.mark.filterwarnings("ignore:X has feature names:UserWarning")
+def test_how_an_array_lies_in_memory_does_not_matter(make, layout):
+    rows, labels = X[:60], np.c_[y > 4, y][:60] if make is hierarchy else y[:60]
+    model, laid = make().fit(rows, labels), layout(rows)
+    methods = ("predict", "predict_proba", "transform")
+    present = [getattr(model, name) for name in methods if hasattr(model, name)]
+    for method in present:
+        for a, b in zip(method(rows), method(laid), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert model.score(laid, labels) == model.score(rows, labels)
+    for a, b in zip(weights(model), weights(make().fit(laid, labels)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_one_row_that_stands_for_many_is_predicted_as_many():
+    clf = classifier().fit(X, y)
+    many = np.broadcast_to(X[:1], X.shape)
+    np.testing.assert_array_equal(clf.predict_proba(many), clf.predict_proba(many.copy()))
+
+
+def test_embeddings_and_images_may_lie_backwards():
+    found = embedding().fit(X)
+    Z = found.transform(X)[::-1, ::-1]
+    np.testing.assert_array_equal(found.inverse_transform(Z), found.inverse_transform(Z.copy()))
+    images = X.reshape(-1, 8, 8)[:, ::-1, ::-1]
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    clf = classifier(module=network).fit(images, y)
+    np.testing.assert_array_equal(clf.predict(images), clf.predict(images.copy()))
+
+
+def test_robustness_does_not_ask_how_an_array_lies_in_memory():
+    clf, rows = classifier(max_epochs=20).fit(X, y), X[:20]
+    expected = adversarial_distance(clf, rows, y[:20], random_state=0)
+    for laid in (rows[::-1].copy()[::-1], rows.astype(">f8")):
+        np.testing.assert_array_equal(
+            adversarial_distance(clf, laid, y[:20], random_state=0), expected
+        )
+
+
+def test_distances_in_float32_to_a_network_in_float64_are_those_in_float64():
+    clf, rows = classifier(max_epochs=20).fit(X, y), np.rint(10 * X[:20])
+    found = [
+        adversarial_distance(clf, rows.astype(kind), y[:20], random_state=0)
+        for kind in (np.float32, np.float64, ">f4", np.int16)
+    ]
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-3)
+
+
 def mapped(folder, rows):
     np.save(folder / "rows.npy", rows)
     return np.load(folder / "rows.npy", mmap_mode="r")
 
 
 @BOTH
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, bool])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, bool, ">f4", ">f8", ">i2"])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_a_memory_map_is_its_array(make, dtype, early_stopping, tmp_path):
     rows = (X * 16).astype(dtype)

@@ -14,6 +14,7 @@ from torch import nn
 from sklearn_iso import IsometricTransformer
 from sklearn_iso.metrics import scale_normalized_stress
 from sklearn_iso.persistence import model_card
+from sklearn_iso.testing.generators import require_global_generators_kept
 from sklearn_iso.twins import as_torch
 
 Z = np.random.default_rng(0).normal(size=(300, 2))
@@ -51,6 +52,16 @@ class Freeze(Callback):
 def embedding(**params):
     quick = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
     return IsometricTransformer(**quick | params)
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature:UserWarning")
+@pytest.mark.parametrize("role, width", [("encoder", 2), ("decoder", 5)])
+def test_lazy_layers_draw_what_the_seed_says(role, width):
+    with require_global_generators_kept("fit"):
+        fits = [embedding(**{role: nn.LazyLinear(width)}, random_state=s).fit(X) for s in (0, 0, 1)]
+    first, again, other = (found.transform(X) for found in fits)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 ROLES = pytest.mark.parametrize("role, shape", [("encoder", (5, 2)), ("decoder", (2, 5))])

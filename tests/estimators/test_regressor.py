@@ -98,9 +98,53 @@ def test_the_torch_module_predicts_in_the_units_of_the_target():
     np.testing.assert_allclose(found[:, 0], model.predict(X[TEST]), rtol=1e-10)
 
 
-def test_a_constant_target_is_predicted():
-    model = regressor(max_epochs=100, batch_size=32).fit(X[FIT], np.full(300, 7.0))
-    assert np.abs(model.predict(X[TEST]) - 7).mean() < 0.2
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("exponent", [-900, -664, 515, 900])
+def test_predictions_have_the_units_of_the_target(dtype, exponent):
+    rows, factor = X.astype(dtype), 2.0**exponent  # exactly: no digit changes
+    plain, scaled = (regressor().fit(rows[FIT], c * y[FIT]) for c in (1.0, factor))
+    np.testing.assert_array_equal(scaled.predict(rows[TEST]), factor * plain.predict(rows[TEST]))
+    by_torch = scaled.to_torch()(torch.tensor(rows[TEST])).detach().numpy()[:, 0]
+    np.testing.assert_allclose(by_torch, scaled.predict(rows[TEST]), rtol=1e-5)
+    assert scaled.score(rows[TEST], factor * y[TEST]) == plain.score(rows[TEST], y[TEST])
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e155])
+def test_predictions_have_the_units_of_the_target_up_to_rounding(factor):
+    plain, scaled = (regressor().fit(X[FIT], c * y[FIT]) for c in (1.0, factor))
+    np.testing.assert_allclose(scaled.predict(X[TEST]) / factor, plain.predict(X[TEST]))
+
+
+@pytest.mark.parametrize("factor", [1e-310, 1e-295, 1e305, np.longdouble("1e400")], ids=str)
+def test_a_target_whose_predictions_float64_does_not_hold_is_refused(factor):
+    with pytest.raises(ValueError, match=r"y must .* Scale y"):
+        regressor().fit(X[FIT], np.abs(y[FIT]).clip(1) * factor)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, -1e9, 1e-310, 1e-200, 1e155])
+def test_a_constant_target_is_predicted(value):
+    model = regressor(max_epochs=1).fit(X[FIT], np.full(300, value))
+    np.testing.assert_array_equal(model.predict(X[TEST]), value)
+    assert regressor().partial_fit(X[:9], [value] * 9).predict(X[:2]).tolist() == [value] * 2
+
+
+def test_chunks_learn_once_the_target_varies():
+    late = regressor().partial_fit(X[:9], [1e9] * 9)
+    for _ in range(40):
+        late.partial_fit(X[FIT], y[FIT])
+    assert late.score(X[FIT], y[FIT]) > 0.5
+
+
+def test_a_chunk_far_beyond_the_units_of_the_first_is_refused():
+    model = regressor().partial_fit(X[FIT].astype(np.float32), 1e-30 * y[FIT])
+    with pytest.raises(ValueError, match="y must be near the mean .* Scale y alike"):
+        model.partial_fit(X[FIT], 1e30 * y[FIT])
+
+
+def test_digits_of_a_target_far_from_zero_survive_rows_of_float32():
+    rows = X.astype(np.float32)
+    plain, far = (regressor().fit(rows[FIT], y[FIT] + c) for c in (0, 2.0**30))
+    np.testing.assert_allclose(far.predict(rows) - 2.0**30, plain.predict(rows), atol=1e-3)
 
 
 def test_integers_are_targets():

@@ -38,11 +38,11 @@ SMALL = {"max_epochs": 3, "hidden_layer_sizes": (16, 8), "random_state": 0, "bat
 
 
 class Dropping(nn.Module):
-    """A module that draws from torch's default generator."""
+    """A module that draws from torch's default generator, also when it first sees rows."""
 
     def __init__(self, n_features, n_outputs):
         super().__init__()
-        self.first, self.last = nn.Linear(n_features, 16), nn.Linear(16, n_outputs)
+        self.first, self.last = nn.LazyLinear(16), nn.Linear(16, n_outputs)
         self.drop = nn.Dropout(0.5)
 
     def forward(self, X):
@@ -63,6 +63,7 @@ MODELS = {
         random_state=0,
     ),
 }  # fmt: skip
+pytestmark = pytest.mark.filterwarnings("ignore:Lazy modules are a new feature:UserWarning")
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
@@ -104,6 +105,36 @@ def test_fit_leaves_the_global_generators_alone(name, random_state):
         for method in ("predict", "predict_proba", "transform"):
             if hasattr(model, method):
                 getattr(model, method)(X)
+
+
+@every_model
+def test_the_modes_of_torch_around_a_fit_change_nothing(name):
+    expected = fitted(name)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16), torch.device("meta"):
+        found = fitted(name)
+    assert_equal(expected, found)
+
+
+@pytest.mark.parametrize("name", ["classifier", "regressor", "own module"])
+def test_a_fit_differentiates_where_gradients_are_off(name):
+    with torch.no_grad():
+        found = fitted(name)
+    assert_equal(fitted(name), found)
+
+
+def test_lazy_layers_go_on_by_chunks_and_by_warm_starts_as_decided_by_the_seed():
+    def models():
+        model = clone(MODELS["own module"]).set_params(early_stopping=True, warm_start=True)
+        yield weights(model.fit(X, y).fit(X, y))
+        model = clone(MODELS["own module"]).partial_fit(X, y, classes=range(10))
+        yield weights(model.partial_fit(X, y))
+        model = IsometricClassifierCV([0.1, 1.0], estimator=MODELS["own module"], cv=2)
+        yield weights(model.fit(X, y))
+
+    with require_global_generators_kept("fit"):
+        first, again = list(models()), list(models())
+    for one, other in zip(first, again, strict=True):
+        assert_equal(one, other)
 
 
 @every_model
@@ -219,6 +250,15 @@ def test_function_repeats_and_leaves_the_global_generators_alone(name):
         first, again = CALLS[name](0), CALLS[name](0)
         CALLS[name](None)
     assert np.array_equal(first, again)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CALLS if name.startswith(("adversarial", "robust", "scorer"))]
+)
+def test_an_evaluation_differentiates_where_gradients_are_off(name):
+    with torch.inference_mode():
+        found = CALLS[name](0)
+    assert np.array_equal(found, CALLS[name](0))
 
 
 def test_the_page_tells_what_is_tried():
