@@ -157,5 +157,5 @@ def paths_among(penalty: Penalty, X: NDArray, rng: np.random.RandomState) -> Any
     if term is None:
         return None
     generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
-    rows = torch.from_numpy(X)
+    rows = torch.from_numpy(np.require(X, requirements=["C", "W"]))  # of a frame it is read-only
     return clone(term).calibrate(rows, torch.zeros(len(X)), None, generator)

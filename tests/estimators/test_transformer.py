@@ -274,9 +274,11 @@ def test_geodesics_of_precomputed_distances_are_those_of_the_rows():
     assert given.score(rows, distances=D) == pytest.approx(found.score(rows), rel=0.05)
 
 
-def test_scores_of_a_frame_are_those_of_its_array():
+@pytest.mark.parametrize("params", [{}, {"penalty": "geodesic", "n_neighbors": 60}])
+def test_scores_of_a_frame_are_those_of_its_array(params):
     frame = pd.DataFrame(X, columns=list("abcd"))
-    assert embedding().fit(frame).score(frame) == embedding().fit(X).score(X)
+    score = embedding(**params).fit(frame).score(frame)
+    assert score == embedding(**params).fit(X).score(X)
 
 
 def test_geodesic_score_of_the_training_rows_is_their_stress():
