@@ -33,6 +33,7 @@ from sklearn_iso.estimators.input import check_predict_input
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.hierarchy import parents_of
 from sklearn_iso.modules import Layers, LeafScores, Representation, StackLevel
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.penalties import PENALTIES, Penalty
 from sklearn_iso.training import inference
 
@@ -349,6 +350,7 @@ class HierarchicalIsometricClassifier(
         check_is_fitted(self)
         return LevelClassifier(self, check_level(self, level))
 
+    @own_modes()
     def to_torch(self, *, transform: bool = False, level: int = -1) -> nn.Module:
         """Return a copy of the trained module, on the CPU and in evaluation mode.
 
@@ -368,8 +370,7 @@ class HierarchicalIsometricClassifier(
         check_is_fitted(self)
         stack = copy.deepcopy(self.net_.module_).cpu()
         if transform:
-            chosen = StackLevel(stack, check_level(self, level))
-            return Representation(chosen, "last_hidden").eval()
+            return Representation(StackLevel(stack, check_level(self, level)), "last_hidden").eval()
         columns = self._labels.columns[self._labels.order]
         return LeafScores(stack, torch.from_numpy(columns)).eval()
 
@@ -379,8 +380,7 @@ class HierarchicalIsometricClassifier(
         A `hierarchy` comes back as a mapping, graphs too.
         """
         stored = copy.copy(self)
-        if self.hierarchy is not None:
-            stored.hierarchy = parents_of(self.hierarchy)
+        stored.hierarchy = None if self.hierarchy is None else parents_of(self.hierarchy)
         NetworkEstimator.save(stored, path, include_optimizer=include_optimizer)
 
     def _leaf_scores(self, X: ArrayLike) -> NDArray:

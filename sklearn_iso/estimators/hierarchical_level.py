@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_iso.modules import BestLeaf
+from sklearn_iso.modules.ambient import own_modes
 
 
 class LevelClassifier(ClassifierMixin, BaseEstimator):
@@ -82,6 +83,7 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):
         Z: NDArray = self.classifier.transform(X, level=self.level)
         return Z
 
+    @own_modes()
     def to_torch(self, *, transform: bool = False) -> nn.Module:
         """Return a module from X to the score of the best path through each label.
 

@@ -28,6 +28,7 @@ from sklearn_iso.estimators.learner import learns_by_chunks
 from sklearn_iso.estimators.regression import RegressionLearner
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation, Rescaled
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.penalties import PENALTIES, Penalty
 from sklearn_iso.training import inference
 
@@ -319,6 +320,7 @@ class IsometricRegressor(
         X = check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
         return inference.representation(self.net_.module_, X, self.layers)
 
+    @own_modes()
     def to_torch(self, *, transform: bool = False) -> nn.Module:
         """Return a copy of the trained module, on the CPU and in evaluation mode.
 

@@ -24,6 +24,7 @@ from sklearn_iso.estimators.embedder import Embedder, embeds_by_chunks
 from sklearn_iso.estimators.embedding_map import bring_back, embed, stress_of_rows
 from sklearn_iso.estimators.input import check_embedding_input
 from sklearn_iso.estimators.tasks import reports_epochs
+from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.representations import only_first_output
 from sklearn_iso.penalties import Penalty
 
@@ -348,6 +349,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         """
         return -stress_of_rows(self, X, distances)
 
+    @own_modes()
     def to_torch(self) -> nn.Module:
         """Return a copy of the trained map X to Z, on the CPU and in evaluation mode."""
         check_is_fitted(self)

@@ -133,13 +133,13 @@ def combine_weights(
         factors = _given_factors(class_weight, classes)
     else:
         factors = _balanced_factors(labels, weight, len(classes))
-    with np.errstate(over="ignore"):
-        weight *= factors.astype(X.dtype)[labels]
-        total = weight.sum()
-    if not np.isfinite(total):
+    # A common factor does not matter: a power of two keeps every digit and the range of floats.
+    factors = np.ldexp(factors, -np.frexp(factors.max())[1])
+    weight *= factors.astype(X.dtype)[labels]
+    if (factors.astype(X.dtype)[factors > 0] < np.finfo(X.dtype).tiny).any():
         raise ValueError(
-            f"sample_weight times class_weight must have a finite sum in {X.dtype}; got "
-            f"class_weight={class_weight!r}. Divide the weights by their mean."
+            f"class_weight must hold numbers whose ratios are within the range of {X.dtype}; got "
+            f"{class_weight!r}. Give a class the weight 0 to leave it out."
         )
     return _some_positive(weight)
 

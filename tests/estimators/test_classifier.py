@@ -207,6 +207,14 @@ def test_a_class_weight_is_a_finite_number_that_is_not_negative(weight):
         classifier(class_weight={1: weight}).fit(*IRIS)
 
 
+@pytest.mark.parametrize("factor", [2.0**-1060, 2.0**-400, 2.0**900])
+def test_a_common_factor_of_class_weights_does_not_matter(factor):
+    X, y = IRIS
+    given = classifier(class_weight={label: factor * (1 + label) for label in range(3)}).fit(X, y)
+    usual = classifier(class_weight={0: 1, 1: 2, 2: 3}).fit(X, y)
+    np.testing.assert_array_equal(given.predict_proba(X), usual.predict_proba(X))
+
+
 def test_a_class_weight_of_no_class_is_refused_unless_every_class_has_one():
     with pytest.raises(ValueError, match=r"class_weight must be given by the labels.*\['1'\]"):
         classifier(class_weight={"1": 2.0}).fit(*IRIS)
@@ -217,7 +225,7 @@ def test_a_class_weight_of_no_class_is_refused_unless_every_class_has_one():
 
 def test_class_weights_beyond_their_precision_are_named():
     X, y = IRIS
-    with pytest.raises(ValueError, match="finite sum in float32"):
+    with pytest.raises(ValueError, match="ratios are within the range of float32"):
         classifier(class_weight={1: 1e39}).fit(X.astype(np.float32), y)
     with pytest.raises(ValueError, match="times class_weight, must be positive"):
         classifier(class_weight={0: 0, 1: 0, 2: 0}).fit(X, y)
