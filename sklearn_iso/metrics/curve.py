@@ -15,6 +15,7 @@ from sklearn_iso.metrics.breaking import Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.distance import adversarial_distance
 from sklearn_iso.metrics.nested import nested_runs
+from sklearn_iso.metrics.unseen import warn_of_unseen
 
 CURVE_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "predict"])],
@@ -112,7 +113,9 @@ def robustness_curve(
         image_shape=image_shape,
     )  # fmt: skip
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
-    return nested_runs(case, in_units(case, sizes, units), procedure, bool(verbose)).accuracy
+    runs = nested_runs(case, in_units(case, sizes, units), procedure, bool(verbose))
+    warn_of_unseen(int(runs.unseen.sum()), len(case.table), "the curve")
+    return runs.accuracy
 
 
 def check_budgets(eps: ArrayLike) -> NDArray:

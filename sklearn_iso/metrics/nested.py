@@ -34,6 +34,8 @@ class Runs:
         What broke each row: "clean" without an attack, empty where nothing did.
     access : Access or None
         None if there was nothing to attack.
+    unseen : ndarray of bool, shape (n,)
+        Which rows hold because a search by labels alone met no other label.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class Runs:
     robust: NDArray
     stage: NDArray
     access: Access | None
+    unseen: NDArray
 
 
 def nested_runs(
@@ -81,6 +84,7 @@ def nested_runs(
     right = case.right()
     alive, stage = right.copy(), np.where(right, "", "clean").astype(object)
     robust = np.zeros((len(budgets), len(right)), dtype=bool)
+    unseen = np.zeros(len(right), dtype=bool)
     access, procedure = None, procedure.seeded()
     order = sorted(range(len(budgets)), key=lambda position: float(np.sum(budgets[position])))
     hidden = None if progress else True
@@ -91,7 +95,8 @@ def nested_runs(
             if access is None:
                 access = procedure.access(case, rows)
             broken = procedure.run(case, access, eps, rows)
+            unseen[rows] = broken.unseen & ~broken.fooled
             alive[rows[broken.fooled]] = False
             stage[rows[broken.fooled]] = broken.stage[broken.fooled]
         robust[position] = alive
-    return Runs(robust.mean(axis=1), robust, stage, access)
+    return Runs(robust.mean(axis=1), robust, stage, access, unseen)

@@ -19,6 +19,7 @@ from sklearn_iso.metrics.diagnostics import checks_for, samples_suffice
 from sklearn_iso.metrics.findings import Finding, Sample, draw
 from sklearn_iso.metrics.nested import Runs, nested_runs
 from sklearn_iso.metrics.rendering import as_html, as_text
+from sklearn_iso.metrics.unseen import starts_were_found
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,9 @@ class RobustnessReport:
         The diagnostics that were run.
     n_diagnosed : int
         Samples that they looked at.
+    n_unseen : int
+        Samples that were searched by labels alone without meeting another label: they count as
+        robust, and nothing is known of them.
 
     Examples
     --------
@@ -78,6 +82,7 @@ class RobustnessReport:
     warnings: tuple[Finding, ...] = ()
     checked: tuple[str, ...] = field(default=(), repr=False)
     n_diagnosed: int = 0
+    n_unseen: int = 0
 
     def columns(self) -> dict[str, NDArray]:
         """Return the table by column, one entry for each budget."""
@@ -204,7 +209,7 @@ def robustness_report(
      0.2     0.867  [0.803, 0.912]  1.000  0.800  0.800  clean 4, cross_entropy 16
      0.4     0.640  [0.561, 0.712]  1.000  0.420  0.500  clean 4, cross_entropy 50
     <BLANKLINE>
-    No warnings: 13 diagnostics of false robustness on 100 samples.
+    No warnings: 14 diagnostics of false robustness on 100 samples.
     """
     sizes = check_budgets(eps)
     case = Case.of(
@@ -236,6 +241,7 @@ def robustness_report(
         warnings=tuple(found),
         checked=checked,
         n_diagnosed=n_looked_at,
+        n_unseen=int(runs.unseen.sum()),
     )
 
 
@@ -262,17 +268,25 @@ def _diagnose(
     case: Case, runs: Runs, budgets: list[Any], n_diagnosed: int, generator: Any
 ) -> tuple[list[Finding], tuple[str, ...], int]:
     """Return findings, names of the checks, and how many rows they looked at."""
-    few = samples_suffice(len(case.table))
-    found = [few] if few else []
+    n_unseen = int(runs.unseen.sum())
+    found = [
+        f
+        for f in (samples_suffice(len(case.table)), starts_were_found(n_unseen, len(case.table)))
+        if f
+    ]
     right = runs.stage != "clean"
     if runs.access is None or not n_diagnosed or not right.any():
-        return found, ("samples_suffice",), 0
+        return found, ("samples_suffice", "starts_were_found"), 0
     eps = budgets[_telling(runs, budgets)]
     sample = Sample(case, runs.access, draw(right, n_diagnosed, generator), eps, generator)
     checks = checks_for(runs.access, attacked=True)
     findings = [check(sample) for check in checks]
     found += [finding for finding in findings if finding is not None]
-    return found, ("samples_suffice", *(check.__name__ for check in checks)), len(sample.rows)
+    return (
+        found,
+        ("samples_suffice", "starts_were_found", *(check.__name__ for check in checks)),
+        len(sample.rows),
+    )
 
 
 def _telling(runs: Runs, budgets: list[Any]) -> int:
