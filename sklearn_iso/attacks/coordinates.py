@@ -160,14 +160,14 @@ class Scan:
         """Ask about as many points of each sample, half of them to bring errors back."""
         everyone = torch.arange(len(self.y), device=self.y.device)
         self.level = self._ask(everyone, self.v)
-        n_asked = 1
+        n_asked, own = 1, torch.Generator().manual_seed(fork_seed(self.generator))
         for left in range(N_ROUNDS, 0, -1):
             share = (n_queries // 2 - n_asked) // left - len(REACHES)
             rows = everyone[self.found.size > 1]
             if share < 2 or not len(rows):  # noqa: PLR2004
                 break
-            n_asked += self._round(rows, share)
-        back = Pointwise(self.found, self.objective.logits, self.generator, enough=1.0)
+            n_asked += self._round(rows, share, shifted=left < N_ROUNDS)
+        back = Pointwise(self.found, self.objective.logits, own, enough=1.0)
         back.run(n_queries - n_asked)
 
     def _ask(self, rows: Tensor, v: Tensor) -> Tensor:
@@ -181,9 +181,9 @@ class Scan:
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.generator, dtype=torch.float64)
 
-    def _round(self, rows: Tensor, share: int) -> int:
+    def _round(self, rows: Tensor, share: int, shifted: bool) -> int:
         """Ask about single features, then about what they add up to; return how often."""
-        features, places = self._places(share)
+        features, places = self._places(share, shifted)
         base = columns_of(self.v[rows])
         values = self._within(rows, features, places.flatten().to(base), places.shape[1])
         gains = self._gains(rows, features, values, places.shape[1])
@@ -199,19 +199,15 @@ class Scan:
             self.v[rows[better]], self.level[rows[better]] = v[better], margins[better]
         return places.numel() + len(chosen)
 
-    def _places(self, share: int) -> tuple[Tensor, Tensor]:
+    def _places(self, share: int, shifted: bool) -> tuple[Tensor, Tensor]:
         """Features, and signed coordinates of each to ask about, of shape (f, 2 g)."""
         n_features = min(len(self.features), share // 2)
         drawn = self._uniform(len(self.features)).argsort()[:n_features].to(self.features.device)
         n_places = min(MOST_PLACES, share // (2 * n_features))
         steps = torch.arange(1, n_places + 1, dtype=torch.float64)
-        shift = self._uniform(n_features, 2, 1) * (0 if self._first else 1)
+        shift = self._uniform(n_features, 2, 1) * float(shifted)
         places = (steps - shift) / n_places * torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
         return self.features[drawn], places.flatten(1)
-
-    @property
-    def _first(self) -> bool:
-        return not bool(columns_of(self.v).any())
 
     def _within(self, rows: Tensor, features: Tensor, places: Tensor, n_places: int) -> Tensor:
         """Coordinates of the places of each sample, moved into its box, of shape (n, k)."""

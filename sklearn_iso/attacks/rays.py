@@ -28,6 +28,8 @@ FINEST, COARSEST = 1e-3, 0.5
 TURN = 60
 #: Share by which an error must have got closer for its ray to be shortened next.
 WORTHWHILE = 0.005
+#: Every so many turns all rays are shortened.
+EVERY = 3
 
 
 @dataclass
@@ -252,21 +254,29 @@ def _approach(
 ) -> None:
     """Find errors and bring them close, point by point and along rays in turns.
 
-    Rays follow where an error has just got closer: on slanted boundaries they go on, where
-    labels change in steps along single features they soon stop.
+    Rays follow where an error has just got closer, and now and then in any case: on slanted
+    boundaries they go on, where labels change in steps along single features they soon stop.
     """
     rayed = torch.zeros_like(found.settled)
-    for left in range(n_queries, 0, -TURN):
+    for turn, left in enumerate(range(n_queries, 0, -TURN)):
         before, rest = found.size.clone(), ~rayed
+        # Draws of their own: how long one kind of search runs must not decide on the other.
+        by_points, by_rays = _forked(generator), _forked(generator)
         if rest.any():
             some = found[rest]
-            Pointwise(some, predict, generator, enough).run(min(TURN, left))
+            Pointwise(some, predict, by_points, enough).run(min(TURN, left))
             found[rest] = some
         if rayed.any():
             some = found[rayed]
-            _shorten(some, predict, min(TURN, left), enough, generator)
+            _shorten(some, predict, min(TURN, left), enough, by_rays)
             found[rayed] = some
         rayed = found.size < (1 - WORTHWHILE) * before
+        if turn % EVERY == EVERY - 1:
+            rayed |= found.size.isfinite()
+
+
+def _forked(generator: torch.Generator) -> torch.Generator:
+    return torch.Generator().manual_seed(fork_seed(generator))
 
 
 def _shorten(
