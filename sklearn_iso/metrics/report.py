@@ -209,7 +209,7 @@ def robustness_report(
      0.2     0.867  [0.803, 0.912]  1.000  0.800  0.800  clean 4, cross_entropy 16
      0.4     0.640  [0.561, 0.712]  1.000  0.420  0.500  clean 4, cross_entropy 50
     <BLANKLINE>
-    No warnings: 14 diagnostics of false robustness on 100 samples.
+    No warnings: 13 diagnostics of false robustness on 100 samples.
     """
     sizes = check_budgets(eps)
     case = Case.of(
@@ -268,15 +268,14 @@ def _diagnose(
     case: Case, runs: Runs, budgets: list[Any], n_diagnosed: int, generator: Any
 ) -> tuple[list[Finding], tuple[str, ...], int]:
     """Return findings, names of the checks, and how many rows they looked at."""
-    n_unseen = int(runs.unseen.sum())
-    found = [
-        f
-        for f in (samples_suffice(len(case.table)), starts_were_found(n_unseen, len(case.table)))
-        if f
-    ]
+    n, n_unseen = len(case.table), int(runs.unseen.sum())
+    found = [f for f in (samples_suffice(n), starts_were_found(n_unseen, n)) if f is not None]
+    names: tuple[str, ...] = ("samples_suffice",)
+    if n_unseen or (runs.access is not None and runs.access.kind == "decision-based"):
+        names = (*names, "starts_were_found")
     right = runs.stage != "clean"
     if runs.access is None or not n_diagnosed or not right.any():
-        return found, ("samples_suffice", "starts_were_found"), 0
+        return found, names, 0
     eps = budgets[_telling(runs, budgets)]
     sample = Sample(case, runs.access, draw(right, n_diagnosed, generator), eps, generator)
     checks = checks_for(runs.access, attacked=True)
