@@ -115,11 +115,11 @@ class Starts:
 
     def anywhere(self) -> Tensor:
         """Draw points at any distance: on random steps, or on the way to 0 and away from it."""
-        power = NEAREST + (FARTHEST - NEAREST) * float(self._uniform(1)) ** 2
+        power = NEAREST + (FARTHEST - NEAREST) * float(self._uniform(1))
         step, share = self._shaped(self._step()), float(self._uniform(1))
         eps = self.ball.budget.eps
         size = torch.where(eps > 0, self.ball.X / eps, 0)
-        kind = int(torch.randint(4, (1,), generator=self.generator))
+        kind = int(torch.randint(8, (1,), generator=self.generator))
         if kind == 0:  # Features in proportion to themselves, which tells their scales.
             return self.ball.boxed(size * step * 2.0 ** (power / 4))
         if kind == 1:

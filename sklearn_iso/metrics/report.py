@@ -281,11 +281,7 @@ def _diagnose(
     checks = checks_for(runs.access, attacked=True)
     findings = [check(sample) for check in checks]
     found += [finding for finding in findings if finding is not None]
-    return (
-        found,
-        ("samples_suffice", "starts_were_found", *(check.__name__ for check in checks)),
-        len(sample.rows),
-    )
+    return found, (*names, *(check.__name__ for check in checks)), len(sample.rows)
 
 
 def _telling(runs: Runs, budgets: list[Any]) -> int:
