@@ -8,9 +8,10 @@ from sklearn_iso.attacks.apgd import apgd
 from sklearn_iso.attacks.budget import Budget
 from sklearn_iso.attacks.cascade import STAGES, cascade, cascade_stages
 from sklearn_iso.attacks.closest import ddn, distances, fab, fmn
+from sklearn_iso.attacks.coordinates import coordinates
 from sklearn_iso.attacks.losses import LOSSES
 from sklearn_iso.attacks.pgd import fgsm, pgd
-from sklearn_iso.attacks.rays import rays
+from sklearn_iso.attacks.rays import closest_errors, rays
 from sklearn_iso.attacks.square import square
 from sklearn_iso.geometry.norms import NORMS, get_norm
 
@@ -35,6 +36,8 @@ __all__ = [
     "apgd",
     "cascade",
     "cascade_stages",
+    "closest_errors",
+    "coordinates",
     "ddn",
     "distances",
     "fab",

@@ -23,7 +23,8 @@ class Proposals:
     The number of features is log-uniform from 1 to all that may move. On images half of the
     steps move a patch of neighbouring pixels instead. Half of the lengths are drawn afresh,
     log-uniformly, so that a row on a plateau still sees long steps; the others grow after a
-    success and decay after a failure.
+    success and decay after a failure. All rows share the draws: what is proposed to one depends
+    on its own successes, not on how many others there are.
 
     Where the gain of each step is told, a slope that explains the gains is learned by
     Kaczmarz's method, and every other guided step goes along it: on a model that is nearly
@@ -60,32 +61,30 @@ class Proposals:
         self.length = torch.full((len(ball.X),), LONGEST, dtype=ball.X.dtype)
 
     def directions(self) -> Tensor:
-        """Draw unit steps on random features, or on patches of images, of shape (n, ...)."""
+        """Draw a unit step on random features, or on a patch of images, of shape (1, ...)."""
         if self.layout is not None and float(self._uniform()) < SHARE_OF_PATCHES:
             return self._patches(self.layout)
         return self._subsets()
 
     def _patches(self, layout: ImageLayout) -> Tensor:
-        n = len(self.length)
-        drawn = layout.patches(n, self.generator, self.length.dtype)
+        drawn = layout.patches(1, self.generator, self.length.dtype)
         movable = torch.zeros(drawn.shape[1], dtype=drawn.dtype)
         movable[self.features] = 1
-        steps = (drawn * movable).to(self.ball.X).view(n, *self.shape)
+        steps = (drawn * movable).to(self.ball.X).view(1, *self.shape)
         if self.norm.order == math.inf:
             return self.norm.steepest(steps)
         size = self.norm.size(steps)
         return steps / along(torch.where(size > 0, size, 1), steps)
 
     def _subsets(self) -> Tensor:
-        n, d = len(self.length), len(self.features)
-        share = torch.exp(self._uniform(n, 1) * math.log(d)) / d
-        chosen = self._uniform(n, d) < share
-        chosen[torch.arange(n), torch.randint(d, (n,), generator=self.generator)] = True
-        normal = torch.randn((n, d), generator=self.generator, dtype=self.length.dtype)
-        normal = normal.masked_fill(~chosen, 0)
-        wide = torch.zeros(n, math.prod(self.shape), dtype=normal.dtype)
-        wide[:, self.features] = normal
-        return self.norm.steepest(wide.to(self.ball.X).view(n, *self.shape))
+        d = len(self.features)
+        share = torch.exp(self._uniform(1) * math.log(d)) / d
+        chosen = self._uniform(d) < share
+        chosen[torch.randint(d, (1,), generator=self.generator)] = True
+        normal = torch.randn(d, generator=self.generator, dtype=self.length.dtype)
+        wide = torch.zeros(1, math.prod(self.shape), dtype=normal.dtype)
+        wide[:, self.features] = normal.masked_fill(~chosen, 0)
+        return self.norm.steepest(wide.to(self.ball.X).view(1, *self.shape))
 
     def draw(self) -> Tensor:
         """Draw steps of adapted or fresh lengths, of shape (n, ...)."""
@@ -95,13 +94,12 @@ class Proposals:
         """Draw coordinates after a step from v, random or along the slope learned so far."""
         random = self.ball.project(v + self.draw())
         uphill = self.ball.ascend(v, self.slope, self._lengths())
-        trusted = (self._uniform(len(v)) < 0.5).to(v.device) & self.slope.flatten(1).any(dim=1)
+        trusted = (self._uniform(1) < 0.5).to(v.device) & self.slope.flatten(1).any(dim=1)
         return torch.where(along(trusted, v), uphill, random)
 
     def _lengths(self) -> Tensor:
-        n = len(self.length)
-        fresh = SHORTEST * (LONGEST / SHORTEST) ** self._uniform(n)
-        length = torch.where(self._uniform(n) < 0.5, fresh, self.length)
+        fresh = SHORTEST * (LONGEST / SHORTEST) ** self._uniform(1)
+        length = torch.where(self._uniform(1) < 0.5, fresh, self.length)
         return along(length.to(self.ball.X), self.ball.X)
 
     def _uniform(self, *shape: int) -> Tensor:

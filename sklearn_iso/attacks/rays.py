@@ -10,19 +10,26 @@ from torch import Tensor
 from sklearn_iso.attacks.budget import Ball, FeatureValues, budget_of
 from sklearn_iso.attacks.categories import OneHot
 from sklearn_iso.attacks.parameters import check_counts
+from sklearn_iso.attacks.pointwise import Closest, Pointwise
 from sklearn_iso.attacks.proposals import Proposals
 from sklearn_iso.attacks.survivors import (
     Logits,
     RandomState,
     Survivors,
     as_generator,
+    fork_seed,
     verdict,
 )
 from sklearn_iso.geometry.norm import along
 from sklearn_iso.geometry.norms import Norm
 
-N_DONORS, N_DOUBLINGS = 8, 10
 FINEST, COARSEST = 1e-3, 0.5
+#: Queries of a sample between choices of what to do next with it.
+TURN = 60
+#: Share by which an error must have got closer for its ray to be shortened next.
+WORTHWHILE = 0.005
+#: Every so many turns all rays are shortened.
+EVERY = 3
 
 
 @dataclass
@@ -41,9 +48,11 @@ class Rays:
     --------
     >>> import torch
     >>> from sklearn_iso.attacks.budget import Budget
+    >>> from sklearn_iso.attacks.pointwise import Closest
     >>> from sklearn_iso.attacks.rays import Rays
     >>> X = torch.zeros(2, 3)
-    >>> Rays.around(Budget.of(X, eps=1.0).around(X), torch.tensor([0, 1])).radius
+    >>> found = Closest.around(Budget.of(X, eps=1.0).around(X), torch.tensor([0, 1]))
+    >>> Rays.to(found).radius
     tensor([inf, inf])
     """
 
@@ -53,10 +62,11 @@ class Rays:
     radius: Tensor
 
     @classmethod
-    def around(cls, ball: Ball, y: Tensor) -> Rays:
-        """Rays without direction, at infinity."""
-        radius = torch.full((len(y),), torch.inf, dtype=ball.X.dtype, device=ball.X.device)
-        return cls(ball, y, ball.centre(), radius)
+    def to(cls, found: Closest) -> Rays:
+        """Rays to the closest errors known."""
+        size = torch.where(found.size.isfinite(), found.size, 1)
+        size = size.clamp(min=torch.finfo(size.dtype).tiny)
+        return cls(found.ball, found.y, found.v / along(size, found.v), found.size.clone())
 
     def along(self, direction: Tensor, radius: Tensor) -> Tensor:
         """Coordinates at a radius, moved into the box."""
@@ -71,6 +81,12 @@ class Rays:
         if inside.any():
             points[inside] = self.ball[inside].point_within(v[inside])
         return verdict(predict(points), self.y)
+
+    def store(self, closest: Closest, rows: Tensor) -> None:
+        """Offer the ends of the rays as the closest errors of some samples."""
+        some = closest[rows]
+        some.offer(self.along(self.direction, self.radius), self.radius.isfinite())
+        closest[rows] = some
 
     def adopt(self, rows: Tensor, direction: Tensor, radius: Tensor) -> None:
         """Take over directions and radii for the rows of a mask."""
@@ -102,11 +118,14 @@ def rays(
 
     .. math:: \min_{\|u\| = 1} \; \min \{ r : \hat y(x + r \varepsilon \odot u) \ne y \}
 
-    A ray starts towards points of X with other labels and in random directions. Then random
-    changes of some of its features are kept where the point at a slightly smaller radius is
-    still misclassified; a ray that could be shortened is shortened further, in growing steps.
-    As in RayS no gradient is estimated; with the norm "linf" the changes set features to the
-    ends of their range.
+    Errors are drawn at random, few or many features moved at once, and brought back feature by
+    feature: set to the sample while the label stays wrong, halved where not (a pointwise
+    attack). Then random changes of some features of the ray to the closest error are kept where
+    the point at a slightly smaller radius is still misclassified; a ray that could be shortened
+    is shortened further, in growing steps. As in RayS no gradient is estimated; with the norm
+    "linf" the changes set features to the ends of their range. Each sample gets on as what has
+    served it. All samples share the random draws, so that what is found for one does not depend
+    on the others.
 
     Parameters
     ----------
@@ -146,6 +165,8 @@ def rays(
     References
     ----------
     Chen, Gu, RayS: a Ray Searching Method for Hard-label Adversarial Attack, KDD 2020.
+    Schott, Rauber, Bethge, Brendel, Towards the First Adversarially Robust Neural Network Model
+    on MNIST, ICLR 2019 (pointwise attack).
     Brendel, Rauber, Bethge, Decision-Based Adversarial Attacks: Reliable Attacks Against
     Black-Box Machine Learning Models, ICLR 2018.
 
@@ -159,12 +180,54 @@ def rays(
     >>> distances(labels, X, y, X_adv, norm="linf").round(decimals=2)
     tensor([0.4000, 0.3500])
     """
+    return closest_errors(
+        predict, X, y, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
+        max_flips=max_flips, n_queries=n_queries, random_state=random_state,
+        batch_size=batch_size,
+    )[0]  # fmt: skip
+
+
+@torch.no_grad()
+def closest_errors(
+    predict: Logits,
+    X: Tensor,
+    y: Tensor,
+    *,
+    eps: FeatureValues | None = None,
+    norm: str | float | Norm = "linf",
+    bounds: tuple[FeatureValues, FeatureValues] | None = None,
+    immutable: FeatureValues | None = None,
+    one_hot: OneHot | None = None,
+    max_flips: int = 1,
+    n_queries: int = 1000,
+    random_state: RandomState = None,
+    batch_size: int = 1000,
+) -> tuple[Tensor, Tensor]:
+    """Run :func:`rays`, and tell for which samples it saw an error at all.
+
+    Returns
+    -------
+    X_adv : Tensor of the shape of X
+        As :func:`rays` returns it.
+    seen : Tensor of shape (n,), bool
+        Whether any point asked about was misclassified, within eps or beyond. Where none was,
+        there was nothing to start from, and the search tells nothing of the sample.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.rays import closest_errors
+    >>> X, y = torch.tensor([[0.9, 0.9]]), torch.tensor([1])
+    >>> closest_errors(lambda x: torch.ones(len(x)).long(), X, y, random_state=0)[1]
+    tensor([False])
+    """
     check_counts(n_queries=n_queries)
     budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
-    generator, hunt = as_generator(random_state), Survivors(predict, X, y, batch_size)
+    seed, hunt = fork_seed(as_generator(random_state)), Survivors(predict, X, y, batch_size)
     predict = hunt.logits
     closest = torch.full_like(hunt.best_loss, torch.inf)
     attacked = hunt.alive.clone()
+    seen = ~attacked
 
     def value(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         wrong = verdict(predict(x), y)
@@ -173,53 +236,61 @@ def rays(
     for _ in () if budget.is_zero else hunt.rounds(budget.categories, value):
         closest[attacked & ~hunt.alive & closest.isinf()] = 0
         for rows in hunt.batches() if bool((budget.eps > 0).any()) else ():
-            found = Rays.around(budget.around(hunt.centres[rows]), hunt.y[rows])
-            enough = 0.0 if eps is None else 1.0
-            _aim(found, predict, X[attacked], hunt.y[attacked], generator)
-            _shorten(found, predict, n_queries - N_DONORS - N_DOUBLINGS, enough, generator)
-            v = found.along(found.direction, found.radius)
-            sizes = torch.where(found.radius.isfinite(), budget.norm.size(v), torch.inf)
-            points = found.ball.point(v) if eps is None else found.ball.point_within(v)
-            closer = (sizes < closest[rows]) & (found.radius <= (torch.inf if eps is None else 1))
-            closer &= verdict(predict(points), hunt.y[rows])
-            hunt.X_adv[rows[closer]], closest[rows[closer]] = points[closer], sizes[closer]
+            found = Closest.around(budget.around(hunt.centres[rows]), hunt.y[rows])
+            # Every batch draws the same, so that no sample depends on how many there are.
+            generator = torch.Generator().manual_seed(seed)
+            _approach(found, predict, n_queries, 0.0 if eps is None else 1.0, generator)
+            seen[rows] |= found.size.isfinite()
+            points = found.points(found.v)
+            closer = (found.size < closest[rows]) & verdict(predict(points), found.y)
+            closer &= found.size <= (torch.inf if eps is None else 1)
+            hunt.X_adv[rows[closer]], closest[rows[closer]] = points[closer], found.size[closer]
             if eps is not None:
                 hunt.alive[rows[closer]] = False
-    return hunt.X_adv
+    return hunt.X_adv, seen | ~hunt.alive
 
 
-def _aim(found: Rays, predict: Logits, X: Tensor, y: Tensor, generator: torch.Generator) -> None:
-    """Rays towards points of other labels, and at random with doubling radii."""
-    norm, ball = found.ball.budget.norm, found.ball
-    tiny = torch.finfo(X.dtype).tiny
-    for _ in range(N_DONORS):
-        donor = torch.randint(len(X), (len(found.y),), generator=generator).to(X.device)
-        moved = torch.where(ball.budget.eps > 0, (X[donor] - ball.X) / ball.budget.eps, 0)
-        size = norm.size(moved)
-        direction = moved / along(size.clamp(min=tiny), X)
-        other = (y[donor] != found.y) & (size > 0) & (size < found.radius)
-        found.adopt(other & found.errs(predict, direction, size), direction, size)
-    for power in range(N_DOUBLINGS):
-        anywhere = norm.random(tuple(ball.X.shape), generator, X.dtype).to(X)
-        direction = norm.steepest(torch.where(ball.budget.eps > 0, anywhere, 0))
-        radius = torch.full_like(found.radius, 2.0**power)
-        closer = found.errs(predict, direction, radius) & (radius < found.radius)
-        found.adopt(closer, direction, radius)
+def _approach(
+    found: Closest, predict: Logits, n_queries: int, enough: float, generator: torch.Generator
+) -> None:
+    """Find errors and bring them close, point by point and along rays in turns.
+
+    Rays follow where an error has just got closer, and now and then in any case: on slanted
+    boundaries they go on, where labels change in steps along single features they soon stop.
+    """
+    rayed = torch.zeros_like(found.settled)
+    for turn, left in enumerate(range(n_queries, 0, -TURN)):
+        before, rest = found.size.clone(), ~rayed
+        # Draws of their own: how long one kind of search runs must not decide on the other.
+        by_points, by_rays = _forked(generator), _forked(generator)
+        if rest.any():
+            some = found[rest]
+            Pointwise(some, predict, by_points, enough).run(min(TURN, left))
+            found[rest] = some
+        if rayed.any():
+            some = found[rayed]
+            _shorten(some, predict, min(TURN, left), enough, by_rays)
+            found[rayed] = some
+        rayed = found.size < (1 - WORTHWHILE) * before
+        if turn % EVERY == EVERY - 1:
+            rayed |= found.size.isfinite()
+
+
+def _forked(generator: torch.Generator) -> torch.Generator:
+    return torch.Generator().manual_seed(fork_seed(generator))
 
 
 def _shorten(
-    found: Rays, predict: Logits, n_queries: int, enough: float, generator: torch.Generator
+    closest: Closest, predict: Logits, n_queries: int, enough: float, generator: torch.Generator
 ) -> None:
     """Search random changes of the rays for shorter ones, until they are short enough."""
-    proposals = Proposals(found.ball, generator)
-    norm, whole = found.ball.budget.norm, found
-    found = whole[whole.radius > -1]  # a copy, of all rows
-    rows = torch.arange(len(found.y), device=found.y.device)
+    proposals, norm = Proposals(closest.ball, generator), closest.ball.budget.norm
+    found, rows = Rays.to(closest), torch.arange(len(closest.y), device=closest.y.device)
     cut = torch.full_like(found.radius, COARSEST)
-    for _ in range(max(0, n_queries)):
-        busy = found.radius.isfinite() & (found.radius > enough)
+    for _ in range(n_queries):
+        busy = found.radius > enough
         if not busy.all():
-            whole.direction[rows], whole.radius[rows] = found.direction, found.radius
+            found.store(closest, rows)
             rows, cut, found = rows[busy], cut[busy], found[busy]
             proposals.keep(busy)
         if not len(rows):
@@ -234,4 +305,4 @@ def _shorten(
         found.adopt(shorter, direction, radius)
         proposals.learn(shorter)
         cut = torch.where(shorter, (cut * 2).clamp(max=COARSEST), (cut / 4).clamp(min=FINEST))
-    whole.direction[rows], whole.radius[rows] = found.direction, found.radius
+    found.store(closest, rows)

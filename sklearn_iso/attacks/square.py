@@ -14,7 +14,13 @@ from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import margin
 from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.proposals import LONGEST, Proposals
-from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
+from sklearn_iso.attacks.survivors import (
+    Logits,
+    RandomState,
+    Survivors,
+    as_generator,
+    fork_seed,
+)
 from sklearn_iso.geometry.norms import Norm
 from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.modules.ambient import gradients_on
@@ -160,8 +166,11 @@ class Search:
         objective = Objective(hunt.logits, margin)
         for _ in hunt.rounds(budget.categories, objective.value):
             for _ in range(self.n_restarts if bool((budget.eps > 0).any()) else 0):
+                seed = fork_seed(generator)
                 for rows in hunt.batches():
-                    proposals = Proposals(budget.around(hunt.centres[rows]), generator, self.layout)
+                    # Every batch draws the same: no row depends on how many there are.
+                    own = torch.Generator().manual_seed(seed)
+                    proposals = Proposals(budget.around(hunt.centres[rows]), own, self.layout)
                     hunt.record(rows, *_run(objective, proposals, hunt.y[rows], self.n_queries))
 
 
@@ -170,7 +179,7 @@ def _run(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Points, margins and verdicts of one run."""
     ball = proposals.ball
-    v = ball.project(LONGEST * proposals.directions())
+    v = ball.project((LONGEST * proposals.directions()).expand_as(ball.X))
     points = ball.point_within(v)
     loss, fooled = objective.value(points, y)
     lost = loss == -torch.inf  # where there are no scores a search begins at X

@@ -46,6 +46,19 @@ def as_generator(random_state: RandomState) -> torch.Generator:
     return generator
 
 
+def fork_seed(generator: torch.Generator) -> int:
+    """Draw the seed of a generator of one's own: one draw, whatever is drawn from that.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks.survivors import fork_seed
+    >>> fork_seed(torch.Generator().manual_seed(0)) == fork_seed(torch.Generator().manual_seed(0))
+    True
+    """
+    return int(torch.randint(2**62, (1,), generator=generator))
+
+
 def check_shape(logits: Tensor, n_rows: int) -> None:
     """Raise a ValueError unless logits are of shape (n_rows, at least 2).
 

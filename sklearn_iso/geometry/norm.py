@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -14,7 +15,7 @@ TOLERANCE = 1e-4
 
 def columns_of(v: Tensor) -> Tensor:
     """Rows as vectors: shape (n, d) whatever the trailing shape."""
-    return v.reshape(v.shape[0], -1)
+    return v.reshape(v.shape[0], math.prod(v.shape[1:]))  # -1 says nothing of no rows
 
 
 def along(factor: Tensor, v: Tensor) -> Tensor:

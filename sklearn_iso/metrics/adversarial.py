@@ -18,6 +18,7 @@ from sklearn_iso.metrics.named import Named
 from sklearn_iso.metrics.nested import nested_runs
 from sklearn_iso.metrics.options import check_options
 from sklearn_iso.metrics.routing import WeightedScorer
+from sklearn_iso.metrics.unseen import warn_of_unseen
 from sklearn_iso.metrics.weights import weighted
 from sklearn_iso.modules.ambient import gradients_on
 
@@ -80,9 +81,10 @@ def adversarial_accuracy(
     the estimator does. Where the twin declares itself a surrogate, gradient-free attacks
     follow on what it leaves over; where there is none (trees, forests, boosting), or it
     disagrees, or its gradients vanish, they are all there is: random search on
-    ``decision_function`` or ``predict_proba`` or, where these do not decide as ``predict``
-    does, rays that need labels alone. :func:`sklearn_iso.metrics.robustness_report` tells
-    which it was.
+    ``decision_function`` or ``predict_proba``, then changes of single features added up, and
+    last, or alone where scores do not decide as ``predict`` does, a search by labels, which
+    brings errors back feature by feature and along rays. It warns where that met no other label
+    at all. :func:`sklearn_iso.metrics.robustness_report` tells which it was.
 
     The estimator itself has the last word: a point counts as fooled only if
     ``estimator.predict`` errs on it. Samples that are misclassified without an attack count as
@@ -123,9 +125,11 @@ def adversarial_accuracy(
         Steps of each run of a single attack, and runs; None: as many as it takes by itself
         (:mod:`sklearn_iso.attacks`; 40 and 1 for "pgd"). "cascade" has its own.
     n_queries : int or None
-        Points of each row that gradient-free attacks ask about. None: 500 where gradients do
-        not settle the matter (also where a short random search on 100 rows that they leave
-        over breaks some), else none. A number: as many on all rows that gradients leave over.
+        Points of each row that gradient-free attacks ask about. None: 1000 where there are no
+        gradients, 500 where they do not settle the matter (also where a short random search on
+        100 rows that they leave over breaks some), else none. A number: as many on all rows
+        that gradients leave over. Where there are no gradients half of them go to random
+        search, a quarter to changes of single features, and a quarter to labels.
         Single attacks by gradients have no use for it.
     image_shape : (height, width), or with the channels first or last, optional
         What a row holds, where it is an image; the channels are the smaller one of the outer
@@ -189,9 +193,10 @@ def adversarial_accuracy(
     )  # fmt: skip
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
     budget = case.table.by_feature(eps, "eps")
-    accuracy = float(nested_runs(case, [budget], procedure, weight=weight).accuracy[0])
+    runs = nested_runs(case, [budget], procedure, weight=weight)
     case.refused.warn()
-    return accuracy
+    warn_of_unseen(int(runs.unseen.sum()), len(case.table), "the accuracy")
+    return float(runs.accuracy[0])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_iso.attacks import ATTACKS, STAGES, cascade_stages, rays, square
+from sklearn_iso.attacks import (
+    ATTACKS,
+    STAGES,
+    cascade_stages,
+    closest_errors,
+    coordinates,
+    rays,
+    square,
+)
 from sklearn_iso.attacks.survivors import as_generator, verdict
 from sklearn_iso.metrics.case import Case
 from sklearn_iso.metrics.evaluation import Access
@@ -21,9 +29,11 @@ from sklearn_iso.metrics.options import options_for
 from sklearn_iso.metrics.transfer import linear_surrogate, transfer
 
 Attack = Callable[..., Tensor]
-AUTOMATIC_QUERIES = 500
+#: Points asked about for each sample without gradients, and where gradients were followed before.
+AUTOMATIC_QUERIES, QUERIES_AFTER_GRADIENTS = 1000, 500
 ROWS_CHECKED, QUERIES_CHECKED, SHARE_OVERLOOKED = 100, 50, 0.01
 WITHOUT_GRADIENTS = ("square", "rays")
+FEWEST_TO_SHARE = 8
 
 
 @dataclass
@@ -38,6 +48,8 @@ class Broken:
     fooled : ndarray of bool, shape (n,)
     stage : ndarray of str, shape (n,)
         Which attack fooled the row; empty where none did.
+    unseen : ndarray of bool, shape (n,)
+        For which rows labels alone were searched and no other label was ever met.
 
     Examples
     --------
@@ -51,12 +63,14 @@ class Broken:
     X_adv: Tensor
     fooled: NDArray
     stage: NDArray
+    unseen: NDArray
 
     @classmethod
     def none(cls, rows: NDArray, X: Tensor) -> Broken:
         """Rows that nothing has broken yet."""
         n = len(rows)
-        return cls(rows, X.clone(), np.zeros(n, dtype=bool), np.full(n, "", dtype=object))
+        stage, unseen = np.full(n, "", dtype=object), np.zeros(n, dtype=bool)
+        return cls(rows, X.clone(), np.zeros(n, dtype=bool), stage, unseen)
 
     def record(self, at: NDArray, X_adv: Tensor, fooled: NDArray, stage: Any) -> None:
         """Note what an attack made of the rows at some positions."""
@@ -186,7 +200,7 @@ class Procedure:
         n_queries = self.n_queries
         if n_queries is None:
             # A trusted twin has the last word, but for points where the estimator contradicts.
-            n_queries = AUTOMATIC_QUERIES
+            n_queries = QUERIES_AFTER_GRADIENTS if access.trusted else AUTOMATIC_QUERIES
             trusted = access.trusted and not self._overlooked(case, access, eps, broken)
             left = ~broken.fooled & (claimed | (not trusted))
         else:
@@ -243,13 +257,56 @@ class Procedure:
         if self.attack == "cascade" and not access.climbs:
             at = self._transfer(case, eps, broken, at)
         if scores is not None and len(at):
-            options = {"image_shape": case.image_shape, "n_restarts": self.n_restarts or 1}
-            X_adv = self._search(square, scores, case, eps, broken, at, n_queries, **options)
-            with torch.no_grad():
-                misled = scores(X_adv).argmax(dim=1).numpy() != case.codes[broken.rows[at]]
-            at = at[misled & ~broken.fooled[at]]
+            at, n_queries = self._by_scores(scores, case, access, eps, broken, at, n_queries)
         if len(at):
-            self._search(rays, access.answers.predict, case, eps, broken, at, n_queries)
+            self._by_labels(access, case, eps, broken, at, n_queries, told=scores is not None)
+
+    def _by_scores(
+        self,
+        scores: Callable,
+        case: Case,
+        access: Access,
+        eps: Any,
+        broken: Broken,
+        at: NDArray,
+        n_queries: int,
+    ) -> tuple[NDArray, int]:
+        """Attack by scores; return who is left to labels, and for how many queries."""
+        shape = {"image_shape": case.image_shape, "n_restarts": self.n_restarts or 1}
+        alone = self.attack == "square" or access.trusted
+        if not alone and n_queries >= FEWEST_TO_SHARE:
+            # Models without gradients often change in steps along single features.
+            n_each = n_queries // 4
+            n_first = n_queries - 2 * n_each
+            self._search(square, scores, case, eps, broken, at, n_first, **shape)
+            at = at[~broken.fooled[at]]
+            if len(at):
+                self._search(coordinates, scores, case, eps, broken, at, n_each)
+            return at[~broken.fooled[at]], n_each
+        X_adv = self._search(square, scores, case, eps, broken, at, n_queries, **shape)
+        with torch.no_grad():
+            misled = scores(X_adv).argmax(dim=1).numpy() != case.codes[broken.rows[at]]
+        return at[misled & ~broken.fooled[at]], n_queries
+
+    def _by_labels(
+        self,
+        access: Access,
+        case: Case,
+        eps: Any,
+        broken: Broken,
+        at: NDArray,
+        n_queries: int,
+        told: bool,
+    ) -> None:
+        """Attack by labels; note where no other label was met, unless scores told enough."""
+
+        def search(*args: Any, **options: Any) -> Tensor:
+            X_adv, seen = closest_errors(*args, **options)
+            broken.unseen[at] = ~seen.numpy() & (not told)
+            return X_adv
+
+        search.__name__ = rays.__name__
+        self._search(search, access.answers.predict, case, eps, broken, at, n_queries)
 
     def _transfer(self, case: Case, eps: Any, broken: Broken, at: NDArray) -> NDArray:
         """Attack by a linear surrogate, which costs next to nothing; return who is left."""

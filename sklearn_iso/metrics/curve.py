@@ -16,6 +16,7 @@ from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.distance import adversarial_distance
 from sklearn_iso.metrics.nested import nested_runs
 from sklearn_iso.metrics.options import check_options
+from sklearn_iso.metrics.unseen import warn_of_unseen
 from sklearn_iso.metrics.weights import share, weighted
 from sklearn_iso.modules.ambient import gradients_on
 
@@ -136,6 +137,7 @@ def robustness_curve(
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
     runs = nested_runs(case, in_units(case, sizes, units), procedure, bool(verbose), weight)
     case.refused.warn()
+    warn_of_unseen(int(runs.unseen.sum()), len(case.table), "the curve")
     return runs.accuracy
 
 

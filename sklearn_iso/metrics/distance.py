@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from torch import Tensor
 
-from sklearn_iso.attacks import ddn, fab, fmn, get_norm, rays
+from sklearn_iso.attacks import closest_errors, ddn, fab, fmn, get_norm
 from sklearn_iso.attacks.survivors import as_generator
 from sklearn_iso.metrics.breaking import AUTOMATIC_QUERIES
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.evaluation import Access
+from sklearn_iso.metrics.unseen import warn_of_unseen
 from sklearn_iso.metrics.weights import check_weights, weighted
 from sklearn_iso.modules.ambient import gradients_on
 
@@ -89,7 +90,7 @@ def adversarial_distance(
         is an error where there is no twin that agrees, and asks for walks where its gradients
         vanish on many samples, which are else left to the search by labels.
     n_queries : int or None
-        Predictions for each sample without gradients. None: 500 where they are needed; 0: none.
+        Predictions for each sample without gradients. None: 1000 where they are needed; 0: none.
     random_state : int, RandomState or None
         Draws the rays; None takes fresh entropy.
     sample_weight : array-like of shape (n_samples,), optional
@@ -101,7 +102,8 @@ def adversarial_distance(
     -------
     ndarray of shape (n_samples,)
         0 where a sample is misclassified as it is, infinity where no error was found, NaN where
-        its weight is 0.
+        its weight is 0; a warning tells where labels alone were searched and no other label was
+        ever met.
 
     Raises
     ------
@@ -147,9 +149,12 @@ def adversarial_distance(
         n_queries = AUTOMATIC_QUERIES
     left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
     if len(left) and n_queries:
-        points = frame.shoot(access.answers.predict, rows[left], n_queries, generator)
+        points, seen = frame.shoot(access.answers.predict, rows[left], n_queries, generator)
         _, shorter = frame.settle(points, rows[left], exact=False)
         distance[left] = np.minimum(distance[left], shorter)
+        if not access.trusted:
+            n_unseen = int((np.isinf(distance[left]) & ~seen).sum())
+            warn_of_unseen(n_unseen, len(case.table), "their distance, infinity,")
     found[rows] = distance
     case.refused.warn()
     return _of_all(found, counts)
@@ -268,9 +273,17 @@ class Frame:
 
     def shoot(
         self, predict: Callable, rows: NDArray, n_queries: int, generator: torch.Generator
-    ) -> Tensor:
-        """Closest errors that labels alone lead to."""
-        return self._attack(rays, predict, rows, n_queries=n_queries, random_state=generator)
+    ) -> tuple[Tensor, NDArray]:
+        """Closest errors that labels alone lead to, and whether any other label was met."""
+        met: list[Tensor] = []
+
+        def attack(*args: Any, **options: Any) -> Tensor:
+            points, seen = closest_errors(*args, **options)
+            met.append(seen)
+            return points
+
+        points = self._attack(attack, predict, rows, n_queries=n_queries, random_state=generator)
+        return points, met[0].numpy()
 
     def settle(self, points: Tensor, rows: NDArray, exact: bool) -> tuple[Tensor, NDArray]:
         """Errors of the estimator on the way through the points, and their distances.

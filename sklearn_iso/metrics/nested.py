@@ -35,6 +35,8 @@ class Runs:
         What broke each row: "clean" without an attack, empty where nothing did.
     access : Access or None
         None if there was nothing to attack.
+    unseen : ndarray of bool, shape (n,)
+        Which rows hold because a search by labels alone met no other label.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Runs:
     robust: NDArray
     stage: NDArray
     access: Access | None
+    unseen: NDArray
 
 
 def nested_runs(
@@ -88,6 +91,7 @@ def nested_runs(
     right = case.right()
     alive, stage = right.copy(), np.where(right, "", "clean").astype(object)
     robust = np.zeros((len(budgets), len(right)), dtype=bool)
+    unseen = np.zeros(len(right), dtype=bool)
     access, procedure = None, procedure.seeded()
     order = sorted(range(len(budgets)), key=lambda position: float(np.sum(budgets[position])))
     hidden = None if progress else True
@@ -98,7 +102,8 @@ def nested_runs(
             if access is None:
                 access = procedure.access(case, rows)
             broken = procedure.run(case, access, eps, rows)
+            unseen[rows] = broken.unseen & ~broken.fooled
             alive[rows[broken.fooled]] = False
             stage[rows[broken.fooled]] = broken.stage[broken.fooled]
         robust[position] = alive
-    return Runs(share(robust, weight), robust, stage, access)
+    return Runs(share(robust, weight), robust, stage, access, unseen)

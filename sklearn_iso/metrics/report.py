@@ -19,6 +19,7 @@ from sklearn_iso.metrics.findings import Finding, Sample, draw
 from sklearn_iso.metrics.nested import Runs, nested_runs
 from sklearn_iso.metrics.options import check_options
 from sklearn_iso.metrics.rendering import as_html, as_text
+from sklearn_iso.metrics.unseen import starts_were_found
 from sklearn_iso.metrics.weights import effective_number, weighted, wilson_interval
 from sklearn_iso.modules.ambient import gradients_on
 
@@ -62,6 +63,9 @@ class RobustnessReport:
     n_effective : float or None
         With weights, the number of samples of equal weight that tell as much (Kish):
         :math:`(\sum_i w_i)^2 / \sum_i w_i^2`.
+    n_unseen : int
+        Samples that were searched by labels alone without meeting another label: they count as
+        robust, and nothing is known of them.
 
     Examples
     --------
@@ -89,6 +93,7 @@ class RobustnessReport:
     n_diagnosed: int = 0
     n_refused: int = 0
     n_effective: float | None = None
+    n_unseen: int = 0
 
     def columns(self) -> dict[str, NDArray]:
         """Return the table by column, one entry for each budget."""
@@ -264,6 +269,7 @@ def robustness_report(
         n_diagnosed=n_looked_at,
         n_refused=case.refused.n_points,
         n_effective=None if weight is None else n_effective,
+        n_unseen=int(runs.unseen.sum()),
     )
 
 
@@ -292,17 +298,21 @@ def _diagnose(
     weight: NDArray | None,
 ) -> tuple[list[Finding], tuple[str, ...], int]:
     """Return findings, names of the checks, and how many rows they looked at."""
-    few = samples_suffice(round(effective_number(weight, len(case.table))))
-    found = [few] if few else []
+    n, n_unseen = len(case.table), int(runs.unseen.sum())
+    few = samples_suffice(round(effective_number(weight, n)))
+    found = [f for f in (few, starts_were_found(n_unseen, n)) if f is not None]
+    names: tuple[str, ...] = ("samples_suffice",)
+    if n_unseen or (runs.access is not None and runs.access.kind == "decision-based"):
+        names = (*names, "starts_were_found")
     right = runs.stage != "clean"
     if runs.access is None or not n_diagnosed or not right.any():
-        return found, ("samples_suffice",), 0
+        return found, names, 0
     eps = budgets[_telling(runs, budgets)]
     sample = Sample(case, runs.access, draw(right, n_diagnosed, generator), eps, generator)
     checks = checks_for(runs.access, attacked=True)
     findings = [check(sample) for check in checks]
     found += [finding for finding in findings if finding is not None]
-    return found, ("samples_suffice", *(check.__name__ for check in checks)), len(sample.rows)
+    return found, (*names, *(check.__name__ for check in checks)), len(sample.rows)
 
 
 def _telling(runs: Runs, budgets: list[Any]) -> int:

@@ -1,10 +1,13 @@
 """Attacks without gradients: on flat scores, on labels alone, and in high dimension."""
 
+from itertools import combinations
+
 import pytest
 import torch
 from lit_window import SIDE, LitWindow
 
-from sklearn_iso.attacks import NORMS, distances, rays, square
+from sklearn_iso.attacks import NORMS, coordinates, distances, rays, square
+from sklearn_iso.testing import check_attack
 
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": float("inf")}
 every_norm = pytest.mark.parametrize("norm", list(NORMS))
@@ -74,7 +77,7 @@ def test_queries_are_no_more_than_stated(problem, counting):
     for attack, extra in ((square, 1), (rays, 2)):  # the clean points, and a last check
         logits = counting(model)
         attack(logits, X, y, eps=1e-3, n_queries=50, random_state=0)
-        assert len(logits.seen) <= 50 + extra
+        assert sum(logits.seen) <= (50 + extra) * len(X)
 
 
 def test_more_queries_never_lengthen_a_ray(problem):
@@ -116,3 +119,57 @@ def test_patches_leave_immutable_pixels_alone(norm):
         norm=norm, immutable=fixed, n_queries=50, random_state=0,
     )  # fmt: skip
     assert torch.equal(X_adv[:, fixed], X[:, fixed]) and not torch.equal(X_adv, X)
+
+
+@every_norm
+@pytest.mark.parametrize("attack", [square, rays, coordinates])
+def test_what_is_found_for_a_row_does_not_depend_on_the_others(attack, norm, problem):
+    model, X, y = problem
+    options = {"eps": 0.15, "norm": norm, "n_queries": 130, "random_state": 0}
+    together = attack(model, X, y, **options, batch_size=20)
+    alone = attack(model, X[::3], y[::3], **options)
+    torch.testing.assert_close(alone, together[::3], rtol=1e-5, atol=1e-6)
+
+
+def boxed_errors(x):
+    """Errors behind thresholds of two features of eight, farther in all the others."""
+    few = (x[:, 1] > 0.3) & (x[:, 4] < -0.2)
+    return (few | (x[:, [0, 2, 3]] > 0.7).any(dim=1)).long()
+
+
+@every_norm
+def test_errors_are_brought_back_to_their_thresholds(norm):
+    X, y = torch.zeros(5, 8, dtype=torch.float64), torch.zeros(5, dtype=int)
+    X_adv = rays(boxed_errors, X, y, norm=norm, n_queries=1000, random_state=0)
+    nearest = torch.linalg.vector_norm(torch.tensor([0.3, 0.2]), ord=NORMS[norm].order)
+    found = distances(boxed_errors, X, y, X_adv, norm=norm)
+    assert (found >= nearest - 1e-6).all() and (found < 1.02 * nearest).all()
+
+
+@every_norm
+def test_changes_of_single_features_add_up_to_the_cheapest_error(norm):
+    """Steps of other heights at other places: those that gain most for their length suffice."""
+    places = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    gains = torch.tensor([1.0, 1.0, 3.0, 1.0, 2.0, 1.0], dtype=torch.float64)
+
+    def scores(x):
+        value = ((x > places) * gains).sum(dim=1) - 3.5
+        return torch.stack([-value, value], dim=1)
+
+    order = NORMS[norm].order
+    shortest = min(
+        float(torch.linalg.vector_norm(places[list(chosen)], ord=order))
+        for k in range(7)
+        for chosen in combinations(range(6), k)
+        if gains[list(chosen)].sum() > 3.5
+    )
+    X, y = torch.zeros(4, 6), torch.zeros(4, dtype=int)
+    for factor, flipped in ((1.02, True), (0.99, False)):
+        X_adv = coordinates(
+            scores, X, y, eps=factor * shortest, norm=norm, n_queries=300, random_state=0
+        )
+        assert ((scores(X_adv).argmax(dim=1) == 1) == flipped).all()
+
+
+def test_coordinates_keep_the_laws_of_attacks():
+    check_attack(coordinates, n_queries=300, random_state=0, reach=None)

@@ -1,0 +1,139 @@
+"""Classifiers that are constant on boxes against exact distances, and labels of one class."""
+
+import numpy as np
+import pytest
+from cells import exact_distances, grid, leaves
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import load_breast_cancer, make_classification
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer, KBinsDiscretizer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from sklearn_iso.metrics import (
+    adversarial_accuracy,
+    adversarial_distance,
+    robustness_curve,
+    robustness_report,
+)
+
+norms = pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+
+
+def problem(n_features):
+    return make_classification(
+        300, n_features, n_informative=5, n_redundant=1, flip_y=0.05, random_state=1
+    )
+
+
+@norms
+def test_trees_get_the_exact_robust_accuracy_and_distance(norm):
+    X, y = problem(8)
+    tree = DecisionTreeClassifier(random_state=0).fit(X[::2], y[::2])
+    X, y = X[1::2], y[1::2]
+    exact = exact_distances(leaves(tree), X, y, norm)
+    assert ((exact == 0) == (tree.predict(X) != y)).all()
+    right = exact > 0
+    found = adversarial_distance(tree, X, y, norm=norm, random_state=0)[right] / exact[right]
+    assert found.min() >= 1 - 1e-4  # trees round to float32
+    assert np.median(found) < 1.05 and np.quantile(found, 0.95) < 1.25
+    eps = np.quantile(exact[right], [0.3, 0.6])
+    curve = robustness_curve(tree, X, y, eps=eps, norm=norm, random_state=0)
+    np.testing.assert_allclose(curve, [(exact > e).mean() for e in eps], atol=0.03)
+
+
+def cells_of(model):
+    first = model[0]
+    edges = [[0.0]] * 6
+    if isinstance(first, KBinsDiscretizer):
+        edges = [e[1:-1] for e in first.bin_edges_]
+    return grid(model, edges)
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+@pytest.mark.parametrize(
+    "first, last",
+    [
+        (Binarizer(), MLPClassifier((16,), solver="lbfgs", max_iter=60, random_state=0)),
+        (
+            KBinsDiscretizer(3, encode="onehot-dense", quantile_method="averaged_inverted_cdf"),
+            LogisticRegression(),
+        ),
+    ],
+    ids=["binarizer", "bins"],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_discretised_features_get_the_exact_robust_accuracy(first, last, norm):
+    X, y = problem(6)
+    model = make_pipeline(first, last).fit(X, y)
+    X, y = X[:60], y[:60]
+    exact = exact_distances(cells_of(model), X, y, norm)
+    eps = np.quantile(exact[exact > 0], [0.3, 0.6])
+    curve = robustness_curve(model, X, y, eps=eps, norm=norm, random_state=0)
+    truth = np.array([(exact > e).mean() for e in eps])
+    assert (curve >= truth - 1e-9).all() and (curve <= truth + 0.05).all()
+
+
+@pytest.fixture(scope="module")
+def voting():
+    """Labels alone; rows of class 0 (malignant) first."""
+    X, y = load_breast_cancer(return_X_y=True)
+    members = [
+        ("linear", make_pipeline(StandardScaler(), LogisticRegression())),
+        ("forest", RandomForestClassifier(10, random_state=0)),
+        ("bayes", GaussianNB()),
+    ]
+    model = VotingClassifier(members).fit(X, y)
+    malignant, benign = (np.flatnonzero((model.predict(X) == y) & (y == k))[:20] for k in (0, 1))
+    return model, X, y, malignant, np.concatenate([malignant, benign])
+
+
+def test_what_is_found_for_a_sample_does_not_depend_on_others(voting):
+    model, X, y, alone, beside = voting
+    options = {"units": X.std(axis=0), "n_queries": 150, "random_state": 0}
+    found = adversarial_distance(model, X[alone], y[alone], **options)
+    assert np.isfinite(found).all()
+    together = adversarial_distance(model, X[beside], y[beside], **options)
+    np.testing.assert_array_equal(together[: len(alone)], found)
+
+
+def test_samples_of_a_single_class_are_no_more_robust_than_beside_others(voting):
+    model, X, y, alone, beside = voting
+    options = {"attack": "rays", "n_queries": 200, "random_state": 0}
+    eps = X.std(axis=0)
+    robust = adversarial_accuracy(model, X[alone], y[alone], eps=eps, **options)
+    both = adversarial_accuracy(model, X[beside], y[beside], eps=eps, **options)
+    others = beside[len(alone) :]
+    rest = adversarial_accuracy(model, X[others], y[others], eps=eps, **options)
+    assert both == pytest.approx((robust + rest) / 2) and robust < 0.7
+
+
+class LabelsAlone(ClassifierMixin, BaseEstimator):
+    """A constant classifier that tells labels alone."""
+
+    def fit(self, X, y):
+        self.inner_ = DummyClassifier().fit(X, y)
+        self.classes_ = self.inner_.classes_
+        return self
+
+    def predict(self, X):
+        return self.inner_.predict(X)
+
+
+def test_samples_that_met_no_other_label_are_told():
+    X, y = problem(8)
+    model = LabelsAlone().fit(X, y)
+    n = int((model.predict(X) == y).sum())
+    options = {"n_queries": 20, "random_state": 0}
+    told = f"another label was met for {n} of 300 samples"
+    with pytest.warns(UserWarning, match=f"{told}.* the accuracy may be too high. Raise n_queries"):
+        assert adversarial_accuracy(model, X, y, eps=1.0, **options) == n / 300
+    with pytest.warns(UserWarning, match=told):
+        distances = adversarial_distance(model, X, y, **options)
+    assert np.isinf(distances).sum() == n
+    report = robustness_report(model, X, y, eps=[0.5, 1.0], **options)
+    assert report.n_unseen == n and told in str(report)
