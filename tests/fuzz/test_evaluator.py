@@ -144,7 +144,7 @@ def assert_evaluated(estimator, X, y, setting, distance, report):
         accuracy = adversarial_accuracy(estimator, X, y, eps=size * spread, **options)
         assert isinstance(accuracy, float) and 0 <= accuracy <= right.mean()
         if distance:  # which has no budget
-            found = adversarial_distance(estimator, X, y, units=spread, n_steps=10, **options)
+            found = adversarial_distance(estimator, X, y, units=spread, **options)
             assert (found[~right] == 0).all() and (found[right] > 0).all()
         if report:
             told = robustness_report(estimator, X, y, eps=[0, size], units=spread, **options)
