@@ -285,17 +285,18 @@ def samples_suffice(n_samples: int) -> Finding | None:
     )
 
 
-def estimator_answers(refused: Refused) -> Finding | None:
-    """Tell whether perturbed points were refused: they count as not adversarial.
+def estimator_answers(refused: Refused) -> tuple[Finding, ...]:
+    """Tell, in a finding or none, of perturbed points refused: they count as not adversarial.
 
     Examples
     --------
     >>> from sklearn_iso.metrics.diagnostics import estimator_answers
     >>> from sklearn_iso.metrics.refused import Refused
-    >>> print(estimator_answers(Refused(3, "ValueError: Negative values")).seen)
+    >>> (finding,) = estimator_answers(Refused(3, "ValueError: Negative values"))
+    >>> print(finding.seen)
     the estimator gave no answer at 3 perturbed points (ValueError: Negative values)
     """
-    return Finding("points refused", refused.told(), REMEDY) if refused.n_points else None
+    return (Finding("points refused", refused.told(), REMEDY),) if refused.n_points else ()
 
 
 OF_THE_MODEL: tuple[Check, ...] = (

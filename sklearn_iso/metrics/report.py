@@ -247,8 +247,6 @@ def robustness_report(
     found, checked, n_looked_at = _diagnose(
         case, runs, budgets, n_diagnosed, as_generator(random_state), weight
     )
-    refused = estimator_answers(case.refused)
-    found += [refused] if refused else []
     n = len(case.table)
     n_effective = effective_number(weight, n)
     return RobustnessReport(
@@ -264,7 +262,7 @@ def robustness_report(
         broken_by=_broken_by(runs),
         kind="none" if runs.access is None else runs.access.kind,
         reason="there was nothing to attack" if runs.access is None else runs.access.reason,
-        warnings=tuple(found),
+        warnings=(*found, *estimator_answers(case.refused)),
         checked=checked,
         n_diagnosed=n_looked_at,
         n_refused=case.refused.n_points,

@@ -67,12 +67,12 @@ def as_nested_lists(labels):
 def figures(model, eps=0.3):
     """All that is computed of a classifier on a few samples, in numbers."""
     few, y = X[::4], Y[::4]
-    options = {"n_queries": 5, "random_state": 0}
-    attack = {"attack": "fgsm" if hasattr(model.inner, "coef_") else "cascade"}
+    options = {"random_state": 0}
+    attack = {"attack": "fgsm"} if hasattr(model.inner, "coef_") else {"n_queries": 5}
     report = robustness_report(model, few, y, eps=[eps], n_diagnosed=0, **options, **attack)
     return [
         adversarial_accuracy(model, few, y, eps=eps, **options, **attack),
-        *adversarial_distance(model, few, y, n_steps=5, **options),
+        *adversarial_distance(model, few, y, n_queries=20, **options),
         *robustness_curve(model, few, y, eps=[0, eps], **options, **attack),
         *report.accuracy,
     ]

@@ -91,7 +91,7 @@ def fitting(options, target):
 # ---- attacks, datasets, hierarchy
 
 LOGITS = MODEL.to_torch()
-for name in (*attacks.ATTACKS, "cascade_stages"):
+for name in (*attacks.ATTACKS, "cascade_stages", "closest_errors", "coordinates"):
     attack = getattr(attacks, name)
     first = next(iter(inspect.signature(attack).parameters))
     call(f"attacks.{name}", attack, **{first: LOGITS}, **TENSORS, **fitting(BUDGET, attack))
