@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_iso.attacks.survivors import as_generator
-from sklearn_iso.metrics.breaking import Attack, Procedure
+from sklearn_iso.metrics.breaking import WITHOUT_GRADIENTS, Attack, Procedure
 from sklearn_iso.metrics.case import Bounds, Case
 from sklearn_iso.metrics.curve import CURVE_CONSTRAINTS, check_budgets, in_units
 from sklearn_iso.metrics.diagnostics import checks_for, estimator_answers, samples_suffice
@@ -19,6 +19,7 @@ from sklearn_iso.metrics.findings import Finding, Sample, draw
 from sklearn_iso.metrics.nested import Runs, nested_runs
 from sklearn_iso.metrics.options import check_options
 from sklearn_iso.metrics.rendering import as_html, as_text
+from sklearn_iso.metrics.repeated import search_suffices
 from sklearn_iso.metrics.unseen import starts_were_found
 from sklearn_iso.metrics.weights import effective_number, weighted, wilson_interval
 from sklearn_iso.modules.ambient import gradients_on
@@ -245,7 +246,7 @@ def robustness_report(
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, generator)
     runs = nested_runs(case, budgets, procedure, bool(verbose), weight)
     found, checked, n_looked_at = _diagnose(
-        case, runs, budgets, n_diagnosed, as_generator(random_state), weight
+        case, runs, budgets, n_diagnosed, as_generator(random_state), weight, procedure
     )
     n = len(case.table)
     n_effective = effective_number(weight, n)
@@ -294,6 +295,7 @@ def _diagnose(
     n_diagnosed: int,
     generator: Any,
     weight: NDArray | None,
+    procedure: Procedure,
 ) -> tuple[list[Finding], tuple[str, ...], int]:
     """Return findings, names of the checks, and how many rows they looked at."""
     n, n_unseen = len(case.table), int(runs.unseen.sum())
@@ -305,12 +307,17 @@ def _diagnose(
     right = runs.stage != "clean"
     if runs.access is None or not n_diagnosed or not right.any():
         return found, names, 0
-    eps = budgets[_telling(runs, budgets)]
+    telling = _telling(runs, budgets)
+    eps = budgets[telling]
     sample = Sample(case, runs.access, draw(right, n_diagnosed, generator), eps, generator)
     checks = checks_for(runs.access, attacked=True)
     findings = [check(sample) for check in checks]
+    names = (*names, *(check.__name__ for check in checks))
+    if not runs.access.trusted and procedure.attack in ("cascade", *WITHOUT_GRADIENTS):
+        findings.append(search_suffices(sample, procedure, runs.robust[telling][sample.rows]))
+        names = (*names, search_suffices.__name__)
     found += [finding for finding in findings if finding is not None]
-    return found, (*names, *(check.__name__ for check in checks)), len(sample.rows)
+    return found, names, len(sample.rows)
 
 
 def _telling(runs: Runs, budgets: list[Any]) -> int:

@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import IsometricClassifier
 from sklearn_iso.attacks import pgd
@@ -85,6 +86,17 @@ def test_scaled_logits_hide_nothing(network):
         for change in (broken.plain, broken.scaled)
     )
     assert sound < 0.7 and scaled == pytest.approx(sound, abs=0.026)
+
+
+@pytest.mark.parametrize("n_queries, told", [(8, True), (2000, False)])
+def test_a_search_that_more_queries_would_add_to_is_told(n_queries, told):
+    X, y = load_iris(return_X_y=True)
+    tree = DecisionTreeClassifier(random_state=0).fit(X, y)
+    report = robustness_report(
+        tree, X[::6], y[::6], eps=[0.6], norm="l2", n_queries=n_queries, random_state=0
+    )
+    assert "search_suffices" in report.checked
+    assert ("search not finished" in [finding.name for finding in report.warnings]) is told
 
 
 def test_plain_network_has_no_warnings(network):
