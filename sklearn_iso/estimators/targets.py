@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sklearn_iso.geometry import Metric, Stress, one_block
+from sklearn_iso.geometry.distances import power_of_two
 from sklearn_iso.penalties import GeodesicIsometry, Penalty
 from sklearn_iso.penalties.graph import MAX_EXACT, geodesic_distances, neighbour_graph
 from sklearn_iso.penalties.pairwise import norm_order
@@ -88,7 +89,10 @@ class Targets:
         """Return the scale-optimal normalised stress of the embedding Z of some rows."""
         d_X = torch.from_numpy(self.between(rows))[None]
         blocks = one_block(torch.ones(len(rows), dtype=torch.float64))
-        squared = Stress.normalized(blocks, d_X)(torch.from_numpy(Z.astype(np.float64)))
+        embedded = torch.from_numpy(Z.astype(np.float64))
+        # In any unit the same: sums of squares neither overflow nor vanish.
+        d_X, embedded = (values / power_of_two(values) for values in (d_X, embedded))
+        squared = Stress.normalized(blocks, d_X)(embedded)
         return float(squared.clamp(0, 1).sqrt())
 
 

@@ -23,6 +23,9 @@ _SINGLE = (
     float(np.finfo(np.float32).max) / INPUT_LENGTH,
 )
 
+#: The same of float64, for sums of squares over all pairs, and for the digits of near ones.
+_DOUBLE = (1e-145, 1e145)
+
 
 def calibrate(penalty: Penalty, dataset: ArrayDataset, rng: np.random.RandomState) -> Penalty:
     """Calibrate a penalty in place, and return it.
@@ -82,12 +85,14 @@ def _check_size(X: NDArray, spread: float) -> None:
             f"The distances between rows of X, {spread:.3g} on the average, must be numbers that "
             "float32 holds. Scale the features."
         )
-    vanished = spread**2 < np.finfo(np.float64).tiny and any(
-        (X[rows] != X[:1]).any() for rows in gen_batches(len(X), 1024)
+    if np.isfinite(spread) and _DOUBLE[0] < spread < _DOUBLE[1]:
+        return
+    batches = list(gen_batches(len(X), 1024))
+    if spread < 1 and not any((X[rows] != X[:1]).any() for rows in batches):
+        return  # all rows are equal, and the spread is that of rounding
+    largest = max(np.abs(X[rows]).max() for rows in batches)
+    raise ValueError(
+        "The squared distances between rows of X, and their sums, must be numbers that float64 "
+        f"holds, of distances from {_DOUBLE[0]:.0e} to {_DOUBLE[1]:.0e} on the average. The values "
+        f"of X go up to {largest:.3g}. Scale the features."
     )
-    if vanished or not np.isfinite(spread):
-        largest = max(np.abs(X[rows]).max() for rows in gen_batches(len(X), 1024))
-        raise ValueError(
-            f"The squared distances between rows of X must be numbers that float64 holds; the "
-            f"values of X go up to {largest:.3g}. Scale the features."
-        )
