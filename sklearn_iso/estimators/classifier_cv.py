@@ -28,7 +28,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_iso.estimators.alpha_path import Rows, fits_by_alpha, scores_by_alpha
-from sklearn_iso.estimators.base import NetworkEstimator
+from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
 from sklearn_iso.estimators.classifier import IsometricClassifier
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.tasks import Parts, data_of_fit
@@ -270,7 +270,7 @@ class IsometricClassifierCV(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        return tags
+        return with_dtypes(tags, single=bool(getattr(self.estimator, "mixed_precision", False)))
 
 
 def _folds(cv: Any, X: NDArray, y: NDArray) -> list[tuple[NDArray, NDArray]]:
