@@ -235,6 +235,30 @@ def test_distances_of_points_of_any_size_keep_their_digits(dtype, size):
         assert nearest == pytest.approx(nearest_other_class_distance(X, y, order=order), rel=rtol)
 
 
+@pytest.mark.parametrize("dtype, size", SIZES)
+@pytest.mark.parametrize("factor", [None, 1.3])
+@pytest.mark.parametrize("loss", [Stress.normalized, Stress.relative])
+def test_a_stress_against_distances_of_any_size_is_the_same(loss, factor, dtype, size):
+    X = torch.from_numpy(np.random.default_rng(0).normal(size=(30, 4))).to(dtype)
+    blocks, d_X = one_block(torch.ones(30).to(dtype)), one_block(torch.ones(30)).distances(X)
+    found = []
+    for unit in (1.0, size):
+        Z = X[:, :2].clone().requires_grad_()
+        scaled = None if factor is None else factor * unit
+        value = loss(blocks, d_X * unit, factor=scaled)(Z)
+        value.backward()
+        found.append((value.detach(), Z.grad))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype, size", SIZES)
+def test_an_absolute_stress_against_distances_of_any_size_is_the_same(dtype, size):
+    X = torch.from_numpy(np.random.default_rng(0).normal(size=(30, 4))).to(dtype)
+    blocks, d_X = one_block(torch.ones(30).to(dtype)), one_block(torch.ones(30)).distances(X)
+    one, other = (Stress.absolute(blocks, d_X * u, False, 1.3 * u)(X[:, :2]) for u in (1.0, size))
+    torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
+
+
 def test_the_gradient_of_distances_of_large_points_has_no_unit():
     X = torch.from_numpy(np.random.default_rng(0).normal(size=(9, 3)))
     gradients = []
