@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 )
 from torch.utils.data import DataLoader, Dataset
 
+from sklearn_iso.training.calibration import SIZES
 from sklearn_iso.training.rows import (
     dataset_rows,
     is_mapped,
@@ -26,9 +27,6 @@ from sklearn_iso.training.rows import (
 
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
-
-#: Of the largest of given distances.
-SIZES = {"float32": (1e-15, 1e15), "float64": (1e-145, 1e145)}
 
 
 def check_fit_input(

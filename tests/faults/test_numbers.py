@@ -139,11 +139,30 @@ def test_given_distances_whose_squares_float64_does_not_hold_are_an_error(size):
         model.fit(X, distances=squareform(pdist(X)) * size)
 
 
-@pytest.mark.parametrize("size", [1e30, 1e-30])
-def test_data_whose_squares_float32_does_not_hold_say_so(size):
+FLOAT32 = [
+    IsometricClassifier(**SMALL),
+    IsometricClassifier(penalty="worst_case", **SMALL),
+    IsometricRegressor(**SMALL),
+    IsometricTransformer(**SMALL),
+    IsometricTransformer(penalty="geodesic", n_neighbors=20, **SMALL),
+]
+
+
+@pytest.mark.parametrize("size", [1e30, 1e18, 1e-18, 1e-30])
+@pytest.mark.parametrize("model", FLOAT32, ids=str)
+def test_data_whose_squares_float32_does_not_hold_are_an_error(model, size):
     rows = (X * size).astype(np.float32)
-    with pytest.raises(TrainingDivergedError, match="scale the features"):
-        IsometricClassifier(**SMALL).fit(rows, Y)
+    with pytest.raises(ValueError, match="numbers that float32 holds.* Scale the features"):
+        clone(model).fit(rows, Y)
+
+
+@pytest.mark.parametrize("size", [2.0**40, 2.0**-40])
+@pytest.mark.parametrize("model", FLOAT32[:2], ids=str)
+def test_a_classifier_of_smaller_sizes_in_float32_is_that_of_any_other(model, size):
+    rows = X.astype(np.float32)
+    expected = clone(model).fit(rows, Y).predict_proba(rows)
+    found = clone(model).fit(rows * np.float32(size), Y).predict_proba(rows * np.float32(size))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("learning_rate", [1e6, 1e30])
