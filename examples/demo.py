@@ -18,6 +18,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 from sklearn.model_selection import (
     BaseCrossValidator,
@@ -167,10 +168,10 @@ def print_table(results: dict[str, np.ndarray], budgets: list[float]) -> None:
         print(f"{alpha:>13g}" + "".join(f"{value:13.3f}" for value in values))
 
 
-def draw(
+def draw_curves(
     models: dict[str, Pipeline], task: Task, budgets: list[float], folder: Path
 ) -> dict[str, RobustnessCurveDisplay]:
-    """Save the robustness curves and the Shepard diagrams on test images; return the curves."""
+    """Save the robustness curves on test images, and return them."""
     import matplotlib.pyplot as plt
 
     X, y = task.X_test[:1000], task.y_test[:1000]
@@ -197,13 +198,26 @@ def draw(
     ax.set_title(f"{task.name}: accuracy under PGD-40, {len(X)} test images")
     ax.set_xlabel(f"L2 budget eps, in {task.unit}")
     figure.savefig(folder / f"{task.name}_robustness.png", dpi=150)
-    figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.2), layout="constrained")
+    return curves
+
+
+def draw_distances(models: dict[str, Pipeline], task: Task, folder: Path) -> Figure:
+    """Save the Shepard diagrams on test images, on the same axes; return the figure."""
+    import matplotlib.pyplot as plt
+
+    X, y = task.X_test[:1000], task.y_test[:1000]
+    figure, axes = plt.subplots(
+        1, 2, figsize=(9.6, 4.2), layout="constrained", sharex=True, sharey=True
+    )
+    tops = []
     for ax, (name, model) in zip(axes, models.items(), strict=True):
         ShepardDisplay.from_predictions(task.in_units(X), model.transform(X), y, name=name, ax=ax)
         ax.set_title(name)
         ax.set_xlabel(f"Input distance, in {task.unit}")
+        tops.append(ax.get_ylim()[1])
+    ax.set_ylim(0, max(tops))  # each display sets that of its own pairs
     figure.savefig(folder / f"{task.name}_shepard.png", dpi=150)
-    return curves
+    return figure
 
 
 def main() -> None:
@@ -227,7 +241,8 @@ def main() -> None:
     best = found.best_params_[ALPHA]
     plain = found.estimator.set_params(**{ALPHA: 0.0}).fit(task.X_train, task.y_train)
     models = {"plain (alpha=0)": plain, f"isometric (alpha={best:g})": found.best_estimator_}
-    curves = draw(models, task, budgets, options.output)
+    curves = draw_curves(models, task, budgets, options.output)
+    draw_distances(models, task, options.output)
     before, after = (display.accuracy for display in curves.values())
     print(
         f"\nsaved {options.output}/{task.name}_robustness.png and "

@@ -10,6 +10,7 @@ from torch import Tensor
 from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
 from sklearn_iso.attacks.categories import OneHot
 from sklearn_iso.attacks.climb import Walk
+from sklearn_iso.attacks.parameters import N_TARGETS, check_targets
 from sklearn_iso.attacks.plan import Plan
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
 from sklearn_iso.geometry.norm import along
@@ -134,7 +135,7 @@ def apgd(
     n_steps: int = 100,
     n_restarts: int = 1,
     loss: str = "cross_entropy",
-    n_targets: int = 9,
+    n_targets: int = N_TARGETS,
     random_start: bool = True,
     random_state: RandomState = None,
     batch_size: int = 1000,
@@ -193,6 +194,7 @@ def apgd(
     >>> bool(X_adv.sum() < 1), bool((X_adv - X).abs().max() <= 0.25)
     (True, True)
     """
+    check_targets(loss, n_targets)
     plan = Plan(
         loss=loss,
         walk=lambda start: Momentum(start, n_steps),

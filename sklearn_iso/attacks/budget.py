@@ -204,6 +204,11 @@ class Budget:
         budget = cls(get_norm(norm), values, box)
         groups = groups_of(one_hot)
         check_counts(0, max_flips=max_flips)
+        if max_flips > 1 and not groups:
+            raise ValueError(
+                f"max_flips is a number of groups of one_hot; got max_flips={max_flips!r} without "
+                "any. Pass the columns of each group as one_hot, or leave max_flips out."
+            )
         return budget._with_categories(X, groups, max_flips) if groups else budget
 
     def _with_categories(self, X: Tensor, one_hot: OneHot, max_flips: int) -> Budget:

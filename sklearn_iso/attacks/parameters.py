@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+#: Wrong classes that an attack aims at.
+N_TARGETS = 9
+
 
 def check_counts(minimum: int = 1, /, **counts: int) -> None:
     """Raise a ValueError unless every count is an integer of at least the minimum.
@@ -33,3 +36,19 @@ def check_flags(**flags: Any) -> None:
     for name, flag in flags.items():
         if not isinstance(flag, bool | np.bool_):
             raise ValueError(f"{name} must be True or False; got {flag!r}.")
+
+
+def check_targets(loss: str, n_targets: int) -> None:
+    """Raise a ValueError if a number of targets was set for a loss that has none.
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks.parameters import check_targets
+    >>> check_targets("targeted_margin", 3)
+    """
+    check_counts(n_targets=n_targets)
+    if loss != "targeted_margin" and n_targets != N_TARGETS:
+        raise ValueError(
+            f"n_targets is a parameter of loss='targeted_margin'; got n_targets={n_targets!r} with "
+            f"loss={loss!r}. Leave it out, or choose that loss."
+        )

@@ -10,7 +10,7 @@ from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
 from sklearn_iso.attacks.categories import OneHot
 from sklearn_iso.attacks.climb import Objective, Straight
 from sklearn_iso.attacks.losses import get_loss
-from sklearn_iso.attacks.parameters import check_counts
+from sklearn_iso.attacks.parameters import N_TARGETS, check_counts, check_targets
 from sklearn_iso.attacks.plan import Plan
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
 from sklearn_iso.geometry.norms import Norm
@@ -67,7 +67,7 @@ def pgd(
     step_size: float | None = None,
     n_restarts: int = 1,
     loss: str = "cross_entropy",
-    n_targets: int = 9,
+    n_targets: int = N_TARGETS,
     random_start: bool = True,
     random_state: RandomState = None,
     batch_size: int = 1000,
@@ -154,6 +154,7 @@ def pgd(
     check_counts(n_steps=n_steps)
     _check_step_size(step_size)
     lengths = step_lengths(n_steps, step_size)
+    check_targets(loss, n_targets)
     plan = Plan(
         loss=loss,
         walk=lambda start: Straight(lengths),

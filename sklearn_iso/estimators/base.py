@@ -76,6 +76,20 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         return hasattr(self, "net_")
 
 
+def with_dtypes(tags: Any, *, single: bool) -> Any:
+    """Return tags that tell in which precisions what goes in comes out: float32 alone if `single`.
+
+    Examples
+    --------
+    >>> from sklearn_iso import IsometricTransformer
+    >>> tags = IsometricTransformer(mixed_precision=True).__sklearn_tags__()
+    >>> tags.transformer_tags.preserves_dtype
+    ['float32']
+    """
+    tags.transformer_tags.preserves_dtype = ["float32"] if single else ["float64", "float32"]
+    return tags
+
+
 def documentation() -> str:
     """Return where the documentation is: its published site, or what ``make docs`` built here.
 

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
-from sklearn_iso.estimators.base import NetworkEstimator
+from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.input import check_fit_input, check_predict_input
 from sklearn_iso.estimators.learner import Learner, learns_by_chunks
@@ -102,7 +102,8 @@ class IsometricClassifier(
         at first. Penalties that differentiate twice ("jacobian") do not go with it.
     mixed_precision : bool, default=False
         Train with products in bfloat16, which pays for wide layers and convolutions; rows of
-        float64 become float32. Weights, losses, distances and predictions stay in float32.
+        float64 become float32, and so does all that comes of them: weights, losses, distances,
+        representations and probabilities.
     verbose : bool, default=False
         Show a progress bar.
     warm_start : bool, default=False
@@ -390,4 +391,4 @@ class IsometricClassifier(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        return tags
+        return with_dtypes(tags, single=bool(self.mixed_precision))

@@ -21,14 +21,14 @@ from sklearn.base import (
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_iso.estimators.alpha_path import Rows, fits_by_alpha, scores_by_alpha
-from sklearn_iso.estimators.base import NetworkEstimator
+from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
 from sklearn_iso.estimators.classifier import IsometricClassifier
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.tasks import Parts, data_of_fit
@@ -53,8 +53,8 @@ class IsometricClassifierCV(
     alphas : sequence of float, default=(0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
         Strengths to try, at least 0.
     estimator : IsometricClassifier, optional
-        All other parameters, reached as ``estimator__max_epochs``; its alpha is not used. The
-        default is ``IsometricClassifier()``.
+        All other parameters, reached as ``estimator__max_epochs``; its alpha and its
+        `warm_start` are not used. The default is ``IsometricClassifier()``.
     cv : int, splitter or iterable, optional
         Folds, as :func:`sklearn.model_selection.check_cv` takes them; 5 by default.
     scoring : str or callable, optional
@@ -99,7 +99,7 @@ class IsometricClassifierCV(
 
     _parameter_constraints: dict = {
         "alphas": ["array-like"],
-        "estimator": [IsometricClassifier, None],
+        "estimator": "no_validation",  # by _inner, which says what to pass
         "cv": ["cv_object"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "warm_start": ["boolean"],
@@ -175,12 +175,11 @@ class IsometricClassifierCV(
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return who takes the weights of a fit: this estimator, and the scorer if it asks."""
-        estimator = IsometricClassifier() if self.estimator is None else self.estimator
         return (
             MetadataRouter(owner=self)
             .add_self_request(self)
             .add(
-                scorer=check_scoring(estimator, scoring=self.scoring),
+                scorer=check_scoring(self._inner(), scoring=self.scoring),
                 method_mapping=MethodMapping().add(caller="fit", callee="score"),
             )
         )
@@ -206,10 +205,30 @@ class IsometricClassifierCV(
             weight = row_weights(weight, checked)
         return Rows(X.tocsr() if issparse(X) else checked, labels, weight)
 
+    def _inner(self) -> IsometricClassifier:
+        """Return the classifier whose alpha is sought.
+
+        Raises
+        ------
+        InvalidParameterError
+            If `estimator` is anything else; it is a ValueError and a TypeError.
+        """
+        if self.estimator is None:
+            return IsometricClassifier()
+        if not isinstance(self.estimator, IsometricClassifier):
+            raise InvalidParameterError(
+                "estimator must be an IsometricClassifier, an instance, whose alpha is to be "
+                f"chosen; got {self.estimator!r}. Pass for example "
+                "estimator=IsometricClassifier(max_epochs=50), or search over another estimator "
+                "with sklearn.model_selection.GridSearchCV."
+            )
+        return self.estimator
+
     def _classifier(self) -> IsometricClassifier:
-        classifier = IsometricClassifier() if self.estimator is None else clone(self.estimator)
+        classifier: IsometricClassifier = clone(self._inner())
+        classifier._validate_params()  # networks that train at once skip its own fit
         if not isinstance(classifier.random_state, int | np.integer):
-            source = classifier.random_state
+            source: Any = classifier.random_state
             source = self.random_state if source is None else source
             seeded = isinstance(source, int | np.integer)
             rng = np.random.RandomState() if source is None else check_random_state(source)
@@ -270,7 +289,7 @@ class IsometricClassifierCV(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        return tags
+        return with_dtypes(tags, single=bool(getattr(self.estimator, "mixed_precision", False)))
 
 
 def _folds(cv: Any, X: NDArray, y: NDArray) -> list[tuple[NDArray, NDArray]]:

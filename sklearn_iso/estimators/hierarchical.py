@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
-from sklearn_iso.estimators.base import NetworkEstimator
+from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.hierarchical_labels import Labels, check_hierarchical_input
 from sklearn_iso.estimators.hierarchical_learner import HierarchicalLearner
@@ -396,4 +396,4 @@ class HierarchicalIsometricClassifier(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        return tags
+        return with_dtypes(tags, single=bool(self.mixed_precision))

@@ -70,6 +70,7 @@ class HierarchicalLearner:
         check_several_classes(tree.levels[0][tree.ends[train.y, 0]])
         sizes = block_widths(estimator.block_sizes, tree.n_levels)
         penalties = [self._penalty(level, train, labels) for level in range(tree.n_levels)]
+        self._check_target(penalties[0])
         objective = LevelsObjective(
             penalties,
             torch.from_numpy(tree.end_cells.astype(np.int64)),
@@ -112,6 +113,15 @@ class HierarchicalLearner:
         # By the finest level whose every label has rows for both sides.
         finest_first = ends[rows.y].T[::-1]
         return split_rows(self.estimator, rows, self.rng, rows.y, *finest_first)
+
+    def _check_target(self, penalty: Penalty) -> None:
+        estimator = self.estimator
+        if estimator.target == "input" or any(hasattr(t, "target") for *_, t in penalty.terms()):
+            return
+        raise ValueError(
+            "target='previous' is about penalties on pairs of a batch, and no term of this one is; "
+            f"got penalty={estimator.penalty!r}. Leave target out, or add a WithinClassIsometry()."
+        )
 
     def _stack(self, train: ArrayDataset, n_cells: list[int], sizes: list[list[int]]) -> Stack:
         stack = Stack(

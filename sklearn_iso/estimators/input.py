@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 )
 from torch.utils.data import DataLoader, Dataset
 
+from sklearn_iso.training.calibration import SIZES
 from sklearn_iso.training.rows import (
     dataset_rows,
     is_mapped,
@@ -202,9 +203,10 @@ def check_distances(metric: Any, distances: ArrayLike | None, X: NDArray) -> NDA
     Raises
     ------
     ValueError
-        If they come without being called for or the other way round, or are no distances:
-        not square, of other rows than X, NaN, infinite, negative, asymmetric, or not 0
-        between a row and itself, each by more than rounding: 1e-5 of the largest.
+        If they come without being called for or the other way round, are too large or small
+        for their squares, or are no distances: not square, of other rows than X, NaN, infinite,
+        negative, asymmetric, or not 0 between a row and itself, each by more than rounding:
+        1e-5 of the largest.
     """
     wanted = isinstance(metric, str) and metric == "precomputed"
     if distances is None and not wanted:
@@ -221,6 +223,7 @@ def check_distances(metric: Any, distances: ArrayLike | None, X: NDArray) -> NDA
             f"distances must have a row and a column for each of the {len(X)} rows of X; got "
             f"shape {D.shape}."
         )
+    _check_largest(D)
     tolerance = 1e-5 * float(D.max())
     if (lowest := float(D.min())) < -tolerance:
         raise ValueError(
@@ -231,6 +234,17 @@ def check_distances(metric: Any, distances: ArrayLike | None, X: NDArray) -> NDA
     # Of 1 minus a cosine, what should be 0 is off by rounding to both sides: all of that is 0.
     noise = max(-lowest, float(np.abs(D.diagonal()).max()))
     return np.where(D > noise, D, 0) if noise > 0 else D
+
+
+def _check_largest(D: NDArray) -> None:
+    """Raise a ValueError where sums of squared distances would overflow, or vanish."""
+    least, most = SIZES[D.dtype.name]
+    largest = float(D.max())
+    if largest > most or 0 < largest < least:
+        raise ValueError(
+            f"distances must have squares that {D.dtype} holds, and sums of these: the largest "
+            f"from {least:.0e} to {most:.0e}; it is {largest:.3g}. Pass them in another unit."
+        )
 
 
 def _check_symmetric(D: NDArray, tolerance: float) -> None:

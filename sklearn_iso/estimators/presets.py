@@ -123,7 +123,8 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
     Raises
     ------
     ValueError
-        If the name is unknown.
+        If the name is unknown, or a parameter would do nothing, as `hidden_layer_sizes` beside
+        the network of the preset.
 
     References
     ----------
@@ -138,4 +139,12 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
     """
     if not isinstance(name, str) or name not in PRESETS:
         raise ValueError(f"name must be one of {sorted(PRESETS)}; got {name!r}.")
-    return IsometricClassifier(**{**PRESETS[name](), **params})
+    found = PRESETS[name]()
+    for unused in ("hidden_layer_sizes", "activation"):
+        if unused in params and params.get("module", found.get("module")) is not None:
+            raise ValueError(
+                f"{unused} is a parameter of the built-in network, and the preset {name!r} has one "
+                f"of its own; got {unused}={params[unused]!r}. Pass module=..., such as "
+                "functools.partial(ConvNet, channels=(16, 32)), or module=None."
+            )
+    return IsometricClassifier(**{**found, **params})

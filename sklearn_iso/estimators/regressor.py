@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
-from sklearn_iso.estimators.base import NetworkEstimator
+from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.input import check_fit_input, check_predict_input
 from sklearn_iso.estimators.learner import learns_by_chunks
@@ -351,4 +351,4 @@ class IsometricRegressor(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        return tags
+        return with_dtypes(tags, single=bool(self.mixed_precision))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sklearn_iso.geometry import Metric, Stress, one_block
+from sklearn_iso.geometry.distances import power_of_two
 from sklearn_iso.penalties import GeodesicIsometry, Penalty
 from sklearn_iso.penalties.graph import MAX_EXACT, geodesic_distances, neighbour_graph
 from sklearn_iso.penalties.pairwise import norm_order
@@ -88,7 +89,10 @@ class Targets:
         """Return the scale-optimal normalised stress of the embedding Z of some rows."""
         d_X = torch.from_numpy(self.between(rows))[None]
         blocks = one_block(torch.ones(len(rows), dtype=torch.float64))
-        squared = Stress.normalized(blocks, d_X)(torch.from_numpy(Z.astype(np.float64)))
+        embedded = torch.from_numpy(Z.astype(np.float64))
+        # In any unit the same: sums of squares neither overflow nor vanish.
+        d_X, embedded = (values / power_of_two(values) for values in (d_X, embedded))
+        squared = Stress.normalized(blocks, d_X)(embedded)
         return float(squared.clamp(0, 1).sqrt())
 
 
@@ -121,7 +125,8 @@ def kept_metric(estimator: Any, penalty: Penalty) -> Any:
     Raises
     ------
     ValueError
-        If precomputed distances come and no term looks at them, or the other way round.
+        If precomputed distances come and no term looks at them, or the other way round; or if
+        a penalty object has another metric than the estimator was given.
     """
     metric = METRICS.get(estimator.metric, estimator.metric)
     own = [term.metric for _, _, term in penalty.terms() if hasattr(term, "metric")]
@@ -133,7 +138,21 @@ def kept_metric(estimator: Any, penalty: Penalty) -> Any:
             "penalty, or pass for example IsometricTransformer(metric='precomputed', "
             "penalty=GlobalIsometry(metric='precomputed'))."
         )
-    return own[0] if own and isinstance(estimator.penalty, Penalty) else metric
+    if not isinstance(estimator.penalty, Penalty):
+        return metric
+    if estimator.metric != "euclidean" and _by_order(metric) not in map(_by_order, own):
+        raise ValueError(
+            "metric is that of a penalty by name, and an object brings its own; got "
+            f"metric={estimator.metric!r} and penalty={estimator.penalty!r}. Leave out metric, and "
+            "set the metric of the penalty."
+        )
+    return own[0] if own else metric
+
+
+def _by_order(metric: Any) -> Any:
+    """Return the p of a norm, by whatever name, and any other metric as it is."""
+    known = callable(metric) or metric == "precomputed"
+    return metric if known else norm_order(metric)
 
 
 def find_paths(penalty: Penalty) -> GeodesicIsometry | None:

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
-from sklearn_iso.estimators.base import NetworkEstimator
+from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
 from sklearn_iso.estimators.constraints import EMBEDDING
 from sklearn_iso.estimators.embedder import Embedder, embeds_by_chunks
 from sklearn_iso.estimators.embedding_map import bring_back, embed, stress_of_rows
@@ -240,7 +240,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows. float32 and float64 keep their precision.
+            Training rows. float32 and float64 keep their precision; mixed precision makes both
+            float32.
         y : array-like of shape (n_samples,), optional
             Class labels, for penalties that use them.
         sample_weight : array-like of shape (n_samples,), optional
@@ -362,6 +363,4 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         return width
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+        return with_dtypes(super().__sklearn_tags__(), single=bool(self.mixed_precision))

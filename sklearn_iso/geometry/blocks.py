@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_iso.geometry.distances import centred_rows, stacked_distances
+from sklearn_iso.geometry.distances import centred_rows, stacked_distances, unit_for_powers
 
 #: The p of a norm, or a function from X to the matrix of its distances.
 Metric = float | Callable[[Tensor], Tensor]
@@ -48,11 +48,17 @@ class Blocks:
             if callable(metric):
                 given = metric(X.clone())[self.index.unsqueeze(2), self.index.unsqueeze(1)]
                 return given if dtype is None else given.to(dtype)
-            X = X if dtype is None else X.to(dtype)
-            if metric == 2:
-                return stacked_distances([centred_rows(X.flatten(1), self.index)])[0]
-            rows = X.flatten(1)[self.index]
-            return torch.cdist(rows, rows, p=metric)
+            X = (X if dtype is None else X.to(dtype)).flatten(1)
+            unit = unit_for_powers(X, metric)
+            if unit != 1:
+                return self._norms(X / unit, metric).mul_(unit)
+            return self._norms(X, metric)
+
+    def _norms(self, X: Tensor, order: float) -> Tensor:
+        if order == 2:
+            return stacked_distances([centred_rows(X, self.index)])[0]
+        rows = X[self.index]
+        return torch.cdist(rows, rows, p=order)
 
     def only(self, counts: Tensor) -> Blocks:
         """Return the same blocks with fewer pairs: those where `counts` is True."""

@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+def power_of_two(X: Tensor) -> float:
+    """Return the power of two at the largest magnitude of X, by which dividing is exact.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.geometry.distances import power_of_two
+    >>> power_of_two(torch.tensor([-5.0, 3.0])), power_of_two(torch.zeros(2))
+    (4.0, 1.0)
+    """
+    if not X.numel():
+        return 1.0
+    largest = max(-float(X.amin()), float(X.amax()))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if 0 < largest < math.inf else 1.0
+
+
+def unit_for_powers(X: Tensor, order: float = 2.0) -> float:
+    """Return what to divide X by so that powers of its distances are numbers of its dtype.
+
+    It is 1 unless X is so large or small that the powers would overflow or vanish.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.geometry.distances import unit_for_powers
+    >>> unit_for_powers(torch.tensor([3.0])), unit_for_powers(torch.tensor([2.0**100]))
+    (1.0, 1.2676506002282294e+30)
+    """
+    unit = power_of_two(X)
+    power = 1.0 if math.isinf(order) else order
+    # Three quarters of the range of exponents, for sums and for the digits of near pairs.
+    room = 0.75 * -math.log2(torch.finfo(X.dtype).tiny)
+    return unit if abs(math.log2(unit)) * power > room else 1.0
 
 
 def centred_rows(Z: Tensor, index: Tensor) -> Tensor:
@@ -52,10 +88,12 @@ def pull_rows(maps: Sequence[Tensor], distances: Tensor, slope: Tensor) -> list[
 class _PairwiseDistances(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, Z: Tensor) -> Tensor:
-        rows = (Z - Z.mean(0)).unsqueeze(0)
+        unit = unit_for_powers(Z)
+        rows = Z / unit if unit != 1 else Z
+        rows = (rows - rows.mean(0)).unsqueeze(0)
         distances = stacked_distances([rows])
-        ctx.save_for_backward(rows, distances)
-        return distances[0, 0]
+        ctx.save_for_backward(rows, distances)  # the gradient has no unit
+        return distances[0, 0] * unit
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sklearn_iso.geometry.distances import power_of_two
+
 MAX_QUERIES = 500
 MAX_REFERENCES = 2000
+#: Relative differences of rounding, below which two sums of weights are the same.
+ROUNDING = 1e-12
 
 
 def nearest_other_class_distance(
@@ -72,12 +76,17 @@ def _draw(index: Tensor, size: int, generator: torch.Generator | None) -> Tensor
 def _nearest(X: Tensor, y: Tensor, queries: Tensor, references: Tensor, order: float) -> Tensor:
     points = X[queries].flatten(1).to(torch.float64)
     others = X[references].flatten(1).to(torch.float64)
-    origin = others.mean(0)  # a translation costs no distance and saves digits
-    distances = torch.cdist(points - origin, others - origin, p=order)
+    unit = power_of_two(others)
+    points, others = points / unit, others / unit  # squares neither overflow nor vanish
+    # A translation costs no distance and saves digits; unlike the mean, the middle of the range
+    # is the same to the last bit where samples come twice. So is a distance without the Gram trick.
+    origin = (others.amin(0) + others.amax(0)) / 2
+    points, others = points - origin, others - origin
+    distances = torch.cdist(points, others, order, compute_mode="donot_use_mm_for_euclid_dist")
     same = y[queries].unsqueeze(1) == y[references].unsqueeze(0)
     nearest = distances.masked_fill_(same, float("inf")).amin(1)
-    resolution = 1e-7 * float(torch.linalg.vector_norm(others - origin, dim=1).amax())
-    return nearest.masked_fill(nearest <= resolution, 0.0)
+    resolution = 1e-7 * float(torch.linalg.vector_norm(others, dim=1).amax())
+    return nearest.masked_fill(nearest <= resolution, 0.0) * unit
 
 
 def _weighted_median(values: Tensor, weight: Tensor) -> float:
@@ -87,6 +96,7 @@ def _weighted_median(values: Tensor, weight: Tensor) -> float:
     values, order = values.sort()
     cumulative = weight[order].cumsum(0)
     half = cumulative[-1] / 2
-    low = torch.searchsorted(cumulative, half)
-    high = torch.searchsorted(cumulative, half, right=True).clamp_max(len(values) - 1)
-    return float((values[low] + values[high]) / 2)
+    low = torch.searchsorted(cumulative, half * (1 - ROUNDING))
+    high = torch.searchsorted(cumulative, half * (1 + ROUNDING), right=True)
+    # Halves first: the sum of two may overflow.
+    return float(values[low] / 2 + values[high.clamp_max(len(values) - 1)] / 2)

@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from sklearn_iso.geometry.blocks import Blocks
-from sklearn_iso.geometry.distances import centred_rows, pull_rows, stacked_distances
+from sklearn_iso.geometry.distances import (
+    centred_rows,
+    pull_rows,
+    stacked_distances,
+    unit_for_powers,
+)
 
 
 def fitted_factors(d_X: Tensor, d_Z: Tensor, weight: Tensor) -> list[float]:
@@ -117,6 +122,7 @@ class Stress:
     @classmethod
     def normalized(cls, blocks: Blocks, d_X: Tensor, **options: Any) -> Stress:
         """Return the stress over the squared distances of X: ``1 - cos^2`` if fitted."""
+        d_X, options["factor"] = _in_unit(d_X, options.get("factor"))
         weight = blocks.pair_weight
         return cls(blocks, d_X, weight, _dot(weight * d_X, d_X), **options)
 
@@ -132,6 +138,7 @@ class Stress:
         Near pairs count as much as far ones, so their distances must keep their digits: with d_X
         in float64, those of representations in float32 are taken in float64 too.
         """
+        d_X, options["factor"] = _in_unit(d_X, options.get("factor"))
         apart = torch.where(d_X > 0, blocks.pair_weight, 0)
         weight = torch.where(d_X > 0, apart / d_X.square(), 0)
         return cls(blocks, d_X, weight, float(apart.sum()), **options)
@@ -139,14 +146,26 @@ class Stress:
     @classmethod
     def absolute(cls, blocks: Blocks, d_X: Tensor, one_sided: bool, factor: float) -> Stress:
         """Return the sum of absolute residuals over the sum of the distances of X."""
+        d_X, in_unit = _in_unit(d_X, factor)
         weight = blocks.pair_weight
         kernel = Kernel(absolute=True, one_sided=one_sided)
-        return cls(blocks, d_X, weight, _dot(weight, d_X), factor, kernel)
+        return cls(blocks, d_X, weight, _dot(weight, d_X), in_unit, kernel)
 
     def __call__(self, *Z: Tensor) -> Tensor:
         """Return the mean stress of representations (n_samples, ...); 0 where the divisor is."""
         value: Tensor = _Stress.apply(self, *(z.flatten(1) for z in Z))
         return value
+
+
+def _in_unit(d_X: Tensor, factor: float | None) -> tuple[Tensor, float | None]:
+    """Return distances and the factor of a map in a unit in which squares are numbers.
+
+    A stress over one of the input has no unit; most distances are left as they are.
+    """
+    unit = unit_for_powers(d_X)
+    if unit == 1:
+        return d_X, factor
+    return d_X / unit, None if factor is None else factor / unit
 
 
 def _dot(a: Tensor, b: Tensor) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn_iso.metrics.distortion import isometry_distortion, representation_of
 from sklearn_iso.metrics.named import Named
 from sklearn_iso.metrics.neighbourhoods import check_n_neighbors, continuity, trustworthiness
-from sklearn_iso.metrics.pairs import Metric, Sampling, check_flag
+from sklearn_iso.metrics.pairs import N_PAIRS, Metric, Sampling, check_flag
 from sklearn_iso.metrics.routing import WeightedScorer
 from sklearn_iso.metrics.stretch import (
     bi_lipschitz_ratio,
@@ -69,7 +69,7 @@ def make_distortion_scorer(
     n_neighbors: int | None = None,
     metric: Metric = "euclidean",
     max_exact: int = 2000,
-    n_pairs: int = 200_000,
+    n_pairs: int = N_PAIRS,
     random_state: Any = 0,
 ) -> "DistortionScorer":
     """Make a scorer: the negated distortion of ``estimator.transform(X)`` against X.
@@ -100,7 +100,7 @@ def make_distortion_scorer(
     n_neighbors : int, optional
         Of "trustworthiness" and "continuity"; theirs by default.
     metric, max_exact, n_pairs, random_state
-        As in :func:`isometry_distortion`.
+        As in :func:`isometry_distortion`; `n_pairs` not of "trustworthiness" and "continuity".
 
     Returns
     -------
@@ -131,6 +131,12 @@ def make_distortion_scorer(
     check_flag(within_class, "within_class")
     Sampling(metric, max_exact, n_pairs, random_state).checked()
     _check_parameter(measure, quantile=quantile, n_neighbors=n_neighbors)
+    if not MEASURES[measure].of_pairs and n_pairs != N_PAIRS:
+        raise ValueError(
+            f"n_pairs is a parameter of measures of pairs of points; got n_pairs={n_pairs!r} for "
+            f"measure={measure!r}, which looks at up to max_exact={max_exact} points. Leave it "
+            "out, or set max_exact."
+        )
     units: Any = Named.of(scale) or scale
     if units is not None and not _is_unit(units):
         raise ValueError(
@@ -161,7 +167,7 @@ class DistortionScorer(WeightedScorer):
     n_neighbors: int | None = None
     metric: Metric = "euclidean"
     max_exact: int = 2000
-    n_pairs: int = 200_000
+    n_pairs: int = N_PAIRS
     random_state: Any = 0
 
     def __call__(

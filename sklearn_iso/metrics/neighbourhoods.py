@@ -12,7 +12,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_scalar
 
-from sklearn_iso.metrics.pairs import check_flag, check_pair_of_spaces
+from sklearn_iso.metrics.pairs import binary_scale, check_flag, check_pair_of_spaces
 from sklearn_iso.metrics.weights import weighted
 from sklearn_iso.randomness import private_random_state
 
@@ -84,7 +84,7 @@ def trustworthiness(
     1.0
     """
     weight, X, Z = weighted(sample_weight, X, Z)
-    X, Z, _ = check_pair_of_spaces(X, Z, None)
+    X, Z = (points / binary_scale(points) for points in check_pair_of_spaces(X, Z, None)[:2])
     check_flag(return_std_error, "return_std_error")
     check_n_neighbors(n_neighbors)
     check_scalar(max_exact, "max_exact", Integral, min_val=2)

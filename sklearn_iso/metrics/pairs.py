@@ -13,13 +13,16 @@ from sklearn_iso.randomness import private_random_state
 Metric = Literal["euclidean", "cityblock", "chebyshev"]
 ORDERS: dict[str, float] = {"euclidean": 2, "cityblock": 1, "chebyshev": np.inf}
 
+#: Pairs that are drawn where not all count.
+N_PAIRS = 200_000
+
 
 class Sampling(NamedTuple):
     """Which pairs count, and by which distance."""
 
     metric: Metric = "euclidean"
     max_exact: int = 2000
-    n_pairs: int = 200_000
+    n_pairs: int = N_PAIRS
     random_state: Any = 0
 
     def checked(self) -> "Sampling":

@@ -19,7 +19,7 @@ def search_suffices(sample: Sample, procedure: Procedure, robust: NDArray) -> Fi
     procedure : Procedure
         That of the evaluation.
     robust : ndarray of bool, shape (n,)
-        Which of the samples held within the budget.
+        Which of the samples held in the search of the evaluation.
 
     Examples
     --------
@@ -33,9 +33,11 @@ def search_suffices(sample: Sample, procedure: Procedure, robust: NDArray) -> Fi
     >>> from sklearn_iso.metrics.repeated import search_suffices
     >>> X, y = load_iris(return_X_y=True)
     >>> case = Case.of(DecisionTreeClassifier(random_state=0).fit(X, y), X, y)
-    >>> sample = Sample(case, Access.of(case), np.arange(60), 1.0, torch.Generator())
-    >>> print(search_suffices(sample, Procedure(random_state=0), np.ones(60, bool)).seen)
-    a second search with other draws breaks 60 of 60 samples that held
+    >>> sample = Sample(case, Access.of(case), np.arange(50, 150), 0.6, torch.Generator())
+    >>> short, longer = (Procedure(n_queries=n, random_state=0) for n in (4, 400))
+    >>> held = ~short.run(case, sample.access, sample.eps, sample.rows).fooled
+    >>> print(search_suffices(sample, longer, held).seen)
+    a second search with other draws breaks 19 of 33 samples that held
     """
     rows = sample.rows[robust]
     again = replace(procedure, random_state=sample.generator)
@@ -44,7 +46,7 @@ def search_suffices(sample: Sample, procedure: Procedure, robust: NDArray) -> Fi
         return None
     return Finding(
         "search not finished",
-        f"a second search with other draws breaks {sample.share(count)} that held",
-        "robustness is overstated by about so much, or more: raise n_queries until this finding "
-        "goes away",
+        f"a second search with other draws breaks {count} of {len(rows)} samples that held",
+        f"so many of the {len(sample.rows)} samples diagnosed, or more, count as robust and are "
+        "not: raise n_queries until this finding goes away",
     )

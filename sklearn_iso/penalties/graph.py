@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 from sklearn.neighbors import kneighbors_graph
+
+from sklearn_iso.geometry.distances import unit_for_powers
 
 #: Rows up to which the distances between all of them are kept.
 MAX_EXACT = 5000
@@ -79,7 +82,12 @@ def geodesic_distances(graph: csr_array, sources: NDArray, dtype: np.dtype) -> N
 def _graph(X: NDArray, n_neighbors: int, order: float | str) -> csr_array:
     if order == "precomputed":
         return kneighbors_graph(X, n_neighbors, mode="distance", metric="precomputed")
-    return kneighbors_graph(X, n_neighbors, mode="distance", metric="minkowski", p=order)
+    # Powers of differences of any size overflow or vanish; the division is exact.
+    unit = unit_for_powers(torch.from_numpy(X), float(order))
+    X = X if unit == 1 else X / unit
+    graph = kneighbors_graph(X, n_neighbors, mode="distance", metric="minkowski", p=order)
+    graph.data *= unit
+    return graph
 
 
 def _joins(X: NDArray, n_neighbors: int, order: float | str) -> bool:

@@ -139,8 +139,8 @@ class WorstCaseIsometry(Penalty):
     layers : layers, default="logits"
         The map f; several layers count as one vector.
     image_shape : (height, width), or with the channels first or last, optional
-        What a row holds, for patches; the channels are the smaller one of the outer two
-        sizes. By default the shape of the row or, where that is flat, one square channel.
+        What a row holds, where a `start` is at patches; the channels are the smaller one of the
+        outer two sizes. By default the shape of the row or, where that is flat, one square channel.
 
     Attributes
     ----------
@@ -266,6 +266,12 @@ class WorstCaseIsometry(Penalty):
             )
         if "patches" in self._starts:
             ImageLayout.of(X.shape[1:], self.image_shape)
+        elif self.image_shape is not None:
+            raise ValueError(
+                "image_shape says where the patches of start='patches' may lie; got "
+                f"image_shape={self.image_shape!r} with start={self.start!r}. Leave it out, or "
+                "pass start=('margin', 'patches')."
+            )
 
     def _check_bounds(self, X: Tensor) -> None:
         if self.bounds is None:

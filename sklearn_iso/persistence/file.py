@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import re
-import tempfile
+import secrets
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from sklearn_iso.persistence.size import DecodedSizeError, SizeLimit, json_bytes
 FORMAT = 1
 
 _KEY = "sklearn_iso"
+#: Of Windows, where files are text unless told otherwise.
+_BINARY = getattr(os, "O_BINARY", 0)
 _ZEROS = "0" * 64
 #: Bytes that safetensors itself takes for a header at most.
 _LONGEST_HEADER = 100_000_000
@@ -32,6 +36,9 @@ def write(
     path: str | os.PathLike[str], content: dict[str, Any], arrays: dict[str, NDArray]
 ) -> None:
     """Write JSON and arrays as one file, at once or not at all.
+
+    Who may read it is as for ``open(path, "wb")``: a file that is there keeps its mode, a new one
+    gets that of the umask.
 
     Parameters
     ----------
@@ -55,9 +62,13 @@ def write(
     raw = safetensors.numpy.save(arrays, {_KEY: json.dumps(header, allow_nan=False)})
     sealed = _sealed(raw, hashlib.sha256(raw).hexdigest().encode())
     target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name)
+    temporary = target.with_name(f"{target.name}.{secrets.token_hex(8)}")
+    # As open() does, unlike tempfile, which lets nobody else read the file.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
     try:
         with os.fdopen(handle, "wb") as stream:
+            with suppress(FileNotFoundError):
+                os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
             stream.write(sealed)
             stream.flush()
             os.fsync(stream.fileno())  # on the disk before it takes the old one's name

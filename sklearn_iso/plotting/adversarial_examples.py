@@ -16,6 +16,9 @@ from sklearn_iso.plotting.example_images import draw_images
 from sklearn_iso.plotting.moved_features import draw_moves, movement
 from sklearn_iso.twins.labels import as_array
 
+#: Images that are drawn.
+N_EXAMPLES = 6
+
 
 class AdversarialExamplesDisplay:
     """Adversarial examples: as images, or as the features that moved.
@@ -137,6 +140,12 @@ class AdversarialExamplesDisplay:
             self._check_images(self.image_shape)
 
     def _check_images(self, image_shape: tuple[int, ...]) -> None:
+        for name, value in (("units", self.units), ("feature_names", self.feature_names)):
+            if value is not None:
+                raise ValueError(
+                    f"{name} are those of the features of a table; got both {name} and "
+                    f"image_shape={image_shape!r}. Leave out one of the two."
+                )
         ImageLayout.of(self.X.shape[1:], image_shape)
         if len(image_shape) == 3 and image_shape[2] not in (1, 3):
             raise ValueError(
@@ -219,7 +228,7 @@ class AdversarialExamplesDisplay:
         one_hot: Any = None,
         image_shape: tuple[int, ...] | None = None,
         units: ArrayLike | None = None,
-        n_examples: int = 6,
+        n_examples: int = N_EXAMPLES,
         random_state: Any = 0,
         name: str | None = None,
         ax: Any = None,
@@ -263,6 +272,11 @@ class AdversarialExamplesDisplay:
         check_parameters(
             cls, n_examples=n_examples, image_shape=image_shape, attack=attack, name=name
         )
+        if image_shape is None and n_examples != N_EXAMPLES:
+            raise ValueError(
+                "n_examples is how many images to draw, and a table counts all samples; got "
+                f"n_examples={n_examples!r} without image_shape. Leave it out, or pass image_shape."
+            )
         case = Case.of(
             estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
             image_shape=image_shape,
@@ -286,7 +300,7 @@ class AdversarialExamplesDisplay:
             _named(case.predict(X_adv, rows), case.classes),
             image_shape=image_shape,
             units=case.table.by_feature(units, "units"),
-            feature_names=case.table.columns,
+            feature_names=case.table.columns if image_shape is None else None,
             name=class_name(estimator) if name is None else name,
             ax=ax,
         )

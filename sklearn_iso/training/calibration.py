@@ -17,11 +17,9 @@ MAX_ROWS = 2000
 #: Root mean square length of the rows that enter the built-in network.
 INPUT_LENGTH = 8.0
 
-#: Root mean square distances from the mean that leave float32 room for the input similarity.
-_SINGLE = (
-    INPUT_LENGTH * float(np.finfo(np.float32).tiny),
-    float(np.finfo(np.float32).max) / INPUT_LENGTH,
-)
+#: Root mean square distances from the mean that leave room for sums of squares over all pairs, for
+#: the digits of near ones, and for squares of gradients in units of them.
+SIZES = {"float32": (1e-15, 1e15), "float64": (1e-145, 1e145)}
 
 
 def calibrate(penalty: Penalty, dataset: ArrayDataset, rng: np.random.RandomState) -> Penalty:
@@ -70,24 +68,23 @@ def input_similarity(X: NDArray, weight: NDArray) -> tuple[NDArray, float]:
             for rows in batches
         )
     spread = np.sqrt(squares / total)
-    _check_size(X, spread)
+    _check_squares(X, float(spread))
     resolution = np.finfo(X.dtype).eps * float(np.abs(shift).max(initial=0.0))
     return shift, float(INPUT_LENGTH / spread) if spread > resolution else 1.0
 
 
-def _check_size(X: NDArray, spread: float) -> None:
-    """Raise a ValueError where squares of distances overflow or vanish: 1e300, 1e-300."""
-    if X.dtype == np.float32 and 0 < spread and not _SINGLE[0] < spread < _SINGLE[1]:
-        raise ValueError(
-            f"The distances between rows of X, {spread:.3g} on the average, must be numbers that "
-            "float32 holds. Scale the features."
-        )
-    vanished = spread**2 < np.finfo(np.float64).tiny and any(
-        (X[rows] != X[:1]).any() for rows in gen_batches(len(X), 1024)
+def _check_squares(X: NDArray, spread: float) -> None:
+    """Raise a ValueError where sums of squares of distances overflow or vanish."""
+    dtype = "float32" if X.dtype == np.float32 else "float64"
+    least, most = SIZES[dtype]
+    if np.isfinite(spread) and least < spread < most:
+        return
+    batches = list(gen_batches(len(X), 1024))
+    if spread < 1 and not any((X[rows] != X[:1]).any() for rows in batches):
+        return  # all rows are equal, and the spread is that of rounding
+    largest = max(np.abs(X[rows]).max() for rows in batches)
+    raise ValueError(
+        f"The squared distances between rows of X, and their sums, must be numbers that {dtype} "
+        f"holds, of distances from {least:.0e} to {most:.0e} on the average. The values of X go up "
+        f"to {largest:.3g}. Scale the features."
     )
-    if vanished or not np.isfinite(spread):
-        largest = max(np.abs(X[rows]).max() for rows in gen_batches(len(X), 1024))
-        raise ValueError(
-            f"The squared distances between rows of X must be numbers that float64 holds; the "
-            f"values of X go up to {largest:.3g}. Scale the features."
-        )

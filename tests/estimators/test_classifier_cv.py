@@ -10,6 +10,7 @@ import torch
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -17,7 +18,7 @@ from sklearn.utils.fixes import parse_version
 from torch.utils.data import TensorDataset
 
 import sklearn_iso
-from sklearn_iso import IsometricClassifier, IsometricClassifierCV
+from sklearn_iso import IsometricClassifier, IsometricClassifierCV, IsometricRegressor
 from sklearn_iso.estimators import alpha_path
 from sklearn_iso.penalties import GlobalIsometry, WithinClassIsometry, WorstCaseIsometry
 
@@ -201,3 +202,25 @@ def test_the_last_fit_of_a_warm_search_walks_the_same_path():
     for alpha in (a for a in ALPHAS if a <= found.alpha_):
         by_hand.set_params(alpha=alpha).fit(X, y)
     np.testing.assert_array_equal(found.predict_proba(X), by_hand.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "estimator", [LogisticRegression(), IsometricClassifier, IsometricRegressor(), "network", 5]
+)
+@pytest.mark.parametrize("method", ["fit", "get_metadata_routing"])
+def test_an_estimator_that_is_no_isometric_classifier_is_an_error(estimator, method):
+    search = IsometricClassifierCV([0.1], estimator=estimator, cv=2)
+    with pytest.raises(TypeError, match=r"estimator must be an IsometricClassifier, .* Pass for"):
+        search.fit(X, y) if method == "fit" else search.get_metadata_routing()
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"batch_size": 0}, {"random_state": "a"}, {"alpha": -1}, {"warm_start": "no"}],
+    ids=str,
+)
+def test_parameters_of_the_estimator_are_checked_as_its_own_fit_does(params):
+    search = IsometricClassifierCV([0.1, 1.0], estimator=network(**params), cv=2)
+    (name,) = params
+    with pytest.raises(ValueError, match=f"'{name}' parameter of IsometricClassifier must be"):
+        search.fit(X, y)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from reliability import told
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 from sklearn.base import clone
 
 from sklearn_iso import IsometricClassifier, IsometricRegressor, IsometricTransformer
@@ -113,11 +113,56 @@ def test_data_whose_squares_float64_does_not_hold_are_an_error(model, size):
         clone(model).fit(X * size, Y)
 
 
-@pytest.mark.parametrize("size", [1e30, 1e-30])
-def test_data_whose_squares_float32_does_not_hold_say_so(size):
+@pytest.mark.parametrize("penalty", ["global", "geodesic"])
+@pytest.mark.parametrize("size", [1e152, 1e-152])
+def test_data_whose_sums_of_squares_float64_does_not_hold_are_an_error(size, penalty):
+    model = IsometricTransformer(penalty=penalty, n_neighbors=20, **SMALL)
+    with pytest.raises(ValueError, match="squared distances .* Scale the features"):
+        model.fit(X * size)
+
+
+@pytest.mark.parametrize("size", [1e140, 1e-140])
+def test_an_embedding_of_large_or_small_data_has_the_stress_of_any_other(size):
+    model = IsometricTransformer(**SMALL)
+    assert clone(model).fit(X * size).stress_ == pytest.approx(model.fit(X).stress_, rel=1e-6)
+
+
+def test_an_embedding_scores_rows_whose_squares_float64_does_not_hold():
+    model = IsometricTransformer(**SMALL).fit(X)
+    assert model.score(X * 1e200) == pytest.approx(model.score(X * 1e30), abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e160, 1e-160])
+def test_given_distances_whose_squares_float64_does_not_hold_are_an_error(size):
+    model = IsometricTransformer(metric="precomputed", **SMALL)
+    with pytest.raises(ValueError, match=r"distances must have squares .* another unit"):
+        model.fit(X, distances=squareform(pdist(X)) * size)
+
+
+FLOAT32 = [
+    IsometricClassifier(**SMALL),
+    IsometricClassifier(penalty="worst_case", **SMALL),
+    IsometricRegressor(**SMALL),
+    IsometricTransformer(**SMALL),
+    IsometricTransformer(penalty="geodesic", n_neighbors=20, **SMALL),
+]
+
+
+@pytest.mark.parametrize("size", [1e30, 1e18, 1e-18, 1e-30])
+@pytest.mark.parametrize("model", FLOAT32, ids=str)
+def test_data_whose_squares_float32_does_not_hold_are_an_error(model, size):
     rows = (X * size).astype(np.float32)
-    with pytest.raises(TrainingDivergedError, match="scale the features"):
-        IsometricClassifier(**SMALL).fit(rows, Y)
+    with pytest.raises(ValueError, match="numbers that float32 holds.* Scale the features"):
+        clone(model).fit(rows, Y)
+
+
+@pytest.mark.parametrize("size", [2.0**40, 2.0**-40])
+@pytest.mark.parametrize("model", FLOAT32[:2], ids=str)
+def test_a_classifier_of_smaller_sizes_in_float32_is_that_of_any_other(model, size):
+    rows = X.astype(np.float32)
+    expected = clone(model).fit(rows, Y).predict_proba(rows)
+    found = clone(model).fit(rows * np.float32(size), Y).predict_proba(rows * np.float32(size))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("learning_rate", [1e6, 1e30])

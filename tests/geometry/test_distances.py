@@ -188,7 +188,85 @@ def test_weight_of_the_median_counts_as_repetition(weights):
     repeated = nearest_other_class_distance(
         torch.from_numpy(X.repeat(weights, 0)), torch.from_numpy(y.repeat(weights))
     )
-    assert weighted == pytest.approx(repeated, rel=1e-12)
+    assert weighted == repeated
+
+
+@pytest.mark.parametrize("n", [5, 60, 301])
+@pytest.mark.parametrize("weight", [0.1, 1 / 3, 3.0])
+def test_a_median_of_uniform_weights_is_that_of_none(weight, n):
+    rng = np.random.default_rng(n)
+    X, y = torch.from_numpy(rng.normal(size=(n, 3))), torch.from_numpy(np.arange(n) % 2)
+    weights = torch.full((n,), weight, dtype=torch.float64)
+    for order in (1.0, 2.0, np.inf):
+        found = nearest_other_class_distance(X, y, order=order, sample_weight=weights)
+        assert found == nearest_other_class_distance(X, y, order=order)
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0, 3.0, np.inf])
+def test_a_median_of_weight_2_is_that_of_the_sample_twice_among_many(order):
+    rng = np.random.default_rng(3)
+    X, y, weight = rng.normal(size=(120, 7)), np.arange(120) % 3, rng.integers(1, 4, 120)
+    weighted = nearest_other_class_distance(
+        torch.from_numpy(X),
+        torch.from_numpy(y),
+        order=order,
+        sample_weight=torch.from_numpy(0.1 * weight),
+    )
+    X, y = (torch.from_numpy(part.repeat(weight, 0)) for part in (X, y))
+    assert weighted == nearest_other_class_distance(X, y, order=order)
+
+
+EXPONENTS = {torch.float64: (-900, -600, -505, 505, 512, 1000), torch.float32: (-100, 70, 110)}
+SIZES = [(dtype, 2.0**k) for dtype, exponents in EXPONENTS.items() for k in exponents]
+
+
+@pytest.mark.parametrize("dtype, size", SIZES)
+def test_distances_of_points_of_any_size_keep_their_digits(dtype, size):
+    X = torch.from_numpy(np.random.default_rng(0).normal(size=(30, 4))).to(dtype)
+    y, weight = torch.arange(30) % 2, torch.ones(30).to(dtype)
+    rtol = 1e-12 if dtype == torch.float64 else 1e-4
+    same = {"rtol": rtol, "atol": 0}
+    torch.testing.assert_close(pairwise_distances(X * size) / size, pairwise_distances(X), **same)
+    blocks = class_blocks(y, weight)
+    for order in (1.0, 1.5, 2.0, 3.0, np.inf):
+        found = blocks.distances(X * size, order) / size
+        torch.testing.assert_close(found, blocks.distances(X, order), **same)
+        nearest = nearest_other_class_distance(X * size, y, order=order) / size
+        assert nearest == pytest.approx(nearest_other_class_distance(X, y, order=order), rel=rtol)
+
+
+@pytest.mark.parametrize("dtype, size", SIZES)
+@pytest.mark.parametrize("factor", [None, 1.3])
+@pytest.mark.parametrize("loss", [Stress.normalized, Stress.relative])
+def test_a_stress_against_distances_of_any_size_is_the_same(loss, factor, dtype, size):
+    X = torch.from_numpy(np.random.default_rng(0).normal(size=(30, 4))).to(dtype)
+    blocks, d_X = one_block(torch.ones(30).to(dtype)), one_block(torch.ones(30)).distances(X)
+    found = []
+    for unit in (1.0, size):
+        Z = X[:, :2].clone().requires_grad_()
+        scaled = None if factor is None else factor * unit
+        value = loss(blocks, d_X * unit, factor=scaled)(Z)
+        value.backward()
+        found.append((value.detach(), Z.grad))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype, size", SIZES)
+def test_an_absolute_stress_against_distances_of_any_size_is_the_same(dtype, size):
+    X = torch.from_numpy(np.random.default_rng(0).normal(size=(30, 4))).to(dtype)
+    blocks, d_X = one_block(torch.ones(30).to(dtype)), one_block(torch.ones(30)).distances(X)
+    one, other = (Stress.absolute(blocks, d_X * u, False, 1.3 * u)(X[:, :2]) for u in (1.0, size))
+    torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_the_gradient_of_distances_of_large_points_has_no_unit():
+    X = torch.from_numpy(np.random.default_rng(0).normal(size=(9, 3)))
+    gradients = []
+    for size in (1.0, 2.0**600):
+        points = (X * size).requires_grad_()
+        pairwise_distances(points)[0, 1:].sum().backward()
+        gradients.append(points.grad)
+    torch.testing.assert_close(*gradients)
 
 
 def test_unit_of_identical_rows_is_one_and_of_shared_rows_the_positive_median():

@@ -13,6 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn_iso import IsometricClassifier
 from sklearn_iso.attacks import pgd
 from sklearn_iso.metrics import adversarial_accuracy, robustness_report
+from sklearn_iso.metrics.breaking import Procedure
 from sklearn_iso.metrics.case import Case, Threat
 from sklearn_iso.metrics.diagnostics import (
     OF_GRADIENT_ATTACKS,
@@ -28,6 +29,7 @@ from sklearn_iso.metrics.diagnostics import (
 )
 from sklearn_iso.metrics.evaluation import Access, Slopes
 from sklearn_iso.metrics.findings import Sample
+from sklearn_iso.metrics.repeated import search_suffices
 from sklearn_iso.metrics.table import Table
 
 DIGITS = tuple(part[:400] for part in load_digits(return_X_y=True))
@@ -97,6 +99,17 @@ def test_a_search_that_more_queries_would_add_to_is_told(n_queries, told):
     )
     assert "search_suffices" in report.checked
     assert ("search not finished" in [finding.name for finding in report.warnings]) is told
+
+
+def test_a_second_search_is_told_as_a_share_of_the_samples_that_held():
+    X, y = load_iris(return_X_y=True)
+    tree = DecisionTreeClassifier(random_state=0).fit(X, y)
+    sample = sample_of(tree, X, y, 2.0, n=150)
+    held = np.arange(150) >= 120
+    finding = search_suffices(sample, Procedure(n_queries=200, random_state=0), held)
+    assert finding is not None
+    assert finding.seen == "a second search with other draws breaks 30 of 30 samples that held"
+    assert "of the 150 samples diagnosed" in finding.next_step
 
 
 def test_plain_network_has_no_warnings(network):

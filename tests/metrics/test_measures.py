@@ -128,6 +128,15 @@ def test_sampled_pairs_lie_within_their_standard_error(measure):
     assert measure(X, Z, random_state=1, **few) != measure(X, Z, **few)
 
 
+@pytest.mark.parametrize("measure", [trustworthiness, continuity])
+@pytest.mark.parametrize("size", [2.0**-900, 2.0**-505, 2.0**505, 2.0**512, 2.0**1000])
+def test_neighbourhoods_of_points_of_any_size_are_the_same(size, measure):
+    for options in ({}, {"max_exact": 30}):
+        expected = measure(X, Z, **options)
+        assert measure(X * size, Z, **options) == expected
+        assert measure(X, Z * size, **options) == expected
+
+
 @pytest.mark.parametrize("quantile", [0.0, 0.01, 0.3, 0.5, 0.95, 0.999, 1.0])
 @pytest.mark.parametrize("n", [5, 60, 1000, 40_000])
 def test_interval_of_a_quantile_covers_it_with_95_percent_or_there_is_none(n, quantile):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import stat
 from functools import partial
 
 import joblib
@@ -328,3 +330,24 @@ def test_moments_of_adam_are_all_that_makes_a_file_larger(tmp_path):
         sizes.append((tmp_path / "model").stat().st_size)
     moments = 2 * weights_in_bytes(estimator)
     assert moments - 1000 < sizes[0] - sizes[1] < moments + 5000
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_a_file_has_the_mode_that_open_gives_and_an_old_one_keeps_its_own(umask, tmp_path):
+    model, before = embedding().fit(X[FIT]), os.umask(umask)
+    try:
+        (tmp_path / "opened").write_text("")
+        model.save(tmp_path / "saved")
+        assert mode(tmp_path / "saved") == mode(tmp_path / "opened")
+        for kept in (0o640, 0o600, 0o664):
+            (tmp_path / "saved").chmod(kept)
+            model.save(tmp_path / "saved")
+            assert mode(tmp_path / "saved") == kept
+    finally:
+        os.umask(before)
+    assert sorted(os.listdir(tmp_path)) == ["opened", "saved"]
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
