@@ -23,7 +23,8 @@ from torch import device as torch_device
 from torch import nn
 
 from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
-from sklearn_iso.estimators.constraints import TRAINING
+from sklearn_iso.estimators.constraints import CHOOSING
+from sklearn_iso.estimators.crossfitting import ChoosingLearner
 from sklearn_iso.estimators.input import check_fit_input, check_predict_input
 from sklearn_iso.estimators.learner import Learner, learns_by_chunks
 from sklearn_iso.estimators.tasks import reports_epochs
@@ -152,7 +153,7 @@ class IsometricClassifier(
     True
     """
 
-    _parameter_constraints: dict = TRAINING | {
+    _parameter_constraints: dict = CHOOSING | {
         "penalty": [StrOptions(set(PENALTIES)), Penalty],
         "layers": [str, "array-like"],
         "module": [callable, None],
@@ -163,7 +164,7 @@ class IsometricClassifier(
 
     def __init__(
         self,
-        alpha: float = 1.0,
+        alpha: float | str = "auto",
         *,
         penalty: str | Penalty = "isometric",
         layers: Layers = "hidden",
@@ -171,11 +172,11 @@ class IsometricClassifier(
         activation: str = "relu",
         module: nn.Module | Callable[..., nn.Module] | None = None,
         optimizer: str | Callable[..., Any] = "adam",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         learning_rate_schedule: str = "linear",
-        weight_decay: float = 0.0,
-        max_epochs: int = 100,
-        batch_size: int = 256,
+        weight_decay: float | str = "auto",
+        max_epochs: int | str = "auto",
+        batch_size: int | str = "auto",
         shuffle: bool = True,
         rows_per_class: int | None = None,
         early_stopping: bool = False,
@@ -250,7 +251,7 @@ class IsometricClassifier(
             If the user interrupts; what was fitted so far stays usable.
         """
         X, y = check_fit_input(self, X, y, many_dimensions=self.module is not None, lazy=True)
-        Learner(self).fit(X, y, sample_weight)
+        ChoosingLearner(self).fit(X, y, sample_weight)
         return self
 
     @available_if(learns_by_chunks)

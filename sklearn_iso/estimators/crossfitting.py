@@ -1,0 +1,82 @@
+"""A classifier that finds out by held out samples how strongly to hold its network back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_iso.estimators.learner import Learner, settings_of
+from sklearn_iso.estimators.strength import N_FOLDS, candidates, cross_fits
+from sklearn_iso.modules.widths import layer_widths
+from sklearn_iso.penalties import make_penalty
+from sklearn_iso.training import ArrayDataset, build_net, calibrate
+from sklearn_iso.training.crossfit import Candidate, CrossFitObjective, Members
+from sklearn_iso.training.folds import content_groups, stratified_folds
+from sklearn_iso.training.selection import Selection, held_out_logits, select
+
+
+class ChoosingLearner(Learner):
+    """Learner of a classifier that cross-fits where ``alpha="auto"`` asks for it.
+
+    For each candidate (a strength of the penalty and a weight decay) one small network for each
+    fold trains without the samples of that fold, all at once. The samples tell the candidates
+    apart by the members that have not seen them, and give the temperature; the mean of the
+    members of the choice is the network that predicts.
+    """
+
+    def train(self, train: ArrayDataset, classes: NDArray, valid: ArrayDataset | None) -> None:
+        """Train members, or one network where there is nothing to choose or too little."""
+        self.group = self.fold = None
+        if not cross_fits(self.estimator, len(train), int(np.prod(train.X.shape[1:]))):
+            super().train(train, classes, valid)
+            return
+        self.samples = train
+        self.group = content_groups(train)
+        self.fold = stratified_folds(self.group, train.y, N_FOLDS, self.rng)
+        settings = settings_of(self.estimator, len(train))
+        self._start_members(train, classes, settings)
+        outside = self.fold[:, None] != np.arange(N_FOLDS)
+        weight = (train.weight[:, None] * outside).astype(train.weight.dtype)
+        self.run(ArrayDataset(train.X, train.y, weight), settings.max_epochs)
+
+    def _start_members(self, train: ArrayDataset, classes: NDArray, settings: Any) -> None:
+        estimator = self.estimator
+        penalty = calibrate(make_penalty(estimator.penalty), train, self.rng)
+        narrow = [w // N_FOLDS for w in layer_widths(estimator.hidden_layer_sizes)]
+        mlps = self.perceptrons(train, len(classes), narrow, N_FOLDS)
+        members = Members(mlps, candidates(estimator))
+        net = build_net(members, CrossFitObjective(penalty), settings, self.shuffling)
+        estimator.penalty_, estimator.net_, estimator.classes_ = penalty, net, classes
+
+    def finish(self) -> None:
+        """Let the held out samples choose, and leave the network of the choice."""
+        if self.fold is None:
+            return
+        estimator, train = self.estimator, self.samples
+        members = estimator.net_.module_.eval()
+        logits = held_out_logits(members, train, self.fold)
+        selection = select(logits, train.y, train.weight, self.group)
+        chosen = members.candidates[selection.index]
+        (wide,) = self.perceptrons(
+            train, len(estimator.classes_), layer_widths(estimator.hidden_layer_sizes)
+        )
+        merged = members.merged(selection.index, selection.temperature, wide)
+        objective = self.objective(estimator.penalty_, chosen.alpha, train)
+        estimator.net_.replace_module(merged.eval(), objective)
+        estimator.alpha_, estimator.weight_decay_ = chosen.alpha, chosen.weight_decay
+        estimator.temperature_ = selection.temperature
+        estimator.selection_ = _as_columns(members.candidates, selection)
+        estimator._n_features_out = estimator.net_.module_.output.in_features
+
+
+def _as_columns(tried: list[Candidate], selection: Selection) -> dict[str, NDArray]:
+    """Return what was tried and what the held out samples said, a row for each candidate."""
+    return {
+        "alpha": np.array([one.alpha for one in tried]),
+        "weight_decay": np.array([one.weight_decay for one in tried]),
+        "log_loss": selection.losses,
+        "excess": selection.excess,
+        "std_error": selection.std_errors,
+    }
