@@ -13,7 +13,7 @@ from sklearn_iso.training.crossfit import Candidate
 from sklearn_iso.training.stacked import can_stack
 
 #: Members of a cross-fitted network; each leaves out one fold.
-N_FOLDS = 8
+N_FOLDS = 4
 #: From the weakest to the strongest: where held out samples cannot tell, the later one is taken.
 CANDIDATES = (
     Candidate(0.0, 0.001),
@@ -24,7 +24,7 @@ CANDIDATES = (
 #: Fewest samples, and most values of X, that are cross-fitted.
 MIN_SAMPLES, MAX_VALUES = 50, 10_000_000
 #: Fewest units of a hidden layer that is shared out among the members.
-MIN_UNITS = 128
+MIN_UNITS = 64
 #: Fewest steps of an epoch of a cross-fit, and its smallest and largest batch.
 MIN_STEPS, SMALLEST_BATCH, LARGEST_BATCH = 8, 16, 256
 
@@ -86,7 +86,7 @@ def given_or_auto(estimator: Any, n_samples: int | None = None) -> dict[str, Any
     if n_samples is not None:
         batch_size = min(max(math.ceil(n_samples / MIN_STEPS), SMALLEST_BATCH), LARGEST_BATCH)
         # The decay is part of the objective there: each candidate has its own.
-        found |= {"max_epochs": 20, "batch_size": batch_size, "learning_rate": 1e-2}
+        found |= {"max_epochs": 30, "batch_size": batch_size, "learning_rate": 1e-2}
     params = estimator.get_params(deep=False)
     given = {name: params[name] for name in found if name in params}
     found |= {name: value for name, value in given.items() if not isinstance(value, str)}
