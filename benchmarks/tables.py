@@ -6,7 +6,7 @@ others: one-hot. Nothing is tuned on the folds that are reported; "MLPClassifier
 its alpha by log loss from three folds inside each training set.
 
 Robust accuracy: gradient ascent on the classification loss over the numeric columns (40 steps, 3
-starts), budgets in standard deviations; trees: the gradient-free ensemble on 40 samples, L-infinity .3.
+starts), budgets in standard deviations; trees: the gradient-free ensemble, 40 samples of a fold.
 
     python benchmarks/tables.py [--only classes|numbers] [--tables NAME ...] [--samples N]
 """

@@ -18,6 +18,7 @@ N_FOLDS = 4
 CANDIDATES = (
     Candidate(0.0, 0.001),
     Candidate(0.0, 0.03),
+    Candidate(1.0, 0.003),
     Candidate(3.0, 0.03),
     Candidate(1.0, 0.1),
 )

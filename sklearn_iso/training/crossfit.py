@@ -52,7 +52,7 @@ class Members(nn.Module):
         """Return the logits (n_candidates, n_folds, n_samples, n_outputs) of all members."""
         logits = [
             stack(X.repeat(stack.n_copies, 1)).unflatten(0, (-1, self.n_folds, len(X)))
-            for stack in self.stacks
+            for stack, _ in self.parts()
         ]
         return torch.cat(logits)
 

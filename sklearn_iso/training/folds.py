@@ -70,7 +70,7 @@ def stratified_folds(
     return result
 
 
-def _digests(samples: ArrayDataset) -> list[bytes]:
+def _digests(samples: ArrayDataset) -> list[str]:
     digests = []
     for X, (y, _) in make_iterator(samples, _BATCH):
         rows = (X.flatten(1) + 0.0).numpy()  # a zero has no sign
