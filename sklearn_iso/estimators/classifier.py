@@ -42,11 +42,10 @@ class IsometricClassifier(
 
     .. math:: L = \mathrm{CE}(f(X), y) + \alpha P(f, X, y)
 
-    With the default penalty, the hidden layers keep the distances between rows of one class
-    up to scale (:class:`~sklearn_iso.penalties.WithinClassIsometry`), and the logits expand
-    no direction at any row by more than they need to
-    (:class:`~sklearn_iso.penalties.WorstCaseIsometry`), while the far end of that expansion
-    bears half the weight of the row's label.
+    With the default penalty, the hidden layers keep the distances between samples of one class
+    up to scale (:class:`~sklearn_iso.penalties.WithinClassIsometry`), and the logits expand no
+    direction at any sample by more than they need to, with half the cross-entropy of the sample
+    at the perturbation too (:class:`~sklearn_iso.penalties.WorstCaseIsometry`).
 
     Parameters
     ----------
@@ -123,8 +122,8 @@ class IsometricClassifier(
     temperature_ : float
         What the logits were divided by after training; 1 without a cross-fit.
     selection_ : dict of str to ndarray, or None
-        The candidates of a cross-fit: "alpha", "weight_decay", held out "log_loss", its "excess"
-        over the least, and the "std_error" of that.
+        Of the candidates of a cross-fit: "alpha", "weight_decay", held out "log_loss", its
+        "excess" over the least and the "std_error" of that.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the module.
     penalty_ : Penalty

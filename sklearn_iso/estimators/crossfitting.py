@@ -30,25 +30,36 @@ class ChoosingLearner(Learner):
     def train(self, train: ArrayDataset, classes: NDArray, valid: ArrayDataset | None) -> None:
         """Train members, or one network where there is nothing to choose or too little."""
         self.fold: NDArray | None = None
-        if not cross_fits(self.estimator, len(train), int(np.prod(train.X.shape[1:]))):
+        if not self._has_choice(train):
             super().train(train, classes, valid)
             return
-        self.samples = train
-        self.group = content_groups(train)
         self.fold = stratified_folds(self.group, train.y, N_FOLDS, self.rng)
         settings = settings_of(self.estimator, len(train))
         penalty = calibrate(make_penalty(self.estimator.penalty), train, self.rng)
-        train = single_precision(train)
-        self._start_members(train, classes, penalty, settings)
+        self._start_members(self.samples, classes, penalty, settings)
+        self.wide = self.perceptrons(train, len(classes), self._widths)[0]
         outside = self.fold[:, None] != np.arange(N_FOLDS)
-        weight = (train.weight[:, None] * outside).astype(train.weight.dtype)
-        self.run(ArrayDataset(train.X, train.y, weight), settings.max_epochs)
+        weight = (self.samples.weight[:, None] * outside).astype(self.samples.weight.dtype)
+        self.run(ArrayDataset(self.samples.X, train.y, weight), settings.max_epochs)
+
+    def _has_choice(self, train: ArrayDataset) -> bool:
+        """Return whether there is a choice and enough distinct samples to make it by."""
+        n_features = int(np.prod(train.X.shape[1:]))
+        if not cross_fits(self.estimator, len(train), n_features):
+            return False
+        self.samples = single_precision(train)
+        self.group = content_groups(self.samples)
+        return cross_fits(self.estimator, int(self.group.max()) + 1, n_features)
+
+    @property
+    def _widths(self) -> list[int]:
+        return layer_widths(self.estimator.hidden_layer_sizes)
 
     def _start_members(
         self, train: ArrayDataset, classes: NDArray, penalty: Penalty, settings: TrainingSettings
     ) -> None:
         estimator = self.estimator
-        narrow = [w // N_FOLDS for w in layer_widths(estimator.hidden_layer_sizes)]
+        narrow = [width // N_FOLDS for width in self._widths]
         mlps = self.perceptrons(train, len(classes), narrow, N_FOLDS)
         members = Members(mlps, candidates(estimator))
         net = build_net(members, CrossFitObjective(penalty), settings, self.shuffling)
@@ -60,13 +71,10 @@ class ChoosingLearner(Learner):
             return
         estimator, train = self.estimator, self.samples
         members = estimator.net_.module_.eval()
-        logits = held_out_logits(members, single_precision(train), self.fold)
+        logits = held_out_logits(members, train, self.fold)
         selection = select(logits, train.y, train.weight, self.group)
         chosen = members.candidates[selection.index]
-        (wide,) = self.perceptrons(
-            train, len(estimator.classes_), layer_widths(estimator.hidden_layer_sizes)
-        )
-        merged = members.merged(selection.index, selection.temperature, wide)
+        merged = members.merged(selection.index, selection.temperature, self.wide)
         objective = self.objective(estimator.penalty_, chosen.alpha, train)
         estimator.net_.replace_module(merged.eval(), objective)
         estimator.alpha_, estimator.weight_decay_ = chosen.alpha, chosen.weight_decay
