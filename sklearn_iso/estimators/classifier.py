@@ -122,8 +122,8 @@ class IsometricClassifier(
     temperature_ : float
         What the logits were divided by after training; 1 without a cross-fit.
     selection_ : dict of str to ndarray, or None
-        Of the candidates of a cross-fit: "alpha", "weight_decay", held out "log_loss", its
-        "excess" over the least and the "std_error" of that.
+        Of the candidates of a cross-fit: "alpha", "weight_decay", held out "log_loss" and "error",
+        and with "_excess" and "_std_error" how far they are above the least.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the module.
     penalty_ : Penalty
@@ -149,11 +149,11 @@ class IsometricClassifier(
     -----
     How steep a map the classes support depends on their noise, which no distance tells. With
     ``alpha="auto"`` the data tell: four small networks for each of several strengths leave out
-    one fold of the samples each, all trained at once, and the strongest whose held out log loss
-    is within a standard error of the least is taken. The mean of its four networks, its logits
-    divided by the temperature that suits the held out samples, is one network of the
-    `hidden_layer_sizes`. This takes a built-in network with layers of 64 units or more, multiples
-    of 4, a penalty of the default kind, 50 samples or more, and at most 10 million values in X;
+    one fold of the samples each, all trained at once. The strongest is taken whose held out log
+    loss and error are within a standard error of the least; the mean of its four networks, with
+    logits over the temperature that suits the held out samples, is one network of the
+    `hidden_layer_sizes`. This takes built-in layers of 64 units or more, in multiples of 4, a
+    penalty of the default kind, 50 distinct samples or more and at most 10 million values in X,
     and neither `early_stopping`, `warm_start`, `compile`, `mixed_precision` nor
     :meth:`partial_fit`. Otherwise alpha is 1.
 

@@ -103,7 +103,10 @@ def _as_columns(tried: list[Candidate], selection: Selection) -> dict[str, NDArr
     return {
         "alpha": np.array([one.alpha for one in tried]),
         "weight_decay": np.array([one.weight_decay for one in tried]),
-        "log_loss": selection.losses,
-        "excess": selection.excess,
-        "std_error": selection.std_errors,
+        "log_loss": selection.log_loss.mean,
+        "log_loss_excess": selection.log_loss.excess,
+        "log_loss_std_error": selection.log_loss.std_error,
+        "error": selection.error.mean,
+        "error_excess": selection.error.excess,
+        "error_std_error": selection.error.std_error,
     }

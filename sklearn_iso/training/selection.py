@@ -21,6 +21,27 @@ _BATCH = 1024
 
 
 @dataclass(frozen=True)
+class Excess:
+    """Mean losses, and by how much each lies above the least.
+
+    Attributes
+    ----------
+    mean, excess, std_error : ndarray of shape (n_candidates,)
+        The last is the standard error of the difference.
+    """
+
+    mean: NDArray
+    excess: NDArray
+    std_error: NDArray
+
+    @property
+    def within(self) -> NDArray:
+        """Whether each lies within a standard error of the least."""
+        close: NDArray = self.excess <= TOLERANCE * self.std_error
+        return close
+
+
+@dataclass(frozen=True)
 class Selection:
     """What the held out samples said.
 
@@ -30,16 +51,15 @@ class Selection:
         Of the candidate chosen.
     temperature : float
         What its logits are to be divided by.
-    losses, excess, std_errors : ndarray of shape (n_candidates,)
-        Mean held out log loss of each candidate at its best temperature, how far it lies above the
-        least of them, and the standard error of that difference.
+    log_loss, error : Excess
+        Held out log loss of each candidate at its best temperature, and share of samples that it
+        gets wrong.
     """
 
     index: int
     temperature: float
-    losses: NDArray
-    excess: NDArray
-    std_errors: NDArray
+    log_loss: Excess
+    error: Excess
 
 
 def held_out_logits(members: Members, samples: ArrayDataset, fold: NDArray) -> NDArray:
@@ -69,11 +89,12 @@ def held_out_logits(members: Members, samples: ArrayDataset, fold: NDArray) -> N
 
 
 def select(logits: NDArray, y: NDArray, weight: NDArray, group: NDArray) -> Selection:
-    r"""Return the last candidate whose held out log loss is within a standard error of the least.
+    r"""Return the last candidate that the held out samples cannot tell from the best.
 
-    Candidates come in the order of preference, the last one preferred: where the data cannot tell
-    two of them apart, the more robust one costs nothing. The standard error is that of the mean
-    difference of the losses of the same samples; equal samples are one observation.
+    Neither its log loss nor its error is more than a standard error above the least. Candidates
+    come in the order of preference, the last one preferred: where the data cannot tell two of
+    them apart, the more robust one costs nothing. The standard error is that of the mean
+    difference d of the losses of the same samples; equal samples are one observation.
 
     .. math:: \bar d = \frac{\sum_i w_i d_i}{\sum_i w_i}, \qquad
               \mathrm{se}^2 = \frac{\sum_g w_g^2 (d_g - \bar d)^2}{(\sum_g w_g)^2}
@@ -89,15 +110,20 @@ def select(logits: NDArray, y: NDArray, weight: NDArray, group: NDArray) -> Sele
         The same number for samples that equal each other.
     """
     fitted = [_tempered(one, y, weight) for one in logits]
-    losses = np.array([loss for loss, _ in fitted])
+    log_loss = _excess(np.array([loss for loss, _ in fitted]), weight, group)
+    error = _excess((logits.argmax(axis=2) != y).astype(np.float64), weight, group)
+    best = np.arange(len(logits)) == log_loss.mean.argmin()
+    index = int(np.flatnonzero(best | (log_loss.within & error.within))[-1])
+    return Selection(index, fitted[index][1], log_loss, error)
+
+
+def _excess(losses: NDArray, weight: NDArray, group: NDArray) -> Excess:
     means = np.average(losses, axis=1, weights=weight)
     differences = losses - losses[means.argmin()]
     excess = means - means.min()
     total = np.bincount(group, weights=weight)[group]  # of each sample's equals, itself included
     spread = (differences - excess[:, None]) ** 2 @ (weight * total)
-    std_errors = np.sqrt(spread) / weight.sum(dtype=np.float64)
-    index = int(np.flatnonzero(excess <= TOLERANCE * std_errors)[-1])
-    return Selection(index, fitted[index][1], means, excess, std_errors)
+    return Excess(means, excess, np.sqrt(spread) / weight.sum(dtype=np.float64))
 
 
 def _tempered(logits: NDArray, y: NDArray, weight: NDArray) -> tuple[NDArray, float]:

@@ -185,4 +185,4 @@ def test_weights_select_as_copies_of_the_samples_do():
     for other in (repeated, scaled):
         assert other.index == weighted.index
         assert other.temperature == pytest.approx(weighted.temperature, rel=1e-4)
-        np.testing.assert_allclose(other.std_errors, weighted.std_errors, rtol=1e-3)
+        np.testing.assert_allclose(other.log_loss.std_error, weighted.log_loss.std_error, rtol=1e-3)
