@@ -6,14 +6,24 @@ import pytest
 import torch
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.multiclass import OneVsOneClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer, StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import IsometricClassifier
 from sklearn_iso.metrics import (
@@ -73,6 +83,39 @@ def test_what_gradients_cannot_see_is_told():
         INNER.fit(X, y), X[SHOWN], y[SHOWN], eps=[0, 1], n_queries=20, random_state=0
     )
     assert "zero gradients" in {finding.name for finding in report.warnings}
+
+
+ONE_CLASS = {
+    "tree": DecisionTreeClassifier(),
+    "forest": make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=0)),
+    "bayes": GaussianNB(),
+    "network": MLPClassifier((3,), max_iter=3, random_state=0),
+    "boosting": HistGradientBoostingClassifier(max_iter=2),
+    "neighbours": KNeighborsClassifier(),
+    "dummy": DummyClassifier(),
+}
+
+
+@pytest.mark.parametrize("name", ONE_CLASS)
+def test_a_classifier_of_a_single_class_is_robust_wherever_it_is_right(name):
+    labels = np.where(y[SHOWN] == 0, "one", "another")
+    model = ONE_CLASS[name].fit(X, np.full(len(X), "one"))
+    options = {"n_queries": 20, "random_state": 0}
+    with pytest.warns(UserWarning, match="not fitted on, another, and that it cannot predict"):
+        assert adversarial_accuracy(model, X[SHOWN], labels, eps=1.0, **options) == 0.4
+    with pytest.warns(UserWarning, match="not fitted on"):
+        distances = adversarial_distance(model, X[SHOWN], labels, **options)
+    np.testing.assert_array_equal(distances, [np.inf] * 4 + [0] * 6)
+    with pytest.warns(UserWarning, match="not fitted on"):
+        report = robustness_report(model, X[SHOWN], labels, eps=[0, 1], **options)
+    assert report.accuracy.tolist() == [0.4, 0.4] and "a single class" in str(report)
+
+
+@pytest.mark.parametrize("attack, error", [("pgd", TypeError), ("square", ValueError)])
+def test_attacks_that_need_more_than_one_class_say_so(attack, error):
+    model = DecisionTreeClassifier().fit(X, np.zeros(len(X)))
+    with pytest.raises(error, match="a single class"):
+        adversarial_accuracy(model, X, np.zeros(len(X)), eps=1.0, attack=attack)
 
 
 @pytest.mark.parametrize("attack", ["fgsm", "pgd", "apgd"])
