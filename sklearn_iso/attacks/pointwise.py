@@ -9,13 +9,16 @@ import torch
 from torch import Tensor
 
 from sklearn_iso.attacks.budget import Ball
+from sklearn_iso.attacks.edges import MOST_PLACES, MOST_TOGETHER, Edges
 from sklearn_iso.attacks.starts import Starts
 from sklearn_iso.attacks.survivors import Logits, verdict
 from sklearn_iso.geometry.norm import along, columns_of
 
-N_HALVINGS, N_FINE_HALVINGS = 4, 8
+N_HALVINGS, N_FINE_HALVINGS = 7, 8
 #: An error is followed as long as it may become closer than this share of the closest.
 WORTHWHILE = 0.9
+#: Share of the draws that are made of places where labels have changed, and of three of them.
+SHARE_RECALLED, SHARE_OF_TRIPLES = 0.25, 0.3
 #: Most features of an error that are brought back by halving, the farthest first.
 MOST_HALVED = 16
 
@@ -41,6 +44,8 @@ class Closest:
         Its size in the norm; infinity where none is known.
     settled : Tensor of shape (n,), bool
         Whether its features have been brought back already.
+    edges : Edges
+        Where labels changed on the way.
 
     Examples
     --------
@@ -57,12 +62,14 @@ class Closest:
     v: Tensor
     size: Tensor
     settled: Tensor
+    edges: Edges
 
     @classmethod
     def around(cls, ball: Ball, y: Tensor) -> Closest:
         """No error known."""
         size = torch.full((len(y),), torch.inf, dtype=ball.X.dtype, device=ball.X.device)
-        return cls(ball, y, ball.centre(), size, torch.zeros_like(y, dtype=torch.bool))
+        v, settled = ball.centre(), torch.zeros_like(y, dtype=torch.bool)
+        return cls(ball, y, v, size, settled, Edges.none(v))
 
     def sizes(self, v: Tensor) -> Tensor:
         """Sizes of coordinates."""
@@ -88,18 +95,20 @@ class Closest:
 
     def __getitem__(self, keep: Tensor) -> Closest:
         """Return the samples of a mask or of positions, as a copy."""
-        own = (self.v[keep], self.size[keep], self.settled[keep])
+        own = (self.v[keep], self.size[keep], self.settled[keep], self.edges[keep])
         return Closest(self.ball[keep], self.y[keep], *own)
 
     def __setitem__(self, keep: Tensor, some: Closest) -> None:
         """Take over what is known of the samples of a mask or of positions."""
         self.v[keep], self.size[keep], self.settled[keep] = some.v, some.size, some.settled
+        self.edges[keep] = some.edges
 
 
 class Pointwise:
     """Draw an error, set its features back one after the other, halve what is left; again.
 
-    Every sample is in a phase of its own. A drawn point that is no error costs one query. Of an
+    Every sample is in a phase of its own. A drawn point that is no error costs one query; some
+    are made of places where the label changed before, see `Edges`. Of an
     error blocks of features are set back to the sample, the farthest first, as long as it
     stays an error; blocks double where that succeeds and halve where it fails. Then the
     features that are left are brought back by bisection, finely where the error is the closest
@@ -209,7 +218,21 @@ class Pointwise:
         reach = torch.where(reach.isfinite(), reach, 1.0)
         near, far = self.starts.near(reach, self.found.v), self.starts.anywhere()
         turn = float(self.starts._uniform(1)) < 0.5
-        return torch.where(along(~known & turn, near), far, near)
+        drawn = torch.where(along(~known & turn, near), far, near)
+        return self._recalled(drawn, torch.where(known, self.found.size, torch.inf))
+
+    def _recalled(self, drawn: Tensor, limit: Tensor) -> Tensor:
+        """Points of places where labels have changed before, in part instead of those drawn."""
+        edges, norm = self.found.edges, self.found.ball.budget.norm
+        if self.enough:
+            limit = limit.clamp(max=self.enough)
+        keys = self.starts._uniform(MOST_TOGETHER, MOST_PLACES)
+        n_together = 2 + int(float(self.starts._uniform(1)) < SHARE_OF_TRIPLES)
+        if float(self.starts._uniform(1)) < SHARE_RECALLED:
+            points, some = edges.together(drawn, limit, norm, keys[:n_together])
+            drawn = torch.where(along(some, drawn), points, drawn)
+        points, some = edges.alone(drawn, limit, self.phase == Phase.DRAW)
+        return torch.where(along(some, drawn), points, drawn)
 
     def _chosen(self) -> Tensor:
         """Features that are changed next."""
@@ -253,6 +276,10 @@ class Pointwise:
         self.low = torch.where(rows & ~wrong, middle, self.low)
         self.n_halved = torch.where(rows, self.n_halved + 1, self.n_halved)
         ready = rows & (self.n_halved >= torch.where(self.fine, N_FINE_HALVINGS, N_HALVINGS))
+        value = (columns_of(self.work) * chosen).sum(dim=1)
+        feature = chosen.long().argmax(dim=1)
+        self.found.edges.add(ready & (value != 0), feature, value)
+        self.found.edges.add(ready & (self.low != 0), feature, self.low)
         self.place = torch.where(ready, self.place + 1, self.place)
         self.n_halved, self.low = (
             self.n_halved.masked_fill(ready, 0),

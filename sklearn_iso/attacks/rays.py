@@ -120,8 +120,9 @@ def rays(
 
     Errors are drawn at random, few or many features moved at once, and brought back feature by
     feature: set to the sample while the label stays wrong, halved where not (a pointwise
-    attack). Then random changes of some features of the ray to the closest error are kept where
-    the point at a slightly smaller radius is still misclassified; a ray that could be shortened
+    attack); places where the label changed on the way are put together to further errors. Then
+    random changes of some features of the ray to the closest error are kept where the point at a
+    slightly smaller radius is still misclassified; a ray that could be shortened
     is shortened further, in growing steps. As in RayS no gradient is estimated; with the norm
     "linf" the changes set features to the ends of their range. Each sample gets on as what has
     served it. All samples share the random draws, so that what is found for one does not depend
@@ -256,9 +257,12 @@ def _approach(
     """Find errors and bring them close, point by point and along rays in turns.
 
     Rays follow where an error has just got closer, and now and then in any case: on slanted
-    boundaries they go on, where labels change in steps along single features they soon stop.
+    boundaries they go on. Where labels change in steps along single features they go in vain, and
+    wait twice as long before they are tried again; but not in "linf", where all features may move.
     """
+    growth = 1 if found.ball.budget.norm.order == torch.inf else 2
     rayed = torch.zeros_like(found.settled)
+    due, wait = torch.zeros_like(found.y), torch.full_like(found.y, EVERY)
     for turn, left in enumerate(range(n_queries, 0, -TURN)):
         before, rest = found.size.clone(), ~rayed
         # Draws of their own: how long one kind of search runs must not decide on the other.
@@ -271,9 +275,10 @@ def _approach(
             some = found[rayed]
             _shorten(some, predict, min(TURN, left), enough, by_rays)
             found[rayed] = some
-        rayed = found.size < (1 - WORTHWHILE) * before
-        if turn % EVERY == EVERY - 1:
-            rayed |= found.size.isfinite()
+        closer = found.size < (1 - WORTHWHILE) * before
+        wait = torch.where(rayed, torch.where(closer, EVERY, growth * wait), wait)
+        due = torch.where(rayed & ~closer, turn + wait, due)
+        rayed = found.size.isfinite() & (due <= turn + 1) & (closer | (turn % EVERY == EVERY - 1))
 
 
 def _forked(generator: torch.Generator) -> torch.Generator:

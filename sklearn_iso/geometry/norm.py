@@ -23,6 +23,11 @@ def along(factor: Tensor, v: Tensor) -> Tensor:
     return factor.reshape(-1, *[1] * (v.ndim - 1))
 
 
+def attached(values: Tensor, x: Tensor) -> Tensor:
+    """Rows of values as functions of the rows of x that are flat where they did not depend on x."""
+    return values + along(columns_of(x)[:, :0].sum(dim=1), values)
+
+
 def steep(gradient: Tensor, climb: Tensor) -> tuple[Tensor, Tensor]:
     """Rows scaled by their largest entry, and what a step along them has to climb then."""
     if gradient.numel() == 0:

@@ -134,6 +134,8 @@ class Answers:
                 columns[~case.knows(points)] = NO_ANSWER
             return torch.from_numpy(columns)
 
+        if len(case.classes) == 1:
+            return cls(predict, None, "it knows a single class")
         values = case.table.values
         expected, refused = case.predict(values), []
         for name in ("decision_function", "predict_proba"):

@@ -100,10 +100,10 @@ def predictions_repeat(sample: Sample) -> Finding | None:
 
 def fgsm_is_weaker(sample: Sample) -> Finding | None:
     """Compare one step with many."""
-    single = sample.fooled_by(fgsm, sample.access.logits)
+    single = sample.fooled_by(fgsm, sample.logits)
     many = sample.fooled_by(
         pgd,
-        sample.access.logits,
+        sample.logits,
         n_steps=N_STEPS,
         random_start=False,
         random_state=sample.generator,
@@ -175,13 +175,13 @@ def steps_suffice(sample: Sample) -> Finding | None:
     """Attack with twice the steps."""
     doubled = sample.fooled_by(
         apgd,
-        sample.access.logits,
+        sample.logits,
         n_steps=2 * N_STEPS,
         loss="margin",
         random_state=sample.generator,
     ) | sample.fooled_by(
         pgd,
-        sample.access.logits,
+        sample.logits,
         n_steps=N_STEPS,
         random_start=False,
         random_state=sample.generator,
@@ -200,8 +200,8 @@ def steps_suffice(sample: Sample) -> Finding | None:
 def cross_entropy_keeps_up(sample: Sample) -> Finding | None:
     """Compare the two losses."""
     options = {"n_steps": N_STEPS, "random_start": False, "random_state": sample.generator}
-    entropy = sample.fooled_by(pgd, sample.access.logits, loss="cross_entropy", **options)
-    margin = sample.fooled_by(pgd, sample.access.logits, loss="margin", **options)
+    entropy = sample.fooled_by(pgd, sample.logits, loss="cross_entropy", **options)
+    margin = sample.fooled_by(pgd, sample.logits, loss="margin", **options)
     count = int(margin.sum()) - int(entropy.sum())
     if not sample.many(count, share=SHARE_MARGIN_MAY_LEAD):
         return None

@@ -176,6 +176,9 @@ class Access:
         """
         rows = np.arange(len(case.table)) if rows is None else rows
         try:
+            if len(case.classes) == 1:
+                reason = "there is a single class, whose score no other exceeds"
+                raise NotDifferentiableError(case.estimator, reason=reason)
             twin = as_torch(case.estimator)
         except NotDifferentiableError as error:
             return cls._without_gradients(case, _told(error), error=error)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_iso.attacks import cascade_stages
+from sklearn_iso.geometry.norm import attached
 from sklearn_iso.metrics.case import Case
 from sklearn_iso.metrics.evaluation import Access
 
@@ -89,6 +90,10 @@ class Sample:
         """Columns of their labels."""
         return self.case.labels(self.rows)
 
+    def logits(self, x: Tensor) -> Tensor:
+        """Scores of the twin; flat where no gradient leads through it, as behind steps."""
+        return attached(self.access.logits(x), x)
+
     def fooled_by(self, attack: Callable, answer: Callable | None, **options: Any) -> NDArray:
         """Which rows an attack on an answer gets the estimator to err on, within eps."""
         return self.within(self.eps, attack, answer, **options)
@@ -108,7 +113,7 @@ class Sample:
 
     def climbed(self, eps: Any) -> NDArray:
         """Which rows the gradient attacks of the evaluation fool within a budget."""
-        return self.within(eps, _cascade, self.access.logits, random_state=self.generator)
+        return self.within(eps, _cascade, self.logits, random_state=self.generator)
 
     def share(self, count: int) -> str:
         """Tell a count of rows as words."""

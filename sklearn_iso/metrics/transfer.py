@@ -20,7 +20,9 @@ MOST_ROWS = 2000
 
 
 def linear_surrogate(case: Case) -> Callable[[Tensor], Tensor] | None:
-    """Return logits of a logistic regression of the predictions; None if a class is missing.
+    """Return logits of a logistic regression of the predictions.
+
+    None if a class is missing, or there is only one.
 
     Examples
     --------
@@ -33,6 +35,8 @@ def linear_surrogate(case: Case) -> Callable[[Tensor], Tensor] | None:
     >>> linear_surrogate(case)(case.points([0])).argmax(dim=1)
     tensor([0])
     """
+    if len(case.classes) == 1:
+        return None
     points = case.points()
     values = points.flatten(1).numpy()[:: max(1, len(points) // MOST_ROWS)]
     labels = case.predict(values.reshape(-1, *points.shape[1:]))

@@ -15,6 +15,7 @@ from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion
 from torch import Tensor, nn
 
+from sklearn_iso.geometry.norm import attached
 from sklearn_iso.twins.affine import constant
 from sklearn_iso.twins.registry import register, twin_of_step
 from sklearn_iso.twins.responses import Chain
@@ -105,7 +106,7 @@ class Indicate(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the indicator."""
-        return is_missing(X, self.missing).to(X)
+        return attached(is_missing(X, self.missing).to(X), X)
 
 
 def is_missing(X: Tensor, missing: float) -> Tensor:

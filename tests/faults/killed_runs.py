@@ -3,7 +3,8 @@
     python tests/faults/killed_runs.py --kills 20
 
 Every fit is a process of its own, forked from this one, that dies by SIGKILL: no handler runs, no
-file is closed. A run is killed again and again until it ends. Prints one line of JSON.
+file is closed. A run is killed again and again until it ends. Moments are counted in epochs, so
+that they do not depend on the speed of the machine. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
+from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_iso import IsometricClassifier, IsometricTransformer
@@ -41,6 +43,10 @@ class Dropping(nn.Module):
         return self.last(self.drop(torch.relu(self.norm(self.first(X)))))
 
 
+#: Most epochs before a kill: three times as many are fewer than a fit has.
+MOST_EPOCHS = 6.0
+#: Seconds in which a process that is killed before the end of an epoch may get anywhere.
+FIRST = 0.2
 SMALL = {"hidden_layer_sizes": (32, 16), "random_state": 0, "batch_size": 32}
 FITS = {
     "classifier": lambda cb: IsometricClassifier(max_epochs=30, callbacks=cb, **SMALL).fit(X, y),
@@ -67,47 +73,85 @@ def digest(estimator) -> str:
     return found.hexdigest()
 
 
-def started(name: str, folder: Path, keep: bool = True) -> int:
-    """Fork a process that fits, writes what came out and ends; return its number."""
+class Told(Callback):
+    """Write a byte to a file descriptor after every epoch."""
+
+    def __init__(self, to):
+        self.to = to
+
+    def on_epoch_end(self, net, **kwargs):
+        os.write(self.to, b".")
+
+
+def started(name: str, folder: Path, keep: bool = True) -> tuple[int, int]:
+    """Fork a process that fits, writes what came out and ends.
+
+    Returns its number, and a file descriptor from which a byte can be read for each epoch.
+    """
+    ours, theirs = os.pipe()
     child = os.fork()
     if child:
-        return child
+        os.close(theirs)
+        return child, ours
     status = 1
     try:
+        os.close(ours)
         torch.set_num_threads(1)
-        callbacks = [Checkpoint(folder / "run.checkpoint")] if keep else None
+        callbacks = [Checkpoint(folder / "run.checkpoint"), Told(theirs)] if keep else None
         (folder / "digest").write_text(digest(FITS[name](callbacks)))
         status = 0
     finally:
         os._exit(status)
 
 
-def undisturbed(name: str, folder: Path, keep: bool) -> tuple[str, float]:
-    """Return the digest of a fit that is left alone, and how long it took."""
+def ended(name: str, folder: Path, keep: bool = True) -> int:
+    """Let a fit end; return the status of its process."""
+    child, epochs = started(name, folder, keep)
+    _, status = os.waitpid(child, 0)
+    os.close(epochs)
+    return status
+
+
+def undisturbed(name: str, folder: Path, keep: bool) -> str:
+    """Return the digest of a fit that is left alone."""
     folder.mkdir()
+    ended(name, folder, keep)
+    return (folder / "digest").read_text()
+
+
+def killed_after(name: str, folder: Path, n_epochs: float) -> int:
+    """Kill a fit after some epochs of its process, and a share of one; return its status.
+
+    The share is of the time that the epoch before took.
+    """
+    child, epochs = started(name, folder)
     begin = time.perf_counter()
-    os.waitpid(started(name, folder, keep), 0)
-    return (folder / "digest").read_text(), time.perf_counter() - begin
+    lasted = FIRST
+    for _ in range(int(n_epochs)):
+        if not os.read(epochs, 1):
+            break  # it was faster
+        begin, lasted = time.perf_counter(), time.perf_counter() - begin
+    time.sleep(lasted * (n_epochs % 1))
+    os.kill(child, signal.SIGKILL)
+    os.close(epochs)
+    return os.waitpid(child, 0)[1]
 
 
 def kill_and_resume(name: str, folder: Path, moments: list[float]) -> tuple[str, int, int]:
-    """Kill a fit after each of some seconds, then let it end.
+    """Kill a fit after each of some numbers of epochs, then let it end.
 
     Returns the digest, how many processes were killed at work, and how many of them left a file.
     """
     folder.mkdir()
     kills = resumed = 0
-    for seconds in moments:
-        child = started(name, folder)
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
+    for n_epochs in moments:
+        status = killed_after(name, folder, n_epochs)
         if os.WIFEXITED(status):
             break  # it was faster
         kills += 1
         resumed += (folder / "run.checkpoint").exists()
     if not (folder / "digest").exists():
-        _, status = os.waitpid(started(name, folder), 0)
+        status = ended(name, folder)
         assert status == 0, f"{name} did not end after it was killed"
     left = sorted(path.name for path in folder.iterdir())
     assert left in (["digest"], ["digest", "run.checkpoint.lock"]) or _only_torn(left), left
@@ -133,17 +177,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root, totals = Path(scratch), {"runs": 0, "kills": 0, "resumed": 0, "equal": 0}
         whole = {name: undisturbed(name, root / f"{name}-alone", False) for name in options.fits}
-        timed = {name: undisturbed(name, root / f"{name}-kept", True) for name in options.fits}
-        assert all(whole[name][0] == timed[name][0] for name in whole), "checkpoints change a fit"
+        kept = {name: undisturbed(name, root / f"{name}-kept", True) for name in options.fits}
+        assert whole == kept, "checkpoints change a fit"
         while totals["kills"] < options.kills:
             name = options.fits[totals["runs"] % len(options.fits)]
             left = options.kills - totals["kills"]
-            moments = list(rng.uniform(0.2, 0.9, size=min(left, 3)) * timed[name][1])
+            moments = list(rng.uniform(0, MOST_EPOCHS, size=min(left, 3)))
             found, kills, resumed = kill_and_resume(name, root / str(totals["runs"]), moments)
             totals["runs"] += 1
             totals["kills"] += kills
             totals["resumed"] += resumed
-            totals["equal"] += found == whole[name][0]
+            totals["equal"] += found == whole[name]
         print(json.dumps(totals))
 
 

@@ -55,7 +55,8 @@ def test_killed_fits_end_at_the_same_model():
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments_change_nothing():
     totals = killed("--kills", "20")
-    assert totals["kills"] == 20 and totals["resumed"] > 5
+    # All but those in the first epoch, a sixth of them by chance, have something to go on from.
+    assert totals["kills"] == 20 and totals["resumed"] >= 12
     assert totals["equal"] == totals["runs"]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cells import exact_distances, grid, leaves
+from cells import ORDER, exact_distances, grid, leaves
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.dummy import DummyClassifier
@@ -24,15 +24,16 @@ from sklearn_iso.metrics import (
 norms = pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 
 
-def problem(n_features):
+def problem(n_features, seed=1):
     return make_classification(
-        300, n_features, n_informative=5, n_redundant=1, flip_y=0.05, random_state=1
+        300, n_features, n_informative=5, n_redundant=1, flip_y=0.05, random_state=seed
     )
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])  # with 0 and 2, narrow leaves are near to many samples
 @norms
-def test_trees_get_the_exact_robust_accuracy_and_distance(norm):
-    X, y = problem(8)
+def test_trees_get_the_exact_robust_accuracy_and_distance(norm, seed):
+    X, y = problem(8, seed)
     tree = DecisionTreeClassifier(random_state=0).fit(X[::2], y[::2])
     X, y = X[1::2], y[1::2]
     exact = exact_distances(leaves(tree), X, y, norm)
@@ -44,6 +45,49 @@ def test_trees_get_the_exact_robust_accuracy_and_distance(norm):
     eps = np.quantile(exact[right], [0.3, 0.6])
     curve = robustness_curve(tree, X, y, eps=eps, norm=norm, random_state=0)
     np.testing.assert_allclose(curve, [(exact > e).mean() for e in eps], atol=0.03)
+
+
+def test_a_tree_behind_a_scaler_gets_the_exact_distance():
+    X, y = problem(8, seed=0)
+    scale = 10.0 ** np.arange(-4, 4)
+    model = make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0))
+    model.fit(X[::2] * scale, y[::2])
+    scaler, tree = model
+    X, y = X[1::2] * scale, y[1::2]
+    exact = exact_distances(leaves(tree), scaler.transform(X), y, "l2")
+    right = exact > 0
+    options = {"norm": "l2", "units": scaler.scale_, "random_state": 0}
+    found = adversarial_distance(model, X, y, **options)[right] / exact[right]
+    assert found.min() >= 1 - 1e-4
+    assert np.median(found) < 1.05 and np.quantile(found, 0.95) < 1.25
+
+
+@norms
+def test_forests_get_the_exact_robust_accuracy(norm):
+    X, y = problem(8)
+    X = X[:, np.argsort(-np.abs(X[y == 1].mean(axis=0) - X[y == 0].mean(axis=0)))[:2]]
+    forest = RandomForestClassifier(30, max_depth=5, random_state=0).fit(X[::2], y[::2])
+    X, y = X[1::4], y[1::4]
+    splits = [tree.tree_ for tree in forest.estimators_]
+    edges = [np.unique(np.hstack([s.threshold[s.feature == j] for s in splits])) for j in (0, 1)]
+    exact = exact_distances(grid(forest, edges), X, y, norm)
+    eps = np.quantile(exact[exact > 0], [0.3, 0.6])
+    curve = robustness_curve(forest, X, y, eps=eps, norm=norm, random_state=0)
+    np.testing.assert_allclose(curve, [(exact > e).mean() for e in eps], atol=0.05)
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+def test_brute_force_finds_no_errors_of_a_forest_that_were_overlooked(norm):
+    X, y = problem(8)
+    forest = RandomForestClassifier(30, random_state=0).fit(X[::2], y[::2])
+    X, y, eps, rng = X[1::4], y[1::4], 0.8, np.random.default_rng(0)
+    robust = forest.predict(X) == y
+    for n_moved in np.tile(np.arange(1, 9), 250):
+        v = rng.exponential(size=8) * rng.choice([-1, 1], size=8) * (rng.permutation(8) < n_moved)
+        robust &= forest.predict(X + eps * v / np.linalg.norm(v, ORDER[norm])) == y
+    assert 0.2 < robust.mean() < 0.8
+    found = adversarial_accuracy(forest, X, y, eps=eps, norm=norm, random_state=0)
+    assert found <= robust.mean() + 0.05
 
 
 def cells_of(model):
