@@ -6,7 +6,8 @@ others: one-hot. Nothing is tuned on the folds that are reported; "MLPClassifier
 its alpha by log loss from three folds inside each training set.
 
 Robust accuracy: gradient ascent on the classification loss over the numeric columns (20 steps, 2
-starts), budgets in standard deviations; trees: the gradient-free ensemble, 40 samples of the first fold.
+starts), budgets in standard deviations. Trees: the gradient-free ensemble on 40 samples of the
+first fold.
 
     python benchmarks/tables.py [--only classes|numbers] [--tables NAME ...] [--samples N]
 """
