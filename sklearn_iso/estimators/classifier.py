@@ -391,7 +391,8 @@ class IsometricClassifier(
         return (module if self.module is None else only_first_output(module)).eval()
 
     def _logits(self, X: ArrayLike) -> NDArray:
-        return inference.logits(self.net_.module_, self._checked(X))
+        samples = self._checked(X)
+        return inference.logits(self.net_.module_, samples)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -279,7 +279,8 @@ class IsometricRegressor(
         -------
         y : ndarray of float64 of shape (n_samples,)
         """
-        outputs = inference.logits(self.net_.module_, self._checked(X))[:, 0].astype(np.float64)
+        samples = self._checked(X)
+        outputs = inference.logits(self.net_.module_, samples)[:, 0].astype(np.float64)
         predicted: NDArray = outputs * self.target_std_ + self.target_mean_
         return predicted
 

@@ -31,7 +31,8 @@ class RepresentingMixin(TransformerMixin):
         -------
         Z : ndarray of shape (n_samples, n_units)
         """
-        return inference.representation(self.net_.module_, self._checked(X), self.layers)
+        samples = self._checked(X)
+        return inference.representation(self.net_.module_, samples, self.layers)
 
     def _checked(self, X: ArrayLike) -> Any:
         """Return X as the network takes it; raise an error before a fit."""
