@@ -82,12 +82,11 @@ class IsometricClassifier(
     shuffle : bool, default=True
         Order the rows anew in every epoch.
     rows_per_class : int or None, default=None
-        Balanced batches, for many classes: rows of one class come in groups of at least so
-        many (all rows of a smaller class; at most half a batch), so that every batch holds
-        few classes and within-class pairs of each. Still every row comes once an epoch, and
-        the classes come evenly spread over it. Batches differ in size by less than two
-        groups. None mixes the rows regardless of class; with hundreds of classes, few rows
-        of a batch then have a partner.
+        Balanced batches, for many classes: samples of one class come in groups of at least so
+        many (all of a smaller class; at most half a batch), so that every batch holds few
+        classes and within-class pairs of each. Every sample comes once an epoch, the classes
+        evenly spread over it; batches differ in size by less than two groups. None mixes all
+        classes; with hundreds of them, few samples of a batch then have a partner.
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows, stop once their loss has not improved by
         the factor `tol` for `n_iter_no_change` epochs, and keep the best weights.

@@ -9,7 +9,6 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.utils.validation import _num_samples
 from skorch.callbacks import Callback
 
 from sklearn_iso.estimators.strength import cross_fits, given_or_auto
@@ -46,7 +45,7 @@ def reports_epochs(fit: Callable[..., Any]) -> Callable[..., Any]:
 
 def planned_epochs(estimator: Any, X: Any) -> int:
     """Return how many epochs a fit will run, if nothing stops it."""
-    shape = getattr(X, "shape", None) or (_num_samples(X), 1)
+    shape = getattr(X, "shape", None) or (len(X) if hasattr(X, "__len__") else 0, 1)
     crossed = cross_fits(estimator, shape[0], int(np.prod(shape[1:])))
     epochs: int = given_or_auto(estimator, shape[0] if crossed else None)["max_epochs"]
     return epochs
