@@ -54,9 +54,10 @@ def cross_fits(estimator: Any, n_samples: int, n_features: int) -> bool:
     >>> cross_fits(IsometricClassifier(), 1000, 20), cross_fits(IsometricClassifier(), 20, 20)
     (True, False)
     """
-    if getattr(estimator, "alpha", None) != "auto" or estimator.module is not None:
+    told = (estimator.alpha, getattr(estimator, "layers", None))
+    if not all(isinstance(one, str) for one in told) or told != ("auto", "hidden"):
         return False
-    if estimator.early_stopping or estimator.warm_start or estimator.layers != "hidden":
+    if estimator.module is not None or estimator.early_stopping or estimator.warm_start:
         return False
     if not isinstance(estimator.optimizer, str) or Acceleration.of(estimator).changes_passes:
         return False
