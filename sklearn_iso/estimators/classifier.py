@@ -73,7 +73,7 @@ class IsometricClassifier(
     learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"
         "linear" and "cosine" let the learning rate fall to 0 over the epochs.
     weight_decay : float or "auto", default="auto"
-        "auto" is 0, and chosen along with `alpha` in a cross-fit.
+        "auto" is 0, and chosen with `alpha` in a cross-fit, where it is part of the loss.
     max_epochs : int or "auto", default="auto"
         Passes over the training samples; "auto" is 100, and 24 in a cross-fit.
     batch_size : int or "auto", default="auto"
@@ -128,7 +128,7 @@ class IsometricClassifier(
     penalty_ : Penalty
         The calibrated penalty; as it came for ``alpha=0``.
     radius_, scale_ : float
-        What the worst-case term came to; absent without one, and where `alpha` is 0.
+        What the worst-case term came to; absent without one, and where `alpha` is given as 0.
     n_iter_ : int
         Epochs run.
     history_ : dict of str to list of float

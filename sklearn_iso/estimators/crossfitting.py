@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_iso.estimators.learner import Learner, settings_of
 from sklearn_iso.estimators.strength import N_FOLDS, candidates, cross_fits
 from sklearn_iso.modules.widths import layer_widths
-from sklearn_iso.penalties import Penalty, make_penalty
+from sklearn_iso.penalties import Penalty, WorstCaseIsometry, make_penalty
 from sklearn_iso.training import ArrayDataset, TrainingSettings, build_net, calibrate
 from sklearn_iso.training.crossfit import Candidate, CrossFitObjective, Members
 from sklearn_iso.training.folds import content_groups, stratified_folds
-from sklearn_iso.training.selection import Selection, held_out_logits, select
+from sklearn_iso.training.selection import (
+    Selection,
+    effective_number,
+    held_out_logits,
+    select,
+)
 
 #: Spreads of X that float32 holds with room for squares, and the largest value over the spread.
 _LEAST, _MOST, _WORTH = 1e-10, 1e10, 1e3
+#: Log loss above that of equal probabilities that no unlucky draw explains.
+_WORSE = 0.5
 
 
 class ChoosingLearner(Learner):
@@ -49,7 +59,8 @@ class ChoosingLearner(Learner):
             return False
         self.samples = single_precision(train)
         self.group = content_groups(self.samples)
-        return cross_fits(self.estimator, int(self.group.max()) + 1, n_features)
+        weight = self.samples.weight.astype(np.float64)
+        return cross_fits(self.estimator, effective_number(weight, self.group), n_features)
 
     @property
     def _widths(self) -> list[int]:
@@ -72,30 +83,51 @@ class ChoosingLearner(Learner):
         estimator, train = self.estimator, self.samples
         members = estimator.net_.module_.eval()
         logits = held_out_logits(members, train, self.fold)
-        selection = select(logits, train.y, train.weight, self.group)
-        chosen = members.candidates[selection.index]
+        selection = select(logits, train.y, train.weight.astype(np.float64), self.group)
+        warn_of_nothing_learned(selection, logits.shape[2])
+        self._leave(members, selection)
+
+    def _leave(self, members: Members, selection: Selection) -> None:
+        """Make the members of the choice the network of the estimator."""
+        estimator, chosen = self.estimator, members.candidates[selection.index]
         merged = members.merged(selection.index, selection.temperature, self.wide)
-        objective = self.objective(estimator.penalty_, chosen.alpha, train)
-        estimator.net_.replace_module(merged.eval(), objective)
+        for _, _, term in estimator.penalty_.terms():
+            if isinstance(term, WorstCaseIsometry):  # the slope that is free, of these logits
+                term.scale_ /= selection.temperature
+        objective = self.objective(estimator.penalty_, chosen.alpha, self.samples)
+        estimator.net_.replace_module(merged.eval(), objective, chosen.weight_decay)
         estimator.alpha_, estimator.weight_decay_ = chosen.alpha, chosen.weight_decay
         estimator.temperature_ = selection.temperature
-        estimator.selection_ = _as_columns(members.candidates, selection)
-        estimator._n_features_out = estimator.net_.module_.output.in_features
+        begun = any("train_loss" in row for row in estimator.net_.history)
+        estimator.selection_ = _as_columns(members.candidates, selection) if begun else None
+        estimator._n_features_out = merged.output.in_features
+
+
+def warn_of_nothing_learned(selection: Selection, n_classes: int) -> None:
+    """Warn if held out samples are predicted worse than by equal probabilities for all classes."""
+    least, blind = selection.log_loss.mean.min(), np.log(n_classes)
+    if least > blind + _WORSE:
+        warnings.warn(
+            f"No candidate has learned: the least held out log loss is {least:.3g}, and equal "
+            f"probabilities for all classes have {blind:.3g}. Lower learning_rate, or scale X.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
 
 
 def single_precision(samples: ArrayDataset) -> ArrayDataset:
-    """Return the samples in float32, unless it would lose what tells them apart.
+    """Return the samples in float32, unless it would lose what tells them apart; in memory.
 
     Members train twice as fast in it; their weights are sums over many samples and need no more.
     The network that predicts has the precision of X.
     """
-    X = samples.X
-    if not isinstance(X, np.ndarray) or X.dtype != np.float64:
-        return samples
-    spread = float(np.sqrt(X.var(axis=0).sum()))
-    if not _LEAST < spread < _MOST or np.abs(X).max() > _WORTH * spread:
-        return samples
-    return ArrayDataset(X.astype(np.float32), samples.y, samples.weight.astype(np.float32))
+    X = samples.X[np.arange(len(samples))]  # of a memory map or a sparse matrix all that it holds
+    weight = samples.weight / samples.weight.max()
+    if X.dtype == np.float64:
+        spread = float(np.sqrt(X.var(axis=0).sum()))
+        if _LEAST < spread < _MOST and np.abs(X).max() <= _WORTH * spread:
+            X = X.astype(np.float32)
+    return ArrayDataset(X, samples.y, weight.astype(X.dtype, copy=False))
 
 
 def _as_columns(tried: list[Candidate], selection: Selection) -> dict[str, NDArray]:

@@ -166,6 +166,8 @@ class Learner:
         objective = self.estimator.net_.criterion_
         if self.estimator.alpha != "auto":  # or what an earlier fit has chosen
             objective.alpha = float(self.estimator.alpha)
+        if hasattr(self.estimator, "alpha_"):
+            self.estimator.alpha_ = objective.alpha
         objective.weighted = bool(np.ptp(rows.weight))
         self.run(rows, 1)
 

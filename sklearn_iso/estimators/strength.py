@@ -44,7 +44,7 @@ def strength(estimator: Any) -> float:
     return 1.0 if isinstance(alpha, str) else float(alpha)
 
 
-def cross_fits(estimator: Any, n_samples: int, n_features: int) -> bool:
+def cross_fits(estimator: Any, n_samples: float, n_features: int) -> bool:
     """Return whether a fit chooses its strength by cross-fitting.
 
     Examples

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
-import numpy as np
 from skorch.callbacks import Callback
 
-from sklearn_iso.estimators.strength import cross_fits, given_or_auto
+from sklearn_iso.estimators.strength import given_or_auto
 
 Item = TypeVar("Item")
 
@@ -30,7 +29,7 @@ def reports_epochs(fit: Callable[..., Any]) -> Callable[..., Any]:
         if not hasattr(estimator, "_init_callback_context"):
             return fit(estimator, X, y, *args, **kwargs)
         data = data_of_fit(X, y, args[0] if args else kwargs.get("sample_weight"))
-        task = estimator._init_callback_context(max_subtasks=planned_epochs(estimator, X))
+        task = estimator._init_callback_context(max_subtasks=most_epochs(estimator))
         task.call_on_fit_task_begin(estimator=estimator, **data)
         estimator._fit_task = (task, data)
         try:
@@ -43,11 +42,9 @@ def reports_epochs(fit: Callable[..., Any]) -> Callable[..., Any]:
     return reported
 
 
-def planned_epochs(estimator: Any, X: Any) -> int:
-    """Return how many epochs a fit will run, if nothing stops it."""
-    shape = getattr(X, "shape", None) or (len(X) if hasattr(X, "__len__") else 0, 1)
-    crossed = cross_fits(estimator, shape[0], int(np.prod(shape[1:])))
-    epochs: int = given_or_auto(estimator, shape[0] if crossed else None)["max_epochs"]
+def most_epochs(estimator: Any) -> int:
+    """Return how many epochs a fit runs at most; a cross-fit, which "auto" may mean, runs fewer."""
+    epochs: int = given_or_auto(estimator)["max_epochs"]
     return epochs
 
 

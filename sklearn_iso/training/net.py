@@ -232,12 +232,13 @@ class PenalizedNet(NeuralNet):
             self.notify("on_train_end", X=train, y=None)
             del self._randomness, self._acceleration  # a fitted net holds no generator
 
-    def replace_module(self, module: nn.Module, criterion: nn.Module) -> None:
-        """Go on with another module and criterion; history and callbacks stay.
+    def replace_module(self, module: nn.Module, criterion: nn.Module, weight_decay: float) -> None:
+        """Go on with another module, criterion and weight decay; history and callbacks stay.
 
         The optimiser starts anew when it is asked for.
         """
-        self.module, self.criterion = module, criterion
+        self.module, self.criterion = module.to(self.device), criterion
+        self.optimizer__weight_decay = weight_decay
         self.initialize_module().initialize_criterion()
         self.await_optimizer(None)
         self.initialize_optimizer()

@@ -34,10 +34,9 @@ class Excess:
     excess: NDArray
     std_error: NDArray
 
-    @property
-    def within(self) -> NDArray:
-        """Whether each lies within a standard error of the least."""
-        close: NDArray = self.excess <= TOLERANCE * self.std_error
+    def within(self, resolution: float) -> NDArray:
+        """Return whether each lies within a standard error, and a resolution, of the least."""
+        close: NDArray = self.excess <= TOLERANCE * self.std_error + resolution
         return close
 
 
@@ -99,7 +98,10 @@ def select(logits: NDArray, y: NDArray, weight: NDArray, group: NDArray) -> Sele
     .. math:: \bar d = \frac{\sum_i w_i d_i}{\sum_i w_i}, \qquad
               \mathrm{se}^2 = \frac{\sum_g w_g^2 (d_g - \bar d)^2}{(\sum_g w_g)^2}
 
-    with :math:`w_g` the weight of all samples that equal each other.
+    with :math:`w_g` the weight of all samples that equal each other. Of n samples none tells
+    probabilities of less than about 1 / n from 0: differences of the log loss below 1 / n count
+    as none, and labels are smoothed by 1 / (n + 2), Platt's rule, which keeps the temperature
+    finite where no sample is wrong.
 
     Parameters
     ----------
@@ -109,12 +111,29 @@ def select(logits: NDArray, y: NDArray, weight: NDArray, group: NDArray) -> Sele
     group : ndarray of shape (n_samples,)
         The same number for samples that equal each other.
     """
-    fitted = [_tempered(one, y, weight) for one in logits]
+    n_effective = effective_number(weight, group)
+    fitted = [_tempered(one, y, weight, 1 / (n_effective + 2)) for one in logits]
     log_loss = _excess(np.array([loss for loss, _ in fitted]), weight, group)
     error = _excess((logits.argmax(axis=2) != y).astype(np.float64), weight, group)
     best = np.arange(len(logits)) == log_loss.mean.argmin()
-    index = int(np.flatnonzero(best | (log_loss.within & error.within))[-1])
+    index = int(np.flatnonzero(best | (log_loss.within(1 / n_effective) & error.within(0.0)))[-1])
     return Selection(index, fitted[index][1], log_loss, error)
+
+
+def effective_number(weight: NDArray, group: NDArray) -> float:
+    r"""Return how many distinct samples of equal weight would tell as much.
+
+    .. math:: n = \frac{(\sum_g w_g)^2}{\sum_g w_g^2}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.training.selection import effective_number
+    >>> effective_number(np.array([1.0, 1.0, 2.0]), np.array([0, 0, 1]))
+    2.0
+    """
+    total = np.bincount(group, weights=weight / weight.max())
+    return float(total.sum() ** 2 / np.square(total).sum())
 
 
 def _excess(losses: NDArray, weight: NDArray, group: NDArray) -> Excess:
@@ -126,12 +145,15 @@ def _excess(losses: NDArray, weight: NDArray, group: NDArray) -> Excess:
     return Excess(means, excess, np.sqrt(spread) / weight.sum(dtype=np.float64))
 
 
-def _tempered(logits: NDArray, y: NDArray, weight: NDArray) -> tuple[NDArray, float]:
+def _tempered(
+    logits: NDArray, y: NDArray, weight: NDArray, smoothing: float
+) -> tuple[NDArray, float]:
     """Return the log loss of each sample at the temperature that makes its mean least."""
     samples = np.arange(len(y))
 
     def losses(log_factor: float) -> NDArray:
-        result: NDArray = -log_softmax(logits * np.exp(log_factor), axis=1)[samples, y]
+        errors = -log_softmax(logits * np.exp(log_factor), axis=1)
+        result: NDArray = (1 - smoothing) * errors[samples, y] + smoothing * errors.mean(axis=1)
         return result
 
     best = minimize_scalar(

@@ -209,7 +209,7 @@ class _StackedStress(torch.autograd.Function):
         ctx: Any, Z: Tensor, blocks: Blocks, pair_weight: Tensor, d_X: Tensor, alpha: Tensor
     ) -> Tensor:
         n_copies, n_rows = Z.shape[:2]
-        offsets = n_rows * torch.arange(n_copies).view(-1, 1, 1)
+        offsets = n_rows * torch.arange(n_copies, device=Z.device).view(-1, 1, 1)
         index = (blocks.index + offsets).flatten(0, 1)
         rows = centred_rows(Z.flatten(0, 1), index)
         d_Z = stacked_distances([rows])

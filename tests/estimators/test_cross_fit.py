@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from scipy.special import softmax
 from sklearn.datasets import make_blobs, make_classification
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
+from skorch.callbacks import Callback
 
 from sklearn_iso import IsometricClassifier, load
 from sklearn_iso.estimators.strength import CANDIDATES
@@ -23,10 +26,10 @@ def fitted(noisy):
     return IsometricClassifier(**SMALL).fit(*noisy)
 
 
-def test_the_strongest_within_a_standard_error_is_taken(fitted):
+def test_the_strongest_within_a_standard_error_is_taken(fitted, noisy):
     table = fitted.selection_
     allowed = np.flatnonzero(
-        (table["log_loss_excess"] <= table["log_loss_std_error"])
+        (table["log_loss_excess"] <= table["log_loss_std_error"] + 1 / len(noisy[0]))
         & (table["error_excess"] <= table["error_std_error"])
         | (table["log_loss_excess"] == 0)
     )
@@ -122,11 +125,62 @@ def test_learning_goes_on_from_the_choice(noisy):
     assert clf.net_.criterion_.alpha == alpha
     assert clf.score(*noisy) > before - 0.05
     assert len(clf.loss_curve_) == SMALL["max_epochs"] + 3
+    clf.set_params(alpha=0.5).partial_fit(*noisy)
+    assert clf.alpha_ == 0.5
+
+
+def test_separable_classes_get_a_penalty_and_no_certainty():
+    X, y = make_blobs(200, 6, centers=3, cluster_std=0.5, random_state=0)
+    clf = IsometricClassifier(random_state=0).fit(X, y)
+    assert clf.score(X, y) == 1
+    assert clf.alpha_ > 0
+    assert 0.97 < clf.predict_proba(X).max(axis=1).mean() < 1 - 1e-4
+
+
+def test_the_free_slope_is_that_of_the_logits_that_predict(noisy):
+    plain = IsometricClassifier(**SMALL | {"alpha": 1.0}).fit(*noisy)
+    chosen = IsometricClassifier(**SMALL).fit(*noisy)
+    assert chosen.radius_ == plain.radius_
+    assert chosen.scale_ == pytest.approx(plain.scale_ / chosen.temperature_)
+
+
+@pytest.mark.parametrize("unit", [1e-46, 1e-3, 1e40])
+def test_the_unit_of_the_weights_changes_nothing(noisy, fitted, unit):
+    weighted = IsometricClassifier(**SMALL).fit(*noisy, np.full(len(noisy[0]), unit))
+    np.testing.assert_allclose(
+        weighted.predict_proba(noisy[0]), fitted.predict_proba(noisy[0]), atol=1e-3
+    )
+
+
+def test_one_sample_that_outweighs_all_others_is_nothing_to_choose_by(noisy):
+    weight = np.ones(len(noisy[0]))
+    weight[0] = 1e9
+    assert IsometricClassifier(**SMALL).fit(*noisy, weight).selection_ is None
+
+
+def test_sparse_samples_train_as_dense_ones(noisy, fitted):
+    sparse = IsometricClassifier(**SMALL).fit(csr_array(noisy[0]), noisy[1])
+    np.testing.assert_array_equal(sparse.predict_proba(noisy[0]), fitted.predict_proba(noisy[0]))
+
+
+def test_a_network_that_has_not_learned_is_told(noisy):
+    with pytest.warns(ConvergenceWarning, match="No candidate has learned.*Lower learning_rate"):
+        IsometricClassifier(**SMALL, learning_rate=1e3).fit(*noisy)
+
+
+def test_an_interrupt_before_the_first_epoch_ends_is_no_choice(noisy):
+    class AtOnce(Callback):
+        def on_batch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    clf = IsometricClassifier(**SMALL, callbacks=[AtOnce()])
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(*noisy)
+    assert clf.selection_ is None
+    assert clf.predict(noisy[0]).shape == (len(noisy[0]),)
 
 
 def test_an_interrupt_leaves_the_best_so_far(noisy):
-    from skorch.callbacks import Callback
-
     class Interrupt(Callback):
         def on_epoch_end(self, net, **kwargs):
             if len(net.history) == 4:

@@ -174,6 +174,15 @@ def test_of_candidates_that_the_samples_cannot_tell_apart_the_last_is_taken():
     assert select(np.stack([logits, shuffled]), y, ones, group).index == 0
 
 
+def test_where_no_sample_is_wrong_the_last_is_taken_and_the_temperature_stays_finite():
+    y = np.arange(200) % 3
+    margins = np.random.default_rng(0).uniform(4, 6, size=(3, 200, 1)) * [[[4]], [[2]], [[1]]]
+    found = select(np.eye(3)[y] * margins, y, np.ones(200), np.arange(200))
+    assert found.index == 2
+    confidence = 1 / (1 + 2 * np.exp(-5 / found.temperature))
+    assert 0.98 < confidence < 0.999  # of two hundred samples, none wrong
+
+
 def test_weights_select_as_copies_of_the_samples_do():
     logits, y = noisy_logits(1.0, 60)
     both = np.stack([logits, 0.8 * logits + np.random.default_rng(3).normal(size=logits.shape)])
