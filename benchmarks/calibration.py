@@ -11,8 +11,8 @@ under the robustness curve, that is the mean accuracy under an L2 attack over bu
 - study: radius in units of q, scale in units of 1 / q, alpha and the label weight, each varied
   with the others at their defaults, 4 seeds; --grid adds all combinations.
 
-    python benchmarks/calibration.py [--only chosen|default|unlabelled|study] [--data NAME ...] [--grid]
-        [--report]
+    python benchmarks/calibration.py [--only chosen|default|unlabelled|study] [--data NAME ...]
+        [--grid] [--report]
 
 Finished cells are kept in output/calibration, so an interrupted run goes on where it stopped, and
 --report only summarises them. Delete the folder to measure anew.
