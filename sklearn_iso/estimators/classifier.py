@@ -75,7 +75,7 @@ class IsometricClassifier(
     weight_decay : float or "auto", default="auto"
         "auto" is 0, and chosen with `alpha` in a cross-fit, where it is part of the loss.
     max_epochs : int or "auto", default="auto"
-        Passes over the training samples; "auto" is 100, and 24 in a cross-fit.
+        Passes over the training samples; "auto" is 100, and 20 in a cross-fit.
     batch_size : int or "auto", default="auto"
         Samples of a batch, within which pairs are formed. "auto" is 256, and in a cross-fit as
         many as make 8 batches, between 16 and 256.

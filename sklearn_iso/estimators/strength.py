@@ -19,7 +19,6 @@ CANDIDATES = (
     Candidate(0.0, 0.001),
     Candidate(0.0, 0.03),
     Candidate(1.0, 0.003),
-    Candidate(3.0, 0.03),
     Candidate(1.0, 0.1),
 )
 #: Fewest samples, and most values of X, that are cross-fitted.
@@ -88,7 +87,7 @@ def given_or_auto(estimator: Any, n_samples: int | None = None) -> dict[str, Any
     if n_samples is not None:
         batch_size = min(max(math.ceil(n_samples / MIN_STEPS), SMALLEST_BATCH), LARGEST_BATCH)
         # The decay is part of the objective there: each candidate has its own.
-        found |= {"max_epochs": 24, "batch_size": batch_size, "learning_rate": 1e-2}
+        found |= {"max_epochs": 20, "batch_size": batch_size, "learning_rate": 1e-2}
     params = estimator.get_params(deep=False)
     given = {name: params[name] for name in found if name in params}
     found |= {name: value for name, value in given.items() if not isinstance(value, str)}
