@@ -18,6 +18,8 @@ HERE = Path(__file__).parent
 OURS = "IsometricClassifier"
 #: What people would take otherwise; the better of the two is the bar.
 PEERS = ["LogisticRegression", "MLPClassifier, L2 chosen"]
+#: Names that are drawn below their point.
+BELOW = ["LogisticRegression"]
 COLUMNS = [
     "accuracy", "ROC AUC", "log loss", "calibration error",
     "linf 0.1", "linf 0.3", "l2 0.3", "l2 0.6", "CPU s",
@@ -63,12 +65,13 @@ def draw(by_table: pd.DataFrame, path: Path) -> None:
         ours = name == OURS
         left.plot(row["log loss"], row["l2 0.3"], "o", color="C3" if ours else "0.45", ms=7)
         left.annotate(
-            name, (row["log loss"], row["l2 0.3"]), xytext=(6, 4), textcoords="offset points",
-            color="C3" if ours else "0.25", fontsize=9,
+            name, (row["log loss"], row["l2 0.3"]), xytext=(7, -11 if name in BELOW else 4),
+            textcoords="offset points", color="C3" if ours else "0.25", fontsize=9,
         )  # fmt: skip
     left.set(xlabel="log loss (left is better)", ylabel="accuracy under an L2 attack of 0.3")
     left.set_title("Means over the tables", loc="left")
-    left.margins(x=0.35)
+    left.margins(x=0.15)
+    left.set_xlim(right=left.get_xlim()[1] + 0.12)  # room for the names
     better = pd.concat([by_table.loc[peer] for peer in PEERS]).groupby("table").max()
     gain = pd.DataFrame(
         {key: by_table.loc[OURS][key] - better[key] for key in ("accuracy", "l2 0.3")}
@@ -77,13 +80,17 @@ def draw(by_table: pd.DataFrame, path: Path) -> None:
         right.plot(gain[key], range(len(gain)), "o", color=color, ms=6)
     right.axvline(0, color="0.8", lw=1, zorder=0)
     right.set_yticks(range(len(gain)), gain.index, fontsize=8)
-    right.set_xlabel("IsometricClassifier less the better of logistic regression and MLP")
+    right.set_xlabel("IsometricClassifier less the better of the two")
+    right.set_title("Beside logistic regression and MLP, L2 chosen", loc="left")
     last = len(gain) - 1
-    for key, color, name in (("accuracy", "0.45", "clean"), ("l2 0.3", "C3", "L2 attack of 0.3")):
+    for color, name, side in (("0.45", "clean", "right"), ("C3", "L2 attack of 0.3", "left")):
+        place = gain[["accuracy", "l2 0.3"]].iloc[last]
         right.annotate(
-            name, (gain[key].iloc[last], last), xytext=(0, 8), textcoords="offset points",
-            ha="center", color=color, fontsize=9,
+            name, (place.min() if side == "right" else place.max(), last),
+            xytext=(-7 if side == "right" else 7, -3), textcoords="offset points",
+            ha=side, color=color, fontsize=9,
         )  # fmt: skip
+    right.set_xlim(right=right.get_xlim()[1] + 0.08)
     right.margins(y=0.08)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
