@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sklearn_iso.estimators.input import by_batch
-from sklearn_iso.estimators.learner import Learner, layer_widths, positive_rows, settings_of
+from sklearn_iso.estimators.learner import Learner, positive_rows, settings_of
+from sklearn_iso.estimators.strength import given_or_auto
 from sklearn_iso.modules.ambient import own_modes
+from sklearn_iso.modules.widths import layer_widths
 from sklearn_iso.penalties import make_penalty
 from sklearn_iso.training import (
     Acceleration,
@@ -121,7 +123,8 @@ def trains_at_once(classifier: Any, n_features: int, n_classes: int) -> bool:
     if not isinstance(classifier.optimizer, str) or classifier.layers != "hidden":
         return False
     widths = [n_features, *layer_widths(classifier.hidden_layer_sizes), n_classes]
-    work = classifier.batch_size * sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    values = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    work = given_or_auto(classifier)["batch_size"] * values
     on_cpu = resolve_device(classifier.device).type == "cpu"
     as_written = not Acceleration.of(classifier).changes_passes
     return bool(work <= MAX_WORK and len(widths) > 2 and on_cpu and as_written) and can_stack(
@@ -140,7 +143,7 @@ def _at_once(
     one.n_features_in_ = known.X.shape[1]
     settings = settings_of(one)
     learner.start(rows, make_penalty(one.penalty), len(one.classes_), settings)
-    stack = StackedMLP(one.net_.module_, len(alphas))
+    stack = StackedMLP([one.net_.module_] * len(alphas))
     objective = StackedObjective(one.penalty_, alphas)
     if not train_stacked(stack, objective, rows, settings, learner.shuffling, learner.randomness):
         return None

@@ -13,7 +13,6 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import (
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
     _fit_context,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -23,9 +22,11 @@ from torch import device as torch_device
 from torch import nn
 
 from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
-from sklearn_iso.estimators.constraints import TRAINING
-from sklearn_iso.estimators.input import check_fit_input, check_predict_input
+from sklearn_iso.estimators.constraints import CHOOSING
+from sklearn_iso.estimators.crossfitting import ChoosingLearner
+from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.learner import Learner, learns_by_chunks
+from sklearn_iso.estimators.representing import RepresentingMixin
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation
 from sklearn_iso.modules.ambient import own_modes
@@ -35,22 +36,22 @@ from sklearn_iso.training import inference, known_classes
 
 
 class IsometricClassifier(
-    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, NetworkEstimator
+    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, RepresentingMixin, NetworkEstimator
 ):
     r"""Neural network trained to keep distances, and thereby robust to small perturbations.
 
     .. math:: L = \mathrm{CE}(f(X), y) + \alpha P(f, X, y)
 
-    With the default penalty, the hidden layers keep the distances between rows of one class
-    up to scale (:class:`~sklearn_iso.penalties.WithinClassIsometry`), and the logits expand
-    no direction at any row by more than they need to
-    (:class:`~sklearn_iso.penalties.WorstCaseIsometry`), while the far end of that expansion
-    bears half the weight of the row's label.
+    With the default penalty, the hidden layers keep the distances between samples of one class
+    up to scale (:class:`~sklearn_iso.penalties.WithinClassIsometry`), and the logits expand no
+    direction at any sample by more than they need to, with half the cross-entropy of the sample
+    at the perturbation too (:class:`~sklearn_iso.penalties.WorstCaseIsometry`).
 
     Parameters
     ----------
-    alpha : float, default=1.0
-        Strength of the penalty, dimensionless; 0 trains a plain network.
+    alpha : float or "auto", default="auto"
+        Strength of the penalty, dimensionless; 0 trains a plain network. "auto" lets held out
+        samples choose (see Notes).
     penalty : {"isometric", "within_class", "worst_case"} or Penalty, default="isometric"
         What `alpha` multiplies; "isometric" is ``WithinClassIsometry() +
         WorstCaseIsometry(label_weight=0.5)``. A grid reaches the parameters of an object, for
@@ -64,27 +65,28 @@ class IsometricClassifier(
         "relu", "tanh", "elu", "gelu", "silu", "softplus", "leaky_relu", "logistic" or
         "identity"; not used with `module`.
     module : nn.Module, its class or a function returning one, optional
-        Maps X to logits, one for each class, in place of the built-in network. An instance
-        is copied with its weights; a class is built anew and told ``n_features``, the values of
-        a row, and ``n_outputs`` if its constructor takes them.
+        Maps X to logits, one for each class. An instance is copied with its weights; a class is
+        built anew and given ``n_features`` and ``n_outputs`` if its constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
-    learning_rate : float, default=0.002
+    learning_rate : float or "auto", default="auto"
+        "auto" is 0.002, and 0.01 for the members of a cross-fit.
     learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"
         "linear" and "cosine" let the learning rate fall to 0 over the epochs.
-    weight_decay : float, default=0.0
-    max_epochs : int, default=100
-        Passes over the training rows.
-    batch_size : int, default=256
-        Rows of a batch. Pairs are formed within a batch.
+    weight_decay : float or "auto", default="auto"
+        "auto" is 0, and chosen with `alpha` in a cross-fit, where it is part of the loss.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training samples; "auto" is 100, and 20 in a cross-fit.
+    batch_size : int or "auto", default="auto"
+        Samples of a batch, within which pairs are formed. "auto" is 256, and in a cross-fit as
+        many as make 8 batches, between 16 and 256.
     shuffle : bool, default=True
         Order the rows anew in every epoch.
     rows_per_class : int or None, default=None
-        Balanced batches, for many classes: rows of one class come in groups of at least so
-        many (all rows of a smaller class; at most half a batch), so that every batch holds
-        few classes and within-class pairs of each. Still every row comes once an epoch, and
-        the classes come evenly spread over it. Batches differ in size by less than two
-        groups. None mixes the rows regardless of class; with hundreds of classes, few rows
-        of a batch then have a partner.
+        Balanced batches, for many classes: samples of one class come in groups of at least so
+        many (all of a smaller class; at most half a batch), so that every batch holds few
+        classes and within-class pairs of each. Every sample comes once an epoch, the classes
+        evenly spread over it; batches differ in size by less than two groups. None mixes all
+        classes; with hundreds of them, few samples of a batch then have a partner.
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows, stop once their loss has not improved by
         the factor `tol` for `n_iter_no_change` epochs, and keep the best weights.
@@ -114,12 +116,19 @@ class IsometricClassifier(
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
+    alpha_, weight_decay_ : float
+        What the network was trained with.
+    temperature_ : float
+        What the logits were divided by after training; 1 without a cross-fit.
+    selection_ : dict of str to ndarray, or None
+        Of the candidates of a cross-fit: "alpha", "weight_decay", held out "log_loss" and "error",
+        and with "_excess" and "_std_error" how far they are above the least.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the module.
     penalty_ : Penalty
         The calibrated penalty; as it came for ``alpha=0``.
     radius_, scale_ : float
-        What the worst-case term came to; absent without one, and for ``alpha=0``.
+        What the worst-case term came to; absent without one, and where `alpha` is given as 0.
     n_iter_ : int
         Epochs run.
     history_ : dict of str to list of float
@@ -134,6 +143,18 @@ class IsometricClassifier(
     --------
     sklearn_iso.metrics.adversarial_accuracy : Measure robustness.
     sklearn_iso.metrics.isometry_distortion : Measure how far distances are kept.
+
+    Notes
+    -----
+    How steep a map the classes support depends on their noise, which no distance tells. With
+    ``alpha="auto"`` the data tell: four small networks for each of several strengths leave out
+    one fold of the samples each, all trained at once. The strongest is taken whose held out log
+    loss and error are within a standard error of the least; the mean of its four networks, with
+    logits over the temperature that suits the held out samples, is one network of the
+    `hidden_layer_sizes`. This takes built-in layers of 64 units or more, in multiples of 4, a
+    penalty of the default kind, 50 distinct samples or more and at most 10 million values in X,
+    and neither `early_stopping`, `warm_start`, `compile`, `mixed_precision` nor
+    :meth:`partial_fit`. Otherwise alpha is 1.
 
     References
     ----------
@@ -152,7 +173,7 @@ class IsometricClassifier(
     True
     """
 
-    _parameter_constraints: dict = TRAINING | {
+    _parameter_constraints: dict = CHOOSING | {
         "penalty": [StrOptions(set(PENALTIES)), Penalty],
         "layers": [str, "array-like"],
         "module": [callable, None],
@@ -163,7 +184,7 @@ class IsometricClassifier(
 
     def __init__(
         self,
-        alpha: float = 1.0,
+        alpha: float | str = "auto",
         *,
         penalty: str | Penalty = "isometric",
         layers: Layers = "hidden",
@@ -171,11 +192,11 @@ class IsometricClassifier(
         activation: str = "relu",
         module: nn.Module | Callable[..., nn.Module] | None = None,
         optimizer: str | Callable[..., Any] = "adam",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         learning_rate_schedule: str = "linear",
-        weight_decay: float = 0.0,
-        max_epochs: int = 100,
-        batch_size: int = 256,
+        weight_decay: float | str = "auto",
+        max_epochs: int | str = "auto",
+        batch_size: int | str = "auto",
         shuffle: bool = True,
         rows_per_class: int | None = None,
         early_stopping: bool = False,
@@ -250,7 +271,7 @@ class IsometricClassifier(
             If the user interrupts; what was fitted so far stays usable.
         """
         X, y = check_fit_input(self, X, y, many_dimensions=self.module is not None, lazy=True)
-        Learner(self).fit(X, y, sample_weight)
+        ChoosingLearner(self).fit(X, y, sample_weight)
         return self
 
     @available_if(learns_by_chunks)
@@ -348,21 +369,6 @@ class IsometricClassifier(
         log_probabilities: NDArray = log_softmax(self._logits(X), axis=1)
         return log_probabilities
 
-    def transform(self, X: ArrayLike) -> NDArray:
-        """Return the representation of each row in the last of `layers`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, n_units)
-        """
-        check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
-        return inference.representation(self.net_.module_, X, self.layers)
-
     @own_modes()
     def to_torch(self, *, transform: bool = False) -> nn.Module:
         """Return a copy of the trained module, on the CPU and in evaluation mode.
@@ -384,9 +390,8 @@ class IsometricClassifier(
         return (module if self.module is None else only_first_output(module)).eval()
 
     def _logits(self, X: ArrayLike) -> NDArray:
-        check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
-        return inference.logits(self.net_.module_, X)
+        samples = self._checked(X)
+        return inference.logits(self.net_.module_, samples)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -13,6 +13,9 @@ from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
 from sklearn_iso.penalties.pairwise import NORM_ORDERS
 from sklearn_iso.training import OPTIMIZERS, SCHEDULES
 
+#: What the parameters that may be "auto" come to for one network.
+AUTO: dict = {"max_epochs": 100, "batch_size": 256, "learning_rate": 2e-3, "weight_decay": 0.0}
+
 #: Of the network and its training.
 TRAINING: dict = {
     "alpha": [Interval(Real, 0, None, closed="left")],
@@ -48,4 +51,9 @@ EMBEDDING: dict = TRAINING | {
     "decoder": [callable, None],
     "warm_start": ["boolean"],
     "batch_size": [Interval(Integral, 2, None, closed="left")],
+}
+
+#: Of a classifier: what it chooses by itself.
+CHOOSING: dict = TRAINING | {
+    name: [StrOptions({"auto"}), *TRAINING[name]] for name in ("alpha", *AUTO)
 }

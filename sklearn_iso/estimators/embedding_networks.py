@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sklearn_iso.estimators.learner import layer_widths
 from sklearn_iso.modules import MLP, Autoencoder, ResidualMLP
 from sklearn_iso.modules.build import build_module
 from sklearn_iso.modules.representations import first_output
+from sklearn_iso.modules.widths import layer_widths
 from sklearn_iso.training import ArrayDataset, PrivateStream, input_similarity, principal_axes
 from sklearn_iso.training.calibration import INPUT_LENGTH
 

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.estimators.hierarchical_labels import Labels
 from sklearn_iso.estimators.learner import (
-    layer_widths,
     positive_rows,
     run_net,
     settings_of,
@@ -18,6 +17,7 @@ from sklearn_iso.estimators.learner import (
 )
 from sklearn_iso.modules import Stack
 from sklearn_iso.modules.ambient import own_modes
+from sklearn_iso.modules.widths import layer_widths
 from sklearn_iso.penalties import Penalty, make_penalty
 from sklearn_iso.training import (
     AlternatingNet,

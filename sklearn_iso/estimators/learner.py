@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
 from torch import nn
 
+from sklearn_iso.estimators.strength import given_or_auto, strength
 from sklearn_iso.estimators.tasks import epochs_reported
 from sklearn_iso.exceptions import TrainingDivergedError
 from sklearn_iso.modules import MLP, represent_many
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.build import build_module
-from sklearn_iso.modules.widths import check_widths
+from sklearn_iso.modules.widths import layer_widths
 from sklearn_iso.penalties import Penalty, make_penalty
 from sklearn_iso.training import (
     Acceleration,
@@ -87,9 +87,14 @@ class Learner:
         weight = combine_weights(X, labels, classes, sample_weight, estimator.class_weight)
         train, valid = self._split(positive_rows(X, labels, weight))
         check_several_classes(classes[train.y])
-        self._start(train, classes, settings_of(estimator), valid)
-        self.run(train, estimator.max_epochs)
+        self.train(train, classes, valid)
         self.warn_of_weak_pairs(train)
+
+    def train(self, train: ArrayDataset, classes: NDArray, valid: ArrayDataset | None) -> None:
+        """Train a new network on samples that weigh something."""
+        settings = settings_of(self.estimator)
+        self._start(train, classes, settings, valid)
+        self.run(train, settings.max_epochs)
 
     @own_modes()
     def fit_chunk(
@@ -102,7 +107,7 @@ class Learner:
         settings = replace(settings_of(estimator), learning_rate_schedule="constant")
         if not hasattr(estimator, "net_"):
             rows = positive_rows(X, labels, weight)
-            if estimator.alpha > 0:  # a penalty may measure how far the classes are apart
+            if strength(estimator) > 0:  # a penalty may measure how far the classes are apart
                 check_several_classes(classes[rows.y])
             self._start(rows, classes, settings)
         else:
@@ -118,8 +123,11 @@ class Learner:
         settings: TrainingSettings,
         valid: ArrayDataset | None = None,
     ) -> None:
-        self.start(train, make_penalty(self.estimator.penalty), len(classes), settings, valid)
-        self.estimator.classes_ = classes
+        estimator = self.estimator
+        self.start(train, make_penalty(estimator.penalty), len(classes), settings, valid)
+        estimator.classes_ = classes
+        estimator.alpha_, estimator.weight_decay_ = strength(estimator), settings.weight_decay
+        estimator.temperature_, estimator.selection_ = 1.0, None
 
     def start(
         self,
@@ -131,28 +139,35 @@ class Learner:
     ) -> None:
         """Give the estimator an untrained net, its penalty calibrated."""
         estimator = self.estimator
-        if estimator.alpha > 0:
+        if strength(estimator) > 0:
             calibrate(penalty, train, self.rng)
         module = self._module(train, n_outputs)
         check_trainable(module)
         width = self._check_outputs(module, train, n_outputs)  # lazy layers get their weights
         if starts_warm(estimator):
             copy_weights(estimator.net_.module_, module)
-        objective = Objective(
-            penalty,
-            float(estimator.alpha),
-            estimator.layers,
-            weighted=bool(np.ptp(train.weight)),
-            data_term=self.data_term,
-        )
+        objective = self.objective(penalty, strength(estimator), train)
         net = build_net(module, objective, settings, self.shuffling, valid)
         estimator.penalty_, estimator.net_ = penalty, net
         estimator._n_features_out = width
 
+    def objective(self, penalty: Penalty, alpha: float, train: ArrayDataset) -> Objective:
+        """Return what one network is trained by."""
+        return Objective(
+            penalty,
+            alpha,
+            self.estimator.layers,
+            weighted=bool(np.ptp(train.weight)),
+            data_term=self.data_term,
+        )
+
     def run_chunk(self, rows: ArrayDataset) -> None:
         """Train for one epoch under the present strength of the penalty."""
         objective = self.estimator.net_.criterion_
-        objective.alpha = float(self.estimator.alpha)
+        if self.estimator.alpha != "auto":  # or what an earlier fit has chosen
+            objective.alpha = float(self.estimator.alpha)
+        if hasattr(self.estimator, "alpha_"):
+            self.estimator.alpha_ = objective.alpha
         objective.weighted = bool(np.ptp(rows.weight))
         self.run(rows, 1)
 
@@ -161,14 +176,18 @@ class Learner:
         try:
             run_net(self.estimator, train, self.randomness, epochs)
         finally:
+            self.finish()
             # Also after an interrupt: what was fitted so far is a usable estimator.
             self._set_results()
             self.estimator._rng = self.rng
 
+    def finish(self) -> None:
+        """Make of the network that was trained the one that predicts."""
+
     def warn_of_weak_pairs(self, train: ArrayDataset) -> None:
         """Warn if the worst pairs that the training saw are far from the worst there are."""
         estimator = self.estimator
-        if estimator.alpha > 0:
+        if estimator.net_.criterion_.alpha > 0:
             with self.randomness.module_stream():
                 warn_of_weak_pairs(estimator.net_, estimator.penalty_, train)
 
@@ -184,17 +203,27 @@ class Learner:
         if estimator.module is not None:
             with self.stream.active():
                 return build_module(estimator.module, n_features, n_outputs).to(dtype)
-        mlp = MLP(
-            n_features,
-            n_outputs,
-            hidden_layer_sizes=layer_widths(estimator.hidden_layer_sizes),
-            activation=estimator.activation,
-            generator=self.weights,
-            dtype=dtype,
-        )
+        return self.perceptrons(train, n_outputs, layer_widths(estimator.hidden_layer_sizes))[0]
+
+    def perceptrons(
+        self, train: ArrayDataset, n_outputs: int, widths: list[int], number: int = 1
+    ) -> list[MLP]:
+        """Return so many untrained networks of the built-in kind, with one input similarity."""
+        mlps = [
+            MLP(
+                int(np.prod(train.X.shape[1:])),
+                n_outputs,
+                hidden_layer_sizes=widths,
+                activation=self.estimator.activation,
+                generator=self.weights,
+                dtype=torch.float64 if train.X.dtype == np.float64 else torch.float32,
+            )
+            for _ in range(number)
+        ]
         shift, factor = input_similarity(train.X, train.weight)
-        mlp.set_input_similarity(torch.from_numpy(shift), factor)
-        return mlp
+        for mlp in mlps:
+            mlp.set_input_similarity(torch.from_numpy(shift), factor)
+        return mlps
 
     def _check_outputs(self, module: nn.Module, train: ArrayDataset, n_outputs: int) -> int:
         """Return the width of the representation, having tried the module on two rows."""
@@ -292,11 +321,12 @@ def split_rows(
     return rows.subset(train), rows.subset(valid)
 
 
-def settings_of(estimator: Any) -> TrainingSettings:
-    """Return the training parameters of an estimator."""
+def settings_of(estimator: Any, n_samples: int | None = None) -> TrainingSettings:
+    """Return the training parameters of an estimator, of a cross-fit if `n_samples` is told."""
     params = estimator.get_params(deep=False)
     chosen = {f.name: params[f.name] for f in fields(TrainingSettings) if f.name in params}
-    return TrainingSettings(**chosen | {"callbacks": params["callbacks"] or ()})
+    auto = {k: v for k, v in given_or_auto(estimator, n_samples).items() if k in chosen}
+    return TrainingSettings(**chosen | auto | {"callbacks": params["callbacks"] or ()})
 
 
 def run_net(estimator: Any, train: ArrayDataset, randomness: Randomness, epochs: int) -> None:
@@ -312,7 +342,7 @@ def run_net(estimator: Any, train: ArrayDataset, randomness: Randomness, epochs:
         with epochs_reported(estimator):
             net.run(train, epochs, randomness, Acceleration.of(estimator))
     except LossNotFiniteError:
-        raise TrainingDivergedError(len(net.history), estimator.learning_rate) from None
+        raise TrainingDivergedError(len(net.history), net.lr) from None
     finally:
         release_data(net)
 
@@ -345,10 +375,3 @@ def positive_rows(X: NDArray, labels: NDArray, weight: NDArray) -> ArrayDataset:
         return ArrayDataset(X, labels, weight)
     index = np.flatnonzero(weight)
     return ArrayDataset(X, labels, weight).subset(index)
-
-
-def layer_widths(sizes: Any, name: str = "hidden_layer_sizes") -> list[int]:
-    """Return the widths of the hidden layers that a parameter tells, checked."""
-    widths = [sizes] if isinstance(sizes, Integral) else sizes
-    check_widths(name, widths)
-    return [int(width) for width in widths]

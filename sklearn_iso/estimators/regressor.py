@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     RegressorMixin,
-    TransformerMixin,
     _fit_context,
 )
 from sklearn.metrics import r2_score
@@ -23,9 +22,10 @@ from torch import nn
 
 from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
 from sklearn_iso.estimators.constraints import TRAINING
-from sklearn_iso.estimators.input import check_fit_input, check_predict_input
+from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.learner import learns_by_chunks
 from sklearn_iso.estimators.regression import RegressionLearner
+from sklearn_iso.estimators.representing import RepresentingMixin
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation, Rescaled
 from sklearn_iso.modules.ambient import own_modes
@@ -34,7 +34,7 @@ from sklearn_iso.training import inference
 
 
 class IsometricRegressor(
-    ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, NetworkEstimator
+    ClassNamePrefixFeaturesOutMixin, RegressorMixin, RepresentingMixin, NetworkEstimator
 ):
     r"""Neural network for regression, trained to keep distances.
 
@@ -279,10 +279,10 @@ class IsometricRegressor(
         -------
         y : ndarray of float64 of shape (n_samples,)
         """
-        check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
-        outputs: NDArray = inference.logits(self.net_.module_, X)[:, 0].astype(np.float64)
-        return outputs * self.target_std_ + self.target_mean_
+        samples = self._checked(X)
+        outputs = inference.logits(self.net_.module_, samples)[:, 0].astype(np.float64)
+        predicted: NDArray = outputs * self.target_std_ + self.target_mean_
+        return predicted
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the coefficient of determination of the predictions.
@@ -304,21 +304,6 @@ class IsometricRegressor(
         _, exponent = np.frexp(np.abs(target).max(initial=0.0))
         pairs = (np.ldexp(values, -exponent) for values in (target, self.predict(X)))
         return float(r2_score(*pairs, sample_weight=sample_weight))
-
-    def transform(self, X: ArrayLike) -> NDArray:
-        """Return the representation of each row in the last of `layers`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, n_units)
-        """
-        check_is_fitted(self)
-        X = check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
-        return inference.representation(self.net_.module_, X, self.layers)
 
     @own_modes()
     def to_torch(self, *, transform: bool = False) -> nn.Module:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from skorch.callbacks import Callback
 
+from sklearn_iso.estimators.strength import given_or_auto
+
 Item = TypeVar("Item")
 
 
@@ -27,7 +29,7 @@ def reports_epochs(fit: Callable[..., Any]) -> Callable[..., Any]:
         if not hasattr(estimator, "_init_callback_context"):
             return fit(estimator, X, y, *args, **kwargs)
         data = data_of_fit(X, y, args[0] if args else kwargs.get("sample_weight"))
-        task = estimator._init_callback_context(max_subtasks=estimator.max_epochs)
+        task = estimator._init_callback_context(max_subtasks=most_epochs(estimator))
         task.call_on_fit_task_begin(estimator=estimator, **data)
         estimator._fit_task = (task, data)
         try:
@@ -38,6 +40,12 @@ def reports_epochs(fit: Callable[..., Any]) -> Callable[..., Any]:
         return estimator
 
     return reported
+
+
+def most_epochs(estimator: Any) -> int:
+    """Return how many epochs a fit runs at most; a cross-fit, which "auto" may mean, runs fewer."""
+    epochs: int = given_or_auto(estimator)["max_epochs"]
+    return epochs
 
 
 @contextmanager

@@ -31,3 +31,10 @@ def check_widths(name: str, widths: Any, length: int | None = None) -> None:
             f"{name} must hold {wanted}integers of 1 or more; got {widths!r}. Pass for example "
             f"{(64,) * (length or 2)}."
         )
+
+
+def layer_widths(sizes: Any, name: str = "hidden_layer_sizes") -> list[int]:
+    """Return the widths of the hidden layers that a parameter tells, checked."""
+    widths = [sizes] if isinstance(sizes, Integral) else sizes
+    check_widths(name, widths)
+    return [int(width) for width in widths]

@@ -24,8 +24,8 @@ class ArrayDataset(Dataset):
         Input; a memory map is read batch by batch.
     y : ndarray of shape (n_samples,)
         Class of each row, as an index.
-    weight : ndarray of shape (n_samples,)
-        Weight of each row.
+    weight : ndarray of shape (n_samples,) or (n_samples, n_members)
+        Weight of each row, or its weight for each of several networks.
     """
 
     def __init__(self, X: NDArray, y: NDArray, weight: NDArray) -> None:
@@ -41,7 +41,7 @@ class ArrayDataset(Dataset):
 
     def take(self, index: NDArray) -> tuple[NDArray, tuple[NDArray, NDArray]]:
         """Return the rows of an index, for less than ``self[index]``."""
-        return self.X.take(index, axis=0), (self.y.take(index), self.weight.take(index))
+        return self.X.take(index, axis=0), (self.y.take(index), self.weight.take(index, axis=0))
 
     def subset(self, index: NDArray) -> ArrayDataset:
         """Return the rows of an index as a data set of their own; a memory map stays one."""

@@ -14,6 +14,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.dataset import get_len
 from skorch.utils import to_numpy
+from torch import nn
 
 from sklearn_iso.modules.compiled import reusable_graphs
 from sklearn_iso.modules.representations import first_output
@@ -230,6 +231,17 @@ class PenalizedNet(NeuralNet):
         finally:
             self.notify("on_train_end", X=train, y=None)
             del self._randomness, self._acceleration  # a fitted net holds no generator
+
+    def replace_module(self, module: nn.Module, criterion: nn.Module, weight_decay: float) -> None:
+        """Go on with another module, criterion and weight decay; history and callbacks stay.
+
+        The optimiser starts anew when it is asked for.
+        """
+        self.module, self.criterion = module.to(self.device), criterion
+        self.optimizer__weight_decay = weight_decay
+        self.initialize_module().initialize_criterion()
+        self.await_optimizer(None)
+        self.initialize_optimizer()
 
     def run_fingerprint(self, train: Any) -> str:
         """Return what tells this run from another before its first step."""

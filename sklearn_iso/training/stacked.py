@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_iso.geometry import Blocks, class_blocks, fitted_factors
+from sklearn_iso.geometry import Blocks, class_blocks
 from sklearn_iso.geometry.distances import centred_rows, pull_rows, stacked_distances
 from sklearn_iso.modules import MLP
 from sklearn_iso.penalties import Batch, Penalty, WithinClassIsometry, WorstCaseIsometry
@@ -27,6 +27,9 @@ _PAIRWISE = {
     "target": "input",
     "layers": None,
 }
+
+
+_TINY = torch.finfo(torch.float32).tiny
 
 
 def can_stack(penalty: Penalty) -> bool:
@@ -49,14 +52,18 @@ def can_stack(penalty: Penalty) -> bool:
     return True
 
 
+def linear_layers(mlp: MLP) -> list[nn.Linear]:
+    """Return the linear layers of a perceptron, the output last."""
+    return [part for part in (*mlp.hidden, mlp.output) if isinstance(part, nn.Linear)]
+
+
 class StackedMLP(nn.Module):
-    """Copies of a perceptron side by side; rows come stacked, those of the first copy first.
+    """Perceptrons of one shape side by side; samples come stacked, those of the first copy first.
 
     Parameters
     ----------
-    mlp : MLP
-        Where every copy starts.
-    n_copies : int
+    mlps : sequence of MLP
+        Where each copy starts; they share the input similarity.
 
     Examples
     --------
@@ -65,24 +72,25 @@ class StackedMLP(nn.Module):
     >>> from sklearn_iso.training.stacked import StackedMLP
     >>> mlp = MLP(3, 2, hidden_layer_sizes=(4,))
     >>> X = torch.ones(5, 3)
-    >>> bool(torch.allclose(StackedMLP(mlp, 2)(X.repeat(2, 1)), mlp(X).repeat(2, 1)))
+    >>> bool(torch.allclose(StackedMLP([mlp, mlp])(X.repeat(2, 1)), mlp(X).repeat(2, 1)))
     True
     """
 
-    def __init__(self, mlp: MLP, n_copies: int) -> None:
+    offset: Tensor
+    factor: Tensor
+
+    def __init__(self, mlps: Sequence[MLP]) -> None:
         super().__init__()
-        self.offset, self.factor, self.n_copies = mlp.offset, mlp.factor, n_copies
-        linear = [part for part in (*mlp.hidden, mlp.output) if isinstance(part, nn.Linear)]
-        self.activations = [part for part in mlp.hidden if not isinstance(part, nn.Linear)]
+        self.register_buffer("offset", mlps[0].offset)
+        self.register_buffer("factor", mlps[0].factor)
+        self.n_copies = len(mlps)
+        self.activations = [part for part in mlps[0].hidden if not isinstance(part, nn.Linear)]
+        layers = list(zip(*map(linear_layers, mlps), strict=True))
         self.weights = nn.ParameterList(
-            layer.weight.detach()
-            .expand(n_copies, -1, -1)
-            .mT.clone(memory_format=torch.contiguous_format)
-            for layer in linear
+            torch.stack([layer.weight.detach().mT for layer in same]) for same in layers
         )
         self.biases = nn.ParameterList(
-            layer.bias.detach().expand(n_copies, 1, -1).clone(memory_format=torch.contiguous_format)
-            for layer in linear
+            torch.stack([layer.bias.detach().unsqueeze(0) for layer in same]) for same in layers
         )
 
     def forward(self, X: Tensor) -> Tensor:
@@ -154,24 +162,41 @@ class StackedObjective:
         if not any(self.alphas):
             return total
         for _, factor, term in self.penalty.terms():
-            if isinstance(term, WorstCaseIsometry):
-                value = term(batch) * sum(self.alphas)
-            else:
-                value = _within_class(term, batch, X, y, weight, alpha)
+            value = stacked_term(term, batch, X, y, weight, alpha)
             total = torch.add(total, value, alpha=factor)
         return total
 
 
-def _within_class(
+def stacked_term(
     term: Any, batch: Batch, X: Tensor, y: Tensor, weight: Tensor, alpha: Tensor
 ) -> Tensor:
-    """Return the sum over the copies of alpha times the mean stress of the layers."""
-    rows = slice(term.max_rows)
-    blocks = class_blocks(y[rows], weight[rows])
-    d_X = blocks.distances(X[rows], 2.0)
-    layers = batch.representations(None)
+    """Return the sum over the copies of alpha times a penalty.
+
+    Parameters
+    ----------
+    term : WithinClassIsometry or WorstCaseIsometry
+    batch : Batch
+        The samples of every copy, weighted by ``alpha * weight / weight.sum()`` up to a factor.
+    X, y : Tensor
+        The samples of one copy.
+    weight : Tensor of shape (n_samples,) or (n_copies, n_samples)
+    alpha : Tensor of shape (n_copies,)
+
+    Returns
+    -------
+    value : Tensor of shape ()
+    """
+    if isinstance(term, WorstCaseIsometry):
+        return term(batch) * float(alpha.sum())
+    samples = slice(term.max_rows)
+    blocks = class_blocks(y[samples], torch.ones_like(weight.view(-1, len(y))[0, samples]))
+    weights = weight.view(-1, len(y))[:, samples]
+    placed = weights[:, blocks.index]
+    pair_weight = blocks.pair_weight * placed.unsqueeze(-1) * placed.unsqueeze(-2)
+    d_X = blocks.distances(X[samples], 2.0)
     values = [
-        _StackedStress.apply(Z.unflatten(0, (len(alpha), -1)), blocks, d_X, alpha) for Z in layers
+        _StackedStress.apply(Z.unflatten(0, (len(alpha), -1)), blocks, pair_weight, d_X, alpha)
+        for Z in batch.representations(None)
     ]
     return torch.stack(values).mean()
 
@@ -180,18 +205,21 @@ class _StackedStress(torch.autograd.Function):
     """Normalised stress with a fitted scale, of every copy's map, in one go."""
 
     @staticmethod
-    def forward(ctx: Any, Z: Tensor, blocks: Blocks, d_X: Tensor, alpha: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, Z: Tensor, blocks: Blocks, pair_weight: Tensor, d_X: Tensor, alpha: Tensor
+    ) -> Tensor:
         n_copies, n_rows = Z.shape[:2]
-        offsets = n_rows * torch.arange(n_copies).view(-1, 1, 1)
+        offsets = n_rows * torch.arange(n_copies, device=Z.device).view(-1, 1, 1)
         index = (blocks.index + offsets).flatten(0, 1)
         rows = centred_rows(Z.flatten(0, 1), index)
         d_Z = stacked_distances([rows])
         by_copy = d_Z.view(n_copies, *d_X.shape)
-        c = d_Z.new_tensor(fitted_factors(d_X, by_copy, blocks.pair_weight)).view(-1, 1, 1, 1)
+        weighted = pair_weight * d_X
+        c = _ratio((weighted * by_copy).flatten(1).sum(1), _powers(by_copy, pair_weight))
+        c = c.view(-1, 1, 1, 1)
         residual = (by_copy * c).sub_(d_X)
-        slope = residual * blocks.pair_weight
-        divisor = torch.dot((blocks.pair_weight * d_X).flatten(), d_X.flatten())
-        share = alpha / divisor if divisor > 0 else torch.zeros_like(alpha)
+        slope = residual * pair_weight
+        share = _ratio(alpha, (weighted * d_X).flatten(1).sum(1))
         ctx.save_for_backward(rows, d_Z, slope * (4 * c * share.view(-1, 1, 1, 1)))
         ctx.blocks, ctx.shape = blocks, Z.shape
         return torch.dot((slope * residual).flatten(1).sum(1), share)
@@ -203,7 +231,16 @@ class _StackedStress(torch.autograd.Function):
         n_copies, place = ctx.shape[0], ctx.blocks.place
         whole = pulled.new_zeros(ctx.shape)
         whole[:, : len(place)] = pulled.view(n_copies, -1, ctx.shape[2])[:, place]
-        return whole, None, None, None
+        return whole, None, None, None, None
+
+
+def _powers(distances: Tensor, pair_weight: Tensor) -> Tensor:
+    return (pair_weight * distances.square()).flatten(1).sum(1)
+
+
+def _ratio(value: Tensor, divisor: Tensor) -> Tensor:
+    """Return the quotient, 0 where the divisor is: a collapsed map, or a batch without a pair."""
+    return torch.where(divisor > 0, value / divisor.clamp_min(_TINY), torch.zeros_like(divisor))
 
 
 def train_stacked(

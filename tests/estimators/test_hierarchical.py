@@ -66,11 +66,12 @@ def test_predicted_paths_exist_and_probabilities_add_up(paths, seed):
 @pytest.mark.parametrize(
     "params",
     [{}, {"alpha": 0}, {"early_stopping": True}, {"penalty": "worst_case", "layers": "logits"}],
-    ids=["default", "plain", "early stopping", "worst case"],
+    ids=["alpha of 1", "plain", "early stopping", "worst case"],
 )
 def test_one_level_is_the_flat_classifier(params):
-    flat = IsometricClassifier(max_epochs=5, random_state=0, **params).fit(IRIS, NAMES)
-    one = HierarchicalIsometricClassifier(max_epochs=5, random_state=0, **params).fit(IRIS, NAMES)
+    settings = {"alpha": 1.0, "max_epochs": 5, "random_state": 0} | params
+    flat = IsometricClassifier(**settings).fit(IRIS, NAMES)
+    one = HierarchicalIsometricClassifier(**settings).fit(IRIS, NAMES)
     assert one.loss_curve_ == flat.loss_curve_
     assert np.array_equal(one.classes_, flat.classes_)
     assert np.allclose(one.predict_proba(IRIS), flat.predict_proba(IRIS), rtol=0, atol=1e-12)

@@ -145,7 +145,7 @@ def test_predictions_that_are_no_classes_are_an_error_and_no_robustness_of_zero(
 def test_labels_that_no_fit_has_seen_are_errors_and_change_no_other_sample(inner):
     inner.fit(X[Y < 2], Y[Y < 2])
     old = Y < 2
-    options = {"n_queries": 5, "random_state": 0}
+    options = {"n_queries": 50, "random_state": 0}
     with pytest.warns(UserWarning, match=f"{UNSEEN}, 2, .* 16 of 50 samples") as told:
         clean = adversarial_accuracy(inner, X, Y, eps=0)
     assert len(told) == 1

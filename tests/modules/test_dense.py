@@ -16,7 +16,7 @@ MLP_OF_FOUR = MLP(4, 3, hidden_layer_sizes=(5, 5))
     "module",
     [
         MLP_OF_FOUR,
-        StackedMLP(MLP_OF_FOUR, 2),
+        StackedMLP([MLP_OF_FOUR] * 2),
         Stack(4, [2, 3], block_sizes=[[5], [5]]),
         nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.Dropout(0.1), nn.ReLU(), nn.Linear(5, 3)),
     ],

@@ -323,7 +323,7 @@ def test_a_file_to_ship_is_less_than_twice_its_weights(make, tmp_path):
 
 
 def test_moments_of_adam_are_all_that_makes_a_file_larger(tmp_path):
-    estimator = classifier(hidden_layer_sizes=(256, 128)).fit(X[FIT], y[FIT])
+    estimator = classifier(alpha=1, hidden_layer_sizes=(256, 128)).fit(X[FIT], y[FIT])
     sizes = []
     for kept in (True, False):
         estimator.save(tmp_path / "model", include_optimizer=kept)

@@ -1,0 +1,94 @@
+"""What "auto" comes to: how strongly a network is held back, and how long it trains."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sklearn_iso.estimators.constraints import AUTO
+from sklearn_iso.modules.widths import layer_widths
+from sklearn_iso.penalties import make_penalty
+from sklearn_iso.training import Acceleration
+from sklearn_iso.training.crossfit import Candidate
+from sklearn_iso.training.stacked import can_stack
+
+#: Members of a cross-fitted network; each leaves out one fold.
+N_FOLDS = 4
+#: From the weakest to the strongest: where held out samples cannot tell, the later one is taken.
+CANDIDATES = (
+    Candidate(0.0, 0.001),
+    Candidate(0.0, 0.03),
+    Candidate(1.0, 0.003),
+    Candidate(1.0, 0.1),
+)
+#: Fewest samples, and most values of X, that are cross-fitted.
+MIN_SAMPLES, MAX_VALUES = 50, 10_000_000
+#: Fewest units of a hidden layer that is shared out among the members.
+MIN_UNITS = 64
+#: Fewest steps of an epoch of a cross-fit, and its smallest and largest batch.
+MIN_STEPS, SMALLEST_BATCH, LARGEST_BATCH = 8, 16, 256
+
+
+def strength(estimator: Any) -> float:
+    """Return the alpha that a network on its own trains under.
+
+    Examples
+    --------
+    >>> from sklearn_iso import IsometricClassifier
+    >>> from sklearn_iso.estimators.strength import strength
+    >>> strength(IsometricClassifier()), strength(IsometricClassifier(alpha=0.1))
+    (1.0, 0.1)
+    """
+    alpha = estimator.alpha
+    return 1.0 if isinstance(alpha, str) else float(alpha)
+
+
+def cross_fits(estimator: Any, n_samples: float, n_features: int) -> bool:
+    """Return whether a fit chooses its strength by cross-fitting.
+
+    Examples
+    --------
+    >>> from sklearn_iso import IsometricClassifier
+    >>> from sklearn_iso.estimators.strength import cross_fits
+    >>> cross_fits(IsometricClassifier(), 1000, 20), cross_fits(IsometricClassifier(), 20, 20)
+    (True, False)
+    """
+    told = (estimator.alpha, getattr(estimator, "layers", None))
+    if not all(isinstance(one, str) for one in told) or told != ("auto", "hidden"):
+        return False
+    if estimator.module is not None or estimator.early_stopping or estimator.warm_start:
+        return False
+    if not isinstance(estimator.optimizer, str) or Acceleration.of(estimator).changes_passes:
+        return False
+    widths = layer_widths(estimator.hidden_layer_sizes)
+    divisible = all(width >= MIN_UNITS and width % N_FOLDS == 0 for width in widths)
+    sized = n_samples >= MIN_SAMPLES and n_samples * n_features <= MAX_VALUES
+    return bool(widths) and divisible and sized and can_stack(make_penalty(estimator.penalty))
+
+
+def candidates(estimator: Any) -> list[Candidate]:
+    """Return the strengths to try; a weight decay that was given is that of all."""
+    if estimator.weight_decay == "auto":
+        return list(CANDIDATES)
+    decay = float(estimator.weight_decay)
+    return [Candidate(alpha, decay) for alpha in sorted({one.alpha for one in CANDIDATES})]
+
+
+def given_or_auto(estimator: Any, n_samples: int | None = None) -> dict[str, Any]:
+    """Return what the parameters that may be "auto" come to.
+
+    Parameters
+    ----------
+    estimator : estimator
+    n_samples : int, optional
+        Samples of a fit that cross-fits; by default, one network trains.
+    """
+    found = dict(AUTO)
+    if n_samples is not None:
+        batch_size = min(max(math.ceil(n_samples / MIN_STEPS), SMALLEST_BATCH), LARGEST_BATCH)
+        # The decay is part of the objective there: each candidate has its own.
+        found |= {"max_epochs": 20, "batch_size": batch_size, "learning_rate": 1e-2}
+    params = estimator.get_params(deep=False)
+    given = {name: params[name] for name in found if name in params}
+    found |= {name: value for name, value in given.items() if not isinstance(value, str)}
+    return found | ({} if n_samples is None else {"weight_decay": 0.0})
