@@ -5,7 +5,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.preprocessing import FunctionTransformer
@@ -19,8 +18,7 @@ def demo(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "demo", module)  # where its dataclass looks for types
     spec.loader.exec_module(module)
-    yield module
-    plt.close("all")
+    return module
 
 
 @pytest.mark.parametrize("factors", [(3.0, 0.5), (0.5, 3.0)])
