@@ -15,7 +15,7 @@ FLOORS = {
     3: {"estimators", "plotting", "model_selection", "testing"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-BELOW_EVERY_FLOOR = {"exceptions", "randomness", "_version"}
+BELOW_EVERY_FLOOR = {"exceptions", "randomness", "weighting", "_version"}
 NEVER_HEAR_OF_SKLEARN = {"geometry", "attacks"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -22,7 +22,11 @@ def power_of_two(X: Tensor) -> float:
     """
     if not X.numel():
         return 1.0
-    largest = max(-float(X.amin()), float(X.amax()))
+    return power_below(max(-float(X.amin()), float(X.amax())))
+
+
+def power_below(largest: float) -> float:
+    """Return the power of two at a magnitude; 1 at 0 and infinity."""
     return math.ldexp(1.0, math.frexp(largest)[1] - 1) if 0 < largest < math.inf else 1.0
 
 

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from sklearn_iso.geometry.distances import power_of_two
+from sklearn_iso.weighting import ROUNDING
 
 MAX_QUERIES = 500
 MAX_REFERENCES = 2000
-#: Relative differences of rounding, below which two sums of weights are the same.
-ROUNDING = 1e-12
 
 
 def nearest_other_class_distance(

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist
 from sklearn.utils import check_array, check_scalar, column_or_1d
 
+from sklearn_iso.geometry.distances import power_below
 from sklearn_iso.randomness import private_random_state
 
 Metric = Literal["euclidean", "cityblock", "chebyshev"]
@@ -96,8 +97,7 @@ def check_classes(y: ArrayLike, n_samples: int) -> NDArray[np.intp]:
 def binary_scale(points: NDArray[Any]) -> float:
     """Return the power of two at the largest magnitude, so that dividing by it is exact."""
     # Python floats: -min of an unsigned or the smallest signed integer would wrap around.
-    largest = max(float(points.max()), -float(points.min()))
-    return float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1)) if largest else 1.0
+    return power_below(max(float(points.max()), -float(points.min())))
 
 
 def pair_distances(

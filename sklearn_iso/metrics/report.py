@@ -21,8 +21,9 @@ from sklearn_iso.metrics.options import check_options
 from sklearn_iso.metrics.rendering import as_html, as_text
 from sklearn_iso.metrics.repeated import search_suffices
 from sklearn_iso.metrics.unseen import starts_were_found
-from sklearn_iso.metrics.weights import effective_number, weighted, wilson_interval
+from sklearn_iso.metrics.weights import weighted, wilson_interval
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.weighting import effective_number
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from sklearn_iso.metrics.weights import ROUNDING, effective_number, upper_quantile
+from sklearn_iso.metrics.weights import upper_quantile
+from sklearn_iso.weighting import ROUNDING, effective_number
 
 #: Half the width of the 95% interval of a normal variable, in standard deviations.
 Z_95 = 1.96

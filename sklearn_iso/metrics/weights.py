@@ -11,8 +11,7 @@ from scipy.special import ndtri
 from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight
 
-#: Differences of rounding, below which two sums of weights are the same.
-ROUNDING = 1e-12
+from sklearn_iso.weighting import ROUNDING
 
 
 def check_weights(sample_weight: Any, X: Any) -> NDArray[np.float64]:
@@ -92,23 +91,6 @@ def share(which: NDArray, weight: NDArray[np.float64] | None) -> Any:
     0.75
     """
     return which.mean(axis=-1) if weight is None else np.average(which, axis=-1, weights=weight)
-
-
-def effective_number(weight: NDArray[np.float64] | None, n_samples: int) -> float:
-    r"""Return of how many samples of equal weight a mean is as certain (Kish).
-
-    .. math:: n_\text{eff} = (\sum_i w_i)^2 / \sum_i w_i^2
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_iso.metrics.weights import effective_number
-    >>> effective_number(None, 5), effective_number(np.array([1.0, 1.0, 0.0]), 3)
-    (5.0, 2.0)
-    """
-    if weight is None:
-        return float(n_samples)
-    return float(weight.sum() ** 2 / (weight @ weight))
 
 
 def wilson_interval(share: float, n: float) -> tuple[float, float]:

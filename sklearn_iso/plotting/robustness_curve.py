@@ -10,9 +10,10 @@ from scipy.stats import binomtest
 from sklearn_iso.metrics import robustness_curve
 from sklearn_iso.metrics.breaking import Attack
 from sklearn_iso.metrics.case import Bounds
-from sklearn_iso.metrics.weights import check_weights, effective_number
+from sklearn_iso.metrics.weights import check_weights
 from sklearn_iso.plotting.axes import axes_for, class_name
 from sklearn_iso.plotting.checks import as_numbers, check_parameters
+from sklearn_iso.weighting import effective_number
 
 _SYMBOLS = {
     **dict.fromkeys(("linf", np.inf), r"$L_\infty$"),

@@ -12,6 +12,7 @@ from scipy.special import log_softmax
 
 from sklearn_iso.training.crossfit import Members
 from sklearn_iso.training.data import ArrayDataset, make_iterator
+from sklearn_iso.weighting import effective_number
 
 #: Standard errors that the held out loss of the choice may lie above the least.
 TOLERANCE = 1.0
@@ -111,7 +112,7 @@ def select(logits: NDArray, y: NDArray, weight: NDArray, group: NDArray) -> Sele
     group : ndarray of shape (n_samples,)
         The same number for samples that equal each other.
     """
-    n_effective = effective_number(weight, group)
+    n_effective = number_of_distinct(weight, group)
     fitted = [_tempered(one, y, weight, 1 / (n_effective + 2)) for one in logits]
     log_loss = _excess(np.array([loss for loss, _ in fitted]), weight, group)
     error = _excess((logits.argmax(axis=2) != y).astype(np.float64), weight, group)
@@ -120,20 +121,18 @@ def select(logits: NDArray, y: NDArray, weight: NDArray, group: NDArray) -> Sele
     return Selection(index, fitted[index][1], log_loss, error)
 
 
-def effective_number(weight: NDArray, group: NDArray) -> float:
-    r"""Return how many distinct samples of equal weight would tell as much.
-
-    .. math:: n = \frac{(\sum_g w_g)^2}{\sum_g w_g^2}
+def number_of_distinct(weight: NDArray, group: NDArray) -> float:
+    """Return how many distinct samples of equal weight would tell as much.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_iso.training.selection import effective_number
-    >>> effective_number(np.array([1.0, 1.0, 2.0]), np.array([0, 0, 1]))
+    >>> from sklearn_iso.training.selection import number_of_distinct
+    >>> number_of_distinct(np.array([1.0, 1.0, 2.0]), np.array([0, 0, 1]))
     2.0
     """
-    total = np.bincount(group, weights=weight / weight.max())
-    return float(total.sum() ** 2 / np.square(total).sum())
+    total = np.bincount(group, weights=weight).astype(np.float64)
+    return effective_number(total, len(total))
 
 
 def _excess(losses: NDArray, weight: NDArray, group: NDArray) -> Excess:
