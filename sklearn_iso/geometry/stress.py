@@ -24,10 +24,12 @@ def fitted_factors(d_X: Tensor, d_Z: Tensor, weight: Tensor) -> list[float]:
 
     Parameters
     ----------
-    d_X, weight : Tensor of one shape
-        Distances of the input and non-negative pair weights.
+    d_X : Tensor
+        Distances of the input.
     d_Z : Tensor of shape (n_maps, ...)
         Distances of each map.
+    weight : Tensor of the shape of d_X or of d_Z
+        Non-negative pair weights, the same for all maps or those of each.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_iso.geometry import Blocks, class_blocks
+from sklearn_iso.geometry import Blocks, class_blocks, fitted_factors
 from sklearn_iso.geometry.distances import centred_rows, pull_rows, stacked_distances
 from sklearn_iso.modules import MLP
 from sklearn_iso.penalties import Batch, Penalty, WithinClassIsometry, WorstCaseIsometry
@@ -27,9 +27,6 @@ _PAIRWISE = {
     "target": "input",
     "layers": None,
 }
-
-
-_TINY = torch.finfo(torch.float32).tiny
 
 
 def can_stack(penalty: Penalty) -> bool:
@@ -214,12 +211,11 @@ class _StackedStress(torch.autograd.Function):
         rows = centred_rows(Z.flatten(0, 1), index)
         d_Z = stacked_distances([rows])
         by_copy = d_Z.view(n_copies, *d_X.shape)
-        weighted = pair_weight * d_X
-        c = _ratio((weighted * by_copy).flatten(1).sum(1), _powers(by_copy, pair_weight))
-        c = c.view(-1, 1, 1, 1)
+        c = d_Z.new_tensor(fitted_factors(d_X, by_copy, pair_weight)).view(-1, 1, 1, 1)
         residual = (by_copy * c).sub_(d_X)
         slope = residual * pair_weight
-        share = _ratio(alpha, (weighted * d_X).flatten(1).sum(1))
+        divisor = (pair_weight * d_X.square()).flatten(1).sum(1)
+        share = torch.where(divisor > 0, alpha / divisor, 0.0)  # no pair, no stress
         ctx.save_for_backward(rows, d_Z, slope * (4 * c * share.view(-1, 1, 1, 1)))
         ctx.blocks, ctx.shape = blocks, Z.shape
         return torch.dot((slope * residual).flatten(1).sum(1), share)
@@ -232,15 +228,6 @@ class _StackedStress(torch.autograd.Function):
         whole = pulled.new_zeros(ctx.shape)
         whole[:, : len(place)] = pulled.view(n_copies, -1, ctx.shape[2])[:, place]
         return whole, None, None, None, None
-
-
-def _powers(distances: Tensor, pair_weight: Tensor) -> Tensor:
-    return (pair_weight * distances.square()).flatten(1).sum(1)
-
-
-def _ratio(value: Tensor, divisor: Tensor) -> Tensor:
-    """Return the quotient, 0 where the divisor is: a collapsed map, or a batch without a pair."""
-    return torch.where(divisor > 0, value / divisor.clamp_min(_TINY), torch.zeros_like(divisor))
 
 
 def train_stacked(
