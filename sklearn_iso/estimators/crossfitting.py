@@ -11,14 +11,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_iso.estimators.learner import Learner, settings_of
 from sklearn_iso.estimators.strength import N_FOLDS, candidates, cross_fits
 from sklearn_iso.modules.widths import layer_widths
-from sklearn_iso.penalties import Penalty, WorstCaseIsometry, make_penalty
+from sklearn_iso.penalties import Penalty, make_penalty
 from sklearn_iso.training import ArrayDataset, TrainingSettings, build_net, calibrate
 from sklearn_iso.training.crossfit import Candidate, CrossFitObjective, Members
 from sklearn_iso.training.folds import content_groups, stratified_folds
 from sklearn_iso.training.selection import (
     Selection,
-    effective_number,
     held_out_logits,
+    number_of_distinct,
     select,
 )
 
@@ -60,7 +60,7 @@ class ChoosingLearner(Learner):
         self.samples = single_precision(train)
         self.group = content_groups(self.samples)
         weight = self.samples.weight.astype(np.float64)
-        return cross_fits(self.estimator, effective_number(weight, self.group), n_features)
+        return cross_fits(self.estimator, number_of_distinct(weight, self.group), n_features)
 
     @property
     def _widths(self) -> list[int]:
@@ -91,9 +91,7 @@ class ChoosingLearner(Learner):
         """Make the members of the choice the network of the estimator."""
         estimator, chosen = self.estimator, members.candidates[selection.index]
         merged = members.merged(selection.index, selection.temperature, self.wide)
-        for _, _, term in estimator.penalty_.terms():
-            if isinstance(term, WorstCaseIsometry):  # the slope that is free, of these logits
-                term.scale_ /= selection.temperature
+        estimator.penalty_.rescale(1 / selection.temperature)  # to the logits that predict
         objective = self.objective(estimator.penalty_, chosen.alpha, self.samples)
         estimator.net_.replace_module(merged.eval(), objective, chosen.weight_decay)
         estimator.alpha_, estimator.weight_decay_ = chosen.alpha, chosen.weight_decay

@@ -322,7 +322,7 @@ def split_rows(
 
 
 def settings_of(estimator: Any, n_samples: int | None = None) -> TrainingSettings:
-    """Return the training parameters of an estimator, of a cross-fit if `n_samples` is told."""
+    """Return the training parameters of an estimator, of a cross-fit if `n_samples` is given."""
     params = estimator.get_params(deep=False)
     chosen = {f.name: params[f.name] for f in fields(TrainingSettings) if f.name in params}
     auto = {k: v for k, v in given_or_auto(estimator, n_samples).items() if k in chosen}

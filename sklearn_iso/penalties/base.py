@@ -85,6 +85,9 @@ class Penalty(BaseEstimator, ABC):
     def release(self) -> None:
         """Let go of training data that calibration kept; called when a fit ends."""
 
+    def rescale(self, factor: float) -> None:
+        """Follow a map whose output has been multiplied by a factor, in what calibration found."""
+
     def terms(self) -> list[tuple[str, float, Penalty]]:
         """Return the name, the weight and the penalty of each summand."""
         return [(name_of(self), 1.0, self)]
@@ -166,6 +169,11 @@ class PenaltySum(_BaseComposition, Penalty):
         """Release every term."""
         for _, penalty in self.penalties:
             penalty.release()
+
+    def rescale(self, factor: float) -> None:
+        """Follow a map whose output has been multiplied, in every term."""
+        for _, penalty in self.penalties:
+            penalty.rescale(factor)
 
     def terms(self) -> list[tuple[str, float, Penalty]]:
         """Return the name, the weight and the penalty of each term."""

@@ -149,10 +149,9 @@ class WorstCaseIsometry(Penalty):
 
     References
     ----------
-    A. Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR 2018,
-    for training on perturbed rows; T. Miyato et al., "Virtual Adversarial Training", IEEE TPAMI
-    2019, for the ascent; Y. Yang et al., "A Closer Look at Accuracy vs. Robustness", NeurIPS
-    2020, for local Lipschitz regularisation.
+    A. Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR 2018;
+    T. Miyato et al., "Virtual Adversarial Training", IEEE TPAMI 2019, for the ascent; Y. Yang et
+    al., "A Closer Look at Accuracy vs. Robustness", NeurIPS 2020, for Lipschitz regularisation.
 
     Examples
     --------
@@ -239,8 +238,12 @@ class WorstCaseIsometry(Penalty):
         )
         return self
 
+    def rescale(self, factor: float) -> None:
+        """Multiply the slope that costs nothing."""
+        self.scale_ *= factor
+
     def without_logits(self) -> WorstCaseIsometry:
-        """Return a clone whose pairs start at random, for a map whose outputs are no logits."""
+        """Return a clone whose pairs start at random, for maps without logits."""
         if self.label_weight or self.ascent == "margin":
             raise ValueError(
                 "label_weight and ascent='margin' are about the logits of a classifier, and this "
@@ -268,9 +271,8 @@ class WorstCaseIsometry(Penalty):
             ImageLayout.of(X.shape[1:], self.image_shape)
         elif self.image_shape is not None:
             raise ValueError(
-                "image_shape says where the patches of start='patches' may lie; got "
-                f"image_shape={self.image_shape!r} with start={self.start!r}. Leave it out, or "
-                "pass start=('margin', 'patches')."
+                f"image_shape is a parameter of start='patches'; got {self.image_shape!r} with "
+                f"start={self.start!r}. Leave it out, or pass start=('margin', 'patches')."
             )
 
     def _check_bounds(self, X: Tensor) -> None:

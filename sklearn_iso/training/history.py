@@ -10,7 +10,8 @@ def history_columns(net: Any, data_term: str = "classification_loss") -> dict[st
 
     Columns: "epoch", "loss" (the objective), the data term and "penalty" (before alpha), each
     term of a sum of penalties, and the same with the prefix "valid_" where there was
-    validation data. ``loss = data_term + alpha * penalty``.
+    validation data. ``loss = data_term + alpha * penalty``, but for a cross-fit, whose columns
+    are means over its members.
     """
     rows = [row for row in net.history if "train_loss" in row]
     columns: dict[str, list[float]] = {}

@@ -48,7 +48,7 @@ UNUSED = {
     ),
     "image_shape without patches": (
         lambda: WorstCaseIsometry(image_shape=(2, 2)).calibrate(ROWS, LABELS),
-        "image_shape says where the patches",
+        "image_shape is a parameter of start='patches'",
     ),
     "n_targets of pgd": (
         lambda: attacked(pgd, loss="margin", n_targets=2),
