@@ -1,8 +1,9 @@
-"""A classifier that finds out by held out samples how strongly to hold its network back."""
+"""Learners that find out by held out samples how strongly to hold a network back."""
 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,98 +17,145 @@ from sklearn_iso.training import ArrayDataset, TrainingSettings, build_net, cali
 from sklearn_iso.training.crossfit import Candidate, CrossFitObjective, Members
 from sklearn_iso.training.folds import content_groups, stratified_folds
 from sklearn_iso.training.selection import (
+    Excess,
     Selection,
-    held_out_logits,
+    held_out_outputs,
     number_of_distinct,
-    select,
+    select_for_classes,
 )
 
 #: Spreads of X that float32 holds with room for squares, and the largest value over the spread.
 _LEAST, _MOST, _WORTH = 1e-10, 1e10, 1e3
-#: Log loss above that of equal probabilities that no unlucky draw explains.
+#: Loss above that of a prediction that does not look at X that no unlucky draw explains.
 _WORSE = 0.5
 
 
-class ChoosingLearner(Learner):
-    """Learner of a classifier that cross-fits where ``alpha="auto"`` asks for it.
+class CrossFitLearner(Learner):
+    """Learner of an estimator that cross-fits where ``alpha="auto"`` asks for it.
 
     For each candidate (a strength of the penalty and a weight decay) one small network for each
     fold trains without the samples of that fold, all at once. The samples tell the candidates
-    apart by the members that have not seen them, and give the temperature; the mean of the
-    members of the choice is the network that predicts.
+    apart by the members that have not seen them; the mean of the members of the choice is the
+    network that predicts. Subclasses know what is predicted.
     """
 
-    def train(self, train: ArrayDataset, classes: NDArray, valid: ArrayDataset | None) -> None:
-        """Train members, or one network where there is nothing to choose or too little."""
-        self.fold: NDArray | None = None
-        if not self._has_choice(train):
-            super().train(train, classes, valid)
-            return
-        self.fold = stratified_folds(self.group, train.y, N_FOLDS, self.rng)
+    fold: NDArray | None = None
+
+    def calibrated(self, train: ArrayDataset) -> Penalty:
+        """Return the penalty, calibrated."""
+        raise NotImplementedError
+
+    def select(self, outputs: NDArray, weight: NDArray) -> Selection:
+        """Return what the held out outputs say."""
+        raise NotImplementedError
+
+    def cross_fit(
+        self, train: ArrayDataset, penalty: Penalty, n_outputs: int, strata: NDArray, **fitted: Any
+    ) -> bool:
+        """Train members; return False where there is nothing to choose, or too little.
+
+        Parameters
+        ----------
+        train : ArrayDataset
+        penalty : Penalty
+            Not calibrated.
+        n_outputs : int
+        strata : ndarray of shape (n_samples,)
+            What is to be spread over all folds.
+        **fitted
+            What the fit knows before it trains.
+        """
+        self.fold = None
+        if not self._has_choice(train, penalty):
+            return False
+        self.fold = stratified_folds(self.group, strata, N_FOLDS, self.rng)
         settings = settings_of(self.estimator, len(train))
-        penalty = calibrate(make_penalty(self.estimator.penalty), train, self.rng)
-        self._start_members(self.samples, classes, penalty, settings)
-        self.wide = self.perceptrons(train, len(classes), self._widths)[0]
+        self._start_members(self.calibrated(train), n_outputs, settings)
+        for name, value in fitted.items():
+            setattr(self.estimator, name, value)
+        self.wide = self.perceptrons(train, n_outputs, self._widths)[0]
         outside = self.fold[:, None] != np.arange(N_FOLDS)
         weight = (self.samples.weight[:, None] * outside).astype(self.samples.weight.dtype)
-        self.run(ArrayDataset(self.samples.X, train.y, weight), settings.max_epochs)
+        self.run(ArrayDataset(self.samples.X, self.samples.y, weight), settings.max_epochs)
+        return True
 
-    def _has_choice(self, train: ArrayDataset) -> bool:
+    def _has_choice(self, train: ArrayDataset, penalty: Penalty) -> bool:
         """Return whether there is a choice and enough distinct samples to make it by."""
         n_features = int(np.prod(train.X.shape[1:]))
-        if not cross_fits(self.estimator, len(train), n_features):
+        if not cross_fits(self.estimator, penalty, len(train), n_features):
             return False
-        self.samples = single_precision(train)
+        self.samples, self.unit = single_precision(train), float(train.weight.max())
         self.group = content_groups(self.samples)
         weight = self.samples.weight.astype(np.float64)
-        return cross_fits(self.estimator, number_of_distinct(weight, self.group), n_features)
+        n_distinct = number_of_distinct(weight, self.group)
+        return cross_fits(self.estimator, penalty, n_distinct, n_features)
 
     @property
     def _widths(self) -> list[int]:
         return layer_widths(self.estimator.hidden_layer_sizes)
 
-    def _start_members(
-        self, train: ArrayDataset, classes: NDArray, penalty: Penalty, settings: TrainingSettings
-    ) -> None:
+    def _start_members(self, penalty: Penalty, n_outputs: int, settings: TrainingSettings) -> None:
         estimator = self.estimator
         narrow = [width // N_FOLDS for width in self._widths]
-        mlps = self.perceptrons(train, len(classes), narrow, N_FOLDS)
+        mlps = self.perceptrons(self.samples, n_outputs, narrow, N_FOLDS)
         members = Members(mlps, candidates(estimator))
-        net = build_net(members, CrossFitObjective(penalty), settings, self.shuffling)
-        estimator.penalty_, estimator.net_, estimator.classes_ = penalty, net, classes
+        objective = CrossFitObjective(penalty, self.data_term, self.unit)
+        estimator.penalty_ = penalty
+        estimator.net_ = build_net(members, objective, settings, self.shuffling)
 
     def finish(self) -> None:
         """Let the held out samples choose, and leave the network of the choice."""
         if self.fold is None:
             return
-        estimator, train = self.estimator, self.samples
-        members = estimator.net_.module_.eval()
-        logits = held_out_logits(members, train, self.fold)
-        selection = select(logits, train.y, train.weight.astype(np.float64), self.group)
-        warn_of_nothing_learned(selection, logits.shape[2])
-        self._leave(members, selection)
+        members = self.estimator.net_.module_.eval()
+        outputs = held_out_outputs(members, self.samples, self.fold)
+        self.leave(members, self.select(outputs, self.samples.weight.astype(np.float64)))
 
-    def _leave(self, members: Members, selection: Selection) -> None:
+    def leave(self, members: Members, selection: Selection) -> None:
         """Make the members of the choice the network of the estimator."""
         estimator, chosen = self.estimator, members.candidates[selection.index]
         merged = members.merged(selection.index, selection.temperature, self.wide)
-        estimator.penalty_.rescale(1 / selection.temperature)  # to the logits that predict
+        estimator.penalty_.rescale(1 / selection.temperature)  # to the outputs that predict
         objective = self.objective(estimator.penalty_, chosen.alpha, self.samples)
         estimator.net_.replace_module(merged.eval(), objective, chosen.weight_decay)
         estimator.alpha_, estimator.weight_decay_ = chosen.alpha, chosen.weight_decay
-        estimator.temperature_ = selection.temperature
         begun = any("train_loss" in row for row in estimator.net_.history)
         estimator.selection_ = _as_columns(members.candidates, selection) if begun else None
         estimator._n_features_out = merged.output.in_features
 
 
-def warn_of_nothing_learned(selection: Selection, n_classes: int) -> None:
-    """Warn if held out samples are predicted worse than by equal probabilities for all classes."""
-    least, blind = selection.log_loss.mean.min(), np.log(n_classes)
+class ChoosingLearner(CrossFitLearner):
+    """Learner of a classifier; held out samples choose by log loss and error."""
+
+    def train(self, train: ArrayDataset, classes: NDArray, valid: ArrayDataset | None) -> None:
+        """Train members, or one network where there is nothing to choose or too little."""
+        penalty = make_penalty(self.estimator.penalty)
+        if not self.cross_fit(train, penalty, len(classes), train.y, classes_=classes):
+            super().train(train, classes, valid)
+
+    def calibrated(self, train: ArrayDataset) -> Penalty:
+        """Return the penalty, calibrated."""
+        return calibrate(make_penalty(self.estimator.penalty), train, self.rng)
+
+    def select(self, outputs: NDArray, weight: NDArray) -> Selection:
+        """Return what the held out logits say; warn if no candidate has learned."""
+        selection = select_for_classes(outputs, self.samples.y, weight, self.group)
+        warn_of_nothing_learned(selection.losses["log_loss"], np.log(outputs.shape[2]))
+        return selection
+
+    def leave(self, members: Members, selection: Selection) -> None:
+        """Make the members of the choice the network of the estimator."""
+        super().leave(members, selection)
+        self.estimator.temperature_ = selection.temperature
+
+
+def warn_of_nothing_learned(loss: Excess, blind: float) -> None:
+    """Warn if held out samples are predicted worse than without looking at them."""
+    least = loss.mean.min()
     if least > blind + _WORSE:
         warnings.warn(
-            f"No candidate has learned: the least held out log loss is {least:.3g}, and equal "
-            f"probabilities for all classes have {blind:.3g}. Lower learning_rate, or scale X.",
+            f"No candidate has learned: the least held out loss is {least:.3g}, and a prediction "
+            f"that does not look at X has {blind:.3g}. Lower learning_rate, or scale X.",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -125,18 +173,20 @@ def single_precision(samples: ArrayDataset) -> ArrayDataset:
         spread = float(np.sqrt(X.var(axis=0).sum()))
         if _LEAST < spread < _MOST and np.abs(X).max() <= _WORTH * spread:
             X = X.astype(np.float32)
-    return ArrayDataset(X, samples.y, weight.astype(X.dtype, copy=False))
+    y = samples.y.astype(X.dtype, copy=False) if samples.y.dtype.kind == "f" else samples.y
+    return ArrayDataset(X, y, weight.astype(X.dtype, copy=False))
 
 
 def _as_columns(tried: list[Candidate], selection: Selection) -> dict[str, NDArray]:
-    """Return what was tried and what the held out samples said, a row for each candidate."""
-    return {
+    """Return what was tried and what the held out samples said, a value for each candidate."""
+    columns = {
         "alpha": np.array([one.alpha for one in tried]),
         "weight_decay": np.array([one.weight_decay for one in tried]),
-        "log_loss": selection.log_loss.mean,
-        "log_loss_excess": selection.log_loss.excess,
-        "log_loss_std_error": selection.log_loss.std_error,
-        "error": selection.error.mean,
-        "error_excess": selection.error.excess,
-        "error_std_error": selection.error.std_error,
     }
+    for name, loss in selection.losses.items():
+        columns |= {
+            name: loss.mean,
+            f"{name}_excess": loss.excess,
+            f"{name}_std_error": loss.std_error,
+        }
+    return columns

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_iso.estimators.crossfitting import CrossFitLearner, warn_of_nothing_learned
 from sklearn_iso.estimators.learner import (
-    Learner,
     as_module,
     positive_rows,
     settings_of,
     split_rows,
 )
+from sklearn_iso.estimators.strength import strength
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.geometry.norms import get_norm
 from sklearn_iso.modules.ambient import own_modes
@@ -27,12 +28,15 @@ from sklearn_iso.penalties import (
 )
 from sklearn_iso.training import (
     ArrayDataset,
+    calibrate,
     input_similarity,
     new_generator,
     resume_net,
     row_weights,
 )
 from sklearn_iso.training.calibration import INPUT_LENGTH, MAX_ROWS
+from sklearn_iso.training.crossfit import Members
+from sklearn_iso.training.selection import Selection, select_for_numbers
 
 #: Steepest slope that is free: standard deviations of y over one root mean square distance of
 #: the rows from their mean.
@@ -55,7 +59,7 @@ class RegressionLearner:
 
     def __init__(self, estimator: Any, rng: np.random.RandomState | None = None) -> None:
         self.estimator = estimator
-        self.learner = Learner(estimator, rng, data_term="squared_error")
+        self.learner = ChoosingRegressor(estimator, rng, data_term="squared_error")
 
     @own_modes()
     def fit(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> None:
@@ -65,8 +69,10 @@ class RegressionLearner:
         train, valid = self._standardised(rows), None
         if self.estimator.early_stopping:
             train, valid = split_rows(self.estimator, train, self.learner.rng)
-        self._start(train, settings_of(self.estimator), valid)
-        self.learner.run(train, self.estimator.max_epochs)
+        if not self.estimator.target_std_ or not self.learner.chooses(train):
+            settings = settings_of(self.estimator)
+            self._start(train, settings, valid)
+            self.learner.run(train, settings.max_epochs)
         self.learner.warn_of_weak_pairs(train)
 
     @own_modes()
@@ -115,9 +121,38 @@ class RegressionLearner:
 
     def _start(self, train: ArrayDataset, settings: Any, valid: ArrayDataset | None = None) -> None:
         penalty = regression_penalty(self.estimator.penalty)
-        if self.estimator.alpha > 0:
+        alpha = strength(self.estimator)
+        if alpha > 0:
             set_units(penalty, train, self.learner.rng)
         self.learner.start(train, penalty, 1, settings, valid)
+        self.estimator.alpha_, self.estimator.weight_decay_ = alpha, settings.weight_decay
+        self.estimator.shrinkage_, self.estimator.selection_ = 1.0, None
+
+
+class ChoosingRegressor(CrossFitLearner):
+    """Learner of the network of a regressor; held out samples choose by squared error."""
+
+    def chooses(self, train: ArrayDataset) -> bool:
+        """Train members; return False where there is nothing to choose, or too little."""
+        penalty = regression_penalty(self.estimator.penalty)
+        return self.cross_fit(train, penalty, 1, np.zeros(len(train)))
+
+    def calibrated(self, train: ArrayDataset) -> Penalty:
+        """Return the penalty in units of the data, calibrated."""
+        penalty = regression_penalty(self.estimator.penalty)
+        set_units(penalty, train, self.rng)
+        return calibrate(penalty, train, self.rng)
+
+    def select(self, outputs: NDArray, weight: NDArray) -> Selection:
+        """Return what the held out predictions say; warn if no candidate has learned."""
+        selection = select_for_numbers(outputs, self.samples.y, weight, self.group)
+        warn_of_nothing_learned(selection.losses["squared_error"], 1.0)
+        return selection
+
+    def leave(self, members: Members, selection: Selection) -> None:
+        """Make the members of the choice the network of the estimator."""
+        super().leave(members, selection)
+        self.estimator.shrinkage_ = 1 / selection.temperature
 
 
 def units_of_target(y: NDArray, weight: NDArray) -> tuple[float, float]:
@@ -167,7 +202,7 @@ def regression_penalty(penalty: str | Penalty) -> Penalty:
         If a term needs classes or the logits of a classifier.
     """
     if isinstance(penalty, str) and penalty == "isometric":
-        return NeighborIsometry() + WorstCaseIsometry(start="random")
+        return NeighborIsometry(max_rows=64) + WorstCaseIsometry(start="random")
     found = make_penalty(penalty)
     if any(term.needs_labels for _, _, term in found.terms()):
         raise ValueError(

@@ -21,7 +21,7 @@ from torch import device as torch_device
 from torch import nn
 
 from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
-from sklearn_iso.estimators.constraints import TRAINING
+from sklearn_iso.estimators.constraints import CHOOSING
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.learner import learns_by_chunks
 from sklearn_iso.estimators.regression import RegressionLearner
@@ -47,8 +47,9 @@ class IsometricRegressor(
 
     Parameters
     ----------
-    alpha : float, default=0.3
-        Strength of the penalty, dimensionless; 0 trains a plain network.
+    alpha : float or "auto", default="auto"
+        Strength of the penalty, dimensionless; 0 trains a plain network. "auto" lets held out
+        samples choose (see Notes).
     penalty : str or Penalty, default="isometric"
         What `alpha` multiplies: "isometric", "neighbors", "global", "worst_case", "local" or
         "jacobian"; one that needs no classes. "auto" in it means, in the absence
@@ -69,14 +70,17 @@ class IsometricRegressor(
         is copied with its weights; a class is built anew and told ``n_features``, the values of
         a row, and ``n_outputs`` if its constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
-    learning_rate : float, default=0.002
+    learning_rate : float or "auto", default="auto"
+        "auto" is 0.002, and 0.01 for the members of a cross-fit.
     learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"
         "linear" and "cosine" let the learning rate fall to 0 over the epochs.
-    weight_decay : float, default=0.0
-    max_epochs : int, default=100
-        Passes over the training rows.
-    batch_size : int, default=256
-        Rows of a batch. Pairs are formed within a batch.
+    weight_decay : float or "auto", default="auto"
+        "auto" is 0, and chosen with `alpha` in a cross-fit, where it is part of the loss.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training samples; "auto" is 100, and 40 in a cross-fit.
+    batch_size : int or "auto", default="auto"
+        Samples of a batch, within which pairs are formed. "auto" is 256, and in a cross-fit as
+        many as make 5 batches, between 16 and 256.
     shuffle : bool, default=True
         Order the rows anew in every epoch.
     early_stopping : bool, default=False
@@ -100,6 +104,15 @@ class IsometricRegressor(
 
     Attributes
     ----------
+    alpha_, weight_decay_ : float
+        What the network was trained with.
+    shrinkage_ : float
+        From 0.01 to 1: what the predictions, as differences from the mean of y, were multiplied
+        with after training, which is less than 1 where held out samples call for it; 1 without a
+        cross-fit.
+    selection_ : dict of str to ndarray, or None
+        Of the candidates of a cross-fit: "alpha", "weight_decay", held out "squared_error" in
+        variances of y, and with "_excess" and "_std_error" how far it is above the least.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` predicts in standard deviations of y from its mean.
     target_mean_, target_std_ : float
@@ -123,6 +136,13 @@ class IsometricRegressor(
     --------
     IsometricClassifier : The same for classes.
 
+    Notes
+    -----
+    With ``alpha="auto"`` held out samples choose by squared error, as those of
+    :class:`IsometricClassifier` choose by log loss, and under the same conditions: the strongest
+    of three candidates within a standard error of the least, and how far predictions are drawn
+    towards the mean of y, as noise asks for. Otherwise alpha is 0.3.
+
     References
     ----------
     Y. Yang et al., "A Closer Look at Accuracy vs. Robustness", NeurIPS 2020, for local
@@ -138,7 +158,7 @@ class IsometricRegressor(
     True
     """
 
-    _parameter_constraints: dict = TRAINING | {
+    _parameter_constraints: dict = CHOOSING | {
         "penalty": [StrOptions(set(PENALTIES) - {"within_class"}), Penalty],
         "layers": [str, "array-like"],
         "module": [callable, None],
@@ -147,7 +167,7 @@ class IsometricRegressor(
 
     def __init__(
         self,
-        alpha: float = 0.3,
+        alpha: float | str = "auto",
         *,
         penalty: str | Penalty = "isometric",
         layers: Layers = "hidden",
@@ -155,11 +175,11 @@ class IsometricRegressor(
         activation: str = "relu",
         module: nn.Module | Callable[..., nn.Module] | None = None,
         optimizer: str | Callable[..., Any] = "adam",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         learning_rate_schedule: str = "linear",
-        weight_decay: float = 0.0,
-        max_epochs: int = 100,
-        batch_size: int = 256,
+        weight_decay: float | str = "auto",
+        max_epochs: int | str = "auto",
+        batch_size: int | str = "auto",
         shuffle: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,

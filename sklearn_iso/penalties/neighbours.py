@@ -114,13 +114,13 @@ def neighbour_pairs(distances: Tensor, weight: Tensor, n_neighbors: int) -> Tens
     Parameters
     ----------
     distances : Tensor of shape (n, n)
-    weight : Tensor of shape (n,)
-        What each row counts for among the closer ones.
+    weight : Tensor of shape (n,) or (m, n)
+        What each sample counts for among the closer ones; m countings of the same samples.
     n_neighbors : int
 
     Returns
     -------
-    near : Tensor of bool, shape (n, n)
+    near : Tensor of bool, shape (n, n) or (m, n, n)
         Symmetric; False on the diagonal and between coincident rows.
 
     Examples
@@ -137,9 +137,10 @@ def neighbour_pairs(distances: Tensor, weight: Tensor, n_neighbors: int) -> Tens
     resolution = 1e-6 if distances.dtype == torch.float64 else 1e-3
     apart = distances > resolution * distances.amax()
     order = torch.where(apart, distances, torch.inf).sort(dim=1)
-    cumulative = torch.where(torch.isfinite(order.values), weight[order.indices], 0).cumsum(1)
+    counted = torch.isfinite(order.values)
+    cumulative = torch.where(counted, weight[..., order.indices], 0).cumsum(-1)
     first = torch.searchsorted(order.values, distances * (1 - resolution))
     padded = torch.nn.functional.pad(cumulative, (1, 0))
-    closer = padded.gather(1, first)
+    closer = padded.gather(-1, first.expand(*weight.shape[:-1], *first.shape))
     near = apart & (closer < n_neighbors)
     return near | near.mT

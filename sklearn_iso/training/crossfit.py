@@ -127,13 +127,17 @@ class CrossFitObjective(nn.Module):
     ----------
     penalty : Penalty
         Calibrated; :func:`~sklearn_iso.training.stacked.can_stack` it.
+    data_term : {"classification_loss", "squared_error"}
+        The latter in place of the cross-entropy.
+    unit : float, default=1
+        What the weights were divided by: neighbours count by their weight.
     """
 
-    data_term = "classification_loss"
-
-    def __init__(self, penalty: Penalty) -> None:
+    def __init__(
+        self, penalty: Penalty, data_term: str = "classification_loss", unit: float = 1.0
+    ) -> None:
         super().__init__()
-        self.penalty = penalty
+        self.penalty, self.data_term, self.unit = penalty, data_term, unit
 
     def forward(
         self,
@@ -149,20 +153,20 @@ class CrossFitObjective(nn.Module):
         share = weight.T / weight.sum(0).clamp_min(tiny).unsqueeze(1)
         total, errors, values, outputs = weight.new_zeros(()), 0.0, [], []
         for stack, candidates in module.parts():
-            here = share.repeat(len(candidates), 1)
+            here, counts = share.repeat(len(candidates), 1), weight.T * self.unit
             alpha = _by_copy(here, [one.alpha for one in candidates], module.n_folds)
             decay = _by_copy(here, [one.weight_decay for one in candidates], module.n_folds)
             if alpha.any():
                 batch = _batch(stack, X, y, here, alpha, generator, progress)
                 logits = batch.logits
                 values = [
-                    (name, factor, stacked_term(term, batch, X, y, here, alpha))
+                    (name, factor, stacked_term(term, batch, X, y, here, alpha, counts))
                     for name, factor, term in self.penalty.terms()
                 ]
                 total = total + sum(factor * value for _, factor, value in values)
             else:
                 logits = stack(X.repeat(stack.n_copies, 1))
-            error = _cross_entropy(logits, y, here)
+            error = _LOSSES[self.data_term](logits, y, here)
             errors += error.item()
             total = total + error + _half_squares(stack, decay)
             outputs.append(logits.detach().unflatten(0, (stack.n_copies, -1)))
@@ -170,7 +174,7 @@ class CrossFitObjective(nn.Module):
         strength = module.n_folds * sum(one.alpha for one in module.candidates)
         # The value of the mean, the gradient of the sum.
         total = total + (total / n_members - total).detach()
-        parts = {"classification_loss": errors / n_members, "penalty": 0.0}
+        parts = {self.data_term: errors / n_members, "penalty": 0.0}
         for name, factor, value in values:
             number = value.item() / strength
             parts["penalty"] += factor * number
@@ -210,6 +214,16 @@ def _cross_entropy(logits: Tensor, y: Tensor, share: Tensor) -> Tensor:
     """Return the sum over the members of their weighted means."""
     losses = nn.functional.cross_entropy(logits, y.repeat(len(share)), reduction="none")
     return torch.dot(losses, share.flatten())
+
+
+def _squared_error(outputs: Tensor, y: Tensor, share: Tensor) -> Tensor:
+    """Return the sum over the members of their weighted means."""
+    squares = (outputs[:, 0] - y.repeat(len(share))).square()
+    return torch.dot(squares, share.flatten())
+
+
+#: What the members learn from, by the name of its column in the history.
+_LOSSES = {"classification_loss": _cross_entropy, "squared_error": _squared_error}
 
 
 def _half_squares(stack: StackedMLP, decay: Tensor) -> Tensor:

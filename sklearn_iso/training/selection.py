@@ -18,6 +18,8 @@ from sklearn_iso.weighting import effective_number
 TOLERANCE = 1.0
 #: Logarithms of the inverse temperature among which the best is sought.
 _RANGE = (-2.0, 2.0)
+#: Least share of the predictions of numbers that is kept.
+_LEAST_SHARE = 0.01
 _BATCH = 1024
 
 
@@ -50,20 +52,19 @@ class Selection:
     index : int
         Of the candidate chosen.
     temperature : float
-        What its logits are to be divided by.
-    log_loss, error : Excess
-        Held out log loss of each candidate at its best temperature, and share of samples that it
-        gets wrong.
+        What its outputs are to be divided by.
+    losses : dict of str to Excess
+        Of each candidate. Of classes "log_loss", at its best temperature, and "error", the share of
+        samples that it gets wrong; of numbers "squared_error".
     """
 
     index: int
     temperature: float
-    log_loss: Excess
-    error: Excess
+    losses: dict[str, Excess]
 
 
-def held_out_logits(members: Members, samples: ArrayDataset, fold: NDArray) -> NDArray:
-    """Return the logits of each sample by the members that have not seen it.
+def held_out_outputs(members: Members, samples: ArrayDataset, fold: NDArray) -> NDArray:
+    """Return the outputs for each sample of the members that have not seen it.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def held_out_logits(members: Members, samples: ArrayDataset, fold: NDArray) -> N
 
     Returns
     -------
-    logits : ndarray of shape (n_candidates, n_samples, n_classes)
+    outputs : ndarray of shape (n_candidates, n_samples, n_outputs)
     """
     device = next(members.parameters()).device
     parts, start = [], 0
@@ -84,11 +85,11 @@ def held_out_logits(members: Members, samples: ArrayDataset, fold: NDArray) -> N
             index = torch.from_numpy(fold[start : start + len(X)]).to(device)
             start += len(X)
             parts.append(by_member[:, index, torch.arange(len(X), device=device)])
-    logits: NDArray = torch.cat(parts, dim=1).double().numpy(force=True)
-    return logits
+    outputs: NDArray = torch.cat(parts, dim=1).double().numpy(force=True)
+    return outputs
 
 
-def select(logits: NDArray, y: NDArray, weight: NDArray, group: NDArray) -> Selection:
+def select_for_classes(logits: NDArray, y: NDArray, weight: NDArray, group: NDArray) -> Selection:
     r"""Return the last candidate that the held out samples cannot tell from the best.
 
     Neither its log loss nor its error is more than a standard error above the least. Candidates
@@ -118,7 +119,30 @@ def select(logits: NDArray, y: NDArray, weight: NDArray, group: NDArray) -> Sele
     error = _excess((logits.argmax(axis=2) != y).astype(np.float64), weight, group)
     best = np.arange(len(logits)) == log_loss.mean.argmin()
     index = int(np.flatnonzero(best | (log_loss.within(1 / n_effective) & error.within(0.0)))[-1])
-    return Selection(index, fitted[index][1], log_loss, error)
+    return Selection(index, fitted[index][1], {"log_loss": log_loss, "error": error})
+
+
+def select_for_numbers(outputs: NDArray, y: NDArray, weight: NDArray, group: NDArray) -> Selection:
+    r"""Return the last candidate whose squared error is within a standard error of the least.
+
+    Outputs are first divided by the temperature that makes the error least, at least 1: where
+    held out samples tell that predictions go too far from the mean of y, which is 0 here, they
+    are drawn towards it.
+
+    .. math:: \frac{1}{T} = \min\left(\frac{\sum_i w_i y_i f(x_i)}{\sum_i w_i f(x_i)^2}, 1\right)
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_candidates, n_samples, 1)
+    y, weight, group : ndarray of shape (n_samples,)
+        As for :func:`select_for_classes`.
+    """
+    predicted = outputs[:, :, 0]
+    squares = np.maximum(predicted**2 @ weight, np.finfo(np.float64).tiny)
+    share = ((predicted * y) @ weight / squares).clip(_LEAST_SHARE, 1)
+    error = _excess((share[:, None] * predicted - y) ** 2, weight, group)
+    index = int(np.flatnonzero(error.within(0.0))[-1])
+    return Selection(index, float(1 / share[index]), {"squared_error": error})
 
 
 def number_of_distinct(weight: NDArray, group: NDArray) -> float:

@@ -9,10 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_iso.geometry import Blocks, class_blocks, fitted_factors
+from sklearn_iso.geometry import Blocks, class_blocks, fitted_factors, one_block
 from sklearn_iso.geometry.distances import centred_rows, pull_rows, stacked_distances
 from sklearn_iso.modules import MLP
-from sklearn_iso.penalties import Batch, Penalty, WithinClassIsometry, WorstCaseIsometry
+from sklearn_iso.penalties import (
+    Batch,
+    NeighborIsometry,
+    Penalty,
+    WithinClassIsometry,
+    WorstCaseIsometry,
+)
+from sklearn_iso.penalties.neighbours import neighbour_pairs
 from sklearn_iso.training.data import ArrayDataset, make_iterator
 from sklearn_iso.training.numerics import denormals_flushed
 from sklearn_iso.training.randomness import Randomness
@@ -41,7 +48,7 @@ def can_stack(penalty: Penalty) -> bool:
     """
     for _, _, term in penalty.terms():
         params = term.get_params()
-        if type(term) is WithinClassIsometry:
+        if type(term) in (WithinClassIsometry, NeighborIsometry):
             if any(params[name] != value for name, value in _PAIRWISE.items()):
                 return False
         elif type(term) is not WorstCaseIsometry or params["layers"] != "logits":
@@ -159,25 +166,33 @@ class StackedObjective:
         if not any(self.alphas):
             return total
         for _, factor, term in self.penalty.terms():
-            value = stacked_term(term, batch, X, y, weight, alpha)
+            value = stacked_term(term, batch, X, y, weight, alpha, weight)
             total = torch.add(total, value, alpha=factor)
         return total
 
 
 def stacked_term(
-    term: Any, batch: Batch, X: Tensor, y: Tensor, weight: Tensor, alpha: Tensor
+    term: Any,
+    batch: Batch,
+    X: Tensor,
+    y: Tensor,
+    weight: Tensor,
+    alpha: Tensor,
+    counts: Tensor,
 ) -> Tensor:
     """Return the sum over the copies of alpha times a penalty.
 
     Parameters
     ----------
-    term : WithinClassIsometry or WorstCaseIsometry
+    term : WithinClassIsometry, NeighborIsometry or WorstCaseIsometry
     batch : Batch
         The samples of every copy, weighted by ``alpha * weight / weight.sum()`` up to a factor.
     X, y : Tensor
         The samples of one copy.
     weight : Tensor of shape (n_samples,) or (n_copies, n_samples)
     alpha : Tensor of shape (n_copies,)
+    counts : Tensor of shape (n_samples,) or (n_folds, n_samples)
+        What each sample counts for among the neighbours of others, in each fold of the copies.
 
     Returns
     -------
@@ -186,11 +201,16 @@ def stacked_term(
     if isinstance(term, WorstCaseIsometry):
         return term(batch) * float(alpha.sum())
     samples = slice(term.max_rows)
-    blocks = class_blocks(y[samples], torch.ones_like(weight.view(-1, len(y))[0, samples]))
     weights = weight.view(-1, len(y))[:, samples]
+    ones = torch.ones_like(weights[0])
+    near_only = isinstance(term, NeighborIsometry)
+    blocks = one_block(ones) if near_only else class_blocks(y[samples], ones)
     placed = weights[:, blocks.index]
     pair_weight = blocks.pair_weight * placed.unsqueeze(-1) * placed.unsqueeze(-2)
     d_X = blocks.distances(X[samples], 2.0)
+    if near_only:
+        near = neighbour_pairs(d_X[0], counts.view(-1, len(y))[:, samples], term.n_neighbors)
+        pair_weight = pair_weight * near.repeat(len(pair_weight) // len(near), 1, 1).unsqueeze(1)
     values = [
         _StackedStress.apply(Z.unflatten(0, (len(alpha), -1)), blocks, pair_weight, d_X, alpha)
         for Z in batch.representations(None)

@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sklearn_iso.modules import MLP
-from sklearn_iso.penalties import make_penalty
+from sklearn_iso.penalties import NeighborIsometry, WorstCaseIsometry, make_penalty
 from sklearn_iso.training import ArrayDataset, Objective
 from sklearn_iso.training.crossfit import Candidate, CrossFitObjective, Members
 from sklearn_iso.training.folds import content_groups, stratified_folds
-from sklearn_iso.training.selection import held_out_logits, select
+from sklearn_iso.training.selection import (
+    held_out_outputs,
+    select_for_classes,
+    select_for_numbers,
+)
 
 N_FOLDS = 3
 CANDIDATES = [
@@ -45,21 +49,31 @@ def mlps():
     return made
 
 
-def calibrated():
+def calibrated(penalty="isometric"):
     generator = torch.Generator().manual_seed(0)
-    return make_penalty("isometric").calibrate(X, Y, WEIGHT, generator)
+    return make_penalty(penalty).calibrate(X, Y, WEIGHT, generator)
 
 
 def outside():
     return WEIGHT.unsqueeze(1) * torch.from_numpy(FOLD[:, None] != np.arange(N_FOLDS))
 
 
+#: A penalty, and the data term that it is added to.
+OBJECTIVES = [
+    ("isometric", "classification_loss"),
+    (NeighborIsometry(n_neighbors=3), "squared_error"),
+    (WorstCaseIsometry(radius=0.5, scale=0.1, start="random"), "squared_error"),
+]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=["classes", "neighbours", "worst_case"])
 @pytest.mark.parametrize("candidate", range(len(CANDIDATES)))
 @pytest.mark.parametrize("fold", range(N_FOLDS))
-def test_the_gradient_of_a_member_is_that_of_a_network_without_its_fold(candidate, fold):
-    penalty, members = calibrated(), Members(mlps(), CANDIDATES)
-    loss = CrossFitObjective(penalty)(
-        members, X, Y, outside(), torch.Generator().manual_seed(1)
+def test_the_gradient_of_a_member_is_that_of_a_network_without_its_fold(objective, candidate, fold):
+    (name, data_term), unit = objective, 3.0
+    penalty, members = calibrated(name), Members(mlps(), CANDIDATES)
+    loss = CrossFitObjective(penalty, data_term, unit)(
+        members, X, Y, outside() / unit, torch.Generator().manual_seed(1)
     ).total
     loss.backward()
     place = candidate if candidate < 2 else candidate - 2
@@ -67,7 +81,7 @@ def test_the_gradient_of_a_member_is_that_of_a_network_without_its_fold(candidat
     found = [weights.grad[place * N_FOLDS + fold].mT for weights in stack.weights]
 
     alone, kept, one = mlps()[fold], torch.from_numpy(FOLD != fold), CANDIDATES[candidate]
-    objective = Objective(penalty, one.alpha, "hidden")
+    objective = Objective(penalty, one.alpha, "hidden", data_term=data_term)
     rows = X[kept].clone().requires_grad_()
     total = objective(alone, rows, Y[kept], WEIGHT[kept], torch.Generator().manual_seed(1)).total
     linear = [part for part in (*alone.hidden, alone.output) if isinstance(part, nn.Linear)]
@@ -134,10 +148,10 @@ def test_a_zero_has_no_sign():
     assert group[0] == group[1] != group[2]
 
 
-def test_held_out_logits_are_those_of_the_member_that_left_the_sample_out():
+def test_held_out_outputs_are_those_of_the_member_that_left_the_sample_out():
     members = Members(mlps(), CANDIDATES)
     samples = ArrayDataset(X.numpy(), Y.numpy(), WEIGHT.numpy())
-    found = held_out_logits(members, samples, FOLD)
+    found = held_out_outputs(members, samples, FOLD)
     with torch.no_grad():
         each = members.each(X).numpy()
     for sample, fold in enumerate(FOLD):
@@ -157,7 +171,9 @@ def noisy_logits(factor, n_samples=4000, seed=0):
 def test_the_temperature_undoes_a_factor_on_the_logits(factor):
     logits, y = noisy_logits(factor)
     ones, group = np.ones(len(y)), np.arange(len(y))
-    assert select(logits[None], y, ones, group).temperature == pytest.approx(factor, rel=0.1)
+    assert select_for_classes(logits[None], y, ones, group).temperature == pytest.approx(
+        factor, rel=0.1
+    )
 
 
 def test_of_candidates_that_the_samples_cannot_tell_apart_the_last_is_taken():
@@ -167,17 +183,17 @@ def test_of_candidates_that_the_samples_cannot_tell_apart_the_last_is_taken():
     chosen = []
     for seed in range(20):
         equals = logits + 0.3 * np.random.default_rng(seed).normal(size=(2, *logits.shape))
-        chosen.append(select(np.stack([*equals, shuffled]), y, ones, group).index)
+        chosen.append(select_for_classes(np.stack([*equals, shuffled]), y, ones, group).index)
     assert 2 not in chosen
     assert chosen.count(1) >= 12  # five of six in the long run, where a coin would be the half
-    assert select(np.stack([shuffled, logits]), y, ones, group).index == 1
-    assert select(np.stack([logits, shuffled]), y, ones, group).index == 0
+    assert select_for_classes(np.stack([shuffled, logits]), y, ones, group).index == 1
+    assert select_for_classes(np.stack([logits, shuffled]), y, ones, group).index == 0
 
 
 def test_where_no_sample_is_wrong_the_last_is_taken_and_the_temperature_stays_finite():
     y = np.arange(200) % 3
     margins = np.random.default_rng(0).uniform(4, 6, size=(3, 200, 1)) * [[[4]], [[2]], [[1]]]
-    found = select(np.eye(3)[y] * margins, y, np.ones(200), np.arange(200))
+    found = select_for_classes(np.eye(3)[y] * margins, y, np.ones(200), np.arange(200))
     assert found.index == 2
     confidence = 1 / (1 + 2 * np.exp(-5 / found.temperature))
     assert 0.98 < confidence < 0.999  # of two hundred samples, none wrong
@@ -188,10 +204,35 @@ def test_weights_select_as_copies_of_the_samples_do():
     both = np.stack([logits, 0.8 * logits + np.random.default_rng(3).normal(size=logits.shape)])
     counts = np.random.default_rng(4).integers(1, 4, size=60)
     copies = np.repeat(np.arange(60), counts)
-    weighted = select(both, y, counts.astype(float), np.arange(60))
-    repeated = select(both[:, copies], y[copies], np.ones(len(copies)), copies)
-    scaled = select(both, y, 0.1 * counts, np.arange(60))
+    weighted = select_for_classes(both, y, counts.astype(float), np.arange(60))
+    repeated = select_for_classes(both[:, copies], y[copies], np.ones(len(copies)), copies)
+    scaled = select_for_classes(both, y, 0.1 * counts, np.arange(60))
     for other in (repeated, scaled):
         assert other.index == weighted.index
         assert other.temperature == pytest.approx(weighted.temperature, rel=1e-4)
-        np.testing.assert_allclose(other.log_loss.std_error, weighted.log_loss.std_error, rtol=1e-3)
+        np.testing.assert_allclose(
+            other.losses["log_loss"].std_error, weighted.losses["log_loss"].std_error, rtol=1e-3
+        )
+
+
+@given(st.floats(0.2, 8.0), st.integers(0, 99))
+def test_predictions_that_go_too_far_are_drawn_back_and_others_stay(factor, seed):
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=50)
+    found = select_for_numbers((factor * y)[None, :, None], y, np.ones(50), np.arange(50))
+    assert found.temperature == pytest.approx(max(factor, 1.0))
+
+
+def test_numbers_are_chosen_by_the_squared_error_of_distinct_samples():
+    rng = np.random.default_rng(0)
+    y, ones = rng.normal(size=100), np.ones(100)
+    near, far = y + rng.normal(size=100), y + 3 * rng.normal(size=100)
+    assert select_for_numbers(np.stack([far, near])[:, :, None], y, ones, np.arange(100)).index == 1
+    found = select_for_numbers(np.stack([near, far])[:, :, None], y, ones, np.arange(100))
+    shares = [near @ y / (near @ near), far @ y / (far @ far)]
+    assert found.index == 0
+    assert 1 / found.temperature == pytest.approx(shares[0])
+    difference = (shares[1] * far - y) ** 2 - (shares[0] * near - y) ** 2
+    loss = found.losses["squared_error"]
+    assert loss.excess[1] == pytest.approx(difference.mean())
+    assert loss.std_error[1] == pytest.approx(difference.std() / 10)
