@@ -139,10 +139,11 @@ def _at_once(
     """Return the scores of all alphas for one fold; None where a copy diverged."""
     one = clone(classifier).set_params(alpha=max(*alphas, 1.0))  # calibrates the penalty
     learner = Learner(one)
-    rows = _training_rows(one, known)
-    one.n_features_in_ = known.X.shape[1]
+    rows, classes = _training_rows(one, known)
     settings = settings_of(one)
-    learner.start(rows, make_penalty(one.penalty), len(one.classes_), settings)
+    learner.start(rows, make_penalty(one.penalty), len(classes), settings)
+    learner.result.classes_, learner.result.n_features_in_ = classes, known.X.shape[1]
+    one._store(learner.result)
     stack = StackedMLP([one.net_.module_] * len(alphas))
     objective = StackedObjective(one.penalty_, alphas)
     if not train_stacked(stack, objective, rows, settings, learner.shuffling, learner.randomness):
@@ -154,12 +155,10 @@ def _at_once(
     return scores
 
 
-def _training_rows(classifier: Any, rows: Rows) -> ArrayDataset:
-    """Return the rows that a fit would train on, and tell the classifier their classes."""
-    classifier.classes_, labels = encode_labels(rows.y)
-    weight = combine_weights(
-        rows.X, labels, classifier.classes_, rows.weight, classifier.class_weight
-    )
+def _training_rows(classifier: Any, rows: Rows) -> tuple[ArrayDataset, NDArray]:
+    """Return the samples that a fit would train on, and their classes."""
+    classes, labels = encode_labels(rows.y)
+    weight = combine_weights(rows.X, labels, classes, rows.weight, classifier.class_weight)
     found = positive_rows(by_batch(rows.X), labels, weight)
-    check_several_classes(classifier.classes_[found.y])
-    return found
+    check_several_classes(classes[found.y])
+    return found, classes

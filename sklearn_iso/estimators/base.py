@@ -22,7 +22,7 @@ except ImportError:  # scikit-learn before 1.9 has no callbacks
         """Nothing to support."""
 
 
-class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
+class StoredEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of the estimators: ``save``, ``set_callbacks``, links in the HTML view."""
 
     _doc_link_module = "sklearn_iso"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, softmax
 from sklearn.base import (
@@ -18,26 +17,24 @@ from sklearn.base import (
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import device as torch_device
 from torch import nn
 
-from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
+from sklearn_iso.estimators.base import with_dtypes
 from sklearn_iso.estimators.constraints import CHOOSING
 from sklearn_iso.estimators.crossfitting import ChoosingLearner
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.learner import Learner, learns_by_chunks
-from sklearn_iso.estimators.representing import RepresentingMixin
-from sklearn_iso.estimators.tasks import reports_epochs
-from sklearn_iso.modules import Layers, Representation
+from sklearn_iso.estimators.representing import RepresentingNetwork
+from sklearn_iso.estimators.tasks import fit_task
+from sklearn_iso.modules import Representation
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.representations import only_first_output
 from sklearn_iso.penalties import PENALTIES, Penalty
 from sklearn_iso.training import inference, known_classes
 
 
-class IsometricClassifier(
-    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, RepresentingMixin, NetworkEstimator
-):
+@dataclass(eq=False, repr=False, kw_only=True)
+class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, RepresentingNetwork):
     r"""Neural network trained to keep distances, and thereby robust to small perturbations.
 
     .. math:: L = \mathrm{CE}(f(X), y) + \alpha P(f, X, y)
@@ -173,74 +170,19 @@ class IsometricClassifier(
     True
     """
 
-    _parameter_constraints: dict = CHOOSING | {
+    _parameter_constraints: ClassVar[dict] = CHOOSING | {
         "penalty": [StrOptions(set(PENALTIES)), Penalty],
         "layers": [str, "array-like"],
         "module": [callable, None],
-        "warm_start": ["boolean"],
         "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
-    def __init__(
-        self,
-        alpha: float | str = "auto",
-        *,
-        penalty: str | Penalty = "isometric",
-        layers: Layers = "hidden",
-        hidden_layer_sizes: Sequence[int] = (256, 128),
-        activation: str = "relu",
-        module: nn.Module | Callable[..., nn.Module] | None = None,
-        optimizer: str | Callable[..., Any] = "adam",
-        learning_rate: float | str = "auto",
-        learning_rate_schedule: str = "linear",
-        weight_decay: float | str = "auto",
-        max_epochs: int | str = "auto",
-        batch_size: int | str = "auto",
-        shuffle: bool = True,
-        rows_per_class: int | None = None,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        class_weight: dict | str | None = None,
-        callbacks: Sequence[Any] | None = None,
-        device: str | torch_device = "cpu",
-        compile: bool | dict[str, Any] = False,
-        mixed_precision: bool = False,
-        verbose: bool = False,
-        warm_start: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.alpha = alpha
-        self.penalty = penalty
-        self.layers = layers
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.module = module
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.learning_rate_schedule = learning_rate_schedule
-        self.weight_decay = weight_decay
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.rows_per_class = rows_per_class
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.class_weight = class_weight
-        self.callbacks = callbacks
-        self.device = device
-        self.compile = compile
-        self.mixed_precision = mixed_precision
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.random_state = random_state
+    alpha: float | str = field(default="auto", kw_only=False)
+    rows_per_class: int | None = None
+    class_weight: dict | str | None = None
 
     @_fit_context(prefer_skip_nested_validation=False)
-    @reports_epochs
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricClassifier:
@@ -270,8 +212,11 @@ class IsometricClassifier(
         KeyboardInterrupt
             If the user interrupts; what was fitted so far stays usable.
         """
-        X, y = check_fit_input(self, X, y, many_dimensions=self.module is not None, lazy=True)
-        ChoosingLearner(self).fit(X, y, sample_weight)
+        with fit_task(self, X, y, sample_weight) as task:
+            many = self.module is not None
+            X, y = check_fit_input(self, X, y, many_dimensions=many, lazy=True)
+            learner = ChoosingLearner(self, task)
+            self._learn(learner, learner.fit, X, y, sample_weight)
         return self
 
     @available_if(learns_by_chunks)
@@ -323,7 +268,8 @@ class IsometricClassifier(
             reset=not hasattr(self, "net_"),
             lazy=True,
         )
-        Learner(self, getattr(self, "_rng", None)).fit_chunk(X, y, known, sample_weight)
+        learner = Learner(self, rng=getattr(self, "_rng", None))
+        self._learn(learner, learner.fit_chunk, X, y, known, sample_weight)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray:

@@ -28,7 +28,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_iso.estimators.alpha_path import Rows, fits_by_alpha, scores_by_alpha
-from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
+from sklearn_iso.estimators.base import StoredEstimator, with_dtypes
 from sklearn_iso.estimators.classifier import IsometricClassifier
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.tasks import Parts, data_of_fit
@@ -40,7 +40,7 @@ class IsometricClassifierCV(
     ClassifierMixin,
     TransformerMixin,
     MetaEstimatorMixin,
-    NetworkEstimator,
+    StoredEstimator,
 ):
     """IsometricClassifier whose `alpha` is chosen by cross-validation.
 

@@ -37,6 +37,7 @@ TRAINING: dict = {
     "compile": ["boolean", dict],
     "mixed_precision": ["boolean"],
     "verbose": ["verbose"],
+    "warm_start": ["boolean"],
     "random_state": ["random_state"],
 }
 

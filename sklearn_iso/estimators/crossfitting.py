@@ -63,7 +63,7 @@ class CrossFitLearner(Learner):
         strata : ndarray of shape (n_samples,)
             What is to be spread over all folds.
         **fitted
-            What the fit knows before it trains.
+            What the result holds before the training.
         """
         self.fold = None
         if not self._has_choice(train, penalty):
@@ -71,8 +71,7 @@ class CrossFitLearner(Learner):
         self.fold = stratified_folds(self.group, strata, N_FOLDS, self.rng)
         settings = settings_of(self.estimator, len(train))
         self._start_members(self.calibrated(train), n_outputs, settings)
-        for name, value in fitted.items():
-            setattr(self.estimator, name, value)
+        vars(self.result).update(fitted)
         self.wide = self.perceptrons(train, n_outputs, self._widths)[0]
         outside = self.fold[:, None] != np.arange(N_FOLDS)
         weight = (self.samples.weight[:, None] * outside).astype(self.samples.weight.dtype)
@@ -95,33 +94,32 @@ class CrossFitLearner(Learner):
         return layer_widths(self.estimator.hidden_layer_sizes)
 
     def _start_members(self, penalty: Penalty, n_outputs: int, settings: TrainingSettings) -> None:
-        estimator = self.estimator
         narrow = [width // N_FOLDS for width in self._widths]
         mlps = self.perceptrons(self.samples, n_outputs, narrow, N_FOLDS)
-        members = Members(mlps, candidates(estimator))
+        members = Members(mlps, candidates(self.estimator))
         objective = CrossFitObjective(penalty, self.data_term, self.unit)
-        estimator.penalty_ = penalty
-        estimator.net_ = build_net(members, objective, settings, self.shuffling)
+        self.result.penalty_ = penalty
+        self.result.net_ = build_net(members, objective, settings, self.shuffling)
 
     def finish(self) -> None:
         """Let the held out samples choose, and leave the network of the choice."""
         if self.fold is None:
             return
-        members = self.estimator.net_.module_.eval()
+        members = self.result.net_.module_.eval()
         outputs = held_out_outputs(members, self.samples, self.fold)
         self.leave(members, self.select(outputs, self.samples.weight.astype(np.float64)))
 
     def leave(self, members: Members, selection: Selection) -> None:
-        """Make the members of the choice the network of the estimator."""
-        estimator, chosen = self.estimator, members.candidates[selection.index]
+        """Make the members of the choice the network of the result."""
+        result, chosen = self.result, members.candidates[selection.index]
         merged = members.merged(selection.index, selection.temperature, self.wide)
-        estimator.penalty_.rescale(1 / selection.temperature)  # to the outputs that predict
-        objective = self.objective(estimator.penalty_, chosen.alpha, self.samples)
-        estimator.net_.replace_module(merged.eval(), objective, chosen.weight_decay)
-        estimator.alpha_, estimator.weight_decay_ = chosen.alpha, chosen.weight_decay
-        begun = any("train_loss" in row for row in estimator.net_.history)
-        estimator.selection_ = _as_columns(members.candidates, selection) if begun else None
-        estimator._n_features_out = merged.output.in_features
+        result.penalty_.rescale(1 / selection.temperature)  # to the outputs that predict
+        objective = self.objective(result.penalty_, chosen.alpha, self.samples)
+        result.net_.replace_module(merged.eval(), objective, chosen.weight_decay)
+        result.alpha_, result.weight_decay_ = chosen.alpha, chosen.weight_decay
+        begun = any("train_loss" in row for row in result.net_.history)
+        result.selection_ = _as_columns(members.candidates, selection) if begun else None
+        result._n_features_out = merged.output.in_features
 
 
 class ChoosingLearner(CrossFitLearner):
@@ -144,9 +142,9 @@ class ChoosingLearner(CrossFitLearner):
         return selection
 
     def leave(self, members: Members, selection: Selection) -> None:
-        """Make the members of the choice the network of the estimator."""
+        """Make the members of the choice the network of the result."""
         super().leave(members, selection)
-        self.estimator.temperature_ = selection.temperature
+        self.result.temperature_ = selection.temperature
 
 
 def warn_of_nothing_learned(loss: Excess, blind: float) -> None:

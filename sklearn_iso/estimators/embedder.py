@@ -23,6 +23,7 @@ from sklearn_iso.estimators.learner import (
     settings_of,
     starts_warm,
 )
+from sklearn_iso.estimators.result import FitResult, found_before
 from sklearn_iso.estimators.targets import (
     METRICS,
     Targets,
@@ -30,6 +31,7 @@ from sklearn_iso.estimators.targets import (
     given_distances,
     kept_metric,
 )
+from sklearn_iso.estimators.tasks import FitTask
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.penalties import (
     GeodesicIsometry,
@@ -47,7 +49,6 @@ from sklearn_iso.training import (
     build_net,
     calibrate,
     encode_labels,
-    history_columns,
     inference,
     landmark_coordinates,
     new_generator,
@@ -66,13 +67,25 @@ class Embedder:
     Parameters
     ----------
     estimator : IsometricTransformer
-        Its parameters are read and its fitted attributes set.
+        Its parameters are read, and what an earlier fit has found out.
+    task : FitTask, optional
+        Who hears of the epochs.
     rng : RandomState, optional
         Where an earlier fit left off; by default, what `random_state` says.
+
+    Attributes
+    ----------
+    result : FitResult
+        What the estimator is to keep.
     """
 
-    def __init__(self, estimator: Any, rng: np.random.RandomState | None = None) -> None:
-        self.estimator = estimator
+    def __init__(
+        self,
+        estimator: Any,
+        task: FitTask | None = None,
+        rng: np.random.RandomState | None = None,
+    ) -> None:
+        self.estimator, self.task, self.result = estimator, task, FitResult()
         rng = private_random_state(estimator.random_state) if rng is None else rng
         self.weights = new_generator(rng)
         self.shuffling = new_generator(rng)
@@ -106,12 +119,13 @@ class Embedder:
         if not hasattr(estimator, "net_"):
             targets = self._start(rows, y, settings)
         else:
+            self.result = found_before(estimator, "net_", "penalty_")
             rows.X, rows.weight = as_module(estimator.net_, rows.X, rows.weight)
             labels = _labels(estimator.penalty_, y, len(rows))
-            estimator.net_.criterion_.labels = torch.from_numpy(labels)
+            self.result.net_.criterion_.labels = torch.from_numpy(labels)
             targets = Targets(rows.X, kept_metric(estimator, estimator.penalty_))
             resume_net(estimator.net_, settings, self.shuffling)
-        estimator.net_.criterion_.alpha = float(estimator.alpha)
+        self.result.net_.criterion_.alpha = float(estimator.alpha)
         self._run(rows, rows, targets, 1)
 
     def _start(
@@ -122,7 +136,7 @@ class Embedder:
         given: NDArray | None = None,
         valid: ArrayDataset | None = None,
     ) -> Targets:
-        """Give the estimator a net at its start, and return the distances to keep."""
+        """Begin the result, a net at its start, and return the distances to keep."""
         estimator = self.estimator
         self.dtype = torch.float64 if rows.X.dtype == np.float64 else torch.float32
         metric = METRICS.get(estimator.metric, estimator.metric)
@@ -148,20 +162,19 @@ class Embedder:
             given,
             self._guide(penalty, targets, rows, module.encoder),
         )
-        estimator.net_ = build_net(module, objective, settings, self.shuffling, valid)
-        estimator.penalty_, estimator.decoder_penalty_ = penalty, decoder_penalty
-        estimator._n_features_out = int(estimator.n_components)
+        result = self.result
+        result.net_ = build_net(module, objective, settings, self.shuffling, valid)
+        result.penalty_, result.decoder_penalty_ = penalty, decoder_penalty
+        result._n_features_out = int(estimator.n_components)
         return targets
 
     def _run(self, train: ArrayDataset, rows: ArrayDataset, targets: Targets, epochs: int) -> None:
-        objective = self.estimator.net_.criterion_
+        objective = self.result.net_.criterion_
         try:
-            run_net(self.estimator, train, self.randomness, epochs)
+            run_net(self.result, train, self.randomness, epochs, self.estimator, self.task)
         finally:
-            # Also after an interrupt: what was fitted so far is a usable estimator.
-            self._set_results(rows, targets, objective.mean_square)
+            self._complete(rows, targets, objective.mean_square)
             objective.release()
-            self.estimator._rng = self.rng
 
     def _guide(
         self, penalty: Penalty, targets: Targets, rows: ArrayDataset, encoder: nn.Module
@@ -208,18 +221,17 @@ class Embedder:
         )
         return rows.subset(train), rows.subset(valid)
 
-    def _set_results(self, rows: ArrayDataset, targets: Targets, mean_square: float) -> None:
-        estimator = self.estimator
-        estimator.history_ = history_columns(estimator.net_, "reconstruction_error")
-        estimator.loss_curve_ = list(estimator.history_.get("loss", []))
-        estimator.n_iter_ = len(estimator.loss_curve_)
-        module = estimator.net_.module_
+    def _complete(self, rows: ArrayDataset, targets: Targets, mean_square: float) -> None:
+        result = self.result
+        result.take_history("reconstruction_error")
+        module = result.net_.module_
         measured = targets.sample(self.rng)
         Z = inference.representation(module, rows.X[measured], "logits")
-        estimator.stress_ = targets.stress(Z, measured)
+        result.stress_ = targets.stress(Z, measured)
         squares = inference.squared_errors(module, rows.X)
         error = float(rows.weight.astype(np.float64) @ squares / rows.weight.sum(dtype=float))
-        estimator.reconstruction_error_ = error / mean_square
+        result.reconstruction_error_ = error / mean_square
+        result._rng = self.rng
 
 
 def embeds_by_chunks(estimator: Any) -> bool:

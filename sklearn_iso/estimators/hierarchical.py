@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -21,16 +22,16 @@ from sklearn.base import (
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
-from torch import device as torch_device
 from torch import nn
 
-from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
+from sklearn_iso.estimators.base import with_dtypes
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.hierarchical_labels import Labels, check_hierarchical_input
 from sklearn_iso.estimators.hierarchical_learner import HierarchicalLearner
 from sklearn_iso.estimators.hierarchical_level import LevelClassifier, check_level
 from sklearn_iso.estimators.input import check_predict_input
-from sklearn_iso.estimators.tasks import reports_epochs
+from sklearn_iso.estimators.network import NetworkEstimator
+from sklearn_iso.estimators.tasks import fit_task
 from sklearn_iso.hierarchy import parents_of
 from sklearn_iso.modules import Layers, LeafScores, Representation, StackLevel
 from sklearn_iso.modules.ambient import own_modes
@@ -38,6 +39,7 @@ from sklearn_iso.penalties import PENALTIES, Penalty
 from sklearn_iso.training import inference
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class HierarchicalIsometricClassifier(
     ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, NetworkEstimator
 ):
@@ -87,6 +89,8 @@ class HierarchicalIsometricClassifier(
         As in :class:`IsometricClassifier`.
     rows_per_class : int or None, default=None
         Balanced batches, as in :class:`IsometricClassifier`, by the finest label.
+    warm_start : bool, default=False
+        Let :meth:`fit` start at the weights of the last fit, whose tree of labels it must find.
     random_state : int, RandomState instance or None, default=None
         Decides weights, order of rows and the draws of the penalties.
 
@@ -141,7 +145,7 @@ class HierarchicalIsometricClassifier(
 
     __metadata_request__transform = {"level": UNUSED}
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **{name: rule for name, rule in TRAINING.items() if name != "hidden_layer_sizes"},
         "penalty": [StrOptions(set(PENALTIES)), Penalty],
         "layers": [StrOptions({"hidden", "last_hidden", "logits"})],
@@ -152,65 +156,19 @@ class HierarchicalIsometricClassifier(
         "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
     }
 
-    def __init__(
-        self,
-        alpha: float = 1.0,
-        *,
-        penalty: str | Penalty = "isometric",
-        layers: Layers = "hidden",
-        block_sizes: Sequence[Any] | None = None,
-        target: str = "input",
-        training: str = "joint",
-        hierarchy: Any = None,
-        activation: str = "relu",
-        optimizer: Any = "adam",
-        learning_rate: float = 2e-3,
-        learning_rate_schedule: str = "linear",
-        weight_decay: float = 0.0,
-        max_epochs: int = 100,
-        batch_size: int = 256,
-        shuffle: bool = True,
-        rows_per_class: int | None = None,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        callbacks: Sequence[Any] | None = None,
-        device: str | torch_device = "cpu",
-        compile: bool | dict[str, Any] = False,
-        mixed_precision: bool = False,
-        verbose: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.alpha = alpha
-        self.penalty = penalty
-        self.layers = layers
-        self.block_sizes = block_sizes
-        self.target = target
-        self.training = training
-        self.hierarchy = hierarchy
-        self.activation = activation
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.learning_rate_schedule = learning_rate_schedule
-        self.weight_decay = weight_decay
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.rows_per_class = rows_per_class
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.callbacks = callbacks
-        self.device = device
-        self.compile = compile
-        self.mixed_precision = mixed_precision
-        self.verbose = verbose
-        self.random_state = random_state
+    alpha: float = field(default=1.0, kw_only=False)
+    layers: Layers = "hidden"
+    block_sizes: Sequence[Any] | None = None
+    target: str = "input"
+    training: str = "joint"
+    hierarchy: Any = None
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.0
+    max_epochs: int = 100
+    batch_size: int = 256
+    rows_per_class: int | None = None
 
     @_fit_context(prefer_skip_nested_validation=False)
-    @reports_epochs
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> HierarchicalIsometricClassifier:
@@ -239,8 +197,10 @@ class HierarchicalIsometricClassifier(
         KeyboardInterrupt
             If the user interrupts; what was fitted so far stays usable.
         """
-        X, labels = check_hierarchical_input(self, X, y)
-        HierarchicalLearner(self).fit(X, labels, sample_weight)
+        with fit_task(self, X, y, sample_weight) as task:
+            X, labels = check_hierarchical_input(self, X, y)
+            learner = HierarchicalLearner(self, task)
+            self._learn(learner, learner.fit, X, labels, sample_weight)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray:

@@ -10,11 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.estimators.hierarchical_labels import Labels
 from sklearn_iso.estimators.learner import (
+    copy_weights,
     positive_rows,
     run_net,
     settings_of,
     split_rows,
+    starts_warm,
 )
+from sklearn_iso.estimators.result import FitResult
+from sklearn_iso.estimators.tasks import FitTask
+from sklearn_iso.hierarchy import LabelTree
 from sklearn_iso.modules import Stack
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.widths import layer_widths
@@ -28,7 +33,6 @@ from sklearn_iso.training import (
     build_net,
     calibrate,
     check_several_classes,
-    history_columns,
     input_similarity,
     new_generator,
     private_random_state,
@@ -45,11 +49,18 @@ class HierarchicalLearner:
     Parameters
     ----------
     estimator : HierarchicalIsometricClassifier
-        Its parameters are read and its fitted attributes set.
+        Its parameters are read.
+    task : FitTask, optional
+        Who hears of the epochs.
+
+    Attributes
+    ----------
+    result : FitResult
+        What the estimator is to keep.
     """
 
-    def __init__(self, estimator: Any) -> None:
-        self.estimator = estimator
+    def __init__(self, estimator: Any, task: FitTask | None = None) -> None:
+        self.estimator, self.task, self.result = estimator, task, FitResult()
         rng = private_random_state(estimator.random_state)
         # In the order of IsometricClassifier's learner, so that one level gives its numbers.
         self.weights = new_generator(rng)
@@ -79,22 +90,26 @@ class HierarchicalLearner:
             target=estimator.target,
             weighted=bool(np.ptp(train.weight)),
         )
+        stack = self._stack(train, tree.n_cells, sizes)
+        if starts_warm(estimator):
+            check_warm_tree(estimator.tree_, tree)
+            copy_weights(estimator.net_.module_, stack)
         net = build_net(
-            self._stack(train, tree.n_cells, sizes),
+            stack,
             objective,
             settings_of(estimator),
             self.shuffling,
             valid,
             AlternatingNet if estimator.training == "alternating" else PenalizedNet,
         )
-        estimator.labels_, estimator.tree_, estimator.classes_ = labels, tree, labels.classes
-        estimator.n_levels_, estimator._n_features_out = tree.n_levels, sizes[-1][-1]
-        estimator.penalties_, estimator.net_ = penalties, net
+        result = self.result
+        result.labels_, result.tree_, result.classes_ = labels, tree, labels.classes
+        result.n_levels_, result._n_features_out = tree.n_levels, sizes[-1][-1]
+        result.penalties_, result.net_ = penalties, net
         try:
-            run_net(estimator, train, self.randomness, estimator.max_epochs)
+            run_net(result, train, self.randomness, estimator.max_epochs, estimator, self.task)
         finally:
-            # Also after an interrupt: what was fitted so far is a usable estimator.
-            self._set_results()
+            result.take_history()
 
     def _penalty(self, level: int, train: ArrayDataset, labels: Labels) -> Penalty:
         """Return the penalty of a level, calibrated on the rows whose label there is known."""
@@ -136,11 +151,19 @@ class HierarchicalLearner:
         stack.set_input_similarity(torch.from_numpy(shift), factor)
         return stack
 
-    def _set_results(self) -> None:
-        estimator = self.estimator
-        estimator.history_ = history_columns(estimator.net_)
-        estimator.loss_curve_ = list(estimator.history_.get("loss", []))
-        estimator.n_iter_ = len(estimator.loss_curve_)
+
+def check_warm_tree(before: LabelTree, now: LabelTree) -> None:
+    """Raise a ValueError if a warm start meets another tree of labels than the last fit."""
+    same = before.n_levels == now.n_levels and all(
+        np.array_equal(*levels) for levels in zip(before.levels, now.levels, strict=True)
+    )
+    if not same or not np.array_equal(before.leaf_cells, now.leaf_cells):
+        raise ValueError(
+            "warm_start=True keeps the tree of labels of the last fit; got one of "
+            f"{[len(labels) for labels in now.levels]} labels by level, and before of "
+            f"{[len(labels) for labels in before.levels]}, or with other parents. Fit a clone, or "
+            "set warm_start=False."
+        )
 
 
 def block_widths(block_sizes: Any, n_levels: int) -> list[list[int]]:

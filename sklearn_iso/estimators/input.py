@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import (
+    _check_n_features,
     check_array,
     check_consistent_length,
     column_or_1d,
@@ -96,13 +97,7 @@ def _is_dataset(X: Any, lazy: bool) -> bool:
 def _check_dataset(estimator: Any, X: Dataset, reset: bool) -> tuple[Any, NDArray]:
     """Return the inputs and the labels of a torch data set."""
     rows, labels = dataset_rows(X)
-    n_features = int(np.prod(rows.shape[1:]))
-    if not reset and n_features != estimator.n_features_in_:
-        raise ValueError(
-            f"X has {n_features} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input."
-        )
-    estimator.n_features_in_ = rows.shape[1]
+    _check_n_features(estimator, rows, reset=reset)
     return rows, labels
 
 

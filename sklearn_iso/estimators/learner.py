@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from typing import Any
 
@@ -12,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
 from torch import nn
 
+from sklearn_iso.estimators.result import FitResult, found_before
 from sklearn_iso.estimators.strength import given_or_auto, strength
-from sklearn_iso.estimators.tasks import epochs_reported
+from sklearn_iso.estimators.tasks import FitTask
 from sklearn_iso.exceptions import TrainingDivergedError
 from sklearn_iso.modules import MLP, represent_many
 from sklearn_iso.modules.ambient import own_modes
@@ -35,7 +37,6 @@ from sklearn_iso.training import (
     combine_weights,
     encode_among,
     encode_labels,
-    history_columns,
     input_similarity,
     new_generator,
     private_random_state,
@@ -51,20 +52,29 @@ class Learner:
     Parameters
     ----------
     estimator : IsometricClassifier or IsometricRegressor
-        Its parameters are read and its fitted attributes set.
+        Its parameters are read, and what an earlier fit has found out.
+    task : FitTask, optional
+        Who hears of the epochs.
     rng : RandomState, optional
         Where an earlier fit left off; by default, what `random_state` says.
     data_term : {"classification_loss", "squared_error"}
         What the penalty is added to.
+
+    Attributes
+    ----------
+    result : FitResult
+        What the estimator is to keep.
     """
 
     def __init__(
         self,
         estimator: Any,
+        task: FitTask | None = None,
         rng: np.random.RandomState | None = None,
         data_term: str = "classification_loss",
     ) -> None:
-        self.estimator, self.data_term = estimator, data_term
+        self.estimator, self.task, self.data_term = estimator, task, data_term
+        self.result = FitResult()
         rng = private_random_state(estimator.random_state) if rng is None else rng
         # Every source has a seed of its own, so that switching one parameter on or off
         # leaves the draws of the others as they were.
@@ -111,6 +121,7 @@ class Learner:
                 check_several_classes(classes[rows.y])
             self._start(rows, classes, settings)
         else:
+            self.result = found_before(estimator, "net_", "penalty_", "alpha_")
             X, weight = as_module(estimator.net_, X, weight)
             rows = positive_rows(X, labels, weight)
             resume_net(estimator.net_, settings, self.shuffling)
@@ -123,11 +134,9 @@ class Learner:
         settings: TrainingSettings,
         valid: ArrayDataset | None = None,
     ) -> None:
-        estimator = self.estimator
-        self.start(train, make_penalty(estimator.penalty), len(classes), settings, valid)
-        estimator.classes_ = classes
-        estimator.alpha_, estimator.weight_decay_ = strength(estimator), settings.weight_decay
-        estimator.temperature_, estimator.selection_ = 1.0, None
+        penalty = make_penalty(self.estimator.penalty)
+        self.start(train, penalty, len(classes), settings, valid)
+        self.result.classes_, self.result.temperature_ = classes, 1.0
 
     def start(
         self,
@@ -137,7 +146,7 @@ class Learner:
         settings: TrainingSettings,
         valid: ArrayDataset | None = None,
     ) -> None:
-        """Give the estimator an untrained net, its penalty calibrated."""
+        """Begin the result: an untrained net, its penalty calibrated."""
         estimator = self.estimator
         if strength(estimator) > 0:
             calibrate(penalty, train, self.rng)
@@ -148,8 +157,10 @@ class Learner:
             copy_weights(estimator.net_.module_, module)
         objective = self.objective(penalty, strength(estimator), train)
         net = build_net(module, objective, settings, self.shuffling, valid)
-        estimator.penalty_, estimator.net_ = penalty, net
-        estimator._n_features_out = width
+        result = self.result
+        result.penalty_, result.net_, result._n_features_out = penalty, net, width
+        result.alpha_, result.weight_decay_ = strength(estimator), settings.weight_decay
+        result.selection_ = None
 
     def objective(self, penalty: Penalty, alpha: float, train: ArrayDataset) -> Objective:
         """Return what one network is trained by."""
@@ -163,33 +174,29 @@ class Learner:
 
     def run_chunk(self, rows: ArrayDataset) -> None:
         """Train for one epoch under the present strength of the penalty."""
-        objective = self.estimator.net_.criterion_
+        objective = self.result.net_.criterion_
         if self.estimator.alpha != "auto":  # or what an earlier fit has chosen
             objective.alpha = float(self.estimator.alpha)
-        if hasattr(self.estimator, "alpha_"):
-            self.estimator.alpha_ = objective.alpha
+        self.result.alpha_ = objective.alpha
         objective.weighted = bool(np.ptp(rows.weight))
         self.run(rows, 1)
 
     def run(self, train: ArrayDataset, epochs: int) -> None:
-        """Train, and set what the fit found out whatever happens."""
+        """Train, and complete the result whatever happens."""
         try:
-            run_net(self.estimator, train, self.randomness, epochs)
+            run_net(self.result, train, self.randomness, epochs, self.estimator, self.task)
         finally:
             self.finish()
-            # Also after an interrupt: what was fitted so far is a usable estimator.
-            self._set_results()
-            self.estimator._rng = self.rng
+            self._complete()
 
     def finish(self) -> None:
         """Make of the network that was trained the one that predicts."""
 
     def warn_of_weak_pairs(self, train: ArrayDataset) -> None:
         """Warn if the worst pairs that the training saw are far from the worst there are."""
-        estimator = self.estimator
-        if estimator.net_.criterion_.alpha > 0:
+        if self.result.net_.criterion_.alpha > 0:
             with self.randomness.module_stream():
-                warn_of_weak_pairs(estimator.net_, estimator.penalty_, train)
+                warn_of_weak_pairs(self.result.net_, self.result.penalty_, train)
 
     def _split(self, rows: ArrayDataset) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:
@@ -199,7 +206,7 @@ class Learner:
     def _module(self, train: ArrayDataset, n_outputs: int) -> nn.Module:
         estimator = self.estimator
         dtype = torch.float64 if train.X.dtype == np.float64 else torch.float32
-        n_features = estimator._row_size = int(np.prod(train.X.shape[1:]))
+        n_features = self.result._row_size = int(np.prod(train.X.shape[1:]))
         if estimator.module is not None:
             with self.stream.active():
                 return build_module(estimator.module, n_features, n_outputs).to(dtype)
@@ -240,15 +247,14 @@ class Learner:
             )
         return int(representations[-1].shape[1])
 
-    def _set_results(self) -> None:
-        estimator = self.estimator
-        estimator.history_ = history_columns(estimator.net_, self.data_term)
-        estimator.loss_curve_ = list(estimator.history_.get("loss", []))
-        estimator.n_iter_ = len(estimator.loss_curve_)
-        for _, _, term in estimator.penalty_.terms():
+    def _complete(self) -> None:
+        result = self.result
+        result.take_history(self.data_term)
+        for _, _, term in result.penalty_.terms():
             for name in ("radius_", "scale_"):
                 if hasattr(term, name):
-                    setattr(estimator, name, getattr(term, name))
+                    setattr(result, name, getattr(term, name))
+        result._rng = self.rng
 
 
 def check_trainable(module: nn.Module) -> None:
@@ -329,17 +335,24 @@ def settings_of(estimator: Any, n_samples: int | None = None) -> TrainingSetting
     return TrainingSettings(**chosen | auto | {"callbacks": params["callbacks"] or ()})
 
 
-def run_net(estimator: Any, train: ArrayDataset, randomness: Randomness, epochs: int) -> None:
-    """Train the ``net_`` of an estimator, and let go of the data whatever happens.
+def run_net(
+    result: FitResult,
+    train: ArrayDataset,
+    randomness: Randomness,
+    epochs: int,
+    estimator: Any,
+    task: FitTask | None,
+) -> None:
+    """Train the net of a result, and let go of the data whatever happens.
 
     Raises
     ------
     TrainingDivergedError
         If the loss becomes NaN or infinite; the last good state is restored.
     """
-    net = estimator.net_
+    net = result.net_
     try:
-        with epochs_reported(estimator):
+        with nullcontext() if task is None else task.epochs(result):
             net.run(train, epochs, randomness, Acceleration.of(estimator))
     except LossNotFiniteError:
         raise TrainingDivergedError(len(net.history), net.lr) from None

@@ -100,7 +100,8 @@ def _forget_compiler_options(estimator: Any) -> None:
     """Drop what the next fit would hand to a compiler: it may name a program to run."""
     chosen = getattr(estimator, "compile", None)
     if isinstance(chosen, dict):
-        estimator.compile = {key: value for key, value in chosen.items() if key != "options"}
+        kept = {key: value for key, value in chosen.items() if key != "options"}
+        estimator.set_params(compile=kept)
 
 
 def _listed(classes: Any) -> list[Any]:

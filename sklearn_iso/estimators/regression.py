@@ -16,7 +16,9 @@ from sklearn_iso.estimators.learner import (
     settings_of,
     split_rows,
 )
+from sklearn_iso.estimators.result import FitResult, found_before
 from sklearn_iso.estimators.strength import strength
+from sklearn_iso.estimators.tasks import FitTask
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.geometry.norms import get_norm
 from sklearn_iso.modules.ambient import own_modes
@@ -52,14 +54,26 @@ class RegressionLearner:
     Parameters
     ----------
     estimator : IsometricRegressor
-        Its parameters are read and its fitted attributes set.
+        Its parameters are read, and what an earlier fit has found out.
+    task : FitTask, optional
+        Who hears of the epochs.
     rng : RandomState, optional
         Where an earlier fit left off; by default, what `random_state` says.
     """
 
-    def __init__(self, estimator: Any, rng: np.random.RandomState | None = None) -> None:
+    def __init__(
+        self,
+        estimator: Any,
+        task: FitTask | None = None,
+        rng: np.random.RandomState | None = None,
+    ) -> None:
         self.estimator = estimator
-        self.learner = ChoosingRegressor(estimator, rng, data_term="squared_error")
+        self.learner = ChoosingRegressor(estimator, task, rng, data_term="squared_error")
+
+    @property
+    def result(self) -> FitResult:
+        """What the estimator is to keep."""
+        return self.learner.result
 
     @own_modes()
     def fit(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> None:
@@ -69,7 +83,7 @@ class RegressionLearner:
         train, valid = self._standardised(rows), None
         if self.estimator.early_stopping:
             train, valid = split_rows(self.estimator, train, self.learner.rng)
-        if not self.estimator.target_std_ or not self.learner.chooses(train):
+        if not self.result.target_std_ or not self.learner.chooses(train):
             settings = settings_of(self.estimator)
             self._start(train, settings, valid)
             self.learner.run(train, settings.max_epochs)
@@ -81,6 +95,8 @@ class RegressionLearner:
         estimator = self.estimator
         settings = replace(settings_of(estimator), learning_rate_schedule="constant")
         rows = self._rows(X, y, sample_weight)
+        known = ("net_", "penalty_", "alpha_", "target_mean_", "target_std_")
+        self.learner.result = found_before(estimator, *known)
         if not getattr(estimator, "target_std_", 0):  # the first rows that tell units
             self._set_units(rows)
         if not hasattr(estimator, "net_"):
@@ -99,21 +115,19 @@ class RegressionLearner:
 
     def _set_units(self, rows: ArrayDataset) -> None:
         """Set the mean and the standard deviation of the target."""
-        self.estimator.target_mean_, self.estimator.target_std_ = units_of_target(
-            rows.y, rows.weight
-        )
+        self.result.target_mean_, self.result.target_std_ = units_of_target(rows.y, rows.weight)
 
     def _standardised(self, rows: ArrayDataset) -> ArrayDataset:
-        estimator = self.estimator
-        if not estimator.target_std_:
+        mean, unit = self.result.target_mean_, self.result.target_std_
+        if not unit:
             return ArrayDataset(rows.X, np.zeros(len(rows), rows.X.dtype), rows.weight)
         with np.errstate(over="ignore"):  # said below
-            y = (rows.y - estimator.target_mean_) / estimator.target_std_
+            y = (rows.y - mean) / unit
             y = y.astype(rows.X.dtype)
         if not np.isfinite(y).all():
             raise ValueError(
-                f"y must be near the mean {estimator.target_mean_:.3g} of the first rows in units "
-                f"of their standard deviation {estimator.target_std_:.3g}; got values up to "
+                f"y must be near the mean {mean:.3g} of the first rows in units "
+                f"of their standard deviation {unit:.3g}; got values up to "
                 f"{np.abs(rows.y).max():.3g}, which are further off than {rows.X.dtype} holds. "
                 "Scale y alike in every chunk, or fit a clone."
             )
@@ -121,12 +135,10 @@ class RegressionLearner:
 
     def _start(self, train: ArrayDataset, settings: Any, valid: ArrayDataset | None = None) -> None:
         penalty = regression_penalty(self.estimator.penalty)
-        alpha = strength(self.estimator)
-        if alpha > 0:
+        if strength(self.estimator) > 0:
             set_units(penalty, train, self.learner.rng)
         self.learner.start(train, penalty, 1, settings, valid)
-        self.estimator.alpha_, self.estimator.weight_decay_ = alpha, settings.weight_decay
-        self.estimator.shrinkage_, self.estimator.selection_ = 1.0, None
+        self.result.shrinkage_ = 1.0
 
 
 class ChoosingRegressor(CrossFitLearner):
@@ -150,9 +162,9 @@ class ChoosingRegressor(CrossFitLearner):
         return selection
 
     def leave(self, members: Members, selection: Selection) -> None:
-        """Make the members of the choice the network of the estimator."""
+        """Make the members of the choice the network of the result."""
         super().leave(members, selection)
-        self.estimator.shrinkage_ = 1 / selection.temperature
+        self.result.shrinkage_ = 1 / selection.temperature
 
 
 def units_of_target(y: NDArray, weight: NDArray) -> tuple[float, float]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,25 +17,23 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import device as torch_device
 from torch import nn
 
-from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
+from sklearn_iso.estimators.base import with_dtypes
 from sklearn_iso.estimators.constraints import CHOOSING
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.learner import learns_by_chunks
 from sklearn_iso.estimators.regression import RegressionLearner
-from sklearn_iso.estimators.representing import RepresentingMixin
-from sklearn_iso.estimators.tasks import reports_epochs
-from sklearn_iso.modules import Layers, Representation, Rescaled
+from sklearn_iso.estimators.representing import RepresentingNetwork
+from sklearn_iso.estimators.tasks import fit_task
+from sklearn_iso.modules import Representation, Rescaled
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.penalties import PENALTIES, Penalty
 from sklearn_iso.training import inference
 
 
-class IsometricRegressor(
-    ClassNamePrefixFeaturesOutMixin, RegressorMixin, RepresentingMixin, NetworkEstimator
-):
+@dataclass(eq=False, repr=False, kw_only=True)
+class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, RepresentingNetwork):
     r"""Neural network for regression, trained to keep distances.
 
     .. math:: L = \frac{\sum_i w_i (f(x_i) - y_i)^2}{\sigma_y^2 \sum_i w_i} + \alpha P(f, X)
@@ -158,68 +156,15 @@ class IsometricRegressor(
     True
     """
 
-    _parameter_constraints: dict = CHOOSING | {
+    _parameter_constraints: ClassVar[dict] = CHOOSING | {
         "penalty": [StrOptions(set(PENALTIES) - {"within_class"}), Penalty],
         "layers": [str, "array-like"],
         "module": [callable, None],
-        "warm_start": ["boolean"],
     }
 
-    def __init__(
-        self,
-        alpha: float | str = "auto",
-        *,
-        penalty: str | Penalty = "isometric",
-        layers: Layers = "hidden",
-        hidden_layer_sizes: Sequence[int] = (256, 128),
-        activation: str = "relu",
-        module: nn.Module | Callable[..., nn.Module] | None = None,
-        optimizer: str | Callable[..., Any] = "adam",
-        learning_rate: float | str = "auto",
-        learning_rate_schedule: str = "linear",
-        weight_decay: float | str = "auto",
-        max_epochs: int | str = "auto",
-        batch_size: int | str = "auto",
-        shuffle: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        callbacks: Sequence[Any] | None = None,
-        device: str | torch_device = "cpu",
-        compile: bool | dict[str, Any] = False,
-        mixed_precision: bool = False,
-        verbose: bool = False,
-        warm_start: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.alpha = alpha
-        self.penalty = penalty
-        self.layers = layers
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.module = module
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.learning_rate_schedule = learning_rate_schedule
-        self.weight_decay = weight_decay
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.callbacks = callbacks
-        self.device = device
-        self.compile = compile
-        self.mixed_precision = mixed_precision
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.random_state = random_state
+    alpha: float | str = field(default="auto", kw_only=False)
 
     @_fit_context(prefer_skip_nested_validation=False)
-    @reports_epochs
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricRegressor:
@@ -249,8 +194,10 @@ class IsometricRegressor(
         KeyboardInterrupt
             If the user interrupts; what was fitted so far stays usable.
         """
-        X, y = self._check(X, y)
-        RegressionLearner(self).fit(X, y, sample_weight)
+        with fit_task(self, X, y, sample_weight) as task:
+            X, y = self._check(X, y)
+            learner = RegressionLearner(self, task)
+            self._learn(learner, learner.fit, X, y, sample_weight)
         return self
 
     @available_if(learns_by_chunks)
@@ -285,7 +232,8 @@ class IsometricRegressor(
             As :meth:`fit`.
         """
         X, y = self._check(X, y, reset=not hasattr(self, "net_"))
-        RegressionLearner(self, getattr(self, "_rng", None)).fit_chunk(X, y, sample_weight)
+        learner = RegressionLearner(self, rng=getattr(self, "_rng", None))
+        self._learn(learner, learner.fit_chunk, X, y, sample_weight)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray:

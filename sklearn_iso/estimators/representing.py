@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from sklearn_iso.estimators.input import check_predict_input
+from sklearn_iso.estimators.network import NetworkEstimator
 from sklearn_iso.modules import Layers
 from sklearn_iso.training import PenalizedNet, inference
 
 
-class RepresentingMixin(TransformerMixin):
-    """Transformer whose output is the representation in the last of its `layers`."""
+@dataclass(eq=False, repr=False, kw_only=True)
+class RepresentingNetwork(TransformerMixin, NetworkEstimator):
+    """Network whose ``transform`` is the representation in the last of its `layers`."""
 
-    module: Any
-    layers: Layers
-    net_: PenalizedNet
+    layers: Layers = "hidden"
+    hidden_layer_sizes: Sequence[int] = (256, 128)
+    module: nn.Module | Callable[..., nn.Module] | None = None
+
+    net_: ClassVar[PenalizedNet]
 
     def transform(self, X: ArrayLike) -> NDArray:
         """Return the representation of each sample in the last of `layers`.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from skorch.callbacks import Callback
@@ -21,50 +21,59 @@ def data_of_fit(X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
     return {"X": X, "y": y, "metadata": metadata}
 
 
-def reports_epochs(fit: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a ``fit`` of `max_epochs` epochs: callbacks hear of it and of each epoch."""
+@dataclass(frozen=True)
+class FitTask:
+    """A fit of `max_epochs` epochs, of which callbacks hear, and of each epoch.
 
-    @functools.wraps(fit)
-    def reported(estimator: Any, X: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if not hasattr(estimator, "_init_callback_context"):
-            return fit(estimator, X, y, *args, **kwargs)
-        data = data_of_fit(X, y, args[0] if args else kwargs.get("sample_weight"))
-        task = estimator._init_callback_context(max_subtasks=most_epochs(estimator))
-        task.call_on_fit_task_begin(estimator=estimator, **data)
-        estimator._fit_task = (task, data)
+    Attributes
+    ----------
+    estimator : estimator
+    context : sklearn.callback.CallbackContext or None
+        None before scikit-learn 1.9, where nobody listens.
+    data : dict
+        "X", "y" and "metadata" of the fit.
+    """
+
+    estimator: Any
+    context: Any
+    data: dict[str, Any]
+
+    @contextmanager
+    def epochs(self, result: Any) -> Iterator[None]:
+        """Let each epoch of the net of a result be a task, where callbacks listen."""
+        if self.context is None or not self.context._callbacks:
+            yield
+            return
+        net = result.net_
+        before = list(net.callbacks_)
+        # After the means of an epoch are known; before anything that may end the training.
+        place = len(net._default_callbacks)
+        net.callbacks_[place:place] = [("epoch_tasks", EpochTasks(self, result))]
+        net._listeners.clear()
         try:
-            fit(estimator, X, y, *args, **kwargs)
+            yield
         finally:
-            del estimator._fit_task
-        task.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
-        return estimator
+            net.callbacks_ = before  # a fitted net holds no data
+            net._listeners.clear()
 
-    return reported
+
+@contextmanager
+def fit_task(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[FitTask]:
+    """Let the block be the fit of an estimator, of which callbacks hear."""
+    data = data_of_fit(X, y, sample_weight)
+    if not hasattr(estimator, "_init_callback_context"):
+        yield FitTask(estimator, None, data)
+        return
+    context = estimator._init_callback_context(max_subtasks=most_epochs(estimator))
+    context.call_on_fit_task_begin(estimator=estimator, **data)
+    yield FitTask(estimator, context, data)
+    context.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
 
 
 def most_epochs(estimator: Any) -> int:
     """Return how many epochs a fit runs at most; a cross-fit, which "auto" may mean, runs fewer."""
     epochs: int = given_or_auto(estimator)["max_epochs"]
     return epochs
-
-
-@contextmanager
-def epochs_reported(estimator: Any) -> Iterator[None]:
-    """Let each epoch of the net of an estimator be a task, where callbacks listen."""
-    net, begun = estimator.net_, getattr(estimator, "_fit_task", None)
-    if begun is None or not begun[0]._callbacks:
-        yield
-        return
-    before = list(net.callbacks_)
-    # After the means of an epoch are known; before anything that may end the training.
-    place = len(net._default_callbacks)
-    net.callbacks_[place:place] = [("epoch_tasks", EpochTasks(estimator, *begun))]
-    net._listeners.clear()
-    try:
-        yield
-    finally:
-        net.callbacks_ = before  # a fitted net holds no data
-        net._listeners.clear()
 
 
 class Parts:
@@ -118,30 +127,28 @@ class EpochTasks(Callback):
 
     Parameters
     ----------
-    estimator : estimator
-        Whose ``net_`` is trained.
-    task : sklearn.callback.CallbackContext
-        That of the fit.
-    data : dict
-        "X", "y" and "metadata" of the fit.
+    fit : FitTask
+    result : FitResult
+        What the fit has found out so far.
     """
 
-    def __init__(self, estimator: Any, task: Any, data: dict[str, Any]) -> None:
-        self.estimator, self.task, self.data = estimator, task, data
+    def __init__(self, fit: FitTask, result: Any) -> None:
+        self.fit, self.result = fit, result
         self.stopped_ = False
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin a task."""
-        self.epoch_ = self.task.subcontext(task_name="epoch")
-        self.epoch_.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+        self.epoch_ = self.fit.context.subcontext(task_name="epoch")
+        self.epoch_.call_on_fit_task_begin(estimator=self.fit.estimator, **self.fit.data)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """End the task, and remember whether a callback asks to stop."""
         self.stopped_ = self.epoch_.call_on_fit_task_end(
-            estimator=self.estimator,
-            **self.data,
+            estimator=self.fit.estimator,
+            **self.fit.data,
             # Asked for by few: a copy that predicts as if the fit had stopped here.
             reconstruction_attributes=lambda: {
+                **vars(self.result),
                 "net_": copy.deepcopy(net),
                 "n_iter_": len(net.history),
             },

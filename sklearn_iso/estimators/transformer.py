@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
@@ -15,20 +15,21 @@ from sklearn.base import (
 )
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import device as torch_device
 from torch import nn
 
-from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
+from sklearn_iso.estimators.base import with_dtypes
 from sklearn_iso.estimators.constraints import EMBEDDING
 from sklearn_iso.estimators.embedder import Embedder, embeds_by_chunks
 from sklearn_iso.estimators.embedding_map import bring_back, embed, stress_of_rows
 from sklearn_iso.estimators.input import check_embedding_input
-from sklearn_iso.estimators.tasks import reports_epochs
+from sklearn_iso.estimators.network import NetworkEstimator
+from sklearn_iso.estimators.tasks import fit_task
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.representations import only_first_output
 from sklearn_iso.penalties import Penalty
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
     r"""Map to few dimensions that keeps distances, with a map back.
 
@@ -162,71 +163,24 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     (75, 4)
     """
 
-    _parameter_constraints: dict = EMBEDDING
+    _parameter_constraints: ClassVar[dict] = EMBEDDING
 
-    def __init__(
-        self,
-        n_components: int = 2,
-        *,
-        alpha: float = 100.0,
-        penalty: str | Penalty = "global",
-        decoder_penalty: str | Penalty | None = None,
-        metric: str | float | Callable[..., Any] = "euclidean",
-        n_neighbors: int = 10,
-        hidden_layer_sizes: Sequence[int] = (128, 128),
-        activation: str = "silu",
-        encoder: nn.Module | Callable[..., nn.Module] | None = None,
-        decoder: nn.Module | Callable[..., nn.Module] | None = None,
-        optimizer: str | Callable[..., Any] = "adam",
-        learning_rate: float = 1e-2,
-        learning_rate_schedule: str = "linear",
-        weight_decay: float = 0.0,
-        max_epochs: int = 60,
-        batch_size: int = 256,
-        shuffle: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        callbacks: Sequence[Any] | None = None,
-        device: str | torch_device = "cpu",
-        compile: bool | dict[str, Any] = False,
-        mixed_precision: bool = False,
-        verbose: bool = False,
-        warm_start: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.n_components = n_components
-        self.alpha = alpha
-        self.penalty = penalty
-        self.decoder_penalty = decoder_penalty
-        self.metric = metric
-        self.n_neighbors = n_neighbors
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.encoder = encoder
-        self.decoder = decoder
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.learning_rate_schedule = learning_rate_schedule
-        self.weight_decay = weight_decay
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.callbacks = callbacks
-        self.device = device
-        self.compile = compile
-        self.mixed_precision = mixed_precision
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.random_state = random_state
+    n_components: int = field(default=2, kw_only=False)
+    alpha: float = 100.0
+    penalty: str | Penalty = "global"
+    decoder_penalty: str | Penalty | None = None
+    metric: str | float | Callable[..., Any] = "euclidean"
+    n_neighbors: int = 10
+    hidden_layer_sizes: Sequence[int] = (128, 128)
+    activation: str = "silu"
+    encoder: nn.Module | Callable[..., nn.Module] | None = None
+    decoder: nn.Module | Callable[..., nn.Module] | None = None
+    learning_rate: float = 1e-2
+    weight_decay: float = 0.0
+    max_epochs: int = 60
+    batch_size: int = 256
 
     @_fit_context(prefer_skip_nested_validation=False)
-    @reports_epochs
     def fit(
         self,
         X: ArrayLike,
@@ -263,8 +217,10 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         KeyboardInterrupt
             If the user interrupts; what was fitted so far stays usable.
         """
-        X, labels, given = check_embedding_input(self, X, y, distances)
-        Embedder(self).fit(X, labels, sample_weight, given)
+        with fit_task(self, X, y, sample_weight) as task:
+            X, labels, given = check_embedding_input(self, X, y, distances)
+            learner = Embedder(self, task)
+            self._learn(learner, learner.fit, X, labels, sample_weight, given)
         return self
 
     @available_if(embeds_by_chunks)
@@ -300,7 +256,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
             As :meth:`fit`.
         """
         X, labels, _ = check_embedding_input(self, X, y, reset=not hasattr(self, "net_"))
-        Embedder(self, getattr(self, "_rng", None)).fit_chunk(X, labels, sample_weight)
+        learner = Embedder(self, rng=getattr(self, "_rng", None))
+        self._learn(learner, learner.fit_chunk, X, labels, sample_weight)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray:
