@@ -8,11 +8,12 @@ from sklearn_iso.penalties.catalogue import (
     embedding_penalty,
     make_penalty,
 )
-from sklearn_iso.penalties.everywhere import GlobalIsometry
 from sklearn_iso.penalties.geodesic import GeodesicIsometry
+from sklearn_iso.penalties.global_ import GlobalIsometry
 from sklearn_iso.penalties.jacobian import JacobianIsometry
 from sklearn_iso.penalties.local import LocalIsometry
 from sklearn_iso.penalties.neighbours import NeighborIsometry
+from sklearn_iso.penalties.pairwise import PairwiseIsometry
 from sklearn_iso.penalties.within_class import WithinClassIsometry
 from sklearn_iso.penalties.worst_case import WorstCaseIsometry
 
@@ -25,6 +26,7 @@ __all__ = [
     "JacobianIsometry",
     "LocalIsometry",
     "NeighborIsometry",
+    "PairwiseIsometry",
     "Penalty",
     "PenaltySum",
     "WithinClassIsometry",

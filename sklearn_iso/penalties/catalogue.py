@@ -9,8 +9,8 @@ from sklearn.base import clone
 
 from sklearn_iso.geometry import Metric
 from sklearn_iso.penalties.base import Penalty
-from sklearn_iso.penalties.everywhere import GlobalIsometry
 from sklearn_iso.penalties.geodesic import GeodesicIsometry
+from sklearn_iso.penalties.global_ import GlobalIsometry
 from sklearn_iso.penalties.jacobian import JacobianIsometry
 from sklearn_iso.penalties.local import LocalIsometry
 from sklearn_iso.penalties.neighbours import NeighborIsometry
