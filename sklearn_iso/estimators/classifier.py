@@ -54,8 +54,8 @@ class IsometricClassifier(
         samples choose (see Notes).
     penalty : {"isometric", "within_class", "worst_case"} or Penalty, default="isometric"
         What `alpha` multiplies; "isometric" is ``WithinClassIsometry() +
-        WorstCaseIsometry(label_weight=0.5)``. A grid reaches the parameters of an object, for
-        example ``penalty__radius``.
+        WorstCaseIsometry().with_cross_entropy(0.5)``. A grid reaches its parameters, by name or
+        as an object: ``penalty__radius`` is that of all pairs.
     layers : {"hidden", "last_hidden", "logits"} or sequence of str, default="hidden"
         Representations whose distances are kept, and the last of which is the output of
         :meth:`transform`; names are those of submodules.

@@ -24,7 +24,7 @@ from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.learner import learns_by_chunks
-from sklearn_iso.estimators.regression import RegressionLearner
+from sklearn_iso.estimators.regression import RegressionLearner, regression_penalty
 from sklearn_iso.estimators.representing import RepresentingMixin
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation, Rescaled
@@ -197,6 +197,9 @@ class IsometricRegressor(
         self.verbose = verbose
         self.warm_start = warm_start
         self.random_state = random_state
+
+    def _penalty_by_name(self, name: str) -> Penalty:
+        return regression_penalty(name)
 
     @_fit_context(prefer_skip_nested_validation=False)
     @reports_epochs

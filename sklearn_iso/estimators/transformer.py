@@ -23,10 +23,11 @@ from sklearn_iso.estimators.constraints import EMBEDDING
 from sklearn_iso.estimators.embedder import Embedder, embeds_by_chunks
 from sklearn_iso.estimators.embedding_map import bring_back, embed, stress_of_rows
 from sklearn_iso.estimators.input import check_embedding_input
+from sklearn_iso.estimators.targets import METRICS
 from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.representations import only_first_output
-from sklearn_iso.penalties import Penalty
+from sklearn_iso.penalties import Penalty, embedding_penalty
 
 
 class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
@@ -57,8 +58,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
           Isomap does (:class:`~sklearn_iso.penalties.GeodesicIsometry`);
         - "within_class": those between rows of one class; needs y.
 
-        An object brings its own metric and number of neighbours; a grid reaches its
-        parameters, for example ``penalty__n_neighbors``.
+        An object brings its own metric and number of neighbours. A grid reaches its parameters,
+        and those of a name, for example ``penalty__loss``.
     decoder_penalty : "jacobian" or Penalty, optional
         Added to `penalty`, for the decoder: "jacobian" asks that the way back be locally
         isometric up to scale (:class:`~sklearn_iso.penalties.JacobianIsometry`).
@@ -224,6 +225,15 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         self.verbose = verbose
         self.warm_start = warm_start
         self.random_state = random_state
+
+    def _penalty_by_name(self, name: str) -> Penalty:
+        if (name, self.metric) == ("geodesic", "precomputed"):
+            raise ValueError(
+                "penalty='geodesic' with metric='precomputed' finds the shortest paths before the "
+                "penalty sees distances, and has no object with parameters. Pass the shortest "
+                "paths as distances, and penalty='global'."
+            )
+        return embedding_penalty(name, METRICS.get(self.metric, self.metric), self.n_neighbors)
 
     @_fit_context(prefer_skip_nested_validation=False)
     @reports_epochs

@@ -1,5 +1,6 @@
 """Penalties on how far a network is from keeping distances."""
 
+from sklearn_iso.penalties.adversarial import AdversarialCrossEntropy
 from sklearn_iso.penalties.base import Penalty, PenaltySum
 from sklearn_iso.penalties.batch import Batch
 from sklearn_iso.penalties.catalogue import (
@@ -20,6 +21,7 @@ from sklearn_iso.penalties.worst_case import WorstCaseIsometry
 __all__ = [
     "EMBEDDING_PENALTIES",
     "PENALTIES",
+    "AdversarialCrossEntropy",
     "Batch",
     "GeodesicIsometry",
     "GlobalIsometry",

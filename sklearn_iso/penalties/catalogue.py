@@ -17,23 +17,24 @@ from sklearn_iso.penalties.neighbours import NeighborIsometry
 from sklearn_iso.penalties.within_class import WithinClassIsometry
 from sklearn_iso.penalties.worst_case import WorstCaseIsometry
 
-#: Weight of the label at the far end of a worst-case pair, in the default.
-LABEL_WEIGHT = 0.5
+#: Weight of the cross-entropy at adversarial examples, in the default.
+CROSS_ENTROPY_WEIGHT = 0.5
 
 
 def isometric() -> Penalty:
     """Return the default: within-class isometry of the hidden layers + worst case of the logits.
 
-    The far end of a worst-case pair bears half the weight of a label, so that a network that
-    must be steep somewhere, between classes that lie close together, learns where.
+    The adversarial examples of the worst case are trained on too, at half the weight of a sample,
+    so that a network that must be steep somewhere, between classes that lie close together, learns
+    where.
 
     Examples
     --------
     >>> from sklearn_iso.penalties import make_penalty
     >>> [name for name, _, _ in make_penalty("isometric").terms()]
-    ['within_class', 'worst_case']
+    ['within_class', 'worst_case', 'adversarial_cross_entropy']
     """
-    return WithinClassIsometry() + WorstCaseIsometry(label_weight=LABEL_WEIGHT)
+    return WithinClassIsometry() + WorstCaseIsometry().with_cross_entropy(CROSS_ENTROPY_WEIGHT)
 
 
 #: Every penalty that a string can name, with a function that builds it.

@@ -58,6 +58,8 @@ class LocalIsometry(Penalty):
     LocalIsometry(radius=0.5)
     """
 
+    common_params = frozenset({"radius", "norm"})
+
     _parameter_constraints: dict = {
         "radius": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "scale": [StrOptions({"fitted"}), Interval(Real, 0, None, closed="neither")],

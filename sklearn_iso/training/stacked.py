@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from sklearn_iso.geometry import Blocks, class_blocks, fitted_factors
 from sklearn_iso.geometry.distances import centred_rows, pull_rows, stacked_distances
 from sklearn_iso.modules import MLP
-from sklearn_iso.penalties import Batch, Penalty, WithinClassIsometry, WorstCaseIsometry
+from sklearn_iso.penalties import (
+    AdversarialCrossEntropy,
+    Batch,
+    Penalty,
+    WithinClassIsometry,
+    WorstCaseIsometry,
+)
 from sklearn_iso.training.data import ArrayDataset, make_iterator
 from sklearn_iso.training.numerics import denormals_flushed
 from sklearn_iso.training.randomness import Randomness
@@ -27,6 +33,8 @@ _PAIRWISE = {
     "target": "input",
     "layers": None,
 }
+#: Terms of adversarial examples, of one sample each: stacked samples are samples.
+_ADVERSARIAL = (WorstCaseIsometry, AdversarialCrossEntropy)
 
 
 def can_stack(penalty: Penalty) -> bool:
@@ -44,7 +52,7 @@ def can_stack(penalty: Penalty) -> bool:
         if type(term) is WithinClassIsometry:
             if any(params[name] != value for name, value in _PAIRWISE.items()):
                 return False
-        elif type(term) is not WorstCaseIsometry or params["layers"] != "logits":
+        elif type(term) not in _ADVERSARIAL or params["layers"] != "logits":
             return False
     return True
 
@@ -171,7 +179,7 @@ def stacked_term(
 
     Parameters
     ----------
-    term : WithinClassIsometry or WorstCaseIsometry
+    term : WithinClassIsometry, WorstCaseIsometry or AdversarialCrossEntropy
     batch : Batch
         The samples of every copy, weighted by ``alpha * weight / weight.sum()`` up to a factor.
     X, y : Tensor
@@ -183,7 +191,7 @@ def stacked_term(
     -------
     value : Tensor of shape ()
     """
-    if isinstance(term, WorstCaseIsometry):
+    if isinstance(term, _ADVERSARIAL):
         return term(batch) * float(alpha.sum())
     samples = slice(term.max_rows)
     blocks = class_blocks(y[samples], torch.ones_like(weight.view(-1, len(y))[0, samples]))
