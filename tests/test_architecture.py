@@ -17,7 +17,7 @@ FLOORS = {
     3: {"estimators", "plotting", "model_selection", "testing"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-BELOW_EVERY_FLOOR = {"exceptions", "randomness", "weighting", "_version"}
+BELOW_EVERY_FLOOR = {"exceptions", "randomness", "weighting", "_typed", "_version"}
 NEVER_HEAR_OF_SKLEARN = {"geometry", "attacks"}
 ACROSS_ROOMS = {"faults", "fuzz", "support", "typing"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -7,23 +7,17 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sklearn_iso._typed import BaseEstimator, CallbackSupportMixin
 from sklearn_iso.modules.stored import StoredModule
 from sklearn_iso.penalties import Penalty, make_penalty
 from sklearn_iso.persistence.store import save_estimator
+from sklearn_iso.training import PenalizedNet
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-try:
-    from sklearn.callback import CallbackSupportMixin
-except ImportError:  # scikit-learn before 1.9 has no callbacks
-
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing to support."""
 
 
 class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
@@ -31,6 +25,10 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
 
     _doc_link_module = "sklearn_iso"
     penalty: str | Penalty
+    net_: PenalizedNet
+    n_iter_: int
+    history_: dict[str, list[float]]
+    loss_curve_: list[float]
 
     def _get_doc_link(self) -> str:
         """Return where the reference of the class is; empty for a class of somebody else."""

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, softmax
-from sklearn.base import (
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    _fit_context,
-)
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
+from sklearn_iso._typed import (
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    available_if,
+    fit_context,
+)
 from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
-from sklearn_iso.estimators.constraints import CHOOSING
+from sklearn_iso.estimators.constraints import CLASSIFIER, Activation, Auto, Optimizer, Schedule
 from sklearn_iso.estimators.crossfitting import ChoosingLearner
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.learner import Learner, learns_by_chunks
@@ -31,7 +29,8 @@ from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules import Layers, Representation
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.representations import only_first_output
-from sklearn_iso.penalties import PENALTIES, Penalty
+from sklearn_iso.penalties import Penalty
+from sklearn_iso.penalties.catalogue import PenaltyName
 from sklearn_iso.training import inference, known_classes
 
 
@@ -173,37 +172,36 @@ class IsometricClassifier(
     True
     """
 
-    _parameter_constraints: dict = CHOOSING | {
-        "penalty": [StrOptions(set(PENALTIES)), Penalty],
-        "layers": [str, "array-like"],
-        "module": [callable, None],
-        "warm_start": ["boolean"],
-        "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
-        "class_weight": [StrOptions({"balanced"}), dict, None],
-    }
+    _parameter_constraints = CLASSIFIER
+
+    classes_: NDArray
+    alpha_: float
+    weight_decay_: float
+    temperature_: float
+    selection_: dict[str, NDArray] | None
 
     def __init__(
         self,
-        alpha: float | str = "auto",
+        alpha: float | Auto = "auto",
         *,
-        penalty: str | Penalty = "isometric",
+        penalty: PenaltyName | Penalty = "isometric",
         layers: Layers = "hidden",
         hidden_layer_sizes: Sequence[int] = (256, 128),
-        activation: str = "relu",
+        activation: Activation = "relu",
         module: nn.Module | Callable[..., nn.Module] | None = None,
-        optimizer: str | Callable[..., Any] = "adam",
-        learning_rate: float | str = "auto",
-        learning_rate_schedule: str = "linear",
-        weight_decay: float | str = "auto",
-        max_epochs: int | str = "auto",
-        batch_size: int | str = "auto",
+        optimizer: Optimizer = "adam",
+        learning_rate: float | Auto = "auto",
+        learning_rate_schedule: Schedule = "linear",
+        weight_decay: float | Auto = "auto",
+        max_epochs: int | Auto = "auto",
+        batch_size: int | Auto = "auto",
         shuffle: bool = True,
         rows_per_class: int | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
-        class_weight: dict | str | None = None,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         callbacks: Sequence[Any] | None = None,
         device: str | torch_device = "cpu",
         compile: bool | dict[str, Any] = False,
@@ -239,7 +237,7 @@ class IsometricClassifier(
         self.warm_start = warm_start
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     @reports_epochs
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -275,7 +273,7 @@ class IsometricClassifier(
         return self
 
     @available_if(learns_by_chunks)
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self,
         X: ArrayLike,

@@ -5,36 +5,36 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from numbers import Integral
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
-from sklearn.base import (
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
+from sklearn_iso._typed import (
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    fit_context,
+)
 from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
-from sklearn_iso.estimators.constraints import TRAINING
+from sklearn_iso.estimators.constraints import HIERARCHY, Activation, Optimizer, Schedule
 from sklearn_iso.estimators.hierarchical_labels import Labels, check_hierarchical_input
 from sklearn_iso.estimators.hierarchical_learner import HierarchicalLearner
 from sklearn_iso.estimators.hierarchical_level import LevelClassifier, check_level
 from sklearn_iso.estimators.input import check_predict_input
 from sklearn_iso.estimators.tasks import reports_epochs
-from sklearn_iso.hierarchy import parents_of
+from sklearn_iso.hierarchy import LabelTree, parents_of
 from sklearn_iso.modules import Layers, LeafScores, Representation, StackLevel
 from sklearn_iso.modules.ambient import own_modes
-from sklearn_iso.penalties import PENALTIES, Penalty
+from sklearn_iso.penalties import Penalty
+from sklearn_iso.penalties.catalogue import PenaltyName
+from sklearn_iso.penalties.pairwise import Target
 from sklearn_iso.training import inference
 
 
@@ -141,31 +141,28 @@ class HierarchicalIsometricClassifier(
 
     __metadata_request__transform = {"level": UNUSED}
 
-    _parameter_constraints: dict = {
-        **{name: rule for name, rule in TRAINING.items() if name != "hidden_layer_sizes"},
-        "penalty": [StrOptions(set(PENALTIES)), Penalty],
-        "layers": [StrOptions({"hidden", "last_hidden", "logits"})],
-        "block_sizes": ["array-like", None],
-        "target": [StrOptions({"input", "previous"})],
-        "training": [StrOptions({"joint", "alternating"})],
-        "hierarchy": [dict, HasMethods(["predecessors"]), HasMethods(["items"]), None],
-        "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
-    }
+    _parameter_constraints = HIERARCHY
+
+    classes_: Any
+    tree_: LabelTree
+    labels_: Labels
+    n_levels_: int
+    penalties_: list[Penalty]
 
     def __init__(
         self,
         alpha: float = 1.0,
         *,
-        penalty: str | Penalty = "isometric",
+        penalty: PenaltyName | Penalty = "isometric",
         layers: Layers = "hidden",
         block_sizes: Sequence[Any] | None = None,
-        target: str = "input",
-        training: str = "joint",
+        target: Target = "input",
+        training: Literal["joint", "alternating"] = "joint",
         hierarchy: Any = None,
-        activation: str = "relu",
-        optimizer: Any = "adam",
+        activation: Activation = "relu",
+        optimizer: Optimizer = "adam",
         learning_rate: float = 2e-3,
-        learning_rate_schedule: str = "linear",
+        learning_rate_schedule: Schedule = "linear",
         weight_decay: float = 0.0,
         max_epochs: int = 100,
         batch_size: int = 256,
@@ -209,7 +206,7 @@ class HierarchicalIsometricClassifier(
         self.verbose = verbose
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     @reports_epochs
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -256,7 +253,7 @@ class HierarchicalIsometricClassifier(
             Paths that end early end as those in `y` did.
         """
         best = self._leaf_scores(X).argmax(axis=1)
-        return self._labels.answers[best]
+        return self.labels_.answers[best]
 
     def predict_paths(self, X: ArrayLike) -> NDArray:
         """Return the most probable path of each row, all of its labels whatever `y` was.
@@ -289,7 +286,7 @@ class HierarchicalIsometricClassifier(
             finest labels alone.
         """
         leaves = softmax(self._leaf_scores(X), axis=1)
-        return self._labels.probabilities(leaves)
+        return self.labels_.probabilities(leaves)
 
     def transform(self, X: ArrayLike, level: int = -1) -> NDArray:
         """Return the representation of each row after the block of a level.
@@ -328,7 +325,7 @@ class HierarchicalIsometricClassifier(
             If y has not the levels of :meth:`fit`, or labels of another type.
         """
         check_is_fitted(self)
-        right = self._labels.agreement(y, self.predict_paths(X), self.hierarchy)
+        right = self.labels_.agreement(y, self.predict_paths(X), self.hierarchy)
         return float(np.average(right, weights=cast(Any, sample_weight)))
 
     def at_level(self, level: int) -> LevelClassifier:
@@ -371,7 +368,7 @@ class HierarchicalIsometricClassifier(
         stack = copy.deepcopy(self.net_.module_).cpu()
         if transform:
             return Representation(StackLevel(stack, check_level(self, level)), "last_hidden").eval()
-        columns = self._labels.columns[self._labels.order]
+        columns = self.labels_.columns[self.labels_.order]
         return LeafScores(stack, torch.from_numpy(columns)).eval()
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = False) -> None:
@@ -387,11 +384,7 @@ class HierarchicalIsometricClassifier(
         check_is_fitted(self)
         X = check_predict_input(self, X, many_dimensions=False, lazy=True)
         logits = inference.logits(self.net_.module_, X)
-        return cast(NDArray, np.sum([logits[:, c] for c in self._labels.columns.T], axis=0))
-
-    @property
-    def _labels(self) -> Labels:
-        return cast(Labels, self.labels_)
+        return cast(NDArray, np.sum([logits[:, c] for c in self.labels_.columns.T], axis=0))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

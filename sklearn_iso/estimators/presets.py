@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from sklearn_iso.estimators.classifier import IsometricClassifier
+from sklearn_iso.geometry.norms import NormName
 from sklearn_iso.modules import MLP, ConvNet
 from sklearn_iso.penalties import Penalty, PenaltySum, WithinClassIsometry, WorstCaseIsometry
 
@@ -41,7 +42,7 @@ def _images(penalty: Penalty, **training: Any) -> dict[str, Any]:
 
 
 def _boundary_pairs(
-    norm: str, radius: float, scale: float, n_steps: int, cross_entropy: float, **how: Any
+    norm: NormName, radius: float, scale: float, n_steps: int, cross_entropy: float, **how: Any
 ) -> PenaltySum:
     """Return the worst case across decision boundaries, and the cross-entropy there."""
     pairs = WorstCaseIsometry(

@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    RegressorMixin,
-    _fit_context,
-)
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
+from sklearn_iso._typed import (
+    ClassNamePrefixFeaturesOutMixin,
+    RegressorMixin,
+    available_if,
+    fit_context,
+)
 from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
 from sklearn_iso.estimators.constraints import TRAINING
 from sklearn_iso.estimators.input import check_fit_input
@@ -145,6 +145,9 @@ class IsometricRegressor(
         "warm_start": ["boolean"],
     }
 
+    target_mean_: float
+    target_std_: float
+
     def __init__(
         self,
         alpha: float = 0.3,
@@ -201,7 +204,7 @@ class IsometricRegressor(
     def _penalty_by_name(self, name: str) -> Penalty:
         return regression_penalty(name)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     @reports_epochs
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -237,7 +240,7 @@ class IsometricRegressor(
         return self
 
     @available_if(learns_by_chunks)
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricRegressor:

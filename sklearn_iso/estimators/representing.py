@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_iso._typed import TransformerMixin
 from sklearn_iso.estimators.input import check_predict_input
 from sklearn_iso.modules import Layers
+from sklearn_iso.penalties import Penalty
 from sklearn_iso.training import PenalizedNet, inference
 
 
@@ -19,6 +20,9 @@ class RepresentingMixin(TransformerMixin):
     module: Any
     layers: Layers
     net_: PenalizedNet
+    penalty_: Penalty
+    radius_: float
+    scale_: float
 
     def transform(self, X: ArrayLike) -> NDArray:
         """Return the representation of each sample in the last of `layers`.

@@ -6,13 +6,14 @@ import copy
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from skorch.callbacks import Callback
 
 from sklearn_iso.estimators.strength import given_or_auto
 
 Item = TypeVar("Item")
+Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 
 def data_of_fit(X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def data_of_fit(X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
     return {"X": X, "y": y, "metadata": metadata}
 
 
-def reports_epochs(fit: Callable[..., Any]) -> Callable[..., Any]:
+def reports_epochs(fit: Fit) -> Fit:
     """Decorate a ``fit`` of `max_epochs` epochs: callbacks hear of it and of each epoch."""
 
     @functools.wraps(fit)
@@ -39,7 +40,7 @@ def reports_epochs(fit: Callable[..., Any]) -> Callable[..., Any]:
         task.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
         return estimator
 
-    return reported
+    return cast(Fit, reported)
 
 
 def most_epochs(estimator: Any) -> int:

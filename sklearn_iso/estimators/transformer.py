@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
 
+from sklearn_iso._typed import (
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    available_if,
+    fit_context,
+)
 from sklearn_iso.estimators.base import NetworkEstimator, with_dtypes
-from sklearn_iso.estimators.constraints import EMBEDDING
+from sklearn_iso.estimators.constraints import EMBEDDING, Activation, MetricOfX, Optimizer, Schedule
 from sklearn_iso.estimators.embedder import Embedder, embeds_by_chunks
 from sklearn_iso.estimators.embedding_map import bring_back, embed, stress_of_rows
 from sklearn_iso.estimators.input import check_embedding_input
@@ -28,6 +28,7 @@ from sklearn_iso.estimators.tasks import reports_epochs
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.representations import only_first_output
 from sklearn_iso.penalties import Penalty, embedding_penalty
+from sklearn_iso.penalties.catalogue import EmbeddingPenaltyName
 
 
 class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
@@ -165,22 +166,28 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
 
     _parameter_constraints: dict = EMBEDDING
 
+    stress_: float
+    reconstruction_error_: float
+    penalty_: Penalty
+    decoder_penalty_: Penalty | None
+    _n_features_out: int
+
     def __init__(
         self,
         n_components: int = 2,
         *,
         alpha: float = 100.0,
-        penalty: str | Penalty = "global",
-        decoder_penalty: str | Penalty | None = None,
-        metric: str | float | Callable[..., Any] = "euclidean",
+        penalty: EmbeddingPenaltyName | Penalty = "global",
+        decoder_penalty: Literal["jacobian"] | Penalty | None = None,
+        metric: MetricOfX = "euclidean",
         n_neighbors: int = 10,
         hidden_layer_sizes: Sequence[int] = (128, 128),
-        activation: str = "silu",
+        activation: Activation = "silu",
         encoder: nn.Module | Callable[..., nn.Module] | None = None,
         decoder: nn.Module | Callable[..., nn.Module] | None = None,
-        optimizer: str | Callable[..., Any] = "adam",
+        optimizer: Optimizer = "adam",
         learning_rate: float = 1e-2,
-        learning_rate_schedule: str = "linear",
+        learning_rate_schedule: Schedule = "linear",
         weight_decay: float = 0.0,
         max_epochs: int = 60,
         batch_size: int = 256,
@@ -235,7 +242,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
             )
         return embedding_penalty(name, METRICS.get(self.metric, self.metric), self.n_neighbors)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     @reports_epochs
     def fit(
         self,
@@ -278,7 +285,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         return self
 
     @available_if(embeds_by_chunks)
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricTransformer:

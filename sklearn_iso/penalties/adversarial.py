@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor, nn
 
+from sklearn_iso._typed import clone
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.geometry.box import rounding_slack
-from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso.geometry.norms import NormName, get_norm
 from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
-from sklearn_iso.penalties.search import HEIGHTS, AdversarialExamples, PerturbationSearch
-from sklearn_iso.penalties.starts import STARTS
+from sklearn_iso.penalties.search import HEIGHTS, AdversarialExamples, Ascent, PerturbationSearch
+from sklearn_iso.penalties.starts import STARTS, Start
 
 
 class AdversarialPenalty(Penalty):
@@ -60,11 +60,11 @@ class AdversarialPenalty(Penalty):
     def __init__(
         self,
         *,
-        radius: str | float = "auto",
-        norm: str | float = "l2",
-        n_steps: str | int = "auto",
-        start: str | Sequence[str] = "margin",
-        ascent: str = "displacement",
+        radius: Literal["auto"] | float = "auto",
+        norm: NormName | float = "l2",
+        n_steps: Literal["auto"] | int = "auto",
+        start: Start | Sequence[Start] = "margin",
+        ascent: Ascent = "displacement",
         step_size: float = 1.0,
         min_radius: float = 0.0,
         bounds: Sequence[float] | None = None,
@@ -104,7 +104,7 @@ class AdversarialPenalty(Penalty):
                 "ascent='margin' is about the logits of a classifier, and this map has none; got "
                 f"{self!r}. Leave it at its default."
             )
-        copy: AdversarialPenalty = clone(self)
+        copy = clone(self)
         blind = ["random" if start == "margin" else start for start in self._starts]
         copy.set_params(start=blind[0] if len(blind) == 1 else blind)
         return copy
@@ -130,7 +130,7 @@ class AdversarialPenalty(Penalty):
         return self.search().examples(batch)
 
     @property
-    def _starts(self) -> tuple[str, ...]:
+    def _starts(self) -> tuple[Start, ...]:
         return (self.start,) if isinstance(self.start, str) else tuple(self.start)
 
     def _unit(

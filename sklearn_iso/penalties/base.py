@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils.metaestimators import _BaseComposition
 from torch import Tensor
 
+from sklearn_iso._typed import BaseComposition, BaseEstimator, clone
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.batch import Batch
 
@@ -83,8 +82,7 @@ class Penalty(BaseEstimator, ABC):
         ValueError
             If the penalty is one of logits.
         """
-        copy: Penalty = clone(self)
-        return copy
+        return clone(self)
 
     def release(self) -> None:
         """Let go of training data that calibration kept; called when a fit ends."""
@@ -113,7 +111,7 @@ def name_of(penalty: Penalty) -> str:
     return "".join("_" + c.lower() if c.isupper() else c for c in stem).lstrip("_") or "penalty"
 
 
-class PenaltySum(_BaseComposition, Penalty):
+class PenaltySum(BaseComposition, Penalty):
     r"""Weighted sum of penalties.
 
     .. math:: P = \sum_k w_k P_k
@@ -194,7 +192,7 @@ class PenaltySum(_BaseComposition, Penalty):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, those of the terms too."""
-        params: dict[str, Any] = self._get_params("penalties", deep=deep)
+        params = self._get_params("penalties", deep=deep)
         if deep:
             for plain, full in self._plain_names(params).items():
                 values = [params[name] for name in full]

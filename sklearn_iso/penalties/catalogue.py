@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from sklearn.base import clone
-
+from sklearn_iso._typed import clone
 from sklearn_iso.geometry import Metric
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.geodesic import GeodesicIsometry
@@ -36,6 +35,11 @@ def isometric() -> Penalty:
     """
     return WithinClassIsometry() + WorstCaseIsometry().with_cross_entropy(CROSS_ENTROPY_WEIGHT)
 
+
+PenaltyName = Literal[
+    "isometric", "within_class", "worst_case", "global", "neighbors", "local", "jacobian"
+]
+EmbeddingPenaltyName = Literal["global", "neighbors", "geodesic", "within_class"]
 
 #: Every penalty that a string can name, with a function that builds it.
 PENALTIES: dict[str, Callable[[], Penalty]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from sklearn_iso.geometry import one_block
+from sklearn_iso.geometry.norms import NormName
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.batch import Batch
 from sklearn_iso.penalties.graph import MAX_EXACT, geodesic_distances, neighbour_graph
@@ -91,9 +93,9 @@ class GeodesicIsometry(StressPenalty):
         *,
         n_neighbors: int = 10,
         n_landmarks: int = 500,
-        loss: str = "normalized_stress",
-        scale: str | float = "fitted",
-        metric: str | float = "l2",
+        loss: Literal["normalized_stress", "raw_stress", "relative"] = "normalized_stress",
+        scale: Literal["fitted"] | float = "fitted",
+        metric: NormName | float = "l2",
         layers: Layers | None = None,
         max_rows: int | None = 128,
     ) -> None:

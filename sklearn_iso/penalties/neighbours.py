@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Literal
 
 import torch
 from sklearn.utils._param_validation import Interval
@@ -11,7 +12,7 @@ from torch import Tensor
 from sklearn_iso.geometry import Blocks, Metric
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.batch import Batch
-from sklearn_iso.penalties.pairwise import PairwiseIsometry
+from sklearn_iso.penalties.pairwise import LossName, MetricName, PairwiseIsometry, Target
 
 
 class NeighborIsometry(PairwiseIsometry):
@@ -53,11 +54,11 @@ class NeighborIsometry(PairwiseIsometry):
         self,
         *,
         n_neighbors: int = 5,
-        loss: str = "normalized_stress",
-        scale: str | float = "fitted",
+        loss: LossName = "normalized_stress",
+        scale: Literal["fitted"] | float = "fitted",
         two_sided: bool = True,
-        metric: str | Metric = "l2",
-        target: str = "input",
+        metric: MetricName | Metric = "l2",
+        target: Target = "input",
         layers: Layers | None = None,
         max_rows: int | None = 128,
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,10 @@ from sklearn_iso.geometry import Blocks, Kernel, Metric, Stress, one_block
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
+
+LossName = Literal["normalized_stress", "raw_stress", "relative", "absolute"]
+MetricName = Literal["l1", "l2", "linf", "precomputed"]
+Target = Literal["input", "previous"]
 
 LOSSES: dict[str, Callable[..., Stress]] = {
     "normalized_stress": Stress.normalized,
@@ -44,8 +48,8 @@ class StressPenalty(Penalty):
         As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
     """
 
-    loss: str
-    scale: str | float
+    loss: LossName
+    scale: Literal["fitted"] | float
     two_sided: bool = True
     layers: Layers | None
     max_rows: int | None
@@ -138,11 +142,11 @@ class PairwiseIsometry(StressPenalty):
     def __init__(
         self,
         *,
-        loss: str = "normalized_stress",
-        scale: str | float = "fitted",
+        loss: LossName = "normalized_stress",
+        scale: Literal["fitted"] | float = "fitted",
         two_sided: bool = True,
-        metric: str | Metric = "l2",
-        target: str = "input",
+        metric: MetricName | Metric = "l2",
+        target: Target = "input",
         layers: Layers | None = None,
         max_rows: int | None = 128,
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from sklearn_iso.modules.dense import is_dense
 from sklearn_iso.penalties.batch import Batch
 from sklearn_iso.penalties.expansion import joined
 from sklearn_iso.penalties.starts import (
+    Start,
     along_gradient,
     either_way,
     moved_into,
@@ -35,6 +37,7 @@ def _margin(logits: Tensor, moved: Tensor, logits_before: Tensor, Z: Tensor) -> 
     return others - logits.gather(1, top).squeeze(1)
 
 
+Ascent = Literal["displacement", "margin"]
 #: What gradient ascent climbs: logits and f at x + delta, logits and f at x -> one height a sample.
 HEIGHTS = {"displacement": _displacement, "margin": _margin}
 #: Gradients of a search that nobody chose: in a perceptron, and in any other network.
@@ -92,9 +95,9 @@ class PerturbationSearch:
 
     norm: Norm
     radius: float
-    starts: tuple[str, ...] = ("margin",)
-    n_steps: str | int = "auto"
-    ascent: str = "displacement"
+    starts: tuple[Start, ...] = ("margin",)
+    n_steps: Literal["auto"] | int = "auto"
+    ascent: Ascent = "displacement"
     step_size: float = 1.0
     min_radius: float = 0.0
     bounds: tuple[float, float] | None = None

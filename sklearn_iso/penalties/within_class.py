@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from sklearn_iso.geometry import Blocks, Metric, class_blocks
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.batch import Batch
-from sklearn_iso.penalties.pairwise import PairwiseIsometry
+from sklearn_iso.penalties.pairwise import LossName, MetricName, PairwiseIsometry, Target
 
 
 class WithinClassIsometry(PairwiseIsometry):
@@ -43,11 +45,11 @@ class WithinClassIsometry(PairwiseIsometry):
     def __init__(
         self,
         *,
-        loss: str = "normalized_stress",
-        scale: str | float = "fitted",
+        loss: LossName = "normalized_stress",
+        scale: Literal["fitted"] | float = "fitted",
         two_sided: bool = True,
-        metric: str | Metric = "l2",
-        target: str = "input",
+        metric: MetricName | Metric = "l2",
+        target: Target = "input",
         layers: Layers | None = None,
         max_rows: int | None = 64,
     ) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
+from typing import Literal
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso.geometry.norms import NormName, get_norm
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.adversarial import AdversarialCrossEntropy, AdversarialPenalty
 from sklearn_iso.penalties.base import PenaltySum
 from sklearn_iso.penalties.batch import Batch
 from sklearn_iso.penalties.expansion import expansion_penalty, joined
+from sklearn_iso.penalties.search import Ascent
+from sklearn_iso.penalties.starts import Start
 
 #: Log-odds of a class against all others together that the map may reach.
 LOG_ODDS = 5.0
@@ -129,12 +132,12 @@ class WorstCaseIsometry(AdversarialPenalty):
     def __init__(
         self,
         *,
-        radius: str | float = "auto",
-        scale: str | float = "auto",
-        norm: str | float = "l2",
-        n_steps: str | int = "auto",
-        start: str | Sequence[str] = "margin",
-        ascent: str = "displacement",
+        radius: Literal["auto"] | float = "auto",
+        scale: Literal["auto"] | float = "auto",
+        norm: NormName | float = "l2",
+        n_steps: Literal["auto"] | int = "auto",
+        start: Start | Sequence[Start] = "margin",
+        ascent: Ascent = "displacement",
         step_size: float = 1.0,
         min_radius: float = 0.0,
         bounds: Sequence[float] | None = None,
