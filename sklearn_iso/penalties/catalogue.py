@@ -13,6 +13,7 @@ from sklearn_iso.penalties.global_ import GlobalIsometry
 from sklearn_iso.penalties.jacobian import JacobianIsometry
 from sklearn_iso.penalties.local import LocalIsometry
 from sklearn_iso.penalties.neighbours import NeighborIsometry
+from sklearn_iso.penalties.pairwise import MetricName
 from sklearn_iso.penalties.within_class import WithinClassIsometry
 from sklearn_iso.penalties.worst_case import WorstCaseIsometry
 
@@ -56,7 +57,7 @@ PENALTIES: dict[str, Callable[[], Penalty]] = {
 _EMBEDDING: dict[str, Any] = {"scale": 1.0, "layers": "logits", "max_rows": None}
 
 
-def _geodesic(metric: Any, n_neighbors: int) -> Penalty:
+def _geodesic(metric: MetricName | Metric, n_neighbors: int) -> Penalty:
     if metric == "precomputed":  # then the shortest paths come in place of the distances
         return GlobalIsometry(metric=metric, **_EMBEDDING)
     if callable(metric):
@@ -69,7 +70,7 @@ def _geodesic(metric: Any, n_neighbors: int) -> Penalty:
 
 
 #: Penalties of an embedding by name; given a metric and a number of neighbours.
-EMBEDDING_PENALTIES: dict[str, Callable[[Any, int], Penalty]] = {
+EMBEDDING_PENALTIES: dict[str, Callable[[MetricName | Metric, int], Penalty]] = {
     "global": lambda metric, _: GlobalIsometry(metric=metric, **_EMBEDDING),
     "neighbors": lambda metric, n: NeighborIsometry(n_neighbors=n, metric=metric, **_EMBEDDING),
     "geodesic": _geodesic,
@@ -77,7 +78,9 @@ EMBEDDING_PENALTIES: dict[str, Callable[[Any, int], Penalty]] = {
 }
 
 
-def embedding_penalty(penalty: str | Penalty, metric: str | Metric, n_neighbors: int) -> Penalty:
+def embedding_penalty(
+    penalty: str | Penalty, metric: MetricName | Metric, n_neighbors: int
+) -> Penalty:
     """Return a penalty that is safe to calibrate: a named one for embeddings, or a clone.
 
     Raises

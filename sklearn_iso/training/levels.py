@@ -93,10 +93,10 @@ class LevelsObjective(nn.Module):
             return Loss(total, logits, {})
         return add_terms("classification_loss", total, logits, values, self.alpha)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return own_attributes(self)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         super().__init__()
         vars(self).update(state)
         self.cells = torch.tensor(self.cells)
@@ -167,7 +167,7 @@ class AlternatingNet(PenalizedNet):
     Verhellen and Lepperød (2025).
     """
 
-    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+    def train_step(self, batch: Any, **fit_params: object) -> dict[str, Any]:
         """Take one step with each block in turn, and return the sum of their losses."""
         objective, every = self.criterion_, self._trained
         levels = objective.active

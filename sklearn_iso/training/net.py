@@ -15,11 +15,13 @@ from skorch.callbacks import Callback, EarlyStopping
 from skorch.dataset import get_len
 from skorch.utils import to_numpy
 from torch import nn
+from torch.utils.data import Dataset
 
 from sklearn_iso.modules.compiled import reusable_graphs
 from sklearn_iso.modules.representations import first_output
 from sklearn_iso.training.acceleration import AS_WRITTEN, Acceleration, accelerated
 from sklearn_iso.training.callbacks import EpochMeans, LastGoodState, all_finite
+from sklearn_iso.training.data import ArrayDataset
 from sklearn_iso.training.numerics import denormals_flushed
 from sklearn_iso.training.objective import Loss
 from sklearn_iso.training.randomness import Randomness
@@ -45,11 +47,11 @@ class PenalizedNet(NeuralNet):
     """
 
     @property
-    def _default_callbacks(self) -> list[tuple[str, Any]]:
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("last_good_state", LastGoodState()), ("epoch_means", EpochMeans())]
 
     def run_single_epoch(
-        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: object
     ) -> None:
         """Run one epoch; the mode is set where a callback that predicts has changed it."""
         if iterator is None:
@@ -106,7 +108,7 @@ class PenalizedNet(NeuralNet):
         self._listeners: dict[str, list[Callback]] = {}
         return self
 
-    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+    def notify(self, method_name: str, **cb_kwargs: object) -> None:
         """Tell the callbacks that listen; most have nothing to do for a batch."""
         getattr(self, method_name)(self, **cb_kwargs)
         if method_name not in self._listeners:
@@ -137,7 +139,7 @@ class PenalizedNet(NeuralNet):
         for parameter in self._trained:
             parameter.grad = None
 
-    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+    def train_step_single(self, batch: Any, **fit_params: object) -> dict[str, Any]:
         """Compute the loss of a batch and its gradients."""
         with self._randomness.module_stream(), _gradient_explained():
             progress = min(1.0, len(self.history) / self.max_epochs)
@@ -148,13 +150,13 @@ class PenalizedNet(NeuralNet):
             loss.total.backward(inputs=self._trained)
         return self._record(loss, "train")
 
-    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+    def validation_step(self, batch: Any, **fit_params: object) -> dict[str, Any]:
         """Compute the loss of a batch; penalties may differentiate, so gradients are on."""
         # The same draws in every epoch make the epochs comparable.
         with self._randomness.validation_stream() as generator:
             return self._record(self._loss(batch, generator), "valid")
 
-    def predict(self, X: Any) -> NDArray:
+    def predict(self, X: NDArray | Dataset) -> NDArray:
         """Return the index of the most probable class, or the prediction in units of the net.
 
         For the scoring callbacks of skorch, which ask the net and not the estimator.
@@ -243,7 +245,7 @@ class PenalizedNet(NeuralNet):
         self.await_optimizer(None)
         self.initialize_optimizer()
 
-    def run_fingerprint(self, train: Any) -> str:
+    def run_fingerprint(self, train: ArrayDataset) -> str:
         """Return what tells this run from another before its first step."""
         return run_fingerprint(self, train)
 
@@ -267,11 +269,11 @@ class PenalizedNet(NeuralNet):
         keeper = next(cb for _, cb in self.callbacks_ if isinstance(cb, LastGoodState))
         keeper.restore(self)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the trained net as arrays and plain data: nothing of torch but a user's module."""
         return net_state(self)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """Build the net anew."""
         restore_net(self, state)
 
