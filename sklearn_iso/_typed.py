@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 import sklearn.base
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import validate_params as _validate_params
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.metaestimators import available_if as _available_if
@@ -122,7 +123,7 @@ if TYPE_CHECKING:
         def _validate_params(self) -> None:
             """Raise an error if a parameter is out of its range."""
 
-        def __sklearn_tags__(self) -> Any:
+        def __sklearn_tags__(self) -> Tags:
             """Return what scikit-learn has to know."""
 
         def __getstate__(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, softmax
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
@@ -391,7 +392,7 @@ class IsometricClassifier(
         samples = self._checked(X)
         return inference.logits(self.net_.module_, samples)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return with_dtypes(tags, single=bool(self.mixed_precision))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
+from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
@@ -386,7 +387,7 @@ class HierarchicalIsometricClassifier(
         logits = inference.logits(self.net_.module_, X)
         return cast(NDArray, np.sum([logits[:, c] for c in self.labels_.columns.T], axis=0))
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return with_dtypes(tags, single=bool(self.mixed_precision))

@@ -26,7 +26,7 @@ def reports_epochs(fit: Fit) -> Fit:
     """Decorate a ``fit`` of `max_epochs` epochs: callbacks hear of it and of each epoch."""
 
     @functools.wraps(fit)
-    def reported(estimator: Any, X: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def reported(estimator: Any, X: Any, y: Any = None, *args: Any, **kwargs: object) -> Any:
         if not hasattr(estimator, "_init_callback_context"):
             return fit(estimator, X, y, *args, **kwargs)
         data = data_of_fit(X, y, args[0] if args else kwargs.get("sample_weight"))
@@ -131,12 +131,12 @@ class EpochTasks(Callback):
         self.estimator, self.task, self.data = estimator, task, data
         self.stopped_ = False
 
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_begin(self, net: Any, **kwargs: object) -> None:
         """Begin a task."""
         self.epoch_ = self.task.subcontext(task_name="epoch")
         self.epoch_.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: Any, **kwargs: object) -> None:
         """End the task, and remember whether a callback asks to stop."""
         self.stopped_ = self.epoch_.call_on_fit_task_end(
             estimator=self.estimator,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import device as torch_device
 from torch import nn
@@ -379,5 +380,5 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         width: int = self._n_features_out
         return width
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         return with_dtypes(super().__sklearn_tags__(), single=bool(self.mixed_precision))
