@@ -16,8 +16,11 @@ from sklearn_iso.modules.stored import StoredModule
 from sklearn_iso.training.acceleration import as_written
 from sklearn_iso.training.settings import OPTIMIZERS, TrainingSettings, net_arguments
 
+#: What is saved of a net or of a run, by name: plain data and arrays.
+State = dict[str, Any]
 
-def net_state(net: NeuralNet) -> dict[str, Any]:
+
+def net_state(net: NeuralNet) -> State:
     """Return all that a trained net needs to predict and to go on.
 
     Callbacks stay behind, and the values that the history recorded for every batch. A module
@@ -25,7 +28,7 @@ def net_state(net: NeuralNet) -> dict[str, Any]:
     """
     module = net.module_
     architecture = describe(module)
-    state: dict[str, Any] = {
+    state: State = {
         "settings": net_settings(net),
         "criterion": net.criterion_,
         "history": _columns(net.history),
@@ -42,7 +45,7 @@ def net_state(net: NeuralNet) -> dict[str, Any]:
 
 
 @own_modes()
-def restore_net(net: NeuralNet, state: dict[str, Any]) -> None:
+def restore_net(net: NeuralNet, state: State) -> None:
     """Initialise a net from its state; without a GPU that it was trained on, on the CPU."""
     settings = dict(state["settings"])
     if str(settings["device"]).startswith("cuda") and not torch.cuda.is_available():
@@ -99,7 +102,7 @@ def own_attributes(module: nn.Module) -> dict[str, object]:
     return {name: to_arrays(v) for name, v in vars(module).items() if name not in usual}
 
 
-def net_settings(net: NeuralNet) -> dict[str, Any]:
+def net_settings(net: NeuralNet) -> State:
     """Return what the net was built with, which its estimator's parameters may no longer be."""
     names = [name for name, known in OPTIMIZERS.items() if known is net.optimizer]
     return {
