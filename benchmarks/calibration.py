@@ -7,9 +7,9 @@ under the robustness curve, that is the mean accuracy under an L2 attack over bu
 
 - chosen: IsometricClassifier(), whose alpha held out samples choose, beside alpha=0, 5 seeds.
 - default: alpha=1, one network, beside alpha=0, 5 seeds.
-- unlabelled: the same, with label_weight=0 in the worst-case penalty.
-- study: radius in units of q, scale in units of 1 / q, alpha and the label weight, each varied
-  with the others at their defaults, 4 seeds; --grid adds all combinations.
+- unlabelled: the same, with no cross-entropy at the adversarial examples.
+- study: radius in units of q, scale in units of 1 / q, alpha and the weight of that cross-entropy,
+  each varied with the others at their defaults, 4 seeds; --grid adds all combinations.
 
     python benchmarks/calibration.py [--only chosen|default|unlabelled|study] [--data NAME ...]
         [--grid] [--report]
@@ -48,16 +48,16 @@ FRACTIONS = np.linspace(0, 0.5, 6)  # budgets over q
 ATTACK = {"attack": "apgd", "n_steps": 30, "random_state": 0}
 # The study chooses, so its seeds are others than those that the choice is measured on.
 SEEDS = {"chosen": range(5), "default": range(5), "unlabelled": range(5), "study": range(100, 104)}
-DEFAULTS = {"radius": 0.5, "scale": 5.0, "alpha": 1.0, "label_weight": 0.5}
+DEFAULTS = {"radius": 0.5, "scale": 5.0, "alpha": 1.0, "cross_entropy": 0.5}
 CHOICES = {
     "radius": (0.25, 0.5, 1.0),
     "scale": (2.5, 5.0, 7.5, 10.0),
     "alpha": (0.3, 1.0, 3.0, 10.0),
-    "label_weight": (0.0, 0.25, 0.5, 1.0),
+    "cross_entropy": (0.0, 0.25, 0.5, 1.0),
 }
 N_SAMPLES = 1000  # of generated data; half of all data is for testing
 #: What tells the settings apart.
-PARAMETERS = ("radius", "scale", "alpha", "label_weight")
+PARAMETERS = ("radius", "scale", "alpha", "cross_entropy")
 
 Rows = tuple[NDArray, NDArray]
 Setting = dict[str, Any]
@@ -130,11 +130,12 @@ def unit_of(X: NDArray, y: NDArray) -> float:
 
 
 def estimator(setting: Setting, unit: float, seed: int) -> IsometricClassifier:
-    units = {"radius": unit, "scale": 1 / unit, "label_weight": 1.0}
+    units = {"radius": unit, "scale": 1 / unit, "cross_entropy": 1.0}
     chosen = {name: setting[name] * one for name, one in units.items() if name in setting}
     if not chosen:
         return IsometricClassifier(alpha=setting["alpha"], random_state=seed)
-    penalty = WithinClassIsometry() + WorstCaseIsometry(**chosen)
+    cross_entropy = chosen.pop("cross_entropy", 0.0)
+    penalty = WithinClassIsometry() + WorstCaseIsometry(**chosen).with_cross_entropy(cross_entropy)
     return IsometricClassifier(alpha=setting["alpha"], penalty=penalty, random_state=seed)
 
 
@@ -160,7 +161,7 @@ STAR = [s for s in GRID if sum(s[name] != DEFAULTS[name] for name in s) <= 1]
 SETTINGS: dict[str, list[Setting]] = {
     "chosen": [PLAIN, {"alpha": "auto"}],
     "default": [PLAIN, {"alpha": 1.0}],
-    "unlabelled": [PLAIN, {"alpha": 1.0, "label_weight": 0.0}],
+    "unlabelled": [PLAIN, {"alpha": 1.0, "cross_entropy": 0.0}],
     "study": [PLAIN, *STAR],
 }
 
@@ -279,7 +280,7 @@ def show_study(result: dict[str, Any]) -> None:
     for row in sorted(result["rows"], key=lambda row: -row["mean_gain"]):
         worst = max(row["loss"], key=row["loss"].get)
         print(f"{row['radius']:6}q {row['scale']:5}/q {row['alpha']:6} "
-              f"{row['label_weight']:6} {row['data_sets']:5} "
+              f"{row['cross_entropy']:6} {row['data_sets']:5} "
               f"{row['mean_gain']:10.3f} {row['least_gain']:11.3f} {row['mean_loss']:10.4f} "
               f"{row['largest_loss']:13.4f}  {worst}")  # fmt: skip
 

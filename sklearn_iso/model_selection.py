@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sklearn_iso._typed import validate_params
 
 #: What a scorer of clean accuracy is usually called in ``scoring={...}``.
 _CLEAN_NAMES = ("clean", "accuracy", "balanced_accuracy")
@@ -97,7 +99,7 @@ class RefitRobust:
     clean: str | None = None
     robust: str | None = None
 
-    def __call__(self, cv_results: dict[str, Any]) -> int:
+    def __call__(self, cv_results: Mapping[str, NDArray]) -> int:
         """Return the index of the best candidate."""
         name, other = self._names(cv_results)
         clean, robust = (_mean_scores(cv_results, scorer) for scorer in (name, other))
@@ -113,7 +115,7 @@ class RefitRobust:
         order = np.lexsort((allowed, -clean[allowed], -robust[allowed]))
         return int(allowed[order[0]])
 
-    def _drop(self, cv_results: dict[str, Any], clean: str, best: int) -> float:
+    def _drop(self, cv_results: Mapping[str, NDArray], clean: str, best: int) -> float:
         if self.max_accuracy_drop != "std_error":
             return float(self.max_accuracy_drop)
         n_folds = sum(
@@ -121,7 +123,7 @@ class RefitRobust:
         )
         return float(cv_results[f"std_test_{clean}"][best] / max(1, n_folds - 1) ** 0.5)
 
-    def _names(self, cv_results: dict[str, Any]) -> tuple[str, str]:
+    def _names(self, cv_results: Mapping[str, NDArray]) -> tuple[str, str]:
         known = [key.removeprefix("mean_test_") for key in cv_results if "mean_test_" in key]
         clean = self.clean or next((name for name in _CLEAN_NAMES if name in known), "")
         others = [name for name in known if name != clean]
@@ -136,5 +138,5 @@ class RefitRobust:
         return clean, robust
 
 
-def _mean_scores(cv_results: dict[str, Any], name: str) -> NDArray[np.float64]:
+def _mean_scores(cv_results: Mapping[str, NDArray], name: str) -> NDArray[np.float64]:
     return np.asarray(cv_results[f"mean_test_{name}"], dtype=np.float64)

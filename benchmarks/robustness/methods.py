@@ -130,7 +130,7 @@ def _random_pairs() -> Penalty:
 
 def _one_step() -> Penalty:
     """The default, but for the number of gradients that it takes in a ConvNet."""
-    return WithinClassIsometry() + WorstCaseIsometry(label_weight=0.5, n_steps=1)
+    return WithinClassIsometry() + WorstCaseIsometry(n_steps=1).with_cross_entropy(0.5)
 
 
 def _two_steps() -> Penalty:
@@ -144,9 +144,13 @@ def _l2_pairs(scale: float) -> Penalty:
 
 def _both_norms(radius: float, times: float) -> Penalty:
     """Short pairs in L2 and in L-infinity, under a scale of so many times that of the first row."""
-    return WorstCaseIsometry(
-        radius=radius, scale=3.0 * times, label_weight=1.0
-    ) + WorstCaseIsometry(norm="linf", radius=0.15, scale=25.0 * times, label_weight=1.0)
+    short = WorstCaseIsometry(radius=radius, scale=3.0 * times).with_cross_entropy(1.0)
+    wide = WorstCaseIsometry(norm="linf", radius=0.15, scale=25.0 * times).with_cross_entropy(1.0)
+    return short + wide
+
+
+def _labelled(weight: float, **params: Any) -> Penalty:
+    return WorstCaseIsometry(**params).with_cross_entropy(weight)
 
 
 def _long_pairs() -> Penalty:
@@ -156,9 +160,8 @@ def _long_pairs() -> Penalty:
 def _full_steps(radius: float, scale: float, n_steps: int) -> Penalty:
     """Steps as long as the radius and pairs of every length, inside of no box."""
     return WorstCaseIsometry(
-        norm="linf", radius=radius, scale=scale, n_steps=n_steps, ascent="margin", warmup=0.3,
-        label_weight=1.0,
-    )  # fmt: skip
+        norm="linf", radius=radius, scale=scale, n_steps=n_steps, ascent="margin", warmup=0.3
+    ).with_cross_entropy(1.0)
 
 
 def _adversarial(norm: str, eps: float, n_steps: int = 3, warmup: float = 0.0) -> Peer:
@@ -179,21 +182,19 @@ METHODS: dict[str, dict[str, Any]] = {
             partial(WorstCaseIsometry, norm="linf", radius=0.25, scale=10.0)
         ),
         "worst-case + within-class, 2 steps": Ours(_two_steps, alpha=2.0),
-        "worst-case L2, labelled": Ours(
-            partial(WorstCaseIsometry, label_weight=0.5), alpha=2.0, epochs=26
-        ),
+        "worst-case L2, labelled": Ours(partial(_labelled, 0.5), alpha=2.0, epochs=26),
         "worst-case L2, labelled, scale 2.5": Ours(
-            partial(WorstCaseIsometry, radius=2.5, scale=2.5, label_weight=0.5),
+            partial(_labelled, 0.5, radius=2.5, scale=2.5),
             alpha=2.0,
             epochs=26,
         ),
         "worst-case L-infinity, labelled": Ours(
-            partial(WorstCaseIsometry, norm="linf", radius=0.25, scale=16.0, label_weight=0.5),
+            partial(_labelled, 0.5, norm="linf", radius=0.25, scale=16.0),
             alpha=2.0,
             epochs=26,
         ),
         "worst-case L-infinity, labelled, scale 80": Ours(
-            partial(WorstCaseIsometry, norm="linf", radius=0.12, scale=80.0, label_weight=1.0),
+            partial(_labelled, 1.0, norm="linf", radius=0.12, scale=80.0),
             alpha=2.0,
             epochs=34,
         ),

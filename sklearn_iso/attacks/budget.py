@@ -318,10 +318,7 @@ class Ball:
 
     def ascend(self, v: Tensor, slope: Tensor, length: float | Tensor, step: int = 0) -> Tensor:
         """Move v as :meth:`step` does, along a gradient with respect to the coordinates v."""
-        norm = self.budget.norm
-        if self.box is None:
-            return norm.project(v + length * norm.ascent(slope, step))
-        return norm.step_into(v, slope, length, step, *self.box)
+        return self.budget.norm.projected_step(v, slope, length, step, self.box)
 
     def project(self, v: Tensor) -> Tensor:
         """Coordinates moved into the ball and the box."""

@@ -105,12 +105,8 @@ class Shrinking:
         norm = ball.budget.norm
         r = along(radius.clamp(min=torch.finfo(v.dtype).tiny), v)
         u = v / r
-        if ball.box is None:
-            u = u + length * norm.ascent(slope, step)
-            u = norm.project(u)
-        else:
-            low, high = (side / r for side in ball.box)
-            u = norm.step_into(u, slope, length, step, low, high)
+        box = None if ball.box is None else (ball.box[0] / r, ball.box[1] / r)
+        u = norm.projected_step(u, slope, length, step, box)
         if self.on_sphere:
             u = u / along(norm.size(u).clamp(min=1e-12), u)
         return ball.boxed(u * r)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklearn_iso._typed import validate_params
 from sklearn_iso.randomness import private_random_state
 
 _CONSTRAINTS: dict[str, list[Any]] = {
@@ -25,7 +26,7 @@ def make_entangled_rings(
     *,
     radius: float = 1.0,
     noise: float = 0.0,
-    random_state: Any = None,
+    random_state: int | np.random.RandomState | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     r"""Make two rings in space that are linked like those of a chain, a class each.
 
@@ -98,7 +99,7 @@ def make_torus(
     major_radius: float = 2 / 3,
     minor_radius: float = 1 / 3,
     noise: float = 0.0,
-    random_state: Any = None,
+    random_state: int | np.random.RandomState | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     r"""Make a torus in space whose classes form a hierarchy: 2, 4, 8 and so on.
 

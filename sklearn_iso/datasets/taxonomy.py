@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
+from sklearn_iso._typed import validate_params
 from sklearn_iso.randomness import private_random_state
 
 
@@ -35,7 +35,7 @@ def make_taxonomy(
     decay: float = 0.5,
     noise: float = 1.0,
     anisotropy: float = 1.0,
-    random_state: Any = None,
+    random_state: int | np.random.RandomState | None = None,
 ) -> tuple[NDArray[np.float64], NDArray]:
     r"""Make Gaussian classes whose centres branch like a tree.
 

@@ -5,27 +5,30 @@ from __future__ import annotations
 import os
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sklearn_iso._typed import BaseEstimator, CallbackSupportMixin
 from sklearn_iso.modules.stored import StoredModule
+from sklearn_iso.penalties import Penalty, make_penalty
 from sklearn_iso.persistence.store import save_estimator
+from sklearn_iso.training import PenalizedNet
 
-try:
-    from sklearn.callback import CallbackSupportMixin
-except ImportError:  # scikit-learn before 1.9 has no callbacks
-
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing to support."""
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class StoredEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of the estimators: ``save``, ``set_callbacks``, links in the HTML view."""
 
     _doc_link_module = "sklearn_iso"
+    penalty: str | Penalty
+    net_: PenalizedNet
+    n_iter_: int
+    history_: dict[str, list[float]]
+    loss_curve_: list[float]
 
     def _get_doc_link(self) -> str:
         """Return where the reference of the class is; empty for a class of somebody else."""
@@ -33,6 +36,32 @@ class StoredEstimator(CallbackSupportMixin, BaseEstimator):
         if not site or not kind.__module__.startswith("sklearn_iso."):
             return ""
         return f"{site}/reference/names/sklearn_iso.{kind.__name__}.html"
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of a penalty too: a penalty by name becomes its object first.
+
+        ``penalty__radius`` thus goes with ``penalty="isometric"``, in a grid for example.
+
+        Parameters
+        ----------
+        **params : dict
+            As scikit-learn has them: ``penalty__radius`` is the `radius` of `penalty`.
+
+        Returns
+        -------
+        self : estimator
+        """
+        inner = {key: params.pop(key) for key in list(params) if key.startswith("penalty__")}
+        super().set_params(**params)
+        penalty = getattr(self, "penalty", None)
+        if inner and isinstance(penalty, str):
+            self.penalty = self._penalty_by_name(penalty)
+        super().set_params(**inner)
+        return self
+
+    def _penalty_by_name(self, name: str) -> Penalty:
+        """Return the object that the name of a penalty stands for."""
+        return make_penalty(name)
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
         """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.

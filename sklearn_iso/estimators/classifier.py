@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, softmax
-from sklearn.base import (
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    _fit_context,
-)
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sklearn_iso._typed import (
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    available_if,
+    fit_context,
+)
 from sklearn_iso.estimators.base import with_dtypes
-from sklearn_iso.estimators.constraints import CHOOSING
+from sklearn_iso.estimators.constraints import CLASSIFIER, Auto
 from sklearn_iso.estimators.crossfitting import ChoosingLearner
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.learner import Learner, learns_by_chunks
@@ -29,7 +28,8 @@ from sklearn_iso.estimators.tasks import fit_task
 from sklearn_iso.modules import Representation
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.representations import only_first_output
-from sklearn_iso.penalties import PENALTIES, Penalty
+from sklearn_iso.penalties import Penalty
+from sklearn_iso.penalties.catalogue import PenaltyName
 from sklearn_iso.training import inference, known_classes
 
 
@@ -51,8 +51,8 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         samples choose (see Notes).
     penalty : {"isometric", "within_class", "worst_case"} or Penalty, default="isometric"
         What `alpha` multiplies; "isometric" is ``WithinClassIsometry() +
-        WorstCaseIsometry(label_weight=0.5)``. A grid reaches the parameters of an object, for
-        example ``penalty__radius``.
+        WorstCaseIsometry().with_cross_entropy(0.5)``. A grid reaches its parameters, by name or
+        as an object: ``penalty__radius`` is that of all pairs.
     layers : {"hidden", "last_hidden", "logits"} or sequence of str, default="hidden"
         Representations whose distances are kept, and the last of which is the output of
         :meth:`transform`; names are those of submodules.
@@ -170,19 +170,20 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
     True
     """
 
-    _parameter_constraints: ClassVar[dict] = CHOOSING | {
-        "penalty": [StrOptions(set(PENALTIES)), Penalty],
-        "layers": [str, "array-like"],
-        "module": [callable, None],
-        "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
-        "class_weight": [StrOptions({"balanced"}), dict, None],
-    }
+    _parameter_constraints = CLASSIFIER
 
-    alpha: float | str = field(default="auto", kw_only=False)
+    alpha: float | Auto = field(default="auto", kw_only=False)
+    penalty: PenaltyName | Penalty = "isometric"
     rows_per_class: int | None = None
-    class_weight: dict | str | None = None
+    class_weight: dict[Any, float] | Literal["balanced"] | None = None
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    classes_: NDArray = field(init=False)
+    alpha_: float = field(init=False)
+    weight_decay_: float = field(init=False)
+    temperature_: float = field(init=False)
+    selection_: dict[str, NDArray] | None = field(init=False)
+
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricClassifier:
@@ -220,7 +221,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         return self
 
     @available_if(learns_by_chunks)
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self,
         X: ArrayLike,
@@ -339,7 +340,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         samples = self._checked(X)
         return inference.logits(self.net_.module_, samples)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return with_dtypes(tags, single=bool(self.mixed_precision))

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Literal
 
-from sklearn.utils._param_validation import Interval, StrOptions
+import torch
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from torch import device as torch_device
 
 from sklearn_iso.estimators.targets import METRICS
+from sklearn_iso.geometry import Metric
 from sklearn_iso.modules import ACTIVATIONS
-from sklearn_iso.penalties import EMBEDDING_PENALTIES, Penalty
+from sklearn_iso.penalties import EMBEDDING_PENALTIES, PENALTIES, Penalty
 from sklearn_iso.penalties.pairwise import NORM_ORDERS
 from sklearn_iso.training import OPTIMIZERS, SCHEDULES
+
+#: What the parameters are called that are chosen by name.
+Activation = Literal[
+    "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus"
+]
+Optimizer = Literal["adam", "adamw", "sgd"] | Callable[..., torch.optim.Optimizer]
+Schedule = Literal["constant", "linear", "cosine"]
+MetricOfX = (
+    Literal["euclidean", "l2", "manhattan", "cityblock", "l1", "chebyshev", "linf", "precomputed"]
+    | Metric
+)
+Auto = Literal["auto"]
 
 #: What the parameters that may be "auto" come to for one network.
 AUTO: dict = {"max_epochs": 100, "batch_size": 256, "learning_rate": 2e-3, "weight_decay": 0.0}
@@ -54,7 +70,28 @@ EMBEDDING: dict = TRAINING | {
     "batch_size": [Interval(Integral, 2, None, closed="left")],
 }
 
-#: Of a classifier: what it chooses by itself.
+#: Of a model that chooses by itself.
 CHOOSING: dict = TRAINING | {
     name: [StrOptions({"auto"}), *TRAINING[name]] for name in ("alpha", *AUTO)
+}
+
+#: Of a classifier.
+CLASSIFIER: dict = CHOOSING | {
+    "penalty": [StrOptions(set(PENALTIES)), Penalty],
+    "layers": [str, "array-like"],
+    "module": [callable, None],
+    "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
+    "class_weight": [StrOptions({"balanced"}), dict, None],
+}
+
+#: Of a classifier of several levels.
+HIERARCHY: dict = {
+    **{name: rule for name, rule in TRAINING.items() if name != "hidden_layer_sizes"},
+    "penalty": [StrOptions(set(PENALTIES)), Penalty],
+    "layers": [StrOptions({"hidden", "last_hidden", "logits"})],
+    "block_sizes": ["array-like", None],
+    "target": [StrOptions({"input", "previous"})],
+    "training": [StrOptions({"joint", "alternating"})],
+    "hierarchy": [dict, HasMethods(["predecessors"]), HasMethods(["items"]), None],
+    "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
 }

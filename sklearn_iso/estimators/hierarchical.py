@@ -6,36 +6,37 @@ import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
-from typing import Any, ClassVar, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
-from sklearn.base import (
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sklearn_iso._typed import (
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    fit_context,
+)
 from sklearn_iso.estimators.base import with_dtypes
-from sklearn_iso.estimators.constraints import TRAINING
+from sklearn_iso.estimators.constraints import HIERARCHY
 from sklearn_iso.estimators.hierarchical_labels import Labels, check_hierarchical_input
 from sklearn_iso.estimators.hierarchical_learner import HierarchicalLearner
 from sklearn_iso.estimators.hierarchical_level import LevelClassifier, check_level
 from sklearn_iso.estimators.input import check_predict_input
 from sklearn_iso.estimators.network import NetworkEstimator
 from sklearn_iso.estimators.tasks import fit_task
-from sklearn_iso.hierarchy import parents_of
+from sklearn_iso.hierarchy import LabelTree, parents_of
 from sklearn_iso.modules import Layers, LeafScores, Representation, StackLevel
 from sklearn_iso.modules.ambient import own_modes
-from sklearn_iso.penalties import PENALTIES, Penalty
+from sklearn_iso.penalties import Penalty
+from sklearn_iso.penalties.catalogue import PenaltyName
+from sklearn_iso.penalties.pairwise import Target
 from sklearn_iso.training import inference
 
 
@@ -145,22 +146,14 @@ class HierarchicalIsometricClassifier(
 
     __metadata_request__transform = {"level": UNUSED}
 
-    _parameter_constraints: ClassVar[dict] = {
-        **{name: rule for name, rule in TRAINING.items() if name != "hidden_layer_sizes"},
-        "penalty": [StrOptions(set(PENALTIES)), Penalty],
-        "layers": [StrOptions({"hidden", "last_hidden", "logits"})],
-        "block_sizes": ["array-like", None],
-        "target": [StrOptions({"input", "previous"})],
-        "training": [StrOptions({"joint", "alternating"})],
-        "hierarchy": [dict, HasMethods(["predecessors"]), HasMethods(["items"]), None],
-        "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
-    }
+    _parameter_constraints = HIERARCHY
 
     alpha: float = field(default=1.0, kw_only=False)
+    penalty: PenaltyName | Penalty = "isometric"
     layers: Layers = "hidden"
     block_sizes: Sequence[Any] | None = None
-    target: str = "input"
-    training: str = "joint"
+    target: Target = "input"
+    training: Literal["joint", "alternating"] = "joint"
     hierarchy: Any = None
     learning_rate: float = 2e-3
     weight_decay: float = 0.0
@@ -168,7 +161,13 @@ class HierarchicalIsometricClassifier(
     batch_size: int = 256
     rows_per_class: int | None = None
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    classes_: Any = field(init=False)
+    tree_: LabelTree = field(init=False)
+    labels_: Labels = field(init=False)
+    n_levels_: int = field(init=False)
+    penalties_: list[Penalty] = field(init=False)
+
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> HierarchicalIsometricClassifier:
@@ -216,7 +215,7 @@ class HierarchicalIsometricClassifier(
             Paths that end early end as those in `y` did.
         """
         best = self._leaf_scores(X).argmax(axis=1)
-        return self._labels.answers[best]
+        return self.labels_.answers[best]
 
     def predict_paths(self, X: ArrayLike) -> NDArray:
         """Return the most probable path of each row, all of its labels whatever `y` was.
@@ -249,7 +248,7 @@ class HierarchicalIsometricClassifier(
             finest labels alone.
         """
         leaves = softmax(self._leaf_scores(X), axis=1)
-        return self._labels.probabilities(leaves)
+        return self.labels_.probabilities(leaves)
 
     def transform(self, X: ArrayLike, level: int = -1) -> NDArray:
         """Return the representation of each row after the block of a level.
@@ -288,7 +287,7 @@ class HierarchicalIsometricClassifier(
             If y has not the levels of :meth:`fit`, or labels of another type.
         """
         check_is_fitted(self)
-        right = self._labels.agreement(y, self.predict_paths(X), self.hierarchy)
+        right = self.labels_.agreement(y, self.predict_paths(X), self.hierarchy)
         return float(np.average(right, weights=cast(Any, sample_weight)))
 
     def at_level(self, level: int) -> LevelClassifier:
@@ -331,7 +330,7 @@ class HierarchicalIsometricClassifier(
         stack = copy.deepcopy(self.net_.module_).cpu()
         if transform:
             return Representation(StackLevel(stack, check_level(self, level)), "last_hidden").eval()
-        columns = self._labels.columns[self._labels.order]
+        columns = self.labels_.columns[self.labels_.order]
         return LeafScores(stack, torch.from_numpy(columns)).eval()
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = False) -> None:
@@ -347,13 +346,9 @@ class HierarchicalIsometricClassifier(
         check_is_fitted(self)
         X = check_predict_input(self, X, many_dimensions=False, lazy=True)
         logits = inference.logits(self.net_.module_, X)
-        return cast(NDArray, np.sum([logits[:, c] for c in self._labels.columns.T], axis=0))
+        return cast(NDArray, np.sum([logits[:, c] for c in self.labels_.columns.T], axis=0))
 
-    @property
-    def _labels(self) -> Labels:
-        return cast(Labels, self.labels_)
-
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return with_dtypes(tags, single=bool(self.mixed_precision))

@@ -10,6 +10,7 @@ import numpy as np
 from torch import device as torch_device
 
 from sklearn_iso.estimators.base import StoredEstimator
+from sklearn_iso.estimators.constraints import Activation, Auto, Optimizer, Schedule
 from sklearn_iso.estimators.result import FitResult
 from sklearn_iso.penalties import Penalty
 
@@ -34,15 +35,15 @@ class NetworkEstimator(StoredEstimator):
         Where it starts.
     """
 
-    alpha: float | str = "auto"
+    alpha: float | Auto = "auto"
     penalty: str | Penalty = "isometric"
-    activation: str = "relu"
-    optimizer: str | Callable[..., Any] = "adam"
-    learning_rate: float | str = "auto"
-    learning_rate_schedule: str = "linear"
-    weight_decay: float | str = "auto"
-    max_epochs: int | str = "auto"
-    batch_size: int | str = "auto"
+    activation: Activation = "relu"
+    optimizer: Optimizer = "adam"
+    learning_rate: float | Auto = "auto"
+    learning_rate_schedule: Schedule = "linear"
+    weight_decay: float | Auto = "auto"
+    max_epochs: int | Auto = "auto"
+    batch_size: int | Auto = "auto"
     shuffle: bool = True
     early_stopping: bool = False
     validation_fraction: float = 0.1

@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 from sklearn_iso.estimators.classifier import IsometricClassifier
+from sklearn_iso.geometry.norms import NormName
 from sklearn_iso.modules import MLP, ConvNet
-from sklearn_iso.penalties import Penalty, WithinClassIsometry, WorstCaseIsometry
+from sklearn_iso.penalties import Penalty, PenaltySum, WithinClassIsometry, WorstCaseIsometry
 
 
 def _paper() -> dict[str, Any]:
@@ -40,43 +41,42 @@ def _images(penalty: Penalty, **training: Any) -> dict[str, Any]:
     }
 
 
-def _labelled_pairs(
-    norm: str, radius: float, scale: float, n_steps: int, label_weight: float = 1.0, **how: Any
-) -> WorstCaseIsometry:
-    """Return pairs whose far ends cross boundaries and bear labels."""
-    return WorstCaseIsometry(
-        norm=norm, radius=radius, scale=scale, n_steps=n_steps, ascent="margin", warmup=0.3,
-        label_weight=label_weight, **how,
-    )  # fmt: skip
+def _boundary_pairs(
+    norm: NormName, radius: float, scale: float, n_steps: int, cross_entropy: float, **how: Any
+) -> PenaltySum:
+    """Return the worst case across decision boundaries, and the cross-entropy there."""
+    pairs = WorstCaseIsometry(
+        norm=norm, radius=radius, scale=scale, n_steps=n_steps, ascent="margin", warmup=0.3, **how
+    )
+    return pairs.with_cross_entropy(cross_entropy)
 
 
-def _far_pairs(n_steps: int, step_size: float) -> WorstCaseIsometry:
+def _long_pairs(n_steps: int, step_size: float) -> PenaltySum:
     """Return pairs of about one length, found by short steps among images."""
-    return _labelled_pairs(
-        "linf", 0.32, 8.0, n_steps, label_weight=2.0, step_size=step_size, min_radius=0.9,
-        bounds=(0, 1),
-    )  # fmt: skip
+    return _boundary_pairs(
+        "linf", 0.32, 8.0, n_steps, 2.0, step_size=step_size, min_radius=0.9, bounds=(0, 1)
+    )
 
 
 def _images_linf() -> dict[str, Any]:
-    return _images(_far_pairs(n_steps=4, step_size=0.6), alpha=2.0, max_epochs=13)
+    return _images(_long_pairs(n_steps=4, step_size=0.6), alpha=2.0, max_epochs=13)
 
 
 def _images_large_budgets() -> dict[str, Any]:
-    return _images(_far_pairs(n_steps=7, step_size=0.36), alpha=2.0, max_epochs=20)
+    return _images(_long_pairs(n_steps=7, step_size=0.36), alpha=2.0, max_epochs=20)
 
 
 def _images_l2() -> dict[str, Any]:
-    pairs = _labelled_pairs(
-        "l2", 2.2, 2.4, n_steps=4, label_weight=2.0, step_size=0.6, min_radius=0.75,
-        bounds=(0, 1), start=("margin", "patches"),
+    pairs = _boundary_pairs(
+        "l2", 2.2, 2.4, 4, 2.0, step_size=0.6, min_radius=0.75, bounds=(0, 1),
+        start=("margin", "patches"),
     )  # fmt: skip
     return _images(pairs, alpha=2.0, max_epochs=12)
 
 
 def _images_both_norms() -> dict[str, Any]:
-    long = _labelled_pairs("l2", 3.0, 1.2, n_steps=4, label_weight=0.5, start=("margin", "patches"))
-    wide = _labelled_pairs("linf", 0.2, 10.0, n_steps=2, label_weight=0.5)
+    long = _boundary_pairs("l2", 3.0, 1.2, 4, 0.5, start=("margin", "patches"))
+    wide = _boundary_pairs("linf", 0.2, 10.0, 2, 0.5)
     return _images(long + wide, alpha=2.0, max_epochs=36)
 
 
@@ -99,8 +99,8 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
       [0, 1].
     - "images": a convolutional network of 32 and 64 channels under L-infinity worst-case
       pairs of radius 0.29 to 0.32, for images of one channel with values in [0, 1], which the
-      pairs do not leave; accurate, and made for budgets up to 0.3. The far ends of pairs bear
-      labels. It is not made for L2.
+      pairs do not leave; accurate, and made for budgets up to 0.3. Their
+      cross-entropy counts. It is not made for L2.
     - "images_large_budgets": the same network and pairs, found by more and shorter steps over
       more epochs: a little more robust at a budget of 0.3, for more than twice the
       training time.

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    RegressorMixin,
-    _fit_context,
-)
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sklearn_iso._typed import (
+    ClassNamePrefixFeaturesOutMixin,
+    RegressorMixin,
+    available_if,
+    fit_context,
+)
 from sklearn_iso.estimators.base import with_dtypes
-from sklearn_iso.estimators.constraints import CHOOSING
+from sklearn_iso.estimators.constraints import CHOOSING, Auto
 from sklearn_iso.estimators.input import check_fit_input
 from sklearn_iso.estimators.learner import learns_by_chunks
-from sklearn_iso.estimators.regression import RegressionLearner
+from sklearn_iso.estimators.regression import RegressionLearner, regression_penalty
 from sklearn_iso.estimators.representing import RepresentingNetwork
 from sklearn_iso.estimators.tasks import fit_task
 from sklearn_iso.modules import Representation, Rescaled
@@ -156,15 +156,25 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     True
     """
 
-    _parameter_constraints: ClassVar[dict] = CHOOSING | {
+    _parameter_constraints = CHOOSING | {
         "penalty": [StrOptions(set(PENALTIES) - {"within_class"}), Penalty],
         "layers": [str, "array-like"],
         "module": [callable, None],
     }
 
-    alpha: float | str = field(default="auto", kw_only=False)
+    alpha: float | Auto = field(default="auto", kw_only=False)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    alpha_: float = field(init=False)
+    weight_decay_: float = field(init=False)
+    shrinkage_: float = field(init=False)
+    selection_: dict[str, NDArray] | None = field(init=False)
+    target_mean_: float = field(init=False)
+    target_std_: float = field(init=False)
+
+    def _penalty_by_name(self, name: str) -> Penalty:
+        return regression_penalty(name)
+
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricRegressor:
@@ -201,7 +211,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         return self
 
     @available_if(learns_by_chunks)
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricRegressor:

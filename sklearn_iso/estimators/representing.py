@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sklearn_iso._typed import TransformerMixin
 from sklearn_iso.estimators.input import check_predict_input
 from sklearn_iso.estimators.network import NetworkEstimator
 from sklearn_iso.modules import Layers
-from sklearn_iso.training import PenalizedNet, inference
+from sklearn_iso.penalties import Penalty
+from sklearn_iso.training import inference
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -25,7 +26,9 @@ class RepresentingNetwork(TransformerMixin, NetworkEstimator):
     hidden_layer_sizes: Sequence[int] = (256, 128)
     module: nn.Module | Callable[..., nn.Module] | None = None
 
-    net_: ClassVar[PenalizedNet]
+    penalty_: Penalty = field(init=False)
+    radius_: float = field(init=False)
+    scale_: float = field(init=False)
 
     def transform(self, X: ArrayLike) -> NDArray:
         """Return the representation of each sample in the last of `layers`.

@@ -136,12 +136,12 @@ class EpochTasks(Callback):
         self.fit, self.result = fit, result
         self.stopped_ = False
 
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_begin(self, net: Any, **kwargs: object) -> None:
         """Begin a task."""
         self.epoch_ = self.fit.context.subcontext(task_name="epoch")
         self.epoch_.call_on_fit_task_begin(estimator=self.fit.estimator, **self.fit.data)
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: Any, **kwargs: object) -> None:
         """End the task, and remember whether a callback asks to stop."""
         self.stopped_ = self.epoch_.call_on_fit_task_end(
             estimator=self.fit.estimator,

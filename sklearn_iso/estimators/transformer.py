@@ -5,28 +5,31 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils.metaestimators import available_if
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sklearn_iso._typed import (
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    available_if,
+    fit_context,
+)
 from sklearn_iso.estimators.base import with_dtypes
-from sklearn_iso.estimators.constraints import EMBEDDING
+from sklearn_iso.estimators.constraints import EMBEDDING, Activation, MetricOfX
 from sklearn_iso.estimators.embedder import Embedder, embeds_by_chunks
 from sklearn_iso.estimators.embedding_map import bring_back, embed, stress_of_rows
 from sklearn_iso.estimators.input import check_embedding_input
 from sklearn_iso.estimators.network import NetworkEstimator
+from sklearn_iso.estimators.targets import METRICS
 from sklearn_iso.estimators.tasks import fit_task
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.representations import only_first_output
-from sklearn_iso.penalties import Penalty
+from sklearn_iso.penalties import Penalty, embedding_penalty
+from sklearn_iso.penalties.catalogue import EmbeddingPenaltyName
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -58,8 +61,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
           Isomap does (:class:`~sklearn_iso.penalties.GeodesicIsometry`);
         - "within_class": those between rows of one class; needs y.
 
-        An object brings its own metric and number of neighbours; a grid reaches its
-        parameters, for example ``penalty__n_neighbors``.
+        An object brings its own metric and number of neighbours. A grid reaches its parameters,
+        and those of a name, for example ``penalty__loss``.
     decoder_penalty : "jacobian" or Penalty, optional
         Added to `penalty`, for the decoder: "jacobian" asks that the way back be locally
         isometric up to scale (:class:`~sklearn_iso.penalties.JacobianIsometry`).
@@ -163,16 +166,16 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     (75, 4)
     """
 
-    _parameter_constraints: ClassVar[dict] = EMBEDDING
+    _parameter_constraints = EMBEDDING
 
     n_components: int = field(default=2, kw_only=False)
     alpha: float = 100.0
-    penalty: str | Penalty = "global"
-    decoder_penalty: str | Penalty | None = None
-    metric: str | float | Callable[..., Any] = "euclidean"
+    penalty: EmbeddingPenaltyName | Penalty = "global"
+    decoder_penalty: Literal["jacobian"] | Penalty | None = None
+    metric: MetricOfX = "euclidean"
     n_neighbors: int = 10
     hidden_layer_sizes: Sequence[int] = (128, 128)
-    activation: str = "silu"
+    activation: Activation = "silu"
     encoder: nn.Module | Callable[..., nn.Module] | None = None
     decoder: nn.Module | Callable[..., nn.Module] | None = None
     learning_rate: float = 1e-2
@@ -180,7 +183,22 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     max_epochs: int = 60
     batch_size: int = 256
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    stress_: float = field(init=False)
+    reconstruction_error_: float = field(init=False)
+    penalty_: Penalty = field(init=False)
+    decoder_penalty_: Penalty | None = field(init=False)
+    _n_features_out: int = field(init=False)
+
+    def _penalty_by_name(self, name: str) -> Penalty:
+        if (name, self.metric) == ("geodesic", "precomputed"):
+            raise ValueError(
+                "penalty='geodesic' with metric='precomputed' finds the shortest paths before the "
+                "penalty sees distances, and has no object with parameters. Pass the shortest "
+                "paths as distances, and penalty='global'."
+            )
+        return embedding_penalty(name, METRICS.get(self.metric, self.metric), self.n_neighbors)
+
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
         X: ArrayLike,
@@ -224,7 +242,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         return self
 
     @available_if(embeds_by_chunks)
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricTransformer:
@@ -319,5 +337,5 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         width: int = self._n_features_out
         return width
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         return with_dtypes(super().__sklearn_tags__(), single=bool(self.mixed_precision))

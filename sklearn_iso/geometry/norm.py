@@ -107,6 +107,43 @@ class Norm(ABC):
         """
         return self.steepest(gradient).clamp(low, high)
 
+    def projected_step(
+        self,
+        v: Tensor,
+        gradient: Tensor,
+        length: float | Tensor,
+        step: int = 0,
+        box: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Move v by a step of projected gradient ascent: uphill, then back into the unit ball.
+
+        Parameters
+        ----------
+        v : Tensor of shape (n, ...)
+            In the unit ball, and in the box if there is one.
+        gradient : Tensor of the shape of v
+        length : float, or Tensor of shape (n, 1, ...)
+            Of the step, over the radius of the ball.
+        step : int
+            Number of the step, by which a norm may vary it.
+        box : (low, high) of tensors of the shape of v, or None
+            Around 0; see :meth:`step_into`.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn_iso.geometry.norms import get_norm
+        >>> v, gradient = torch.tensor([[0.8, 0.0]]), torch.tensor([[3.0, 0.0]])
+        >>> get_norm("l2").projected_step(v, gradient, 0.5)
+        tensor([[1., 0.]])
+        >>> box = (torch.tensor([[-1.0, -1.0]]), torch.tensor([[0.9, 0.9]]))
+        >>> get_norm("l2").projected_step(v, gradient, 0.5, box=box)
+        tensor([[0.9000, 0.0000]])
+        """
+        if box is None:
+            return self.project(v + length * self.ascent(gradient, step))
+        return self.step_into(v, gradient, length, step, *box)
+
     def step_into(
         self,
         v: Tensor,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from sklearn_iso.geometry.distances import (
     stacked_distances,
     unit_for_powers,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def fitted_factors(d_X: Tensor, d_Z: Tensor, weight: Tensor) -> list[float]:
@@ -75,6 +78,13 @@ class Kernel:
         return value, slope, 1.0 if self.absolute else 2.0
 
 
+class Options(TypedDict, total=False):
+    """What a stress may be told beside its distances."""
+
+    factor: float | None
+    kernel: Kernel
+
+
 @dataclass(frozen=True)
 class Stress:
     r"""Stress of representations against the distances of one input.
@@ -122,19 +132,19 @@ class Stress:
     kernel: Kernel = Kernel()
 
     @classmethod
-    def normalized(cls, blocks: Blocks, d_X: Tensor, **options: Any) -> Stress:
+    def normalized(cls, blocks: Blocks, d_X: Tensor, **options: Unpack[Options]) -> Stress:
         """Return the stress over the squared distances of X: ``1 - cos^2`` if fitted."""
         d_X, options["factor"] = _in_unit(d_X, options.get("factor"))
         weight = blocks.pair_weight
         return cls(blocks, d_X, weight, _dot(weight * d_X, d_X), **options)
 
     @classmethod
-    def raw(cls, blocks: Blocks, d_X: Tensor, **options: Any) -> Stress:
+    def raw(cls, blocks: Blocks, d_X: Tensor, **options: Unpack[Options]) -> Stress:
         """Return the stress over the weight of all pairs of rows, counted or not."""
         return cls(blocks, d_X, blocks.pair_weight, blocks.total_weight**2, **options)
 
     @classmethod
-    def relative(cls, blocks: Blocks, d_X: Tensor, **options: Any) -> Stress:
+    def relative(cls, blocks: Blocks, d_X: Tensor, **options: Unpack[Options]) -> Stress:
         """Return the mean of ``rho(c * d_Z / d_X - 1)`` over pairs of distinct points.
 
         Near pairs count as much as far ones, so their distances must keep their digits: with d_X

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ def ancestry_paths(labels: ArrayLike, hierarchy: Any) -> NDArray:
     return narrowed(paths)
 
 
-def told_paths(y: Any, hierarchy: Any) -> NDArray:
+def told_paths(y: ArrayLike, hierarchy: Any) -> NDArray:
     """Return the paths that labels tell, alone or by a hierarchy of the finest.
 
     Examples
@@ -86,7 +86,7 @@ def told_paths(y: Any, hierarchy: Any) -> NDArray:
     return as_paths(y)
 
 
-def _below_root(line: list[Any]) -> list[Any]:
+def _below_root(line: list[Hashable]) -> list[Hashable]:
     if len(line) == 1:
         raise ValueError(
             f"A label of y must lie below the root, which all labels share and so says nothing; "
@@ -95,7 +95,7 @@ def _below_root(line: list[Any]) -> list[Any]:
     return line[1:]
 
 
-def parents_of(hierarchy: Any) -> dict[Any, Any]:
+def parents_of(hierarchy: Any) -> dict[Hashable, Hashable]:
     """Return the label above each label, None above the coarsest.
 
     Examples
@@ -123,7 +123,7 @@ def parents_of(hierarchy: Any) -> dict[Any, Any]:
     return {label: above[0] if above else None for label, above in found.items()}
 
 
-def two_parents(label: Any, above: list[Any]) -> str:
+def two_parents(label: Hashable, above: list[Hashable]) -> str:
     """Return the message for a label under several parents."""
     names = " and ".join(repr(parent) for parent in above)
     return (
@@ -132,7 +132,7 @@ def two_parents(label: Any, above: list[Any]) -> str:
     )
 
 
-def line_of(label: Any, above: Mapping[Any, Any]) -> list[Any]:
+def line_of(label: Hashable, above: Mapping[Hashable, Hashable]) -> list[Hashable]:
     """Return a label's ancestors and itself, the coarsest first.
 
     Examples

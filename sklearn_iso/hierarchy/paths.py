@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 _SAME_LENGTH = (
     "y must have one label of every level in each row, shape (n_samples, n_levels); {came}. "
@@ -13,7 +11,7 @@ _SAME_LENGTH = (
 )
 
 
-def as_paths(y: Any) -> NDArray:
+def as_paths(y: ArrayLike) -> NDArray:
     """Return labels as an array of paths, one row a sample and one column a level.
 
     Parameters
@@ -54,7 +52,7 @@ def as_paths(y: Any) -> NDArray:
     return paths
 
 
-def _array(y: Any) -> NDArray:
+def _array(y: ArrayLike) -> NDArray:
     if hasattr(y, "to_numpy"):
         array: NDArray = y.to_numpy()
         return array
@@ -68,7 +66,7 @@ def _array(y: Any) -> NDArray:
     return array
 
 
-def _is_row(entry: Any) -> bool:
+def _is_row(entry: object) -> bool:
     return isinstance(entry, list | tuple | np.ndarray)
 
 
@@ -105,7 +103,7 @@ def is_missing(labels: NDArray) -> NDArray:
     return np.array(found, dtype=bool).reshape(labels.shape)
 
 
-def _is_missing(label: Any) -> bool:
+def _is_missing(label: object) -> bool:
     # pandas' NA is neither equal nor unequal to itself, so its name has to do.
     if label is None or type(label).__name__ in ("NAType", "NaTType"):
         return True

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.hierarchy.ancestry import two_parents
 from sklearn_iso.hierarchy.paths import as_paths, is_missing
@@ -63,7 +62,7 @@ class LabelTree:
            [1, 2]])
     """
 
-    def __init__(self, paths: Any) -> None:
+    def __init__(self, paths: ArrayLike) -> None:
         paths = as_paths(paths)
         missing = is_missing(paths)
         codes = np.full(paths.shape, -1)
@@ -140,7 +139,7 @@ class LabelTree:
             )
         return names.astype(labels.dtype) if labels.dtype.kind in "iufb" else names
 
-    def last_labels(self, paths: Any, level: int) -> NDArray:
+    def last_labels(self, paths: ArrayLike, level: int) -> NDArray:
         """Return the label of each path at a level, or its last one where it ended above."""
         paths = as_paths(paths)[:, : level + 1]
         depth = (~is_missing(paths)).sum(axis=1)
@@ -213,7 +212,7 @@ class LabelTree:
             )
 
 
-def _kinds(labels: Iterable[Any]) -> set[str]:
+def _kinds(labels: Iterable[object]) -> set[str]:
     return {"text" if isinstance(label, str) else "number" for label in labels}
 
 

@@ -14,8 +14,11 @@ from sklearn_iso.modules.convnet import ConvNet
 from sklearn_iso.modules.mlp import MLP
 from sklearn_iso.modules.stack import Stack
 
+#: A network as plain data: its kind, and the parameters of its constructor.
+Description = dict[str, Any]
 
-def describe(module: nn.Module) -> dict[str, Any] | None:
+
+def describe(module: nn.Module) -> Description | None:
     """Return what a network is beside its weights; None for a module of somebody else's.
 
     Examples
@@ -43,7 +46,7 @@ def describe(module: nn.Module) -> dict[str, Any] | None:
     return None
 
 
-def rebuild(description: dict[str, Any], weights: dict[str, NDArray]) -> nn.Module:
+def rebuild(description: Description, weights: dict[str, NDArray]) -> nn.Module:
     """Return the network of a description with given weights.
 
     Its widths are those of the weights, so that what is built is no larger than what came.
@@ -81,12 +84,12 @@ def rebuild(description: dict[str, Any], weights: dict[str, NDArray]) -> nn.Modu
     return module
 
 
-def _of_parts(kind: str, **parts: nn.Module) -> dict[str, Any] | None:
+def _of_parts(kind: str, **parts: nn.Module) -> Description | None:
     described = {name: describe(part) for name, part in parts.items()}
     return None if None in described.values() else {"kind": kind, **described}
 
 
-def _part(name: str, description: dict[str, Any], weights: dict[str, NDArray]) -> Any:
+def _part(name: str, description: Description, weights: dict[str, NDArray]) -> Any:
     prefix = f"{name}."
     own = {key.removeprefix(prefix): v for key, v in weights.items() if key.startswith(prefix)}
     return rebuild(description[name], own)
@@ -108,7 +111,7 @@ def _layer(name: str, n_in: int, n_out: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.weight": (n_out, n_in), f"{name}.bias": (n_out,)}
 
 
-def _mlp(description: dict[str, Any], weights: dict[str, NDArray]) -> MLP:
+def _mlp(description: Description, weights: dict[str, NDArray]) -> MLP:
     layers = sum(key.startswith("hidden.") and key.endswith(".weight") for key in weights)
     names = ["offset", *(f"hidden.{2 * k}.bias" for k in range(layers)), "output.bias"]
     widths = [len(weights[name]) for name in names]
@@ -130,7 +133,7 @@ def _dtype(values: NDArray) -> torch.dtype:
     return torch.tensor(values[:0]).dtype
 
 
-def _convnet(description: dict[str, Any], weights: dict[str, NDArray]) -> ConvNet:
+def _convnet(description: Description, weights: dict[str, NDArray]) -> ConvNet:
     kernels = [v for key, v in weights.items() if v.ndim == 4]
     shape = tuple(int(size) for size in description["image_shape"])
     with torch.device("meta"):  # no weights are drawn, as those of others follow
@@ -146,7 +149,7 @@ def _convnet(description: dict[str, Any], weights: dict[str, NDArray]) -> ConvNe
     return built.to_empty(device="cpu").to(_dtype(weights["head.3.bias"]))
 
 
-def _residual(description: dict[str, Any], weights: dict[str, NDArray]) -> ResidualMLP:
+def _residual(description: Description, weights: dict[str, NDArray]) -> ResidualMLP:
     n_in, n_out = len(weights["mlp.offset"]), len(weights["mlp.output.bias"])
     scalars: dict[str, tuple[int, ...]] = {"factor": (), "unit": ()}
     ends = {"offset": (n_in,), "center": (n_out,)}
@@ -154,13 +157,13 @@ def _residual(description: dict[str, Any], weights: dict[str, NDArray]) -> Resid
     return ResidualMLP(_part("mlp", description, weights), torch.zeros(n_out, n_in))
 
 
-def _autoencoder(description: dict[str, Any], weights: dict[str, NDArray]) -> Autoencoder:
+def _autoencoder(description: Description, weights: dict[str, NDArray]) -> Autoencoder:
     return Autoencoder(
         _part("encoder", description, weights), _part("decoder", description, weights)
     )
 
 
-def _stack(description: dict[str, Any], weights: dict[str, NDArray]) -> Stack:
+def _stack(description: Description, weights: dict[str, NDArray]) -> Stack:
     if {block["kind"] for block in description["blocks"]} != {"MLP"}:
         raise ValueError("a stack must be of perceptrons")
     return Stack.of(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 from torch import nn
 
@@ -60,7 +59,7 @@ def build_module(
     return built
 
 
-def _sizes(module: Callable[..., Any], n_features: int, n_outputs: int) -> dict[str, int]:
+def _sizes(module: Callable[..., nn.Module], n_features: int, n_outputs: int) -> dict[str, int]:
     names = inspect.signature(module).parameters
     sizes = {name: n_features for name in _N_FEATURES if name in names}
     return sizes | {name: n_outputs for name in _N_OUTPUTS if name in names}

@@ -144,7 +144,7 @@ def _check(choices: Sequence[Layers]) -> None:
             )
 
 
-def first_output(output: Any) -> Tensor:
+def first_output(output: Tensor | tuple[Any, ...] | list[Any]) -> Tensor:
     """Return the logits of a module that may return further values beside them."""
     logits: Tensor = output[0] if isinstance(output, tuple | list) else output
     return whole(logits)
@@ -184,7 +184,7 @@ def only_first_output(module: nn.Module) -> nn.Module:
     return module
 
 
-def _first(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+def _first(module: nn.Module, inputs: tuple[object, ...], output: object) -> Any:
     return first_output(output) if isinstance(output, tuple | list) else output
 
 
@@ -259,8 +259,8 @@ def _store_input(hidden: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]],
 
 def _store_output(
     named: dict[str, Tensor], name: str
-) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-    def hook(part: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+) -> Callable[[nn.Module, tuple[object, ...], object], None]:
+    def hook(part: nn.Module, inputs: tuple[object, ...], output: Any) -> None:
         named[name] = first_output(output)
 
     return hook

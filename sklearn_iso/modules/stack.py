@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -125,7 +124,7 @@ class StackLevel(nn.Module):
         """Return the logits (n_samples, n_outputs) of the block."""
         return self.forward_hidden(X)[0]
 
-    def forward_hidden(self, X: Tensor) -> Any:
+    def forward_hidden(self, X: Tensor) -> Pass:
         """Return the logits and the activations of the block's hidden layers, in order."""
         if self.known is not None and self.known[0] is X:
             return self.known[1]

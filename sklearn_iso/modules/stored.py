@@ -74,7 +74,7 @@ class StoredModule:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the module as plain data."""
         writer = _Writer()
         root = writer.plain(self.module)
@@ -165,7 +165,7 @@ def _stores_itself(kind: type) -> bool:
     )
 
 
-def _differs(value: Any, usual: Any) -> bool:
+def _differs(value: object, usual: object) -> bool:
     return type(value) is not type(usual) or value is not usual and value != usual
 
 

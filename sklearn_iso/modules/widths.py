@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral
-from typing import Any
 
 from sklearn.utils._param_validation import Interval
 
@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval
 COUNT = [Interval(Integral, 1, None, closed="left")]
 
 
-def check_widths(name: str, widths: Any, length: int | None = None) -> None:
+def check_widths(name: str, widths: Iterable[object], length: int | None = None) -> None:
     """Raise a ValueError unless all are integers of 1 or more, and as many as wanted.
 
     Examples
@@ -20,7 +20,7 @@ def check_widths(name: str, widths: Any, length: int | None = None) -> None:
     >>> check_widths("hidden_layer_sizes", (256, 128))
     """
     try:
-        given: list[Any] = list(widths)
+        given = list(widths)
     except TypeError:
         given = [None]
     as_many = length is None or length == len(given)
@@ -33,8 +33,8 @@ def check_widths(name: str, widths: Any, length: int | None = None) -> None:
         )
 
 
-def layer_widths(sizes: Any, name: str = "hidden_layer_sizes") -> list[int]:
+def layer_widths(sizes: int | Iterable[int], name: str = "hidden_layer_sizes") -> list[int]:
     """Return the widths of the hidden layers that a parameter tells, checked."""
-    widths = [sizes] if isinstance(sizes, Integral) else sizes
+    widths: Iterable[int | Integral] = [sizes] if isinstance(sizes, int | Integral) else sizes
     check_widths(name, widths)
     return [int(width) for width in widths]

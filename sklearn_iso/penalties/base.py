@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils.metaestimators import _BaseComposition
 from torch import Tensor
 
+from sklearn_iso._typed import BaseComposition, BaseEstimator, clone
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.batch import Batch
 
@@ -35,6 +34,9 @@ class Penalty(BaseEstimator, ABC):
         Whether it is calibrated on every training row and not on a sample of them.
     needs_labels : bool
         Whether it means nothing without y.
+    common_params : frozenset of str
+        Parameters that mean the same in every penalty that lists them here, as a radius does: the
+        plain name sets them in all such terms of a sum.
 
     Examples
     --------
@@ -51,6 +53,7 @@ class Penalty(BaseEstimator, ABC):
     layers: Layers | None = None
     needs_input_gradient: bool = False
     needs_all_rows: bool = False
+    common_params: frozenset[str] = frozenset()
 
     @property
     def needs_labels(self) -> bool:
@@ -79,8 +82,7 @@ class Penalty(BaseEstimator, ABC):
         ValueError
             If the penalty is one of logits.
         """
-        copy: Penalty = clone(self)
-        return copy
+        return clone(self)
 
     def release(self) -> None:
         """Let go of training data that calibration kept; called when a fit ends."""
@@ -109,13 +111,16 @@ def name_of(penalty: Penalty) -> str:
     return "".join("_" + c.lower() if c.isupper() else c for c in stem).lstrip("_") or "penalty"
 
 
-class PenaltySum(_BaseComposition, Penalty):
+class PenaltySum(BaseComposition, Penalty):
     r"""Weighted sum of penalties.
 
     .. math:: P = \sum_k w_k P_k
 
-    A parameter is reached by the name of its term, as ``worst_case__radius``, and by its own
-    name where only one term has it, as ``radius``. Usually written ``p + 0.1 * q``.
+    Usually written ``p + 0.1 * q``. A parameter is reached by the name of its term, as
+    ``worst_case__radius``, and by its plain name, as ``radius``, where only one term has it or
+    where it means the same in all that have it (their `common_params`): then in all of them. So
+    ``penalty__radius`` in a grid moves the radius of every local pair; pairs in several norms
+    are better told apart by their terms.
 
     Parameters
     ----------
@@ -154,9 +159,13 @@ class PenaltySum(_BaseComposition, Penalty):
         sample_weight: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> PenaltySum:
-        """Calibrate every term."""
+        """Calibrate every term; all start at the same random draws, so that equal terms agree."""
         self._check()
+        if generator is None:
+            generator = torch.Generator().manual_seed(torch.initial_seed())
+        state = generator.get_state()
         for _, penalty in self.penalties:
+            generator.set_state(state)
             penalty.calibrate(X, y, sample_weight, generator)
         return self
 
@@ -183,39 +192,47 @@ class PenaltySum(_BaseComposition, Penalty):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, those of the terms too."""
-        params: dict[str, Any] = self._get_params("penalties", deep=deep)
+        params = self._get_params("penalties", deep=deep)
         if deep:
-            params |= {alias: params[key] for alias, key in self._aliases(params).items()}
+            for plain, full in self._plain_names(params).items():
+                values = [params[name] for name in full]
+                if len({repr(value) for value in values}) == 1:
+                    params[plain] = values[0]
         return params
 
     def set_params(self, **params: Any) -> PenaltySum:
-        """Set parameters of the sum or of its terms."""
-        aliases = self._aliases(self._get_params("penalties", deep=True))
-        self._refuse_shared(params)
-        self._set_params("penalties", **{aliases.get(key, key): v for key, v in params.items()})
+        """Set parameters of the sum or of its terms, a common one in all that have it."""
+        plain = self._plain_names(self._get_params("penalties", deep=True))
+        self._refuse_ambiguous(params)
+        named = {name: value for key, value in params.items() for name in plain.get(key, [key])}
+        self._set_params("penalties", **named)
         return self
 
-    def _owners(self, params: dict[str, Any]) -> Counter[str]:
-        names = {name for name, _ in self.penalties}
-        return Counter(
-            key.split("__", 1)[1]
-            for key in params
-            if key.split("__", 1)[0] in names and "__" in key
-        )
-
-    def _aliases(self, params: dict[str, Any]) -> dict[str, str]:
-        owners = self._owners(params)
+    def _plain_names(self, params: dict[str, Any]) -> dict[str, list[str]]:
+        """Return the full names that each plain name stands for."""
         return {
-            key.split("__", 1)[1]: key
-            for key in params
-            if "__" in key and owners[key.split("__", 1)[1]] == 1
+            plain: full
+            for plain, full in self._owners(params).items()
+            if len(full) == 1 or self._is_common(plain, full)
         }
 
-    def _refuse_shared(self, params: dict[str, Any]) -> None:
+    def _owners(self, params: dict[str, Any]) -> dict[str, list[str]]:
+        names, found = {name for name, _ in self.penalties}, defaultdict(list)
+        for key in params:
+            term, _, plain = key.partition("__")
+            if plain and term in names:
+                found[plain].append(key)
+        return found
+
+    def _is_common(self, plain: str, full: list[str]) -> bool:
+        terms = dict(self.penalties)
+        return all(plain in terms[key.partition("__")[0]].common_params for key in full)
+
+    def _refuse_ambiguous(self, params: dict[str, Any]) -> None:
         owners = self._owners(self._get_params("penalties", deep=True))
         for key in params:
-            if owners[key] > 1:
-                full = [f"{name}__{key}" for name, p in self.penalties if key in p.get_params()]
+            full = owners.get(key, [])
+            if len(full) > 1 and not self._is_common(key, full):
                 raise ValueError(
                     f"A parameter that several penalties have needs the name of its term; "
                     f"got {key!r}. Set one of {full}."

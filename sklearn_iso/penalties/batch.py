@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from sklearn_iso.modules import Layers, represent, represent_many
+
+T = TypeVar("T")
 
 
 class Batch:
@@ -75,9 +78,12 @@ class Batch:
         self.index, self.distances = index, distances
         self.module, self.X, self.y, self.weight = module, X, y, weight
         self.layers, self.generator, self.progress = layers, generator, progress
-        asked = [self._default(choice) for choice in choices]
+        every = [self._default(choice) for choice in choices]
+        once = dict.fromkeys(layers for layers in every if isinstance(layers, str))
+        asked = [*once, *(layers for layers in every if not isinstance(layers, str))]
         self.logits, found = represent_many(module, X, asked)
         self._representations = dict(zip(map(_key, asked), found, strict=True))
+        self._computed: dict[Hashable, Any] = {}
 
     @cached_property
     def total_weight(self) -> float:
@@ -107,6 +113,24 @@ class Batch:
         """Return the logits and the chosen representations of another input, from one pass."""
         logits, (found,) = represent_many(self.module, X, [self._default(layers)])
         return logits, found
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return what `compute` returns, computed once for all equal keys: penalties share it.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from torch import nn
+        >>> from sklearn_iso.penalties import Batch
+        >>> X, y, weight = torch.zeros(5, 4), torch.zeros(5, dtype=int), torch.ones(5)
+        >>> batch = Batch(nn.Linear(4, 3), X, y, weight, generator=torch.Generator())
+        >>> batch.once("size", lambda: 5), batch.once("size", lambda: 6)
+        (5, 5)
+        """
+        if key not in self._computed:
+            self._computed[key] = compute()
+        found: T = self._computed[key]
+        return found
 
     def _default(self, layers: Layers | None) -> Layers:
         return self.layers if layers is None else layers

@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from sklearn.base import clone
-
+from sklearn_iso._typed import clone
 from sklearn_iso.geometry import Metric
 from sklearn_iso.penalties.base import Penalty
-from sklearn_iso.penalties.everywhere import GlobalIsometry
 from sklearn_iso.penalties.geodesic import GeodesicIsometry
+from sklearn_iso.penalties.global_ import GlobalIsometry
 from sklearn_iso.penalties.jacobian import JacobianIsometry
 from sklearn_iso.penalties.local import LocalIsometry
 from sklearn_iso.penalties.neighbours import NeighborIsometry
+from sklearn_iso.penalties.pairwise import MetricName
 from sklearn_iso.penalties.within_class import WithinClassIsometry
 from sklearn_iso.penalties.worst_case import WorstCaseIsometry
 
-#: Weight of the label at the far end of a worst-case pair, in the default.
-LABEL_WEIGHT = 0.5
+#: Weight of the cross-entropy at adversarial examples, in the default.
+CROSS_ENTROPY_WEIGHT = 0.5
 
 
 def isometric() -> Penalty:
     """Return the default: within-class isometry of the hidden layers + worst case of the logits.
 
-    The far end of a worst-case pair bears half the weight of a label, so that a network that
-    must be steep somewhere, between classes that lie close together, learns where.
+    The adversarial examples of the worst case are trained on too, at half the weight of a sample,
+    so that a network that must be steep somewhere, between classes that lie close together, learns
+    where.
 
     Examples
     --------
     >>> from sklearn_iso.penalties import make_penalty
     >>> [name for name, _, _ in make_penalty("isometric").terms()]
-    ['within_class', 'worst_case']
+    ['within_class', 'worst_case', 'adversarial_cross_entropy']
     """
-    return WithinClassIsometry() + WorstCaseIsometry(label_weight=LABEL_WEIGHT)
+    return WithinClassIsometry() + WorstCaseIsometry().with_cross_entropy(CROSS_ENTROPY_WEIGHT)
 
+
+PenaltyName = Literal[
+    "isometric", "within_class", "worst_case", "global", "neighbors", "local", "jacobian"
+]
+EmbeddingPenaltyName = Literal["global", "neighbors", "geodesic", "within_class"]
 
 #: Every penalty that a string can name, with a function that builds it.
 PENALTIES: dict[str, Callable[[], Penalty]] = {
@@ -51,7 +57,7 @@ PENALTIES: dict[str, Callable[[], Penalty]] = {
 _EMBEDDING: dict[str, Any] = {"scale": 1.0, "layers": "logits", "max_rows": None}
 
 
-def _geodesic(metric: Any, n_neighbors: int) -> Penalty:
+def _geodesic(metric: MetricName | Metric, n_neighbors: int) -> Penalty:
     if metric == "precomputed":  # then the shortest paths come in place of the distances
         return GlobalIsometry(metric=metric, **_EMBEDDING)
     if callable(metric):
@@ -64,7 +70,7 @@ def _geodesic(metric: Any, n_neighbors: int) -> Penalty:
 
 
 #: Penalties of an embedding by name; given a metric and a number of neighbours.
-EMBEDDING_PENALTIES: dict[str, Callable[[Any, int], Penalty]] = {
+EMBEDDING_PENALTIES: dict[str, Callable[[MetricName | Metric, int], Penalty]] = {
     "global": lambda metric, _: GlobalIsometry(metric=metric, **_EMBEDDING),
     "neighbors": lambda metric, n: NeighborIsometry(n_neighbors=n, metric=metric, **_EMBEDDING),
     "geodesic": _geodesic,
@@ -72,7 +78,9 @@ EMBEDDING_PENALTIES: dict[str, Callable[[Any, int], Penalty]] = {
 }
 
 
-def embedding_penalty(penalty: str | Penalty, metric: str | Metric, n_neighbors: int) -> Penalty:
+def embedding_penalty(
+    penalty: str | Penalty, metric: MetricName | Metric, n_neighbors: int
+) -> Penalty:
     """Return a penalty that is safe to calibrate: a named one for embeddings, or a clone.
 
     Raises

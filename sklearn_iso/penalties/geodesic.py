@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,21 +12,19 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from sklearn_iso.geometry import one_block
+from sklearn_iso.geometry.norms import NormName
 from sklearn_iso.modules import Layers
-from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
 from sklearn_iso.penalties.graph import MAX_EXACT, geodesic_distances, neighbour_graph
 from sklearn_iso.penalties.pairwise import (
-    CONSTRAINTS,
     NORM_ORDERS,
-    check_pairwise,
-    dtype_of,
+    PairwiseIsometry,
+    StressPenalty,
     norm_order,
-    stress_of,
 )
 
 
-class GeodesicIsometry(Penalty):
+class GeodesicIsometry(StressPenalty):
     r"""Stress against the distances along the data, as Isomap measures them.
 
     .. math:: P = \frac{\sum_{ij} w_i w_j (d_Z(z_i, z_j) / s - d_G(x_i, x_j))^2}
@@ -44,7 +43,7 @@ class GeodesicIsometry(Penalty):
     n_landmarks : int, default=500
         Rows from which shortest paths are found where there are more than 5,000.
     loss : {"normalized_stress", "raw_stress", "relative"}, default="normalized_stress"
-        As in :class:`~sklearn_iso.penalties.GlobalIsometry`.
+        As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
     scale : "fitted" or float, default="fitted"
         The s of ``d_Z = s * d_G``.
     metric : {"l1", "l2", "linf"} or float from 1 to 100, default="l2"
@@ -82,21 +81,21 @@ class GeodesicIsometry(Penalty):
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "n_landmarks": [Interval(Integral, 1, None, closed="left")],
         "loss": [StrOptions({"normalized_stress", "raw_stress", "relative"})],
-        "scale": CONSTRAINTS["scale"],
+        "scale": PairwiseIsometry._parameter_constraints["scale"],
         "metric": [StrOptions({"l1", "l2", "linf"}), *NORM_ORDERS],
-        "layers": CONSTRAINTS["layers"],
-        "max_rows": CONSTRAINTS["max_rows"],
+        "layers": PairwiseIsometry._parameter_constraints["layers"],
+        "max_rows": PairwiseIsometry._parameter_constraints["max_rows"],
     }
-    two_sided, target = True, "input"  # what the pairwise penalties let one choose
+    target = "input"  # what the pairwise penalties let one choose
 
     def __init__(
         self,
         *,
         n_neighbors: int = 10,
         n_landmarks: int = 500,
-        loss: str = "normalized_stress",
-        scale: str | float = "fitted",
-        metric: str | float = "l2",
+        loss: Literal["normalized_stress", "raw_stress", "relative"] = "normalized_stress",
+        scale: Literal["fitted"] | float = "fitted",
+        metric: NormName | float = "l2",
         layers: Layers | None = None,
         max_rows: int | None = 128,
     ) -> None:
@@ -116,7 +115,7 @@ class GeodesicIsometry(Penalty):
         generator: torch.Generator | None = None,
     ) -> GeodesicIsometry:
         """Find the shortest paths between all rows of the training data, or from landmarks."""
-        check_pairwise(self)
+        self.check()
         rows = X.detach().flatten(1).cpu().numpy()
         self.landmarks_ = self._draw_landmarks(len(rows), generator)
         paths = torch.from_numpy(self._paths(rows))
@@ -180,8 +179,8 @@ class GeodesicIsometry(Penalty):
             layers = [torch.cat(pair) for pair in zip(layers, others, strict=True)]
         d_X, known = self._known(index)
         blocks = one_block(weight).only(known.to(weight.device)[None])
-        d_X = d_X.to(weight.device, dtype_of(self, batch.X))
-        return stress_of(self, blocks, d_X[None])(*layers)
+        d_X = d_X.to(weight.device, self.dtype(batch.X))
+        return self.stress(blocks, d_X[None])(*layers)
 
     def _draw(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.randperm(len(self.landmarks_), generator=generator)[:n]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Literal
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -55,7 +56,7 @@ class JacobianIsometry(Penalty):
     }
 
     def __init__(
-        self, *, scale: str | float = "fitted", layers: Layers | None = "last_hidden"
+        self, *, scale: Literal["fitted"] | float = "fitted", layers: Layers | None = "last_hidden"
     ) -> None:
         self.scale = scale
         self.layers = layers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor
 
 from sklearn_iso.geometry import nearest_other_class_distance
-from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso.geometry.norms import NormName, get_norm
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
@@ -58,6 +59,8 @@ class LocalIsometry(Penalty):
     LocalIsometry(radius=0.5)
     """
 
+    common_params = frozenset({"radius", "norm"})
+
     _parameter_constraints: dict = {
         "radius": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "scale": [StrOptions({"fitted"}), Interval(Real, 0, None, closed="neither")],
@@ -69,9 +72,9 @@ class LocalIsometry(Penalty):
     def __init__(
         self,
         *,
-        radius: str | float = "auto",
-        scale: str | float = "fitted",
-        norm: str | float = "l2",
+        radius: Literal["auto"] | float = "auto",
+        scale: Literal["fitted"] | float = "fitted",
+        norm: NormName | float = "l2",
         two_sided: bool = True,
         layers: Layers | None = "last_hidden",
     ) -> None:

@@ -3,53 +3,36 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Literal
 
 import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
-from sklearn_iso.geometry import Metric, one_block
+from sklearn_iso.geometry import Blocks, Metric
 from sklearn_iso.modules import Layers
-from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
-from sklearn_iso.penalties.pairwise import CONSTRAINTS, check_pairwise, metric_of, pairwise_penalty
+from sklearn_iso.penalties.pairwise import LossName, MetricName, PairwiseIsometry, Target
 
 
-class NeighborIsometry(Penalty):
-    r"""Stress of the distances between rows and their nearest neighbours.
+class NeighborIsometry(PairwiseIsometry):
+    r"""Stress of the distances between samples and their nearest neighbours.
 
     .. math:: P = \frac{\sum_{ij} w_i w_j N_{ij} (d_Z(z_i, z_j) / s - d_X(x_i, x_j))^2}
                        {\sum_{ij} w_i w_j N_{ij}\, d_X(x_i, x_j)^2}
 
-    with :math:`N_{ij} = 1` where one row is among the `n_neighbors` nearest of the other
-    within the batch. Neighbours count by their weight, and coincident rows are none, so that
-    a row of weight 2 is the row twice. Labels are not used.
+    with :math:`N_{ij} = 1` where one sample is among the `n_neighbors` nearest of the other
+    within the batch. Neighbours count by their weight, and coincident samples are none, so that
+    a sample of weight 2 is the sample twice. Labels are not used.
 
     Parameters
     ----------
     n_neighbors : int, default=5
-        Nearest rows of each row.
-    loss : {"normalized_stress", "raw_stress", "relative", "absolute"}, default="normalized_stress"
-        Squares over the squared distances of X, or (raw, in squared units of X) over the
-        weight of all pairs of rows; mean square of ``d_Z / (s d_X) - 1``; absolute residuals
-        over the distances of X.
-    scale : "fitted" or float, default="fitted"
-        The s of ``d_Z = s * d_X``. "fitted" takes the best one of each layer and batch, so
-        only the proportions of distances count.
-    two_sided : bool, default=True
-        Penalise contraction as well as expansion; one-sided asks for a non-expansive map
-        and needs a number as scale.
-    metric : {"l1", "l2", "linf", "precomputed"}, float from 1 to 100 or callable, default="l2"
-        Distances of X: a norm, its p, a function from a tensor (n, ...) to (n, n), or those
-        that were passed to ``IsometricTransformer.fit``.
-    target : {"input", "previous"}, default="input"
-        Whose distances each layer keeps: those of X, or those of the layer before it, which
-        are held fixed as a target.
-    layers : layers, optional
-        Representations the penalty acts on; None means those of the estimator.
+        Nearest samples of each one.
+    loss, scale, two_sided, metric, target, layers
+        As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
     max_rows : int or None, default=128
-        Rows of a batch that pairs are formed from, its first: batches are shuffled, so they
-        are a random sample. None takes all.
+        As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
 
     References
     ----------
@@ -63,7 +46,7 @@ class NeighborIsometry(Penalty):
     NeighborIsometry(n_neighbors=3)
     """
 
-    _parameter_constraints: dict = CONSTRAINTS | {
+    _parameter_constraints = PairwiseIsometry._parameter_constraints | {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
     }
 
@@ -71,41 +54,30 @@ class NeighborIsometry(Penalty):
         self,
         *,
         n_neighbors: int = 5,
-        loss: str = "normalized_stress",
-        scale: str | float = "fitted",
+        loss: LossName = "normalized_stress",
+        scale: Literal["fitted"] | float = "fitted",
         two_sided: bool = True,
-        metric: str | Metric = "l2",
-        target: str = "input",
+        metric: MetricName | Metric = "l2",
+        target: Target = "input",
         layers: Layers | None = None,
         max_rows: int | None = 128,
     ) -> None:
+        super().__init__(
+            loss=loss,
+            scale=scale,
+            two_sided=two_sided,
+            metric=metric,
+            target=target,
+            layers=layers,
+            max_rows=max_rows,
+        )
         self.n_neighbors = n_neighbors
-        self.loss = loss
-        self.scale = scale
-        self.two_sided = two_sided
-        self.metric = metric
-        self.target = target
-        self.layers = layers
-        self.max_rows = max_rows
 
-    def calibrate(
-        self,
-        X: Tensor,
-        y: Tensor,
-        sample_weight: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> NeighborIsometry:
-        """Check the parameters; nothing is taken from the data."""
-        check_pairwise(self)
-        return self
-
-    def __call__(self, batch: Batch) -> Tensor:
-        """Return the mean stress of the layers."""
-        rows = slice(self.max_rows)
-        blocks = one_block(batch.weight[rows])
-        d_X = blocks.distances(batch.X[rows], metric_of(self, batch, rows))[0]
-        near = neighbour_pairs(d_X, batch.weight[rows], self.n_neighbors)
-        return pairwise_penalty(self, batch, blocks.only(near[None]), rows)
+    def pairs(self, batch: Batch, samples: slice) -> Blocks:
+        """Return the pairs of which one is among the nearest of the other."""
+        blocks = super().pairs(batch, samples)
+        d_X = blocks.distances(batch.X[samples], self.metric_on(batch, samples))[0]
+        return blocks.only(neighbour_pairs(d_X, batch.weight[samples], self.n_neighbors)[None])
 
 
 def neighbour_pairs(distances: Tensor, weight: Tensor, n_neighbors: int) -> Tensor:

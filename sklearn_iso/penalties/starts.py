@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,7 +13,8 @@ from sklearn_iso.geometry.norms import Norm
 from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.penalties.batch import Batch
 
-STARTS = ("margin", "random", "patches")
+Start = Literal["margin", "random", "patches"]
+STARTS: tuple[Start, ...] = get_args(Start)
 #: Most patches that a pair starts with.
 MOST_PATCHES = 4
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import Literal
 
-from sklearn_iso.geometry import Metric, class_blocks
+from sklearn_iso.geometry import Blocks, Metric, class_blocks
 from sklearn_iso.modules import Layers
-from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
-from sklearn_iso.penalties.pairwise import CONSTRAINTS, check_pairwise, pairwise_penalty
+from sklearn_iso.penalties.pairwise import LossName, MetricName, PairwiseIsometry, Target
 
 
-class WithinClassIsometry(Penalty):
-    r"""Stress of the distances between rows of one class.
+class WithinClassIsometry(PairwiseIsometry):
+    r"""Stress of the distances between samples of one class.
 
     With :math:`Y_{ij} = 1[y_i = y_j]`, distances :math:`d_X, d_Z` in input and
     representation and scale `s`, the normalised stress of a layer is
@@ -26,27 +24,10 @@ class WithinClassIsometry(Penalty):
 
     Parameters
     ----------
-    loss : {"normalized_stress", "raw_stress", "relative", "absolute"}, default="normalized_stress"
-        Squares over the squared distances of X, or (raw, in squared units of X) over the
-        weight of all pairs of rows; mean square of ``d_Z / (s d_X) - 1``; absolute residuals
-        over the distances of X.
-    scale : "fitted" or float, default="fitted"
-        The s of ``d_Z = s * d_X``. "fitted" takes the best one of each layer and batch, so
-        only the proportions of distances count.
-    two_sided : bool, default=True
-        Penalise contraction as well as expansion; one-sided asks for a non-expansive map
-        and needs a number as scale.
-    metric : {"l1", "l2", "linf", "precomputed"}, float from 1 to 100 or callable, default="l2"
-        Distances of X: a norm, its p, a function from a tensor (n, ...) to (n, n), or those
-        that were passed to ``IsometricTransformer.fit``.
-    target : {"input", "previous"}, default="input"
-        Whose distances each layer keeps: those of X, or those of the layer before it, which
-        are held fixed as a target.
-    layers : layers, optional
-        Representations the penalty acts on; None means those of the estimator.
+    loss, scale, two_sided, metric, target, layers
+        As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
     max_rows : int or None, default=64
-        Rows of a batch that pairs are formed from, its first: batches are shuffled, so they
-        are a random sample. None takes all.
+        As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
 
     References
     ----------
@@ -61,39 +42,27 @@ class WithinClassIsometry(Penalty):
 
     needs_labels = True
 
-    _parameter_constraints: dict = CONSTRAINTS
-
     def __init__(
         self,
         *,
-        loss: str = "normalized_stress",
-        scale: str | float = "fitted",
+        loss: LossName = "normalized_stress",
+        scale: Literal["fitted"] | float = "fitted",
         two_sided: bool = True,
-        metric: str | Metric = "l2",
-        target: str = "input",
+        metric: MetricName | Metric = "l2",
+        target: Target = "input",
         layers: Layers | None = None,
         max_rows: int | None = 64,
     ) -> None:
-        self.loss = loss
-        self.scale = scale
-        self.two_sided = two_sided
-        self.metric = metric
-        self.target = target
-        self.layers = layers
-        self.max_rows = max_rows
+        super().__init__(
+            loss=loss,
+            scale=scale,
+            two_sided=two_sided,
+            metric=metric,
+            target=target,
+            layers=layers,
+            max_rows=max_rows,
+        )
 
-    def calibrate(
-        self,
-        X: Tensor,
-        y: Tensor,
-        sample_weight: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> WithinClassIsometry:
-        """Check the parameters; nothing is taken from the data."""
-        check_pairwise(self)
-        return self
-
-    def __call__(self, batch: Batch) -> Tensor:
-        """Return the mean stress of the layers; 0 where no class has two rows."""
-        rows = slice(self.max_rows)
-        return pairwise_penalty(self, batch, class_blocks(batch.y[rows], batch.weight[rows]), rows)
+    def pairs(self, batch: Batch, samples: slice) -> Blocks:
+        """Return the pairs of one class; the penalty is 0 where no class has two samples."""
+        return class_blocks(batch.y[samples], batch.weight[samples])

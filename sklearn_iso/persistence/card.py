@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import sklearn
 import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,7 +21,10 @@ _MOST_LABELS = 20
 
 
 def model_card(
-    estimator: Any, *, title: str | None = None, metrics: Mapping[str, float] | None = None
+    estimator: BaseEstimator,
+    *,
+    title: str | None = None,
+    metrics: Mapping[str, float] | None = None,
 ) -> str:
     """Return a model card in Markdown: what an estimator is, takes, gives and was trained with.
 
@@ -78,7 +83,7 @@ def model_card(
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _interface(estimator: Any, last: Any) -> dict[str, Any]:
+def _interface(estimator: BaseEstimator, last: BaseEstimator) -> dict[str, Any]:
     rows: dict[str, Any] = {"features": estimator.n_features_in_}
     if hasattr(estimator, "feature_names_in_"):
         rows["names of the features"] = ", ".join(estimator.feature_names_in_)
@@ -90,11 +95,11 @@ def _interface(estimator: Any, last: Any) -> dict[str, Any]:
     return rows
 
 
-def _some(labels: Any) -> str:
+def _some(labels: NDArray) -> str:
     return ", ".join([*map(str, labels[:_MOST_LABELS]), *["..."] * (len(labels) > _MOST_LABELS)])
 
 
-def _training(last: Any) -> dict[str, Any]:
+def _training(last: BaseEstimator) -> dict[str, Any]:
     rows = {}
     if hasattr(last, "net_"):
         rows["weights"] = sum(p.numel() for p in last.net_.module_.parameters())
@@ -113,13 +118,13 @@ def _training(last: Any) -> dict[str, Any]:
     return rows
 
 
-def _table(title: str, rows: Mapping[str, Any]) -> str:
+def _table(title: str, rows: Mapping[str, object]) -> str:
     if not rows:
         return ""
     lines = [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows.items()]
     return "\n".join([f"## {title}\n", "| | |", "|---|---|", *lines])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
     return text.replace("|", "\\|").replace("\n", " ")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from sklearn_iso.exceptions import CheckpointInUseError, ModelFileError
@@ -85,7 +86,9 @@ class Checkpoint(Callback):
         self.lock_: FileLock | None = None
         return self
 
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, net: NeuralNet, X: object = None, y: object = None, **kwargs: object
+    ) -> None:
         """Lock the path, and go on from the file if there is one."""
         if not isinstance(self.every, int) or self.every < 1:
             raise ValueError(f"every must be an integer of 1 or more; got {self.every!r}.")
@@ -101,7 +104,7 @@ class Checkpoint(Callback):
             self._release()
             raise
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Write the file after every so many epochs; never weights that are not finite."""
         state = None if len(net.history) % self.every else net.run_state()
         if state is None:
@@ -119,7 +122,9 @@ class Checkpoint(Callback):
                 stacklevel=2,
             )
 
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+    def on_train_end(
+        self, net: NeuralNet, X: object = None, y: object = None, **kwargs: object
+    ) -> None:
         """Remove the file of a fit that came to its end, and unlock the path."""
         ended = len(net.history) >= self.last_ and "train_loss" in net.history[-1]
         if ended or net.stopped_early:

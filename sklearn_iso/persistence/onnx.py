@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NOTES = "metadata_props"
 
 
-def to_onnx(estimator: Any, X: ArrayLike) -> onnx.ModelProto:
+def to_onnx(estimator: BaseEstimator, X: ArrayLike) -> onnx.ModelProto:
     """Return a fitted estimator or pipeline as an ONNX graph.
 
     Steps of a pipeline may be whatever has a twin: :func:`sklearn_iso.twins.as_torch`. The
@@ -128,7 +128,7 @@ def _require_onnx() -> None:
         ) from error
 
 
-def _precision(estimator: Any, X: ArrayLike) -> type:
+def _precision(estimator: BaseEstimator, X: ArrayLike) -> type:
     """Return the type of a graph's input; the estimator refuses an X that is not for it."""
     if issparse(X):
         raise TypeError("A graph takes dense rows; got a sparse X. Pass X[:2].toarray().")

@@ -30,8 +30,12 @@ _CALLBACKS = "_skl_callbacks"
 #: Parameters by which an estimator takes networks of the user's own.
 ROLES = ("module", "encoder", "decoder")
 
+#: What JSON holds, and what it calls an object.
+Json = Any
+Node = dict[str, Json]
 
-def name_of(thing: Any) -> str:
+
+def name_of(thing: type | Callable[..., object]) -> str:
     """Return the name under which a class or function is stored.
 
     Examples
@@ -82,7 +86,7 @@ class Encoder:
         self._uses: dict[str, int] = {}
         self._seen: dict[int, tuple[int, Any]] = {}
 
-    def encode(self, value: Any) -> Any:
+    def encode(self, value: Any) -> Json:
         """Return a value as JSON."""
         value = value.module if isinstance(value, StoredModule) else value
         if value is None or isinstance(value, bool | str) or type(value) is int:
@@ -95,7 +99,7 @@ class Encoder:
             return self._array(value)
         return self._object(value)
 
-    def _container(self, value: Any) -> Any:
+    def _container(self, value: Any) -> Json:
         if isinstance(value, dict):
             return {"dict": [[self.encode(k), self.encode(v)] for k, v in value.items()]}
         if type(value) is list and len(value) >= _MANY and all(type(v) is float for v in value):
@@ -103,7 +107,7 @@ class Encoder:
         items = [self.encode(item) for item in value]
         return items if type(value) is list else {"tuple": items}
 
-    def _array(self, value: Any) -> Any:
+    def _array(self, value: Any) -> Json:
         if isinstance(value, np.generic):
             return {"scalar": self._array(np.array([value]))}
         if value.dtype.kind in _NUMERIC and value.dtype.itemsize <= 8:
@@ -129,7 +133,7 @@ class Encoder:
         self.arrays[name] = native
         return name
 
-    def _object(self, value: Any) -> Any:
+    def _object(self, value: Any) -> Json:
         if isinstance(value, torch.Tensor):
             return {"tensor": self._store(value.numpy(force=True))}
         if isinstance(value, torch.device):
@@ -143,7 +147,7 @@ class Encoder:
         self._seen[id(value)] = (len(self._seen), value)  # kept, so that its id stays its own
         return {"object": name_of(type(value)), "state": self._state(value)}
 
-    def _reference(self, value: Any) -> Any:
+    def _reference(self, value: Any) -> Json:
         if isinstance(value, np.random.RandomState):
             return {"random_state": self.encode(value.get_state())}
         if isinstance(value, functools.partial):
@@ -153,7 +157,7 @@ class Encoder:
             return {"name": name_of(value)}
         return None
 
-    def _network(self, module: nn.Module, role: str = "module") -> Any:
+    def _network(self, module: nn.Module, role: str = "module") -> Json:
         weights = {name: v.numpy(force=True) for name, v in module.state_dict().items()}
         if not weights:
             return None
@@ -165,7 +169,7 @@ class Encoder:
         node = {"module": name_of(type(module)), "weights": self.encode(weights)}
         return node if role == "module" else node | {"role": role}
 
-    def _state(self, value: Any) -> Any:
+    def _state(self, value: Any) -> Json:
         state = value.__getstate__() if hasattr(value, "__getstate__") else vars(value)
         if not isinstance(state, dict):
             raise TypeError(
@@ -184,7 +188,7 @@ class Encoder:
         return {"dict": encoded}
 
 
-def _is_foreign(module: Any) -> bool:
+def _is_foreign(module: Callable[..., object]) -> bool:
     """Return whether the parameter `module` is of somebody else's making."""
     built = module.func if isinstance(module, functools.partial) else module
     if isinstance(built, nn.Module):
@@ -227,7 +231,7 @@ class Decoder:
         self._charge = (limit or size.SizeLimit(None)).charge
         self._seen: list[Any] = []
 
-    def decode(self, node: Any) -> Any:
+    def decode(self, node: Json) -> Any:
         """Return the value of a JSON node."""
         if isinstance(node, list):
             self._charge(size.LIST + 8 * len(node))
@@ -239,35 +243,35 @@ class Decoder:
             raise KeyError(tag)
         return getattr(self, f"_{tag}")(node[tag], node)
 
-    def _float(self, value: str, node: Any) -> float:
+    def _float(self, value: str, node: Node) -> float:
         return float(value)
 
-    def _tuple(self, items: Any, node: Any) -> tuple[Any, ...]:
+    def _tuple(self, items: Json, node: Node) -> tuple[Any, ...]:
         return tuple(self.decode(items))
 
-    def _dict(self, pairs: Any, node: Any) -> dict[Any, Any]:
+    def _dict(self, pairs: Json, node: Node) -> dict[Any, Any]:
         self._charge(size.DICT + size.ENTRY * len(pairs))
         values = {self.decode(key): self.decode(value) for key, value in pairs}
         weights = sum(isinstance(value, np.ndarray) for value in values.values())
         self._charge(size.MODULE * weights)  # each may become a layer
         return values
 
-    def _floats(self, name: str, node: Any) -> list[float]:
+    def _floats(self, name: str, node: Node) -> list[float]:
         self._charge(_FLOAT * 8 * self.arrays[name].size)
         values: list[float] = self.arrays[name].tolist()
         return values
 
-    def _array(self, name: str, node: Any) -> NDArray:
+    def _array(self, name: str, node: Node) -> NDArray:
         return self._stored(name).copy()
 
     def _stored(self, name: str) -> NDArray:
         self._charge(size.ARRAY + self.arrays[name].nbytes)
         return self.arrays[name]
 
-    def _scalar(self, array: Any, node: Any) -> Any:
+    def _scalar(self, array: Json, node: Node) -> Any:
         return self.decode(array)[0]
 
-    def _items(self, items: Any, node: Any) -> NDArray:
+    def _items(self, items: Json, node: Node) -> NDArray:
         decoded = self.decode(items)
         if np.dtype(node["dtype"]).kind == "U":
             if not all(isinstance(text, str) for text in decoded):
@@ -278,31 +282,31 @@ class Decoder:
         array[:] = decoded
         return array.reshape(node["shape"])
 
-    def _tensor(self, name: str, node: Any) -> torch.Tensor:
+    def _tensor(self, name: str, node: Node) -> torch.Tensor:
         return torch.tensor(self._stored(name))
 
-    def _device(self, name: str, node: Any) -> torch.device:
+    def _device(self, name: str, node: Node) -> torch.device:
         return torch.device(name)
 
-    def _random_state(self, state: Any, node: Any) -> np.random.RandomState:
+    def _random_state(self, state: Json, node: Node) -> np.random.RandomState:
         self._charge(size.OBJECT * 8)
         random_state = np.random.RandomState(0)
         random_state.set_state(self.decode(state))
         return random_state
 
-    def _partial(self, parts: Any, node: Any) -> functools.partial:
+    def _partial(self, parts: Json, node: Node) -> functools.partial:
         function, args, keywords = self.decode(parts)
         return functools.partial(function, *args, **keywords)
 
-    def _name(self, name: str, node: Any) -> Any:
+    def _name(self, name: str, node: Node) -> Any:
         if name not in self.names:
             raise ForeignClassError(name)
         return self.names[name]
 
-    def _same(self, index: int, node: Any) -> Any:
+    def _same(self, index: int, node: Node) -> Any:
         return self._seen[index]
 
-    def _object(self, name: str, node: Any) -> Any:
+    def _object(self, name: str, node: Node) -> Any:
         kind = self._name(name, node)
         self._charge(size.MADE if hasattr(kind, "__setstate__") else size.OBJECT)
         value: Any = object.__new__(kind)
@@ -314,11 +318,11 @@ class Decoder:
             vars(value).update(state)
         return value
 
-    def _network(self, architecture: Any, node: Any) -> nn.Module:
+    def _network(self, architecture: Json, node: Node) -> nn.Module:
         self._charge(size.MADE)
         return rebuild(architecture, self.decode(node["weights"]))
 
-    def _module(self, name: str, node: Any) -> nn.Module:
+    def _module(self, name: str, node: Node) -> nn.Module:
         role = node.get("role", "module")
         if role not in self.given or self.build is None:
             raise MissingModuleError(role, name)
@@ -328,12 +332,12 @@ class Decoder:
         module.to(floating[0] if floating else torch.float32).load_state_dict(weights)
         return module.eval()
 
-    def _given(self, key: str, node: Any) -> Any:
+    def _given(self, key: str, node: Node) -> Any:
         if key not in self.given:
             raise MissingModuleError(key, key)
         return self.given[key]
 
-    def _autoencoder(self, parts: Any, node: Any) -> nn.Module:
+    def _autoencoder(self, parts: Json, node: Node) -> nn.Module:
         return Autoencoder(*self.decode(parts)).eval()
 
 

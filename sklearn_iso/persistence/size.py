@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import AnyStr
 
 from numpy.typing import NDArray
 
@@ -57,7 +57,7 @@ class SizeLimit:
             raise DecodedSizeError(f"more than {FACTOR} times its size and {SPARE >> 20} MiB")
 
 
-def json_bytes(text: Any) -> int:
+def json_bytes(text: AnyStr) -> int:
     """Return about how many bytes the objects of JSON take, before it is parsed.
 
     Parameters
@@ -71,8 +71,9 @@ def json_bytes(text: Any) -> int:
     416
     """
     costs = {"[": LIST, "{": DICT, ",": VALUE, '"': TEXT}
-    encoded = {sign.encode() if isinstance(text, bytes) else sign: n for sign, n in costs.items()}
-    return sum(cost * text.count(sign) for sign, cost in encoded.items())
+    if isinstance(text, bytes):
+        return sum(cost * text.count(sign.encode()) for sign, cost in costs.items())
+    return sum(cost * text.count(sign) for sign, cost in costs.items())
 
 
 def text_bytes(texts: list[str]) -> int:

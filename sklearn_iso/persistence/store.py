@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 from torch import nn
 
@@ -26,7 +27,7 @@ _OPTIMIZER = "optimizer_state"
 
 
 def save_estimator(
-    estimator: Any,
+    estimator: BaseEstimator,
     path: str | os.PathLike[str],
     *,
     n_outputs: int,
@@ -59,9 +60,9 @@ def save_estimator(
 
 def load_estimator(
     path: str | os.PathLike[str],
-    names: Mapping[str, Any],
+    names: Mapping[str, object],
     given: Mapping[str, Any] = MappingProxyType({}),
-    stream: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    stream: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Any:
     """Return the estimator of a file.
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sklearn_iso._typed import BaseEstimator
 from sklearn_iso.modules import Autoencoder
 from sklearn_iso.modules.representations import whole
 
@@ -42,7 +43,7 @@ class Acceleration:
     mixed_precision: bool = False
 
     @classmethod
-    def of(cls, estimator: Any) -> Acceleration:
+    def of(cls, estimator: BaseEstimator) -> Acceleration:
         """Return that of an estimator; none for one without the parameters."""
         params = estimator.get_params(deep=False)
         return cls(params.get("compile", False), params.get("mixed_precision", False))
@@ -156,7 +157,7 @@ class _Shadow:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
 
-    def __deepcopy__(self, memo: Any) -> _Shadow:
+    def __deepcopy__(self, memo: dict[int, object]) -> _Shadow:
         return self  # as functions do
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import Any
 
 import torch
+from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from tqdm.auto import tqdm
 
@@ -20,7 +20,7 @@ class EpochMeans(Callback):
     And whether its losses are the best so far, under the names that skorch gives them.
     """
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Average the columns of the epoch."""
         batches = net.history[-1]["batches"]
         for prefix, size in _SIZE.items():
@@ -47,23 +47,23 @@ class LastGoodState(Callback):
 
     states_: list[dict[str, torch.Tensor]]
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Start without a copy."""
         self.states_ = []
 
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Copy the weights."""
         copy = {name: v.clone() for name, v in net.module_.state_dict().items()}
         self.states_ = [copy, *self.states_[:1]]
 
-    def restore(self, net: Any) -> None:
+    def restore(self, net: NeuralNet) -> None:
         """Give the net its newest finite weights."""
         for state in self.states_:
             net.module_.load_state_dict(state)
             if all_finite(net.module_):
                 return
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+    def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Let the copies go."""
         self.states_ = []
 
@@ -71,7 +71,7 @@ class LastGoodState(Callback):
 class PatientStopping(EarlyStopping):
     """skorch's early stopping, which leaves the end of the training to :class:`StopWhenDone`."""
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Count the epochs without progress."""
         with suppress(KeyboardInterrupt):
             super().on_epoch_end(net, **kwargs)
@@ -80,7 +80,7 @@ class PatientStopping(EarlyStopping):
 class StopWhenDone(Callback):
     """The last of the callbacks: ends a training that is done, once all have seen the epoch."""
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Stop as skorch's own callbacks do."""
         if net.stopped_early:
             raise KeyboardInterrupt
@@ -89,18 +89,18 @@ class StopWhenDone(Callback):
 class ProgressBar(Callback):
     """Show a bar of the epochs with the loss and its parts."""
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Open the bar."""
         self.bar_ = tqdm(total=net.epochs_to_run, unit="epoch", desc="fit", leave=False)
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Advance the bar."""
         row = net.history[-1]
         names = {"train_loss": "loss", "train_penalty": "penalty", "valid_loss": "valid"}
         self.bar_.set_postfix({v: f"{row[k]:.3g}" for k, v in names.items() if k in row})
         self.bar_.update()
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+    def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Close the bar."""
         self.bar_.close()
         self.bar_ = None

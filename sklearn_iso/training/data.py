@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sklearn_iso.training.by_class import class_batches
-from sklearn_iso.training.rows import rows_at
+from sklearn_iso.training.rows import Index, rows_at
 
 
 class ArrayDataset(Dataset):
@@ -35,7 +34,7 @@ class ArrayDataset(Dataset):
         """Return the number of rows."""
         return len(self.X)
 
-    def __getitem__(self, index: Any) -> tuple[NDArray, tuple[NDArray, NDArray]]:
+    def __getitem__(self, index: Index) -> tuple[NDArray, tuple[NDArray, NDArray]]:
         """Return rows in the ``X, y`` form of skorch, the weight beside y."""
         return self.X[index], (self.y[index], self.weight[index])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from numpy.typing import NDArray
@@ -117,10 +116,10 @@ class EmbeddingObjective(nn.Module):
             distances=self._given(rows, X),
         )
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return own_attributes(self)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         super().__init__()
         vars(self).update(state)
         self.labels = torch.tensor(self.labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -84,7 +85,7 @@ def release_data(net: PenalizedNet) -> None:
     net.iterator_train__generator = None
 
 
-def _callbacks(settings: TrainingSettings, validates: bool) -> list[Any]:
+def _callbacks(settings: TrainingSettings, validates: bool) -> list[Callback]:
     return [*_own_callbacks(settings, validates), *settings.callbacks, ("stop", StopWhenDone())]
 
 
@@ -106,7 +107,7 @@ def _own_callbacks(settings: TrainingSettings, validates: bool) -> list[tuple[st
     return callbacks
 
 
-def check_callbacks(callbacks: Any) -> None:
+def check_callbacks(callbacks: Sequence[Callback | tuple[str, Callback]]) -> None:
     """Raise a ValueError unless every callback is one of skorch, with or without a name."""
     for callback in callbacks:
         named = isinstance(callback, tuple) and len(callback) == 2
@@ -120,7 +121,7 @@ def check_callbacks(callbacks: Any) -> None:
             )
 
 
-def check_monitors(callbacks: Any, *, validates: bool) -> None:
+def check_monitors(callbacks: Sequence[Callback], *, validates: bool) -> None:
     """Raise a ValueError if a callback watches validation data that there are none of."""
     if validates:
         return
@@ -137,7 +138,7 @@ def check_monitors(callbacks: Any, *, validates: bool) -> None:
             )
 
 
-def _monitor(callback: Any) -> Any:
+def _monitor(callback: Callback) -> Any:
     """Return the name of the column that a callback, or its class, watches."""
     if not isinstance(callback, type):
         return getattr(callback, "monitor", None)

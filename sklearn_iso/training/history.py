@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from skorch import NeuralNet
 
 
-def history_columns(net: Any, data_term: str = "classification_loss") -> dict[str, list[float]]:
+def history_columns(
+    net: NeuralNet, data_term: str = "classification_loss"
+) -> dict[str, list[float]]:
     """Return the finished epochs of a net as columns of equal length.
 
     Columns: "epoch", "loss" (the objective), the data term and "penalty" (before alpha), each
@@ -27,7 +29,7 @@ def history_columns(net: Any, data_term: str = "classification_loss") -> dict[st
     return columns
 
 
-def _is_column(key: str, value: Any) -> bool:
+def _is_column(key: str, value: object) -> bool:
     counts = key.endswith(("_batch_count", "_best"))
     return isinstance(value, int | float) and not isinstance(value, bool) and not counts
 

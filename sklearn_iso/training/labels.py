@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
 
@@ -24,7 +24,7 @@ def encode_labels(y: NDArray) -> tuple[NDArray, NDArray]:
     return classes, index.astype(np.int64)
 
 
-def known_classes(classes: Any, known: NDArray | None) -> NDArray:
+def known_classes(classes: ArrayLike | None, known: NDArray | None) -> NDArray:
     """Return the classes of an estimator that learns by chunks, sorted.
 
     Raises
@@ -83,7 +83,7 @@ def check_several_classes(y: NDArray) -> None:
         )
 
 
-def row_weights(sample_weight: Any, X: NDArray) -> NDArray:
+def row_weights(sample_weight: ArrayLike | None, X: NDArray) -> NDArray:
     """Return one finite, non-negative weight for each row, in the dtype of X.
 
     Raises
@@ -106,7 +106,11 @@ def row_weights(sample_weight: Any, X: NDArray) -> NDArray:
 
 
 def combine_weights(
-    X: NDArray, labels: NDArray, classes: NDArray, sample_weight: Any, class_weight: Any
+    X: NDArray,
+    labels: NDArray,
+    classes: NDArray,
+    sample_weight: ArrayLike | None,
+    class_weight: dict[Any, float] | str | None,
 ) -> NDArray:
     """Return one non-negative weight for each sample, in the dtype of X.
 

@@ -14,7 +14,7 @@ from sklearn_iso.modules import Layers, Stack, StackLevel
 from sklearn_iso.modules.representations import is_keyword
 from sklearn_iso.modules.stack import Pass
 from sklearn_iso.penalties import Batch, Penalty
-from sklearn_iso.training.net import PenalizedNet
+from sklearn_iso.training.net import PenalizedNet, Rows, Step
 from sklearn_iso.training.objective import Loss, add_terms, cross_entropy
 from sklearn_iso.training.state import own_attributes
 
@@ -93,10 +93,10 @@ class LevelsObjective(nn.Module):
             return Loss(total, logits, {})
         return add_terms("classification_loss", total, logits, values, self.alpha)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return own_attributes(self)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         super().__init__()
         vars(self).update(state)
         self.cells = torch.tensor(self.cells)
@@ -167,7 +167,7 @@ class AlternatingNet(PenalizedNet):
     Verhellen and Lepperød (2025).
     """
 
-    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+    def train_step(self, batch: Rows, **fit_params: object) -> Step:
         """Take one step with each block in turn, and return the sum of their losses."""
         objective, every = self.criterion_, self._trained
         levels = objective.active
@@ -186,7 +186,7 @@ class AlternatingNet(PenalizedNet):
         del self._parts
         return {**steps[-1], "loss": torch.stack([step["loss"] for step in steps]).sum()}
 
-    def _record(self, loss: Loss, prefix: str) -> dict[str, Any]:
+    def _record(self, loss: Loss, prefix: str) -> Step:
         if prefix == "train":
             # What the history holds of a batch is the sum over its steps.
             self._parts.update(loss.parts)

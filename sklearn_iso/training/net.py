@@ -15,16 +15,18 @@ from skorch.callbacks import Callback, EarlyStopping
 from skorch.dataset import get_len
 from skorch.utils import to_numpy
 from torch import nn
+from torch.utils.data import Dataset
 
 from sklearn_iso.modules.compiled import reusable_graphs
 from sklearn_iso.modules.representations import first_output
 from sklearn_iso.training.acceleration import AS_WRITTEN, Acceleration, accelerated
 from sklearn_iso.training.callbacks import EpochMeans, LastGoodState, all_finite
+from sklearn_iso.training.data import ArrayDataset
 from sklearn_iso.training.numerics import denormals_flushed
 from sklearn_iso.training.objective import Loss
 from sklearn_iso.training.randomness import Randomness
 from sklearn_iso.training.run_state import restore_run, run_fingerprint, run_state
-from sklearn_iso.training.state import net_state, restore_net, to_tensors
+from sklearn_iso.training.state import State, net_state, restore_net, to_tensors
 
 #: What is wrong with a network whose loss has no slope.
 _FROZEN = (
@@ -32,6 +34,10 @@ _FROZEN = (
     "are frozen, or the way from them to the output is cut. Let some of them learn, "
     "requires_grad_(True), and take .detach(), .numpy() and torch.no_grad() out of forward."
 )
+
+#: X, y and weight of a batch as skorch hands them, and what a step returns to it.
+Rows = tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]
+Step = dict[str, Any]
 
 
 class LossNotFiniteError(ArithmeticError):
@@ -45,11 +51,11 @@ class PenalizedNet(NeuralNet):
     """
 
     @property
-    def _default_callbacks(self) -> list[tuple[str, Any]]:
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("last_good_state", LastGoodState()), ("epoch_means", EpochMeans())]
 
     def run_single_epoch(
-        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: object
     ) -> None:
         """Run one epoch; the mode is set where a callback that predicts has changed it."""
         if iterator is None:
@@ -72,7 +78,7 @@ class PenalizedNet(NeuralNet):
     #: Whether a net that was stored has no optimiser yet, and what that one knows.
     awaits_optimizer, awaited_state = False, None
 
-    def await_optimizer(self, state: dict[str, Any] | None) -> None:
+    def await_optimizer(self, state: State | None) -> None:
         """Build the optimiser when it is asked for: torch takes seconds to import its own.
 
         Parameters
@@ -106,7 +112,7 @@ class PenalizedNet(NeuralNet):
         self._listeners: dict[str, list[Callback]] = {}
         return self
 
-    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+    def notify(self, method_name: str, **cb_kwargs: object) -> None:
         """Tell the callbacks that listen; most have nothing to do for a batch."""
         getattr(self, method_name)(self, **cb_kwargs)
         if method_name not in self._listeners:
@@ -137,7 +143,7 @@ class PenalizedNet(NeuralNet):
         for parameter in self._trained:
             parameter.grad = None
 
-    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+    def train_step_single(self, batch: Rows, **fit_params: object) -> Step:
         """Compute the loss of a batch and its gradients."""
         with self._randomness.module_stream(), _gradient_explained():
             progress = min(1.0, len(self.history) / self.max_epochs)
@@ -148,13 +154,13 @@ class PenalizedNet(NeuralNet):
             loss.total.backward(inputs=self._trained)
         return self._record(loss, "train")
 
-    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+    def validation_step(self, batch: Rows, **fit_params: object) -> Step:
         """Compute the loss of a batch; penalties may differentiate, so gradients are on."""
         # The same draws in every epoch make the epochs comparable.
         with self._randomness.validation_stream() as generator:
             return self._record(self._loss(batch, generator), "valid")
 
-    def predict(self, X: Any) -> NDArray:
+    def predict(self, X: NDArray | Dataset) -> NDArray:
         """Return the index of the most probable class, or the prediction in units of the net.
 
         For the scoring callbacks of skorch, which ask the net and not the estimator.
@@ -170,13 +176,13 @@ class PenalizedNet(NeuralNet):
             start += len(found)
         return answers
 
-    def _loss(self, batch: Any, generator: torch.Generator, progress: float = 1.0) -> Loss:
+    def _loss(self, batch: Rows, generator: torch.Generator, progress: float = 1.0) -> Loss:
         X, (y, weight) = batch
         X, y, weight = (tensor.to(self.device) for tensor in (X, y, weight))
         loss: Loss = self.criterion_(self.module_, X, y, weight, generator, progress)
         return loss
 
-    def _record(self, loss: Loss, prefix: str) -> dict[str, Any]:
+    def _record(self, loss: Loss, prefix: str) -> Step:
         for name, value in loss.parts.items():
             self.history.record_batch(f"{prefix}_{name}", value)
         return {"loss": loss.total.detach(), "y_pred": loss.logits.detach()}
@@ -243,15 +249,15 @@ class PenalizedNet(NeuralNet):
         self.await_optimizer(None)
         self.initialize_optimizer()
 
-    def run_fingerprint(self, train: Any) -> str:
+    def run_fingerprint(self, train: ArrayDataset) -> str:
         """Return what tells this run from another before its first step."""
         return run_fingerprint(self, train)
 
-    def run_state(self) -> dict[str, Any] | None:
+    def run_state(self) -> State | None:
         """Return all that the next epoch depends on; None where weights are not finite."""
         return run_state(self)
 
-    def restore_run(self, state: dict[str, Any]) -> None:
+    def restore_run(self, state: State) -> None:
         """Go on from the state of an earlier run of the same fingerprint."""
         restore_run(self, state)
 
@@ -267,11 +273,11 @@ class PenalizedNet(NeuralNet):
         keeper = next(cb for _, cb in self.callbacks_ if isinstance(cb, LastGoodState))
         keeper.restore(self)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the trained net as arrays and plain data: nothing of torch but a user's module."""
         return net_state(self)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """Build the net anew."""
         restore_net(self, state)
 

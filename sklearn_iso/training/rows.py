@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
+
+#: What picks rows of an array.
+Index = int | slice | NDArray
 
 
 class LazyRows:
@@ -32,7 +35,7 @@ class LazyRows:
     """
 
     def __init__(
-        self, read: Callable[[NDArray], NDArray], shape: tuple[int, ...], dtype: Any
+        self, read: Callable[[NDArray], NDArray], shape: tuple[int, ...], dtype: DTypeLike
     ) -> None:
         self._read, self.shape, self.dtype = read, shape, np.dtype(dtype)
         self.ndim = len(shape)
@@ -41,7 +44,7 @@ class LazyRows:
         """Return the number of rows."""
         return self.shape[0]
 
-    def __getitem__(self, index: Any) -> NDArray:
+    def __getitem__(self, index: Index) -> NDArray:
         """Return dense rows."""
         return self._read(np.arange(len(self))[index]).astype(self.dtype, copy=False)
 
@@ -49,7 +52,7 @@ class LazyRows:
         """Return dense rows."""
         return self[index]
 
-    def astype(self, dtype: Any, copy: bool = True) -> LazyRows:
+    def astype(self, dtype: DTypeLike, copy: bool = True) -> LazyRows:
         """Return the same rows in another precision."""
         return LazyRows(self._read, self.shape, dtype)
 

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import gen_batches
-from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
 from sklearn_iso.training.callbacks import all_finite
-from sklearn_iso.training.state import net_settings, to_arrays, to_tensors
+from sklearn_iso.training.data import ArrayDataset
+from sklearn_iso.training.state import State, net_settings, to_arrays, to_tensors
 
 #: Rows that are read at once, of data that may be a memory map.
 _ROWS = 4096
@@ -20,7 +22,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
 
 
-def run_fingerprint(net: Any, train: Any) -> str:
+def run_fingerprint(net: NeuralNet, train: ArrayDataset) -> str:
     """Return what tells one run from another before its first step.
 
     Two runs of one fingerprint have the same rows, first weights, random draws and settings,
@@ -44,7 +46,7 @@ def run_fingerprint(net: Any, train: Any) -> str:
     return digest.hexdigest()
 
 
-def run_state(net: Any) -> dict[str, Any] | None:
+def run_state(net: NeuralNet) -> State | None:
     """Return all that the next epoch depends on: arrays, numbers and text in dicts and lists.
 
     None where weights are not finite, from which nobody wants to go on.
@@ -58,11 +60,11 @@ def run_state(net: Any) -> dict[str, Any] | None:
         "generators": _generator_states(net),
         "callbacks": [_callback_state(cb) for _, cb in net.callbacks_ if _is_stateful(cb)],
     }
-    arrays: dict[str, Any] = to_arrays(state)
+    arrays: State = to_arrays(state)
     return arrays
 
 
-def restore_run(net: Any, state: dict[str, Any]) -> None:
+def restore_run(net: NeuralNet, state: State) -> None:
     """Bring a net that is about to train to where another one of its fingerprint was.
 
     Parameters
@@ -92,7 +94,7 @@ def _bytes(array: NDArray) -> memoryview:
     return np.ascontiguousarray(array).data
 
 
-def _generator_states(net: Any) -> dict[str, Any]:
+def _generator_states(net: NeuralNet) -> State:
     order, randomness = net.iterator_train__generator, net._randomness
     return {
         "order": None if order is None else order.get_state(),
@@ -101,11 +103,11 @@ def _generator_states(net: Any) -> dict[str, Any]:
     }
 
 
-def _is_stateful(callback: Any) -> bool:
+def _is_stateful(callback: Callback) -> bool:
     return isinstance(callback, EarlyStopping | LRScheduler)
 
 
-def _callback_state(callback: Any) -> dict[str, Any]:
+def _callback_state(callback: Callback) -> State:
     if isinstance(callback, EarlyStopping):
         return {name: getattr(callback, name) for name in _STOPPING}
     scheduler = dict(callback.lr_scheduler_.state_dict())
@@ -113,7 +115,7 @@ def _callback_state(callback: Any) -> dict[str, Any]:
     return {"batch_idx_": callback.batch_idx_, "scheduler": scheduler}
 
 
-def _restore_callback(callback: Any, values: dict[str, Any]) -> None:
+def _restore_callback(callback: Any, values: State) -> None:
     values = dict(values)
     scheduler = values.pop("scheduler", None)
     vars(callback).update(values)

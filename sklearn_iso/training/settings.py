@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from skorch.callbacks import Callback
 from torch import Tensor
 
 from sklearn_iso.training.data import make_iterator
@@ -51,7 +52,7 @@ class TrainingSettings:
     rows_per_class: int | None = None
     n_iter_no_change: int = 10
     tol: float = 1e-4
-    callbacks: Sequence[Any] = field(default_factory=tuple)
+    callbacks: Sequence[Callback] = field(default_factory=tuple)
     device: str | torch.device = "cpu"
     verbose: bool = False
 

@@ -13,6 +13,7 @@ from sklearn_iso.geometry import Blocks, class_blocks, fitted_factors, one_block
 from sklearn_iso.geometry.distances import centred_rows, pull_rows, stacked_distances
 from sklearn_iso.modules import MLP
 from sklearn_iso.penalties import (
+    AdversarialCrossEntropy,
     Batch,
     NeighborIsometry,
     Penalty,
@@ -34,6 +35,8 @@ _PAIRWISE = {
     "target": "input",
     "layers": None,
 }
+#: Terms of adversarial examples, of one sample each: stacked samples are samples.
+_ADVERSARIAL = (WorstCaseIsometry, AdversarialCrossEntropy)
 
 
 def can_stack(penalty: Penalty) -> bool:
@@ -51,7 +54,7 @@ def can_stack(penalty: Penalty) -> bool:
         if type(term) in (WithinClassIsometry, NeighborIsometry):
             if any(params[name] != value for name, value in _PAIRWISE.items()):
                 return False
-        elif type(term) is not WorstCaseIsometry or params["layers"] != "logits":
+        elif type(term) not in _ADVERSARIAL or params["layers"] != "logits":
             return False
     return True
 
@@ -184,7 +187,7 @@ def stacked_term(
 
     Parameters
     ----------
-    term : WithinClassIsometry, NeighborIsometry or WorstCaseIsometry
+    term : WithinClassIsometry, NeighborIsometry, WorstCaseIsometry or AdversarialCrossEntropy
     batch : Batch
         The samples of every copy, weighted by ``alpha * weight / weight.sum()`` up to a factor.
     X, y : Tensor
@@ -198,7 +201,7 @@ def stacked_term(
     -------
     value : Tensor of shape ()
     """
-    if isinstance(term, WorstCaseIsometry):
+    if isinstance(term, _ADVERSARIAL):
         return term(batch) * float(alpha.sum())
     samples = slice(term.max_rows)
     weights = weight.view(-1, len(y))[:, samples]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from skorch import NeuralNet
 from torch import Tensor, nn
 
 from sklearn_iso.modules.ambient import own_modes
@@ -15,8 +16,11 @@ from sklearn_iso.modules.stored import StoredModule
 from sklearn_iso.training.acceleration import as_written
 from sklearn_iso.training.settings import OPTIMIZERS, TrainingSettings, net_arguments
 
+#: What is saved of a net or of a run, by name: plain data and arrays.
+State = dict[str, Any]
 
-def net_state(net: Any) -> dict[str, Any]:
+
+def net_state(net: NeuralNet) -> State:
     """Return all that a trained net needs to predict and to go on.
 
     Callbacks stay behind, and the values that the history recorded for every batch. A module
@@ -24,7 +28,7 @@ def net_state(net: Any) -> dict[str, Any]:
     """
     module = net.module_
     architecture = describe(module)
-    state: dict[str, Any] = {
+    state: State = {
         "settings": net_settings(net),
         "criterion": net.criterion_,
         "history": _columns(net.history),
@@ -41,7 +45,7 @@ def net_state(net: Any) -> dict[str, Any]:
 
 
 @own_modes()
-def restore_net(net: Any, state: dict[str, Any]) -> None:
+def restore_net(net: NeuralNet, state: State) -> None:
     """Initialise a net from its state; without a GPU that it was trained on, on the CPU."""
     settings = dict(state["settings"])
     if str(settings["device"]).startswith("cuda") and not torch.cuda.is_available():
@@ -63,14 +67,14 @@ def restore_net(net: Any, state: dict[str, Any]) -> None:
     net.history.extend(_rows(state["history"]))
 
 
-def _optimizer_arrays(net: Any) -> Any:
+def _optimizer_arrays(net: NeuralNet) -> Any:
     """Return what the optimiser knows; None where a net came without and has not learned since."""
     if net.awaits_optimizer:
         return net.awaited_state
     return to_arrays(net.optimizer_.state_dict())
 
 
-def to_arrays(value: Any) -> Any:
+def to_arrays(value: object) -> Any:
     """Return nested dicts and lists with arrays for tensors."""
     if isinstance(value, Tensor):
         return value.numpy(force=True)
@@ -81,7 +85,7 @@ def to_arrays(value: Any) -> Any:
     return value
 
 
-def to_tensors(value: Any) -> Any:
+def to_tensors(value: object) -> Any:
     """Return nested dicts and lists with tensors, copied, for arrays."""
     if isinstance(value, np.ndarray | np.generic):
         return torch.tensor(value)
@@ -92,13 +96,13 @@ def to_tensors(value: Any) -> Any:
     return value
 
 
-def own_attributes(module: nn.Module) -> dict[str, Any]:
+def own_attributes(module: nn.Module) -> dict[str, object]:
     """Return the attributes of an objective beyond those of every module, as plain data."""
     usual = vars(nn.Module())
     return {name: to_arrays(v) for name, v in vars(module).items() if name not in usual}
 
 
-def net_settings(net: Any) -> dict[str, Any]:
+def net_settings(net: NeuralNet) -> State:
     """Return what the net was built with, which its estimator's parameters may no longer be."""
     names = [name for name, known in OPTIMIZERS.items() if known is net.optimizer]
     return {

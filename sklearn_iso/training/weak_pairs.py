@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from skorch import NeuralNet
 
 from sklearn_iso.modules.compiled import reusable_graphs
 from sklearn_iso.penalties import Batch, Penalty, WorstCaseIsometry
@@ -22,7 +22,7 @@ LARGE_GAIN = 2.0
 Finding = tuple[WorstCaseIsometry, float, float]
 
 
-def look_at_pairs(net: Any, penalty: Penalty, train: ArrayDataset) -> list[Finding]:
+def look_at_pairs(net: NeuralNet, penalty: Penalty, train: ArrayDataset) -> list[Finding]:
     """Return the worst-case terms of a penalty, with the expansion found and that a step further.
 
     Parameters
@@ -53,7 +53,7 @@ def look_at_pairs(net: Any, penalty: Penalty, train: ArrayDataset) -> list[Findi
         return [(term, *term.found_and_further(batch)) for term in terms]
 
 
-def warn_of_weak_pairs(net: Any, penalty: Penalty, train: ArrayDataset) -> None:
+def warn_of_weak_pairs(net: NeuralNet, penalty: Penalty, train: ArrayDataset) -> None:
     """Warn with a ConvergenceWarning of each term that holds its scale only where it looks.
 
     Pairs that become longer and are still within the scale hide nothing.

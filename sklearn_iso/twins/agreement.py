@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from sklearn_iso.twins.labels import classes_of, columns_of, one_each
@@ -77,7 +77,7 @@ def surrogates(twin: nn.Module) -> list[str]:
     return list(dict.fromkeys(reason for reason in reasons if reason))
 
 
-def verify(twin: nn.Module, estimator: Any, X: ArrayLike) -> Agreement:
+def verify(twin: nn.Module, estimator: BaseEstimator, X: ArrayLike) -> Agreement:
     """Compare a twin with its classifier on data.
 
     Parameters
@@ -139,7 +139,7 @@ def verify(twin: nn.Module, estimator: Any, X: ArrayLike) -> Agreement:
     return Agreement(exact, float(equal.mean()), difference, bool(finite.all()))
 
 
-def _check_twin(twin: Any) -> None:
+def _check_twin(twin: object) -> None:
     if not isinstance(twin, nn.Module):
         raise TypeError(
             f"twin must be a torch module, as as_torch makes it; got {type(twin).__name__}."
@@ -151,7 +151,9 @@ def _scores(twin: nn.Module, X: Tensor) -> NDArray:
         return torch.cat([twin(batch) for batch in X.split(BATCH)]).double().cpu().numpy()
 
 
-def _responses(scores: NDArray, estimator: Any, X: ArrayLike) -> Iterator[tuple[NDArray, NDArray]]:
+def _responses(
+    scores: NDArray, estimator: BaseEstimator, X: ArrayLike
+) -> Iterator[tuple[NDArray, NDArray]]:
     """Yield pairs of what the twin says and what the estimator says."""
     if hasattr(estimator, "predict_proba"):
         shifted = np.exp(scores - scores.max(axis=1, keepdims=True))

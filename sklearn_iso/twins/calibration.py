@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from torch import Tensor, nn
 
@@ -164,7 +163,7 @@ def _calibrated_cv(calibrated: CalibratedClassifierCV) -> nn.Module:
     return Average(members, [1.0] * len(members))
 
 
-def _calibrated(member: Any, position: int) -> nn.Module:
+def _calibrated(member: BaseEstimator, position: int) -> nn.Module:
     twin = twin_of_step(f"calibrated_classifiers_[{position}]", member.estimator)
     response = "decision" if uses_decision(member.estimator) else "proba"
     if response == "proba" and member.method == "temperature":
@@ -180,7 +179,7 @@ def _calibrated(member: Any, position: int) -> nn.Module:
     return AmongMore(calibrated, columns.tolist(), len(member.classes))
 
 
-def _calibrator(member: Any) -> nn.Module:
+def _calibrator(member: BaseEstimator) -> nn.Module:
     fitted = member.calibrators
     if member.method == "sigmoid":
         return Sigmoids([c.a_ for c in fitted], [c.b_ for c in fitted])

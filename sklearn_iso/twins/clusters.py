@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.cluster import Birch, BisectingKMeans, FeatureAgglomeration, KMeans, MiniBatchKMeans
 from torch import Tensor, nn
 
@@ -64,7 +64,7 @@ class Extremes(nn.Module):
 @register(KMeans)
 @register(MiniBatchKMeans)
 @register(BisectingKMeans)
-def _centres(clustering: Any) -> nn.Module:
+def _centres(clustering: BaseEstimator) -> nn.Module:
     return DistancesTo(clustering.cluster_centers_)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import RFE, SelectorMixin
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
@@ -122,7 +123,11 @@ def is_missing(X: Tensor, missing: float) -> Tensor:
     return X.isnan() if np.isnan(missing) else X == missing
 
 
-def positions_of(columns: Any, n_features: int, names: Sequence[str] | None) -> NDArray:
+def positions_of(
+    columns: ArrayLike | slice | Callable[..., Any],
+    n_features: int,
+    names: Sequence[str] | None,
+) -> NDArray:
     """Return the positions of columns told by number, name, slice or mask.
 
     Examples
@@ -165,13 +170,13 @@ def _feature_union(union: FeatureUnion) -> nn.Module:
     return SideBySide([_branch(name, step) for name, step in steps], weights)
 
 
-def _branch(name: str, step: Any) -> nn.Module:
+def _branch(name: str, step: BaseEstimator) -> nn.Module:
     if _is(step, "passthrough"):
         return nn.Identity()
     return twin_of_step(name, step, transform=True)
 
 
-def _is(step: Any, word: str) -> bool:
+def _is(step: BaseEstimator, word: str) -> bool:
     return isinstance(step, str) and step == word
 
 

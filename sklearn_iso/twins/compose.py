@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -37,7 +36,7 @@ def _chain(pipeline: Pipeline, last_transforms: bool) -> nn.Module:
     return Chain(*twins)
 
 
-def _passes(step: Any) -> bool:
+def _passes(step: BaseEstimator) -> bool:
     """Whether a step hands X on as it is: by name, or as it resamples the training data alone."""
     resamples = hasattr(step, "fit_resample") and not hasattr(step, "transform")
     return step is None or isinstance(step, str) or resamples
@@ -53,7 +52,7 @@ def _search_of_transformers(search: GridSearchCV) -> nn.Module:
     return twin_of_step("best_estimator_", _best(search), transform=True)
 
 
-def _best(search: GridSearchCV) -> Any:
+def _best(search: GridSearchCV) -> BaseEstimator:
     check_is_fitted(
         search,
         "best_estimator_",

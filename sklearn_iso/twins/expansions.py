@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import KernelPCA
 from sklearn.kernel_approximation import (
     AdditiveChi2Sampler,
@@ -215,7 +216,7 @@ def _kernel_pca(pca: KernelPCA) -> nn.Module:
     return Kernel(points, coef - coef.mean(axis=0), intercept, pca.kernel, **given)
 
 
-def _check_kernel(estimator: Any) -> None:
+def _check_kernel(estimator: BaseEstimator) -> None:
     if not isinstance(estimator.kernel, str) or estimator.kernel not in KERNELS:
         reason = f"kernel={estimator.kernel!r} has no torch form; use one of {sorted(KERNELS)}"
         raise NotDifferentiableError(estimator, reason=reason)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 
 
 def as_array(labels: Any) -> NDArray:
@@ -31,7 +32,7 @@ def as_array(labels: Any) -> NDArray:
     return array
 
 
-def classes_of(estimator: Any) -> NDArray:
+def classes_of(estimator: BaseEstimator) -> NDArray:
     """Return the classes of a fitted classifier of one output, as an array.
 
     Raises
@@ -56,7 +57,7 @@ def classes_of(estimator: Any) -> NDArray:
     return classes
 
 
-def one_each(labels: Any, n_samples: int | None = None) -> NDArray:
+def one_each(labels: ArrayLike, n_samples: int | None = None) -> NDArray:
     """Return predictions of shape (n,) or (n, 1) as an array of shape (n,).
 
     Raises
@@ -83,7 +84,7 @@ def one_each(labels: Any, n_samples: int | None = None) -> NDArray:
     return array
 
 
-def columns_of(labels: Any, classes: NDArray) -> NDArray:
+def columns_of(labels: ArrayLike, classes: NDArray) -> NDArray:
     """Position of each label in classes, -1 where it is not among them.
 
     Examples
@@ -97,7 +98,7 @@ def columns_of(labels: Any, classes: NDArray) -> NDArray:
     return np.array([column.get(label, -1) for label in one_each(labels).tolist()], dtype=int)
 
 
-def kinds_of(labels: Any) -> str:
+def kinds_of(labels: ArrayLike) -> str:
     """Return what labels are, for messages: text, numbers, or the names of their types.
 
     Examples
@@ -113,9 +114,9 @@ def kinds_of(labels: Any) -> str:
     return " and ".join(sorted(names))
 
 
-def _name(label: Any) -> str:
+def _name(label: object) -> str:
     return type(label).__name__
 
 
-def _is_list(label: Any) -> bool:
+def _is_list(label: object) -> bool:
     return isinstance(label, (list, tuple, np.ndarray))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn import linear_model
+from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import (
     LogisticRegression,
@@ -86,13 +85,13 @@ class ModifiedHuber(nn.Module):
         return log_of(torch.where(total > 0, shares / torch.where(total > 0, total, 1), uniform))
 
 
-def _linear(classifier: Any) -> nn.Module:
+def _linear(classifier: BaseEstimator) -> nn.Module:
     _check_one_label(classifier)
     scores = Linear(np.atleast_2d(classifier.coef_).T, classifier.intercept_)
     return nn.Sequential(scores, TwoLogits()) if len(classifier.classes_) == 2 else scores
 
 
-def _check_one_label(classifier: Any) -> None:
+def _check_one_label(classifier: BaseEstimator) -> None:
     binarizer = getattr(classifier, "_label_binarizer", None)
     if binarizer is not None and binarizer.y_type_.startswith("multilabel"):
         raise TypeError(

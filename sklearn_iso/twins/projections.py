@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import sparray
+from sklearn.base import BaseEstimator
 from sklearn.cross_decomposition import CCA, PLSSVD, PLSCanonical, PLSRegression
 from sklearn.decomposition import (
     PCA,
@@ -68,11 +68,11 @@ def _centred(mean: ArrayLike, directions: ArrayLike) -> nn.Module:
 @register(NeighborhoodComponentsAnalysis)
 @register(GaussianRandomProjection)
 @register(SparseRandomProjection)
-def _components(projection: Any) -> nn.Module:
+def _components(projection: BaseEstimator) -> nn.Module:
     return Project(_dense(projection.components_).T)
 
 
-def _dense(matrix: Any) -> NDArray:
+def _dense(matrix: NDArray | sparray) -> NDArray:
     return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
 
 
@@ -103,7 +103,7 @@ def _sparse_pca(pca: SparsePCA) -> nn.Module:
 @register(PLSCanonical, transform=True)
 @register(PLSRegression, transform=True)
 @register(CCA, transform=True)
-def _partial_least_squares(pls: Any) -> nn.Module:
+def _partial_least_squares(pls: BaseEstimator) -> nn.Module:
     return Chain(Standardize(pls._x_mean, pls._x_std), Project(pls.x_rotations_))
 
 

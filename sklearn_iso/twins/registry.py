@@ -9,7 +9,7 @@ from functools import singledispatch
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -199,7 +199,7 @@ def registered() -> list[str]:
     return sorted({kind.__name__ for kind in kinds})
 
 
-def as_torch(estimator: Any, *, transform: bool = False) -> nn.Module:
+def as_torch(estimator: BaseEstimator, *, transform: bool = False) -> nn.Module:
     """Return the differentiable twin of a fitted estimator.
 
     For a classifier the twin maps X to class scores, whose argmax is the column of the
@@ -251,7 +251,7 @@ def as_torch(estimator: Any, *, transform: bool = False) -> nn.Module:
     return twin.eval().requires_grad_(False)
 
 
-def _own_twin(estimator: Any, transform: bool) -> nn.Module | None:
+def _own_twin(estimator: BaseEstimator, transform: bool) -> nn.Module | None:
     """Return what the estimator's to_torch gives, None where it has none of that kind."""
     if not hasattr(estimator, "to_torch"):
         return None
@@ -262,7 +262,7 @@ def _own_twin(estimator: Any, transform: bool) -> nn.Module | None:
     return None
 
 
-def twin_of_step(name: str, step: Any, *, transform: bool = False) -> nn.Module:
+def twin_of_step(name: str, step: BaseEstimator, *, transform: bool = False) -> nn.Module:
     """Return the twin of an estimator inside of another; errors tell its name.
 
     Examples

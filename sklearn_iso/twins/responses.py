@@ -6,9 +6,8 @@ A twin may have methods ``log_proba(X)``, the logarithm of ``predict_proba``, an
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 # Probabilities of exactly 0 have no logarithm; a shift below the tolerance of every comparison
@@ -131,7 +130,7 @@ class Chain(nn.Sequential):
         return decision(self[-1], self._before_last(X)) if len(self) else X
 
 
-def uses_decision(estimator: Any) -> bool:
+def uses_decision(estimator: BaseEstimator) -> bool:
     """Tell whether meta-estimators read decision_function and not predict_proba.
 
     Examples

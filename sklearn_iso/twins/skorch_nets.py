@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from sklearn.exceptions import NotFittedError
-from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import Tensor, nn
 
 from sklearn_iso.twins.affine import TwoLogits
@@ -84,7 +83,7 @@ def _binary_classifier(net: NeuralNetBinaryClassifier) -> nn.Module:
     return Chain(module, BinaryLogits(net.threshold))
 
 
-def _parts(net: Any) -> tuple[nn.Module, nn.Module]:
+def _parts(net: NeuralNet) -> tuple[nn.Module, nn.Module]:
     if not net.initialized_:
         raise NotFittedError(
             f"This {type(net).__name__} is not initialized. Call fit or initialize first."

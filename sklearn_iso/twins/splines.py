@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.preprocessing import SplineTransformer
 from torch import Tensor, nn
 
@@ -96,6 +96,6 @@ def _spline_transformer(transformer: SplineTransformer) -> nn.Module:
     return Splines(knots, pieces, "constant" if outside == "error" else outside)
 
 
-def _taylor(spline: Any, knots: NDArray, degree: int) -> NDArray:
+def _taylor(spline: BaseEstimator, knots: NDArray, degree: int) -> NDArray:
     orders = [spline(knots[:-1], nu=order) / math.factorial(order) for order in range(degree + 1)]
     return np.stack(orders, axis=1)

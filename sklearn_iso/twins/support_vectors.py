@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.svm import SVC, NuSVC
 from torch import Tensor, nn
 
@@ -132,7 +131,7 @@ class SupportVectors(nn.Module):
 
 @register(SVC)
 @register(NuSVC)
-def _support_vectors(classifier: Any) -> nn.Module:
+def _support_vectors(classifier: BaseEstimator) -> nn.Module:
     if classifier.kernel not in KERNELS_OF_LIBSVM:
         reason = f"kernel={classifier.kernel!r} has no torch form; use one of {KERNELS_OF_LIBSVM}"
         raise NotDifferentiableError(classifier, reason=reason)
@@ -158,7 +157,7 @@ def _support_vectors(classifier: Any) -> nn.Module:
     return SupportVectors(margins, n_classes, classifier.break_ties, platt)
 
 
-def _coefficients(classifier: Any) -> tuple[NDArray, NDArray]:
+def _coefficients(classifier: BaseEstimator) -> tuple[NDArray, NDArray]:
     """Return coefficients of shape (n_support, n_duels) and intercepts, as libsvm keeps them."""
     dual, intercept = classifier.dual_coef_, classifier.intercept_
     dual = dual.toarray() if hasattr(dual, "toarray") else np.asarray(dual)

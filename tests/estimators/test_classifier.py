@@ -35,7 +35,8 @@ def test_default_network_learns_iris():
 def test_history_adds_up_to_the_loss(fitted):
     history = fitted.history_
     assert list(history) == [
-        "epoch", "classification_loss", "penalty", "within_class", "worst_case", "loss"
+        "epoch", "classification_loss", "penalty", "within_class", "worst_case",
+        "adversarial_cross_entropy", "loss",
     ]  # fmt: skip
     assert history["epoch"] == list(range(1, 16))
     total = np.add(history["classification_loss"], history["penalty"])

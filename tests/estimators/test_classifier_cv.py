@@ -36,7 +36,9 @@ STACKED = {
     "default": network(),
     "worst case only": network(penalty=WorstCaseIsometry(n_steps=2, norm="linf")),
     "random start": network(penalty=WorstCaseIsometry(start="random", warmup=0.5)),
-    "labelled": network(penalty=WorstCaseIsometry(label_weight=0.5, ascent="margin", n_steps=2)),
+    "labelled": network(
+        penalty=WorstCaseIsometry(ascent="margin", n_steps=2).with_cross_entropy(0.5)
+    ),
     "within class only": network(penalty=3.0 * WithinClassIsometry(max_rows=16)),
     "no shuffling": network(shuffle=False, optimizer="sgd"),
     "class weights": network(class_weight="balanced", weight_decay=1e-3, activation="tanh"),

@@ -26,13 +26,13 @@ def test_every_preset_clones_fits_and_predicts(name):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_share_no_penalty(name):
-    def scales():
-        return [term.scale for *_, term in preset(name).penalty.terms()]
+    def layers():
+        return [term.layers for *_, term in preset(name).penalty.terms()]
 
-    before = scales()
+    before = layers()
     for *_, term in preset(name).penalty.terms():
-        term.set_params(scale=term.scale + 1)
-    assert scales() == before
+        term.set_params(layers="hidden")
+    assert layers() == before != ["hidden"] * len(before)
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,10 @@ def test_presets_share_no_penalty(name):
     [("images", "linf", 0.3), ("images_large_budgets", "linf", 0.3), ("images_l2", "l2", 2.0)],
 )
 def test_presets_for_one_norm_draw_pairs_about_as_long_as_their_budget(name, norm, budget):
-    penalty = preset(name).penalty
-    assert penalty.norm == norm
-    shortest = penalty.min_radius * penalty.radius
-    assert 0.8 * budget < shortest < budget < penalty.radius < 1.2 * budget
+    penalty = preset(name).penalty.get_params()  # names that all terms share
+    assert penalty["norm"] == norm
+    shortest = penalty["min_radius"] * penalty["radius"]
+    assert 0.8 * budget < shortest < budget < penalty["radius"] < 1.2 * budget
 
 
 @pytest.mark.parametrize("name", ["images", "images_large_budgets", "images_l2"])
@@ -87,10 +87,10 @@ def test_radius_grows_over_the_warm_up():
     seen = []
 
     class Watched(WorstCaseIsometry):
-        def _ascend(self, batch, Z):
-            delta = super()._ascend(batch, Z)
-            seen.append((batch.progress, float(delta.flatten(1).norm(dim=1).max())))
-            return delta
+        def examples(self, batch):
+            found = super().examples(batch)
+            seen.append((batch.progress, float(found.delta.flatten(1).norm(dim=1).max())))
+            return found
 
     X, y = images()
     preset("images", penalty=Watched(radius=1.0, warmup=0.5), max_epochs=8, random_state=0).fit(

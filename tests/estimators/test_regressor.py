@@ -203,7 +203,7 @@ def test_early_stopping_holds_out_rows():
 
 
 NEED_CLASSES = [
-    WithinClassIsometry(), 2 * WithinClassIsometry(), WorstCaseIsometry(label_weight=0.5),
+    WithinClassIsometry(), 2 * WithinClassIsometry(), WorstCaseIsometry().with_cross_entropy(0.5),
 ]  # fmt: skip
 
 

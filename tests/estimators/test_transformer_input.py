@@ -194,7 +194,7 @@ def test_interrupt_reaches_the_caller_and_what_was_fitted_is_kept():
 
 @pytest.mark.parametrize("name", ["penalty", "decoder_penalty"])
 def test_a_penalty_that_trains_logits_is_refused(name):
-    labelled = WorstCaseIsometry(radius=1.0, scale=1.0, label_weight=0.5)
+    labelled = WorstCaseIsometry(radius=1.0, scale=1.0).with_cross_entropy(0.5)
     with pytest.raises(ValueError, match="this map has none"):
         IsometricTransformer(**{name: labelled}).fit(X, y)
 

@@ -263,3 +263,26 @@ def test_names_and_orders_mean_the_same_norm(name, order):
 def test_unknown_norm_is_an_error_that_lists_the_known(unknown):
     with pytest.raises(ValueError, match="'linf', 'l2', 'l1' .or numpy.inf, 2, 1.; got"):
         get_norm(unknown)
+
+
+@norms
+@pytest.mark.parametrize("length", [0.3, 5.0])
+def test_projected_step_without_a_box_is_the_projection_of_the_step(norm, length):
+    generator = torch.Generator().manual_seed(0)
+    v, gradient = norm.random((6, 5), generator), torch.randn((6, 5), generator=generator)
+    for step in range(5):
+        moved = norm.projected_step(v, gradient, length, step)
+        assert torch.equal(moved, norm.project(v + length * norm.ascent(gradient, step)))
+        assert torch.all((gradient * (moved - v)).sum(1) > -1e-6)
+
+
+@norms
+def test_projected_step_in_a_box_stays_in_ball_and_box_and_climbs(norm):
+    generator = torch.Generator().manual_seed(0)
+    low, high = -torch.rand((6, 5), generator=generator), torch.rand((6, 5), generator=generator)
+    v, gradient = torch.zeros(6, 5), torch.randn((6, 5), generator=generator)
+    for step in range(20):
+        v = norm.projected_step(v, gradient, 0.3, step, (low, high))
+        assert torch.all(norm.size(v) <= 1 + 1e-6)
+        assert torch.all((v >= low) & (v <= high))
+    assert torch.all((gradient * v).sum(1) > 0)

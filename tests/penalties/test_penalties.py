@@ -16,6 +16,7 @@ from sklearn_iso.geometry import Stress, one_block
 from sklearn_iso.modules import MLP
 from sklearn_iso.penalties import (
     PENALTIES,
+    AdversarialCrossEntropy,
     Batch,
     GlobalIsometry,
     JacobianIsometry,
@@ -26,7 +27,9 @@ from sklearn_iso.penalties import (
     WorstCaseIsometry,
     make_penalty,
 )
+from sklearn_iso.penalties.adversarial import AdversarialPenalty
 from sklearn_iso.penalties.neighbours import neighbour_pairs
+from sklearn_iso.penalties.search import AdversarialExamples
 
 
 def torch_distances(X):
@@ -58,8 +61,9 @@ VARIANTS = {
     "either start": WorstCaseIsometry(start=("margin", "patches"), norm="linf"),
     "short steps": WorstCaseIsometry(n_steps=3, step_size=0.4, min_radius=0.5),
     "bounded": WorstCaseIsometry(norm="linf", n_steps=2, bounds=(-20, 20), radius=15.0),
-    "labelled": WorstCaseIsometry(label_weight=0.5, n_steps=2),
-    "labelled hidden": WorstCaseIsometry(label_weight=0.5, layers="hidden"),
+    "cross-entropy": AdversarialCrossEntropy(n_steps=2),
+    "with cross-entropy": WorstCaseIsometry(n_steps=2).with_cross_entropy(0.5),
+    "with cross-entropy, hidden": WorstCaseIsometry(layers="hidden").with_cross_entropy(0.5),
 }
 every_penalty = pytest.mark.parametrize("penalty", VARIANTS.values(), ids=VARIANTS.keys())
 
@@ -137,13 +141,13 @@ def _frozen(penalty, module, X, y, weight):
 
 def _hold(term, module, X, y, weight):
     calibrated = clone(term).calibrate(*data(30, X.dtype))
-    if not isinstance(term, WorstCaseIsometry):
+    if not isinstance(term, AdversarialPenalty):
         return calibrated
-    # Terms of a sum draw in turn, and only the worst case draws: the stream starts afresh.
+    # Terms of a sum draw in turn, and only adversarial ones draw: the stream starts afresh.
     batch = Batch(module, X.detach().requires_grad_(), y, weight,
                   generator=torch.Generator().manual_seed(0))  # fmt: skip
-    delta = calibrated._ascend(batch, torch.cat(batch.representations(term.layers), 1))
-    calibrated._ascend = lambda batch, Z: delta
+    delta = calibrated.search().perturbation(batch)
+    calibrated.examples = lambda batch: AdversarialExamples.at(batch, delta, term.layers)
     return calibrated
 
 
@@ -375,7 +379,6 @@ def test_negative_weight_is_refused():
         WorstCaseIsometry(scale=0.0),
         WorstCaseIsometry(n_steps=0),
         WorstCaseIsometry(norm="l7"),
-        WorstCaseIsometry(label_weight=-0.1),
         WithinClassIsometry(loss="nonsense"),
         WithinClassIsometry(scale=-2.0),
     ],

@@ -30,18 +30,17 @@ def test_patches_are_the_same_for_every_row_and_as_long_as_the_radius_drawn(norm
     for seed in range(20):
         drawn = torch.rand((), generator=torch.Generator().manual_seed(seed), dtype=X.dtype)
         batch = batch_of(flat, X, Y, seed=seed)
-        delta = penalty._ascend(batch, batch.representations("logits")[0])
+        delta = penalty.search().perturbation(batch)
         assert torch.equal(delta, delta[:1].expand_as(delta))
         size = float(get_norm(norm).size(delta)[0])
         assert size == pytest.approx(2.0 * (1 - float(drawn)))
 
 
 def test_patches_cost_no_gradient_so_that_every_step_follows():
-    norm = get_norm("l2")
     for start, n_left in (("margin", 2), ("random", 2), ("patches", 3)):
         penalty = WorstCaseIsometry(start=start, n_steps=3).calibrate(X, Y)
         batch = batch_of(linear(), X, Y)
-        assert penalty._first(batch, batch.representations("logits")[0], norm)[1] == n_left
+        assert penalty.search().first(batch, batch.representations("logits")[0])[1] == n_left
 
 
 def test_pairs_in_two_norms_share_the_gradient_that_both_start_along():
@@ -49,10 +48,10 @@ def test_pairs_in_two_norms_share_the_gradient_that_both_start_along():
     for term in terms:
         term.calibrate(X, Y)
     module, taken = linear(), []
-    apart = [term._first(batch_of(module, X, Y), None, get_norm(term.norm))[0] for term in terms]
+    apart = [term.search().first(batch_of(module, X, Y), None)[0] for term in terms]
     module.register_full_backward_hook(lambda *_: taken.append(1))
     batch = batch_of(module, X, Y)
-    shared = [term._first(batch, None, get_norm(term.norm))[0] for term in terms]
+    shared = [term.search().first(batch, None)[0] for term in terms]
     assert len(taken) == 1
     assert all(torch.equal(a, b) for a, b in zip(apart, shared, strict=True))
 
@@ -63,7 +62,7 @@ def test_each_start_of_several_is_taken_for_its_share_of_the_batches():
     for seed in range(200):
         batch = batch_of(module, X, Y, seed=seed)
         Z = batch.representations("logits")[0]
-        taken.append(penalty._first(batch, Z, get_norm("l2"))[1])
+        taken.append(penalty.search().first(batch, Z)[1])
     # One gradient is left after patches and none after the margin; 3.5 standard deviations.
     assert set(taken) == {0, 1} and abs(sum(taken) - 100) < 25
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from penalty_batches import data, identity_batch, value
+from penalty_batches import data, identity_batch
 from torch import nn
 
-from sklearn_iso.penalties import Batch, WithinClassIsometry, WorstCaseIsometry, make_penalty
+from sklearn_iso.penalties import Batch, WorstCaseIsometry
 
 
 def test_worst_case_penalty_of_a_similarity_is_its_excess_squared():
@@ -37,34 +37,10 @@ def test_climbing_the_margin_finds_the_boundary_of_a_linear_map_where_displaceme
         penalty.calibrate(X.detach(), torch.zeros(1), one)
         batch = Batch(module, X, torch.zeros(1, dtype=int), one.double(),
                       generator=torch.Generator().manual_seed(0))  # fmt: skip
-        Z = batch.representations("logits")[0]
-        delta = penalty._ascend(batch, Z)
+        delta = penalty.search().perturbation(batch)
         found[ascent] = (delta / delta.norm()).squeeze(0)
     torch.testing.assert_close(found["margin"], nn.functional.normalize(module.weight[1], dim=0))
     assert found["displacement"][1].abs() > 0.99
-
-
-def test_label_of_a_row_is_asked_for_at_the_far_end_of_its_pair():
-    X, y, weight = data()
-    generator = torch.Generator().manual_seed(0)
-    radius = 2.0 * (1 - torch.rand((), generator=generator, dtype=torch.float64))
-    # Under the identity, the margin falls fastest from the largest value to the second largest.
-    first, second = X.topk(2, dim=1).indices.T
-    away = nn.functional.one_hot(second, 4) - nn.functional.one_hot(first, 4)
-    losses = nn.functional.cross_entropy(X + radius * away / 2**0.5, y, reduction="none")
-    expected = 0.7 * torch.dot(weight, losses) / weight.sum()
-    identity = nn.Linear(4, 4, bias=False).double()
-    nn.init.eye_(identity.weight)
-    plain, labelled = (
-        value(WorstCaseIsometry(radius=2.0, label_weight=w), identity, X, y, weight)
-        for w in (0.0, 0.7)
-    )
-    assert (labelled - plain).item() == pytest.approx(expected.item())
-
-
-def test_labels_are_needed_where_far_ends_bear_them_and_nowhere_else():
-    assert WorstCaseIsometry(label_weight=0.1).needs_labels
-    assert not WorstCaseIsometry().needs_labels
 
 
 def test_more_steps_reach_the_largest_singular_value_of_a_linear_map():
@@ -95,10 +71,3 @@ def test_auto_scale_lets_one_class_reach_the_same_odds_against_any_number(n_clas
     logits[0] = penalty.scale_  # over the distance of 1 to the nearest other class
     log_odds = logits[0] - torch.logsumexp(logits[1:], 0)
     assert log_odds.item() == pytest.approx(5.0)
-
-
-def test_default_bears_half_a_label_at_the_far_ends_and_the_worst_case_alone_none():
-    within, worst = (term for _, _, term in make_penalty("isometric").terms())
-    assert worst.get_params() == WorstCaseIsometry(label_weight=0.5).get_params()
-    assert within.get_params() == WithinClassIsometry().get_params()
-    assert make_penalty("worst_case").label_weight == 0

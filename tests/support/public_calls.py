@@ -299,7 +299,7 @@ NOT_CALLED = {
     "parts that a fit makes of parameters it has checked": [
         "modules.Autoencoder", "modules.BestLeaf", "modules.LeafScores", "modules.Representation",
         "modules.Rescaled", "modules.ResidualMLP", "modules.Stack", "modules.StackLevel",
-        "penalties.Batch", "penalties.Penalty"],
+        "penalties.Batch", "penalties.PairwiseIsometry", "penalties.Penalty"],
     "functions of what as_paths returned": ["hierarchy.common_depth", "hierarchy.depths",
                                             "hierarchy.is_missing"],
     "without parameters": ["twins.registered"],

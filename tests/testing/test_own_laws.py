@@ -1,7 +1,6 @@
 """The project's own penalties, attacks and measures, held to the kit that it offers."""
 
 import pytest
-import torch
 from reliability import told
 from sklearn.base import clone
 
@@ -20,6 +19,7 @@ from sklearn_iso.metrics import (
 from sklearn_iso.penalties import (
     EMBEDDING_PENALTIES,
     PENALTIES,
+    AdversarialCrossEntropy,
     GeodesicIsometry,
     GlobalIsometry,
     JacobianIsometry,
@@ -29,6 +29,8 @@ from sklearn_iso.penalties import (
     WithinClassIsometry,
     WorstCaseIsometry,
 )
+from sklearn_iso.penalties.adversarial import AdversarialPenalty
+from sklearn_iso.penalties.search import AdversarialExamples
 from sklearn_iso.testing import (
     check_adversarial_scorer,
     check_attack,
@@ -48,9 +50,9 @@ def hold_perturbation(penalty, batch):
 
 def _held(copy, term, batch):
     copy.__dict__.update(term.__dict__)
-    if isinstance(term, WorstCaseIsometry):
-        delta = term._ascend(batch, torch.cat(batch.representations(term.layers), 1))
-        copy._ascend = lambda batch, Z: delta
+    if isinstance(term, AdversarialPenalty):
+        delta = term.examples(batch).delta
+        copy.examples = lambda batch: AdversarialExamples.at(batch, delta, term.layers)
     return copy
 
 
@@ -73,7 +75,7 @@ VARIANTS = {
     "linf": (WorstCaseIsometry(norm="linf", n_steps=3), None),
     "l1": (WorstCaseIsometry(norm="l1", n_steps=2), None),
     "margin": (WorstCaseIsometry(ascent="margin", n_steps=3), None),
-    "labelled": (WorstCaseIsometry(label_weight=0.5), None),
+    "cross-entropy": (AdversarialCrossEntropy(), None),
     "two-sided": (WorstCaseIsometry(two_sided=True, n_steps=2), None),
     "hidden": (WorstCaseIsometry(layers="hidden", start="random"), None),
 }

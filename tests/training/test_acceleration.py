@@ -97,7 +97,7 @@ def test_passes_are_compiled_once_a_shape_and_not_as_they_are_written(monkeypatc
         return graph.forward
 
     fit(ESTIMATORS["classifier"], compile={"backend": backend})
-    # Of the batch and of the far ends of the pairs, at both sizes of a batch.
+    # Of the batch and of the adversarial examples, at both sizes of a batch.
     assert 2 <= len(asked) <= 6
 
 

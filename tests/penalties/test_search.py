@@ -29,7 +29,7 @@ def ascended(X, module, seed=0, progress=1.0, **params):
     """Return the perturbation of each row."""
     penalty = WorstCaseIsometry(scale=1.0, **params).calibrate(X, Y)
     batch = batch_of(module, X.clone(), Y, seed=seed, progress=progress)
-    return penalty._ascend(batch, batch.representations("logits")[0]).detach()
+    return penalty.search().perturbation(batch).detach()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -108,7 +108,7 @@ def started(X, module, norm, seed=0):
         norm=norm, scale=1.0, radius=1.0, min_radius=1.0, n_steps=1, bounds=(0, 1)
     ).calibrate(X, y)
     batch = batch_of(module, X.clone(), y, seed=seed)
-    delta = penalty._ascend(batch, batch.representations("logits")[0])
+    delta = penalty.search().perturbation(batch)
     return delta, batch.margin_gradient
 
 
@@ -146,7 +146,7 @@ def test_no_pair_of_samples_at_the_bounds_is_left_without_length(norm, start):
             image_shape=(3, 4) if start == "patches" else None,
         )  # fmt: skip
         batch = batch_of(module, X.clone(), y, seed=seed)
-        delta = penalty.calibrate(X, y)._ascend(batch, batch.representations("logits")[0])
+        delta = penalty.calibrate(X, y).search().perturbation(batch)
         uphill = batch.margin_gradient > 0 if start == "margin" else torch.ones_like(X) > 0
         may_move = (uphill & (X < 1)) | (~uphill & (X > 0))
         assert delta.any(dim=1)[may_move.any(dim=1)].all()
