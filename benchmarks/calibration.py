@@ -145,7 +145,7 @@ def measure(name: str, seed: int, setting: Setting) -> dict[str, Any]:
     model = estimator(setting, unit, seed).fit(X_train, y_train)
     seconds = time.perf_counter() - start
     curve = robustness_curve(
-        model, X_test, y_test, eps=FRACTIONS * unit, norm="l2", verbose=False, **ATTACK
+        model, X_test, y_test, eps=FRACTIONS * unit, threat="l2", verbose=False, **ATTACK
     )
     return {"data": name, "seed": seed, **setting, "unit": round(unit, 4),
             "curve": curve.round(4).tolist(), "seconds": round(seconds, 2)}  # fmt: skip

@@ -26,7 +26,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_iso import IsometricClassifier
+from sklearn_iso import IsometricClassifier, ThreatModel
 from sklearn_iso.datasets import load_mnist
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.metrics import adversarial_accuracy, isometry_distortion
@@ -53,7 +53,7 @@ def digits() -> dict[str, Any]:
                 X_test,
                 y_test,
                 eps=0.3 * unit,
-                norm="l2",
+                threat="l2",
                 attack="pgd",
                 n_restarts=3,
                 random_state=0,
@@ -88,8 +88,8 @@ def mnist() -> dict[str, Any]:
         robust = {
             attack: {
                 f"{norm} {eps}": adversarial_accuracy(
-                    model, few, labels, eps=eps, norm=norm, attack=attack, bounds=(0, 1),
-                    n_restarts=n_restarts, random_state=0,
+                    model, few, labels, eps=eps, threat=ThreatModel(norm, bounds=(0, 1)),
+                    attack=attack, n_restarts=n_restarts, random_state=0,
                 )
                 for norm, eps in BUDGETS
             }

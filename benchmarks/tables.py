@@ -45,7 +45,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from sklearn_iso import IsometricClassifier, IsometricRegressor
+from sklearn_iso import IsometricClassifier, IsometricRegressor, ThreatModel
 from sklearn_iso.metrics import adversarial_accuracy
 
 FOLDS, SAMPLES, MOST_CATEGORIES = 3, 1500, 30
@@ -173,10 +173,11 @@ def robust(
         X, y = X[:TREE_SAMPLES], y[:TREE_SAMPLES]
     found = {}
     for norm, eps in TREE_BUDGETS if trees else BUDGETS:
+        threat = ThreatModel(norm, immutable=fixed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what an attack without gradients may miss
             found[f"{norm} {eps:g}"] = adversarial_accuracy(
-                model, X, y, eps=eps, norm=norm, immutable=fixed, random_state=0, **attack
+                model, X, y, eps=eps, threat=threat, random_state=0, **attack
             )
     return found
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import cascade
 
 BUDGETS = (
@@ -34,7 +35,9 @@ def accuracy(model: nn.Module, X: Tensor, y: Tensor) -> float:
 def under_cascade(
     model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float, **options: Any
 ) -> float:
-    X_adv = cascade(model, X, y, eps=eps, norm=norm, bounds=(0, 1), random_state=0, **options)
+    X_adv = cascade(
+        model, X, y, eps=eps, threat=ThreatModel(norm, bounds=(0, 1)), random_state=0, **options
+    )
     return accuracy(model, X_adv, y)
 
 

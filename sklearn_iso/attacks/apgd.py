@@ -7,15 +7,14 @@ import math
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
-from sklearn_iso.attacks.categories import OneHot
+from sklearn_iso.attacks.budget import Ball, Budget
 from sklearn_iso.attacks.climb import Walk
 from sklearn_iso.attacks.parameters import N_TARGETS, check_targets
 from sklearn_iso.attacks.plan import Plan
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
 from sklearn_iso.geometry.norm import along
-from sklearn_iso.geometry.norms import Norm
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat
 
 MOMENTUM = 0.75
 SHARE_OF_RISES = 0.75
@@ -126,12 +125,8 @@ def apgd(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float,
+    threat: Threat = "linf",
     n_steps: int = 100,
     n_restarts: int = 1,
     loss: str = "cross_entropy",
@@ -152,14 +147,13 @@ def apgd(
     X : Tensor of shape (n, ...), float32 or float64
     y : Tensor of shape (n,), integers
         Columns of the logits.
-    eps : float, or array of the shape of a row
-        Radius of the ball in units of X; 0 makes a feature immutable.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
+    eps : float
+        Radius of the ball, in units of the threat.
+    threat : ThreatModel, or the name of a norm
+        What the attack may do, see :class:`sklearn_iso.ThreatModel`.
         With "l1" the step is that of :func:`sklearn_iso.attacks.pgd` and the projection onto
         ball and box is exact.
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips, loss, n_targets, random_start
+    loss, n_targets, random_start
         As in :func:`sklearn_iso.attacks.pgd`.
     n_steps, n_restarts : int
         Steps of each run, and runs.
@@ -187,10 +181,12 @@ def apgd(
     Examples
     --------
     >>> import torch
+    >>> from sklearn_iso import ThreatModel
     >>> from sklearn_iso.attacks import apgd
     >>> X, y = torch.tensor([[0.3, 0.9]]), torch.tensor([0])
     >>> linear = lambda x: torch.stack([x.sum(1), 2 - x.sum(1)], dim=1)
-    >>> X_adv = apgd(linear, X, y, eps=0.25, bounds=(0, 1), loss="margin", random_state=0)
+    >>> box = ThreatModel(bounds=(0, 1))
+    >>> X_adv = apgd(linear, X, y, eps=0.25, threat=box, loss="margin", random_state=0)
     >>> bool(X_adv.sum() < 1), bool((X_adv - X).abs().max() <= 0.25)
     (True, True)
     """
@@ -203,10 +199,7 @@ def apgd(
         n_targets=n_targets,
         random_start=random_start,
     )
-    budget = Budget.of(
-        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips,
-    )  # fmt: skip
+    budget = Budget.of(X, eps=eps, threat=threat)
     hunt = Survivors(logits, X, y, batch_size)
     plan.attack(hunt, budget, as_generator(random_state))
     return hunt.X_adv

@@ -35,7 +35,7 @@ def nearest(hunt: Survivors, budget: Budget, approach: Approach) -> Tensor:
     groups, targets = budget.categories, hunt.ranking
     targets = targets[:, :N_TARGETS]
     hunt.centres = hunt.centres.clone()
-    for n_flips in range(1 + (groups.max_flips if groups is not None else 0)):
+    for n_flips in range(1 + (groups.max_changes if groups is not None else 0)):
         for rows in hunt.batches():
             y = hunt.y[rows]
             if groups is not None and n_flips:

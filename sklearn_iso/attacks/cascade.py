@@ -10,16 +10,15 @@ from torch import Tensor
 
 from sklearn_iso.attacks.apgd import Momentum
 from sklearn_iso.attacks.boundary import BoundaryPlan
-from sklearn_iso.attacks.budget import Budget, FeatureValues
-from sklearn_iso.attacks.categories import OneHot
+from sklearn_iso.attacks.budget import Budget
 from sklearn_iso.attacks.climb import Straight
 from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.pgd import step_lengths
 from sklearn_iso.attacks.plan import Plan
 from sklearn_iso.attacks.square import Search, layout_of
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
-from sklearn_iso.geometry.norms import Norm
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat
 
 
 def _straight(loss: str, n_steps: int, random_start: bool = True) -> Plan:
@@ -46,12 +45,8 @@ def cascade(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float,
+    threat: Threat = "linf",
     n_targets: int = 9,
     n_queries: int = 0,
     random_state: RandomState = None,
@@ -79,12 +74,11 @@ def cascade(
     X : Tensor of shape (n, ...), float32 or float64
     y : Tensor of shape (n,), integers
         Columns of the logits.
-    eps : float, or array of the shape of a row
-        Radius of the ball in units of X; 0 makes a feature immutable.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips, n_targets
+    eps : float
+        Radius of the ball, in units of the threat.
+    threat : ThreatModel, or the name of a norm
+        What the attack may do, see :class:`sklearn_iso.ThreatModel`.
+    n_targets
         As in :func:`sklearn_iso.attacks.pgd`.
     n_queries : int
         Queries of the gradient-free attack for each row; 0 leaves it out.
@@ -118,16 +112,17 @@ def cascade(
     Examples
     --------
     >>> import torch
+    >>> from sklearn_iso import ThreatModel
     >>> from sklearn_iso.attacks import cascade
     >>> X, y = torch.tensor([[0.3, 0.9]]), torch.tensor([0])
     >>> linear = lambda x: torch.stack([x.sum(1), 2 - x.sum(1)], dim=1)
-    >>> X_adv = cascade(linear, X, y, eps=0.25, bounds=(0, 1), random_state=0)
+    >>> box = ThreatModel(bounds=(0, 1))
+    >>> X_adv = cascade(linear, X, y, eps=0.25, threat=box, random_state=0)
     >>> bool(X_adv.sum() < 1), bool((X_adv - X).abs().max() <= 0.25)
     (True, True)
     """
     X_adv, _ = cascade_stages(
-        logits, X, y, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips, n_targets=n_targets, n_queries=n_queries,
+        logits, X, y, eps=eps, threat=threat, n_targets=n_targets, n_queries=n_queries,
         random_state=random_state, batch_size=batch_size, image_shape=image_shape,
     )  # fmt: skip
     return X_adv
@@ -138,12 +133,8 @@ def cascade_stages(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float,
+    threat: Threat = "linf",
     n_targets: int = 9,
     n_queries: int = 0,
     random_state: RandomState = None,
@@ -154,8 +145,8 @@ def cascade_stages(
 
     Parameters
     ----------
-    logits, X, y, eps, norm, bounds, immutable, one_hot, max_flips, n_targets, n_queries, \
-    random_state, batch_size, image_shape
+    logits, X, y, eps, threat, n_targets, n_queries, random_state, batch_size, \
+    image_shape
         As in :func:`sklearn_iso.attacks.cascade`.
 
     Returns
@@ -182,10 +173,7 @@ def cascade_stages(
     'cross_entropy'
     """
     check_counts(0, n_queries=n_queries)
-    budget = Budget.of(
-        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips,
-    )  # fmt: skip
+    budget = Budget.of(X, eps=eps, threat=threat)
     hunt, generator = Survivors(logits, X, y, batch_size), as_generator(random_state)
     stage = torch.where(hunt.alive, -1, 0)
     plans: list[Plan | BoundaryPlan | Search] = [

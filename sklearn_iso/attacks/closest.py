@@ -9,15 +9,14 @@ from torch import Tensor
 
 from sklearn_iso.attacks.approach import along_boundaries, nearest, shrinking
 from sklearn_iso.attacks.boundary import BoundaryWalk
-from sklearn_iso.attacks.budget import FeatureValues, budget_of, check_points, feature_values
-from sklearn_iso.attacks.categories import OneHot, columns_of_group, groups_of
+from sklearn_iso.attacks.budget import Budget, check_points
 from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import cross_entropy, margin
 from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.shrinking import Shrinking
 from sklearn_iso.attacks.survivors import Logits, Survivors, check_labels, verdict
-from sklearn_iso.geometry.norms import Norm, get_norm
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat, as_threat
 
 
 @torch.no_grad()
@@ -27,14 +26,12 @@ def distances(
     y: Tensor,
     X_adv: Tensor,
     *,
-    eps: FeatureValues = 1.0,
-    norm: str | float | Norm = "l2",
-    one_hot: OneHot | None = None,
+    threat: Threat = "l2",
     batch_size: int = 1000,
 ) -> Tensor:
     r"""Return how far each row was moved, infinity where X_adv is not misclassified.
 
-    .. math:: d_i = \|(x_i' - x_i) / \varepsilon\|
+    .. math:: d_i = \|(x_i' - x_i) / u\|
 
     Parameters
     ----------
@@ -43,11 +40,10 @@ def distances(
     X, X_adv : Tensor of shape (n, ...)
         Points before and after an attack.
     y : Tensor of shape (n,), integers
-    eps : float, or array of the shape of a row
-        Unit of each feature; no feature with eps 0 may have moved.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    one_hot : list of column numbers for each group, or None
-        Columns that do not count, as a flip is no matter of distance.
+    threat : ThreatModel, or the name of a norm
+        Norm, units and what must stay, see :class:`sklearn_iso.ThreatModel`. Another category
+        adds nothing to the distance; a sample of which an immutable feature moved is infinitely
+        far.
     batch_size : int
 
     Returns
@@ -76,11 +72,8 @@ def distances(
             f"X and X_adv must have one shape; got {tuple(X.shape)} and {tuple(X_adv.shape)}."
         )
     y = check_labels(y, len(X)).to(X.device)
-    moved = X_adv - X
-    v = torch.where(moved == 0, 0, moved / feature_values(eps, "eps", X).to(X))
-    for group in groups_of(one_hot):
-        v[:, columns_of_group(group, v.shape[1])] = 0
-    sizes = get_norm(norm).size(v)
+    budget = Budget.of(X, threat=threat)
+    sizes = budget.norm.size(budget.perturbations(X, X_adv))
     for rows in torch.arange(len(X)).split(int(batch_size)) if len(X) else ():
         right = ~verdict(logits(X_adv[rows]), y[rows])
         sizes[rows] = torch.where(right, torch.inf, sizes[rows])
@@ -93,12 +86,8 @@ def ddn(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues | None = None,
-    norm: str | float | Norm = "l2",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float | None = None,
+    threat: Threat = "l2",
     n_steps: int = 50,
     n_restarts: int = 2,
     batch_size: int = 1000,
@@ -119,15 +108,12 @@ def ddn(
     X : Tensor of shape (n, ...), float32 or float64
     y : Tensor of shape (n,), integers
         Columns of the logits.
-    eps : float, array of the shape of a row, or None
-        Largest budget: rows without a misclassified point within it come back unchanged. One
-        value for each feature sets the units too, in which the closest point is sought. None:
-        no limit, and each feature in its own units.
-    norm : "l2"
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips
-        As in :func:`sklearn_iso.attacks.pgd`. A flip adds nothing to the distance.
+    eps : float or None
+        Largest budget, in units of the threat: rows without a misclassified point within it come
+        back unchanged. None: no limit.
+    threat : ThreatModel of norm "l2", or "l2"
+        What the attack may do, see :class:`sklearn_iso.ThreatModel`. Another category adds
+        nothing to the distance.
     n_steps : int
         Steps of each walk.
     n_restarts : int
@@ -146,7 +132,7 @@ def ddn(
     Raises
     ------
     ValueError
-        If norm is not "l2", and as :func:`sklearn_iso.attacks.pgd`.
+        If the norm is not "l2", and as :func:`sklearn_iso.attacks.pgd`.
 
     References
     ----------
@@ -160,21 +146,22 @@ def ddn(
     >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
     >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
     >>> X_adv = ddn(linear, X, y)
-    >>> distances(linear, X, y, X_adv, norm="l2").round(decimals=2)
+    >>> distances(linear, X, y, X_adv, threat="l2").round(decimals=2)
     tensor([1.4100, 5.6600])
     """
-    if get_norm(norm).name != "l2":
+    if as_threat(threat).norm.name != "l2":
         raise ValueError(
-            f"norm must be 'l2' for ddn; got {norm!r}. Pass attack fmn, which takes every norm."
+            f"threat must be one of norm 'l2' for ddn; got {threat!r}. Pass attack fmn, which "
+            "takes every norm."
         )
     check_counts(n_steps=n_steps, n_restarts=n_restarts)
-    budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
+    budget = Budget.of(X, eps=eps, threat=threat)
     hunt = Survivors(logits, X, y, batch_size)
     plan = Shrinking(Objective(hunt.logits, cross_entropy), n_steps, _largest(eps), on_sphere=True)
     return nearest(hunt, budget, shrinking(plan, n_restarts))
 
 
-def _largest(eps: FeatureValues | None) -> float:
+def _largest(eps: float | None) -> float:
     return math.inf if eps is None else 1.0
 
 
@@ -184,12 +171,8 @@ def fmn(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues | None = None,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float | None = None,
+    threat: Threat = "linf",
     n_steps: int = 50,
     n_restarts: int = 2,
     batch_size: int = 1000,
@@ -211,12 +194,11 @@ def fmn(
     X : Tensor of shape (n, ...), float32 or float64
     y : Tensor of shape (n,), integers
         Columns of the logits.
-    eps : float, array of the shape of a row, or None
+    eps : float or None
         Largest budget, as in :func:`sklearn_iso.attacks.ddn`.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips, n_steps, n_restarts, batch_size
+    threat : ThreatModel, or the name of a norm
+        What the attack may do, see :class:`sklearn_iso.ThreatModel`.
+    n_steps, n_restarts, batch_size
         As in :func:`sklearn_iso.attacks.ddn`.
 
     Returns
@@ -242,11 +224,11 @@ def fmn(
     >>> from sklearn_iso.attacks import distances, fmn
     >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
     >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
-    >>> distances(linear, X, y, fmn(linear, X, y), norm="linf").round(decimals=2)
+    >>> distances(linear, X, y, fmn(linear, X, y), threat="linf").round(decimals=2)
     tensor([1., 4.])
     """
     check_counts(n_steps=n_steps, n_restarts=n_restarts)
-    budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
+    budget = Budget.of(X, eps=eps, threat=threat)
     hunt = Survivors(logits, X, y, batch_size)
     plan = Shrinking(Objective(hunt.logits, margin), n_steps, _largest(eps))
     return nearest(hunt, budget, shrinking(plan, n_restarts))
@@ -258,12 +240,8 @@ def fab(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues | None = None,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float | None = None,
+    threat: Threat = "linf",
     n_steps: int = 60,
     n_targets: int = 2,
     batch_size: int = 1000,
@@ -282,12 +260,11 @@ def fab(
     X : Tensor of shape (n, ...), float32 or float64
     y : Tensor of shape (n,), integers
         Columns of the logits.
-    eps : float, array of the shape of a row, or None
+    eps : float or None
         Largest budget, as in :func:`sklearn_iso.attacks.ddn`.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips, batch_size
+    threat : ThreatModel, or the name of a norm
+        What the attack may do, see :class:`sklearn_iso.ThreatModel`.
+    batch_size
         As in :func:`sklearn_iso.attacks.ddn`.
     n_steps : int
         Steps of each walk.
@@ -317,11 +294,11 @@ def fab(
     >>> from sklearn_iso.attacks import distances, fab
     >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
     >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
-    >>> distances(linear, X, y, fab(linear, X, y), norm="linf").round(decimals=2)
+    >>> distances(linear, X, y, fab(linear, X, y), threat="linf").round(decimals=2)
     tensor([1., 4.])
     """
     check_counts(n_steps=n_steps, n_targets=n_targets)
-    budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
+    budget = Budget.of(X, eps=eps, threat=threat)
     hunt = Survivors(logits, X, y, batch_size)
     plan = Shrinking(Objective(hunt.logits, margin), math.ceil(n_steps / 2), _largest(eps))
     walks = along_boundaries(BoundaryWalk(hunt.logits, n_steps), plan, n_targets)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
-from sklearn_iso.attacks.categories import OneHot
+from sklearn_iso.attacks.budget import Ball, Budget
 from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import margin
 from sklearn_iso.attacks.parameters import check_counts
@@ -22,6 +21,7 @@ from sklearn_iso.attacks.survivors import (
 )
 from sklearn_iso.geometry.norm import along, columns_of
 from sklearn_iso.geometry.norms import Norm
+from sklearn_iso.threat import Threat
 
 N_ROUNDS, MOST_PLACES = 3, 8
 #: Prices of distance, as shares of the steepest gain, and sizes that a choice may have.
@@ -35,12 +35,8 @@ def coordinates(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float,
+    threat: Threat = "linf",
     n_queries: int = 500,
     random_state: RandomState = None,
     batch_size: int = 1000,
@@ -59,7 +55,7 @@ def coordinates(
 
     Parameters
     ----------
-    scores, X, y, eps, norm, bounds, immutable, one_hot, max_flips
+    scores, X, y, eps, threat
         As in :func:`sklearn_iso.attacks.square`.
     n_queries : int
         Points of each sample that scores sees.
@@ -90,14 +86,11 @@ def coordinates(
     >>> steps = lambda x: (2 * (x > 0.5)).double().sum(dim=1) - 3
     >>> scores = lambda x: torch.stack([-steps(x), steps(x)], dim=1)
     >>> X, y = torch.tensor([[0.4, 0.0, 0.3, 0.45]]), torch.tensor([0])
-    >>> coordinates(scores, X, y, eps=0.2, norm="l2", random_state=0)[0] > 0.5
+    >>> coordinates(scores, X, y, eps=0.2, threat="l2", random_state=0)[0] > 0.5
     tensor([ True, False, False,  True])
     """
     check_counts(n_queries=n_queries)
-    budget = Budget.of(
-        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips,
-    )  # fmt: skip
+    budget = Budget.of(X, eps=eps, threat=threat)
     seed, hunt = fork_seed(as_generator(random_state)), Survivors(scores, X, y, batch_size)
     objective = Objective(scores, margin)
     for _ in () if budget.is_zero else hunt.rounds(budget.categories, objective.value):

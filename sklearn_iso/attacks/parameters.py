@@ -18,7 +18,7 @@ def check_counts(minimum: int = 1, /, **counts: int) -> None:
     --------
     >>> from sklearn_iso.attacks.parameters import check_counts
     >>> check_counts(n_steps=40, n_restarts=1)
-    >>> check_counts(0, max_flips=0)
+    >>> check_counts(0, n_queries=0)
     """
     for name, count in counts.items():
         if not isinstance(count, Integral) or isinstance(count, bool) or count < minimum:

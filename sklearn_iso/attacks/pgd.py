@@ -6,15 +6,14 @@ from numbers import Real
 
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
-from sklearn_iso.attacks.categories import OneHot
+from sklearn_iso.attacks.budget import Ball, Budget
 from sklearn_iso.attacks.climb import Objective, Straight
 from sklearn_iso.attacks.losses import get_loss
 from sklearn_iso.attacks.parameters import N_TARGETS, check_counts, check_targets
 from sklearn_iso.attacks.plan import Plan
 from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
-from sklearn_iso.geometry.norms import Norm
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat
 
 FIRST_STEP = 0.5
 
@@ -57,12 +56,8 @@ def pgd(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float,
+    threat: Threat = "linf",
     n_steps: int = 40,
     step_size: float | None = None,
     n_restarts: int = 1,
@@ -90,21 +85,11 @@ def pgd(
     X : Tensor of shape (n, ...), float32 or float64
     y : Tensor of shape (n,), integers
         Columns of the logits.
-    eps : float, or array of the shape of a row
-        Radius of the ball in units of X; 0 makes a feature immutable.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-        Norm of the ball, applied to the perturbation over eps.
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable : array of bool of the shape of a row, or None
-        Features that stay as they are, as with eps 0.
-    one_hot : list of column numbers for each group, or None
-        Columns of encoded categories. They have no part in the ball: up to `max_flips` groups
-        of a row change to another category, chosen greedily (the single flip of the highest
-        loss first, then the attack again around it), and each group keeps exactly one 1. A
-        column that is immutable or has eps 0 is never set or cleared.
-    max_flips : int
-        Most groups that change in a row.
+    eps : float
+        Radius of the ball, in units of the threat.
+    threat : ThreatModel, or the name of a norm
+        What the attack may do, see :class:`sklearn_iso.ThreatModel`. Categories are chosen
+        greedily: the single change of the highest loss first, then the attack again around it.
     n_steps : int
         Steps of each run.
     step_size : float or None
@@ -144,10 +129,12 @@ def pgd(
     Examples
     --------
     >>> import torch
+    >>> from sklearn_iso import ThreatModel
     >>> from sklearn_iso.attacks import pgd
     >>> X, y = torch.tensor([[0.3, 0.9]]), torch.tensor([0])
     >>> linear = lambda x: torch.stack([x.sum(1), 2 - x.sum(1)], dim=1)
-    >>> X_adv = pgd(linear, X, y, eps=0.25, bounds=(0, 1), random_state=0)
+    >>> box = ThreatModel(bounds=(0, 1))
+    >>> X_adv = pgd(linear, X, y, eps=0.25, threat=box, random_state=0)
     >>> bool(X_adv.sum() < 1), bool((X_adv - X).abs().max() <= 0.25)
     (True, True)
     """
@@ -163,10 +150,7 @@ def pgd(
         n_targets=n_targets,
         random_start=random_start,
     )
-    budget = Budget.of(
-        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips,
-    )  # fmt: skip
+    budget = Budget.of(X, eps=eps, threat=threat)
     hunt = Survivors(logits, X, y, batch_size)
     plan.attack(hunt, budget, as_generator(random_state))
     return hunt.X_adv
@@ -178,12 +162,8 @@ def fgsm(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float,
+    threat: Threat = "linf",
     loss: str = "cross_entropy",
     batch_size: int = 1000,
 ) -> Tensor:
@@ -202,13 +182,10 @@ def fgsm(
     X : Tensor of shape (n, ...), float32 or float64
     y : Tensor of shape (n,), integers
         Columns of the logits.
-    eps : float, or array of the shape of a row
-        Radius of the ball in units of X; 0 makes a feature immutable.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips
-        As in :func:`pgd`.
+    eps : float
+        Radius of the ball, in units of the threat.
+    threat : ThreatModel, or the name of a norm
+        What the attack may do, see :class:`sklearn_iso.ThreatModel`.
     loss : {"cross_entropy", "margin"}
     batch_size : int
         Most rows that logits sees at once.
@@ -240,10 +217,7 @@ def fgsm(
     criterion = get_loss(loss)
     if loss == "targeted_margin":
         raise ValueError("loss must need no target in a single step; got 'targeted_margin'.")
-    budget = Budget.of(
-        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips,
-    )  # fmt: skip
+    budget = Budget.of(X, eps=eps, threat=threat)
     hunt = Survivors(logits, X, y, batch_size)
     objective = Objective(hunt.logits, criterion)
     for _ in () if budget.is_zero else hunt.rounds(budget.categories, objective.value):

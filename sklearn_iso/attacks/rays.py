@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball, FeatureValues, budget_of
-from sklearn_iso.attacks.categories import OneHot
+from sklearn_iso.attacks.budget import Ball, Budget
 from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.pointwise import Closest, Pointwise
 from sklearn_iso.attacks.proposals import Proposals
@@ -21,7 +20,7 @@ from sklearn_iso.attacks.survivors import (
     verdict,
 )
 from sklearn_iso.geometry.norm import along
-from sklearn_iso.geometry.norms import Norm
+from sklearn_iso.threat import Threat
 
 FINEST, COARSEST = 1e-3, 0.5
 #: Queries of a sample between choices of what to do next with it.
@@ -104,12 +103,8 @@ def rays(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues | None = None,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float | None = None,
+    threat: Threat = "linf",
     n_queries: int = 1000,
     random_state: RandomState = None,
     batch_size: int = 1000,
@@ -135,15 +130,12 @@ def rays(
         (n, n_classes) are taken too, of which the largest names the label.
     X : Tensor of shape (n, ...), float32 or float64
     y : Tensor of shape (n,), integers
-    eps : float, array of the shape of a row, or None
-        Radius of the ball in units of X, 0 for immutable features: a row is done as soon as an
-        error lies within. None: use all queries for the closest error, each feature in its own
-        units.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips
-        As in :func:`sklearn_iso.attacks.pgd`. Labels do not rank flips: one that fools is
+    eps : float or None
+        Radius of the ball, in units of the threat: a row is done as soon as an error lies within.
+        None: use all queries for the closest error.
+    threat : ThreatModel, or the name of a norm
+        What the attack may do, see :class:`sklearn_iso.ThreatModel`.
+        Labels do not rank flips: one that fools is
         taken, or else the first.
     n_queries : int
         Points of each row that predict sees.
@@ -178,12 +170,11 @@ def rays(
     >>> X, y = torch.tensor([[0.9, 0.9], [0.1, 0.2]]), torch.tensor([1, 0])
     >>> labels = lambda x: (x.sum(dim=1) > 1).long()
     >>> X_adv = rays(labels, X, y, random_state=0)
-    >>> distances(labels, X, y, X_adv, norm="linf").round(decimals=2)
+    >>> distances(labels, X, y, X_adv, threat="linf").round(decimals=2)
     tensor([0.4000, 0.3500])
     """
     return closest_errors(
-        predict, X, y, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips, n_queries=n_queries, random_state=random_state,
+        predict, X, y, eps=eps, threat=threat, n_queries=n_queries, random_state=random_state,
         batch_size=batch_size,
     )[0]  # fmt: skip
 
@@ -194,12 +185,8 @@ def closest_errors(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues | None = None,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float | None = None,
+    threat: Threat = "linf",
     n_queries: int = 1000,
     random_state: RandomState = None,
     batch_size: int = 1000,
@@ -223,7 +210,7 @@ def closest_errors(
     tensor([False])
     """
     check_counts(n_queries=n_queries)
-    budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
+    budget = Budget.of(X, eps=eps, threat=threat)
     seed, hunt = fork_seed(as_generator(random_state)), Survivors(predict, X, y, batch_size)
     predict = hunt.logits
     closest = torch.full_like(hunt.best_loss, torch.inf)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Budget, FeatureValues
-from sklearn_iso.attacks.categories import OneHot
+from sklearn_iso.attacks.budget import Budget
 from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import margin
 from sklearn_iso.attacks.parameters import check_counts
@@ -21,9 +20,9 @@ from sklearn_iso.attacks.survivors import (
     as_generator,
     fork_seed,
 )
-from sklearn_iso.geometry.norms import Norm
 from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat
 
 
 @gradients_on()
@@ -32,12 +31,8 @@ def square(
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
+    eps: float,
+    threat: Threat = "linf",
     n_queries: int = 1000,
     n_restarts: int = 1,
     random_state: RandomState = None,
@@ -62,13 +57,10 @@ def square(
     X : Tensor of shape (n, ...), float32 or float64
     y : Tensor of shape (n,), integers
         Columns of the scores.
-    eps : float, or array of the shape of a row
-        Radius of the ball in units of X; 0 makes a feature immutable.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips
-        As in :func:`sklearn_iso.attacks.pgd`.
+    eps : float
+        Radius of the ball, in units of the threat.
+    threat : ThreatModel, or the name of a norm
+        What the attack may do, see :class:`sklearn_iso.ThreatModel`.
     n_queries : int
         Points of each row that scores sees in each run.
     n_restarts : int
@@ -107,10 +99,7 @@ def square(
     tensor([True])
     """
     check_counts(n_queries=n_queries, n_restarts=n_restarts)
-    budget = Budget.of(
-        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips,
-    )  # fmt: skip
+    budget = Budget.of(X, eps=eps, threat=threat)
     hunt = Survivors(scores, X, y, batch_size)
     plan = Search(n_queries, n_restarts, layout_of(X, image_shape))
     plan.attack(hunt, budget, as_generator(random_state))

@@ -235,7 +235,7 @@ class Survivors:
         if categories is None:
             return
         self.centres = self.centres.clone()
-        for _ in range(categories.max_flips):
+        for _ in range(categories.max_changes):
             for rows in self.batches():
                 self._flip(categories, rows, value)
             yield

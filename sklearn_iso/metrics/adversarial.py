@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from numbers import Integral, Real
+from dataclasses import dataclass, fields
+from numbers import Integral
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 
 from sklearn_iso.attacks import ATTACKS
-from sklearn_iso.attacks.categories import groups_of
 from sklearn_iso.metrics.breaking import Attack, Procedure
-from sklearn_iso.metrics.case import Bounds, Case
-from sklearn_iso.metrics.named import Named
+from sklearn_iso.metrics.case import Case
 from sklearn_iso.metrics.nested import nested_runs
 from sklearn_iso.metrics.options import check_options
 from sklearn_iso.metrics.routing import WeightedScorer
 from sklearn_iso.metrics.unseen import warn_of_unseen
 from sklearn_iso.metrics.weights import weighted
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat, as_threat, check_eps
 
+#: Of eps and threat, `check_eps` and `as_threat` know the remedies.
 PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {
     "attack": [StrOptions(set(ATTACKS)), callable],
     "n_steps": [Interval(Integral, 1, None, closed="left"), None],
@@ -30,22 +29,12 @@ PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {
     "image_shape": ["array-like", None],
     "random_state": ["random_state"],
 }
-THREAT_CONSTRAINTS: dict[str, list[Any]] = {
-    "bounds": [tuple, list, None],
-    "immutable": ["array-like", None],
-    "one_hot": ["array-like", None],
-}
-_CONSTRAINTS: dict[str, list[Any]] = {
-    "eps": [Interval(Real, 0, None, closed="left"), "array-like"],
-    **THREAT_CONSTRAINTS,
-    **PROCEDURE_CONSTRAINTS,
-}
 
 
 @validate_params(
     {
         "estimator": [HasMethods(["fit", "predict"])],
-        **_CONSTRAINTS,
+        **PROCEDURE_CONSTRAINTS,
         "sample_weight": ["array-like", None],
     },
     prefer_skip_nested_validation=False,
@@ -56,12 +45,9 @@ def adversarial_accuracy(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    eps: float | ArrayLike,
-    norm: Any = "linf",
+    eps: float,
+    threat: Threat = "linf",
     attack: str | Attack = "cascade",
-    bounds: Bounds = None,
-    immutable: Any = None,
-    one_hot: Any = None,
     n_steps: int | None = None,
     n_restarts: int | None = None,
     n_queries: int | None = None,
@@ -72,7 +58,7 @@ def adversarial_accuracy(
     r"""Return the share of all samples that an attack cannot get misclassified.
 
     .. math:: \frac1n \, \#\{ i : \hat y(x_i) = y_i \text{ and } \hat y(x_i') = y_i \}, \qquad
-              \|(x_i' - x_i) / \varepsilon\| \le 1
+              \|(x_i' - x_i) / u\| \le \varepsilon
 
     With weights, the share of their sum.
 
@@ -101,26 +87,16 @@ def adversarial_accuracy(
     y : array-like of shape (n_samples,)
         Labels. Samples whose label is not in ``estimator.classes_`` count as misclassified,
         with a warning.
-    eps : float, or array-like of shape (n_features,)
-        Budget in units of X; 0 makes a feature immutable. Values that come with names, in a
-        pandas Series, a frame of one row or a dict, follow the columns of X by name; so do the
-        sides of `bounds` and a mask `immutable`.
-    norm : {"linf", "l2", "l1"} or {numpy.inf, 2, 1}
-        Norm of the perturbation over eps.
+    eps : float
+        Budget, in units of the threat.
+    threat : ThreatModel, or the name of a norm
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`: the norm, units of the
+        features (without them those of X), bounds, what stays, and categories.
     attack : {"cascade", "pgd", "apgd", "fgsm", "ddn", "fmn", "fab", "square", "rays"} or callable
         "cascade" is the evaluation described above. The others run alone: "square" on scores,
         "rays" on labels, all else on gradients. A callable has the signature of
-        :func:`sklearn_iso.attacks.pgd`: ``(logits, X, y, *, eps, norm, bounds)``, where given
-        ``immutable`` and ``one_hot``, and where it takes them ``n_steps``, ``n_restarts`` and
-        ``random_state``.
-    bounds : (low, high) or None
-        Range of the raw features, each side a number or one for each feature. Perturbed
-        points stay inside.
-    immutable : mask of bool, or list of column numbers or names, or None
-        Features that stay as they are.
-    one_hot : list of lists of column numbers or names, or None
-        Columns of encoded categories: one group of a row may change to another category,
-        whatever eps, and each group keeps exactly one 1.
+        :func:`sklearn_iso.attacks.pgd`: ``(logits, X, y, *, eps, threat)``, and where it
+        takes them ``n_steps``, ``n_restarts`` and ``random_state``.
     n_steps, n_restarts : int or None
         Steps of each run of a single attack, and runs; None: as many as it takes by itself
         (:mod:`sklearn_iso.attacks`; 40 and 1 for "pgd"). "cascade" has its own.
@@ -183,16 +159,13 @@ def adversarial_accuracy(
     >>> adversarial_accuracy(pipeline, X, y, eps=0) == pipeline.score(X, y)
     True
     """
+    budget, threat = check_eps(eps), as_threat(threat)
     check_options(
         attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
     )
     weight, X, y = weighted(sample_weight, X, y)
-    case = Case.of(
-        estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        image_shape=image_shape,
-    )  # fmt: skip
+    case = Case.of(estimator, X, y, threat=threat, image_shape=image_shape)
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
-    budget = case.table.by_feature(eps, "eps")
     runs = nested_runs(case, [budget], procedure, weight=weight)
     case.refused.warn()
     warn_of_unseen(int(runs.unseen.sum()), len(case.table), "the accuracy")
@@ -212,12 +185,9 @@ class AdversarialScorer(WeightedScorer):
     'fgsm'
     """
 
-    eps: Any
-    norm: Any = "linf"
+    eps: float
+    threat: Threat = "linf"
     attack: str | Attack = "cascade"
-    bounds: Any = None
-    immutable: Any = None
-    one_hot: Any = None
     n_steps: int | None = None
     n_restarts: int | None = None
     n_queries: int | None = None
@@ -229,19 +199,16 @@ class AdversarialScorer(WeightedScorer):
         self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> float:
         """Return the adversarial accuracy of a fitted estimator on X and y."""
-        options = {name: getattr(self, name) for name in asdict(self)}
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
         return adversarial_accuracy(estimator, X, y, sample_weight=sample_weight, **options)
 
 
-@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=False)
+@validate_params(PROCEDURE_CONSTRAINTS, prefer_skip_nested_validation=False)
 def make_adversarial_scorer(
     *,
-    eps: float | ArrayLike,
-    norm: Any = "linf",
+    eps: float,
+    threat: Threat = "linf",
     attack: str | Attack = "cascade",
-    bounds: Bounds = None,
-    immutable: Any = None,
-    one_hot: Any = None,
     n_steps: int | None = None,
     n_restarts: int | None = None,
     n_queries: int | None = None,
@@ -252,8 +219,7 @@ def make_adversarial_scorer(
 
     Parameters
     ----------
-    eps, norm, attack, bounds, immutable, one_hot, n_steps, n_restarts, n_queries, \
-    image_shape, random_state
+    eps, threat, attack, n_steps, n_restarts, n_queries, image_shape, random_state
         As in :func:`adversarial_accuracy`. A fixed random_state attacks every candidate of a
         search from the same starting points.
 
@@ -285,32 +251,12 @@ def make_adversarial_scorer(
         attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
     )
     return AdversarialScorer(
-        eps=_plain(eps, "eps"),
-        norm=norm,
+        eps=check_eps(eps),
+        threat=as_threat(threat),
         attack=attack,
-        bounds=None if bounds is None else tuple(_plain(side, "bounds") for side in bounds),
-        immutable=None if immutable is None else _plain(immutable, "immutable"),
-        one_hot=None
-        if one_hot is None
-        else tuple(_plain(group, "one_hot") for group in groups_of(one_hot)),
         n_steps=n_steps,
         n_restarts=n_restarts,
         n_queries=n_queries,
-        image_shape=None if image_shape is None else _plain(image_shape, "image_shape"),
+        image_shape=None if image_shape is None else tuple(image_shape),
         random_state=random_state,
     )
-
-
-def _plain(values: ArrayLike, name: str) -> Any:
-    """Numbers, nested tuples or named values, so that scorers compare, hash and print."""
-    named = Named.of(values)
-    if named is not None and (named.is_mask or name in ("eps", "bounds")):
-        return named
-
-    def as_tuples(nested: Any) -> Any:
-        return tuple(map(as_tuples, nested)) if isinstance(nested, list) else nested
-
-    try:
-        return as_tuples(np.asarray(values).tolist())
-    except ValueError:  # lists of unequal length
-        raise ValueError(f"{name} must hold lists of equal length; got {values!r}.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -152,7 +151,7 @@ class Procedure:
             )
         return access
 
-    def run(self, case: Case, access: Access, eps: Any, rows: NDArray) -> Broken:
+    def run(self, case: Case, access: Access, eps: float, rows: NDArray) -> Broken:
         """Attack rows, all of them classified correctly, within a budget.
 
         Raises
@@ -162,9 +161,9 @@ class Procedure:
             NaN.
         """
         broken = Broken.none(rows, case.points(rows))
-        if not len(rows) or case.threat.budget(case.points(rows), eps).is_zero:
+        if not len(rows) or case.budget(case.points(rows), eps).is_zero:
             return broken
-        case.refused.limit(case.table.values, eps, case.threat.one_hot)
+        case.refused.limit(case.table.values, case.threat.radius(eps), case.threat.categories)
         if self.attack == "cascade":
             self._cascade(case, access, eps, broken)
         elif self.attack in WITHOUT_GRADIENTS:
@@ -174,14 +173,14 @@ class Procedure:
             self._one_attack(case, access, eps, broken)
         return broken
 
-    def _one_attack(self, case: Case, access: Access, eps: Any, broken: Broken) -> None:
+    def _one_attack(self, case: Case, access: Access, eps: float, broken: Broken) -> None:
         attack = ATTACKS[self.attack] if isinstance(self.attack, str) else self.attack
         names = ("n_steps", "n_restarts", "n_queries", "random_state")
         options = {name: getattr(self, name) for name in names}
         run = partial(attack, **options_for(attack, image_shape=case.image_shape, **options))
         X, y = case.points(broken.rows), case.labels(broken.rows)
-        # Copies: an attack of a user may write into what it gets, and is judged by the originals.
-        given = copy.deepcopy({"eps": eps, **case.threat.options()})
+        # Copies: an attack of a user may write into X and y, and is judged by the originals.
+        given = {"eps": eps, "threat": case.threat}
         logits = access.logits if isinstance(self.attack, str) else access.twin
         X_adv = run(logits, X.clone(), y.clone(), **given)
         if not isinstance(X_adv, Tensor):
@@ -189,11 +188,11 @@ class Procedure:
                 f"An attack must return a tensor of perturbed rows; got {type(X_adv).__name__}."
             )
         X_adv = X_adv.detach()
-        case.threat.verify(X, X_adv, eps)
+        case.budget(X, eps).verify(X, X_adv)
         name = self.attack if isinstance(self.attack, str) else "custom"
         broken.record(np.arange(len(X)), X_adv, case.fools(X_adv, broken.rows), name)
 
-    def _cascade(self, case: Case, access: Access, eps: Any, broken: Broken) -> None:
+    def _cascade(self, case: Case, access: Access, eps: float, broken: Broken) -> None:
         claimed = np.zeros(len(broken.rows), dtype=bool)
         if access.climbs:
             claimed = self._climb(case, access, eps, broken)
@@ -207,7 +206,7 @@ class Procedure:
             left = ~broken.fooled & (n_queries > 0)
         self._without_gradients(case, access, eps, broken, np.flatnonzero(left), n_queries)
 
-    def _overlooked(self, case: Case, access: Access, eps: Any, broken: Broken) -> bool:
+    def _overlooked(self, case: Case, access: Access, eps: float, broken: Broken) -> bool:
         """Whether a short search on the twin finds what gradients did not.
 
         Gradients at a point tell little of a quadratic score in the l1 norm, for example, where
@@ -220,20 +219,20 @@ class Procedure:
         X, y = case.points(some), case.labels(some)
         X_adv = square(
             access.logits, X, y, eps=eps, n_queries=QUERIES_CHECKED,
-            random_state=self.random_state, image_shape=case.image_shape, **case.threat.options(),
+            random_state=self.random_state, image_shape=case.image_shape, threat=case.threat,
         )  # fmt: skip
         with torch.no_grad():
             found = verdict(access.twin(X_adv), y)
             found &= access.twin(X).argmax(dim=1) == y
         return int(found.sum()) > SHARE_OVERLOOKED * len(some)
 
-    def _climb(self, case: Case, access: Access, eps: Any, broken: Broken) -> NDArray:
+    def _climb(self, case: Case, access: Access, eps: float, broken: Broken) -> NDArray:
         """Attack by the gradients of the twin; return which rows the twin gives up."""
         X, y = case.points(broken.rows), case.labels(broken.rows)
         X_adv, stage = cascade_stages(
-            access.logits, X, y, eps=eps, random_state=self.random_state, **case.threat.options()
+            access.logits, X, y, eps=eps, random_state=self.random_state, threat=case.threat
         )
-        case.threat.verify(X, X_adv, eps)
+        case.budget(X, eps).verify(X, X_adv)
         fooled = case.fools(X_adv, broken.rows)
         # Where the twin holds and the estimator does not, the last attack's point did it.
         last = STAGES.index("targeted_margin")
@@ -242,7 +241,7 @@ class Procedure:
         return stage.numpy() >= 0
 
     def _without_gradients(
-        self, case: Case, access: Access, eps: Any, broken: Broken, at: NDArray, n_queries: int
+        self, case: Case, access: Access, eps: float, broken: Broken, at: NDArray, n_queries: int
     ) -> None:
         """Attack the rows at some positions by scores, and by labels where scores mislead."""
         if not len(at):
@@ -266,7 +265,7 @@ class Procedure:
         scores: Callable,
         case: Case,
         access: Access,
-        eps: Any,
+        eps: float,
         broken: Broken,
         at: NDArray,
         n_queries: int,
@@ -292,7 +291,7 @@ class Procedure:
         self,
         access: Access,
         case: Case,
-        eps: Any,
+        eps: float,
         broken: Broken,
         at: NDArray,
         n_queries: int,
@@ -308,14 +307,14 @@ class Procedure:
         search.__name__ = rays.__name__
         self._search(search, access.answers.predict, case, eps, broken, at, n_queries)
 
-    def _transfer(self, case: Case, eps: Any, broken: Broken, at: NDArray) -> NDArray:
+    def _transfer(self, case: Case, eps: float, broken: Broken, at: NDArray) -> NDArray:
         """Attack by a linear surrogate, which costs next to nothing; return who is left."""
         surrogate, rows = linear_surrogate(case), broken.rows[at]
         if surrogate is None:
             return at
         X = case.points(rows)
-        X_adv = transfer(surrogate, X, case.labels(rows), eps=eps, **case.threat.options())
-        case.threat.verify(X, X_adv, eps)
+        X_adv = transfer(surrogate, X, case.labels(rows), eps=eps, threat=case.threat)
+        case.budget(X, eps).verify(X, X_adv)
         broken.record(at, X_adv, case.fools(X_adv, rows), "transfer")
         left: NDArray = at[~broken.fooled[at]]
         return left
@@ -325,7 +324,7 @@ class Procedure:
         attack: Attack,
         answer: Callable,
         case: Case,
-        eps: Any,
+        eps: float,
         broken: Broken,
         at: NDArray,
         n_queries: int,
@@ -335,8 +334,8 @@ class Procedure:
         X, y = case.points(rows), case.labels(rows)
         X_adv = attack(
             answer, X, y, eps=eps, n_queries=n_queries, random_state=self.random_state,
-            **case.threat.options(), **options,
+            threat=case.threat, **options,
         )  # fmt: skip
-        case.threat.verify(X, X_adv, eps)
+        case.budget(X, eps).verify(X, X_adv)
         broken.record(at, X_adv, case.fools(X_adv, rows), attack.__name__)
         return X_adv

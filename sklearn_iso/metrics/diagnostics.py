@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_iso.attacks import apgd, fgsm, get_norm, pgd, square
+from sklearn_iso.attacks import apgd, fgsm, pgd, square
 from sklearn_iso.metrics.case import Case
 from sklearn_iso.metrics.evaluation import SHARE_THAT_MAY_VANISH, Access
 from sklearn_iso.metrics.findings import Finding, Sample
 from sklearn_iso.metrics.refused import REMEDY, Refused
 from sklearn_iso.metrics.transfer import linear_surrogate, transfer
+from sklearn_iso.threat import ThreatModel
 
 Check = Callable[[Sample], Finding | None]
 N_NOISE, N_QUERIES, N_STEPS = 20, 200, 40
@@ -121,7 +123,7 @@ def fgsm_is_weaker(sample: Sample) -> Finding | None:
 
 def noise_is_weaker(sample: Sample) -> Finding | None:
     """Compare gradients with random points of the ball."""
-    ball = sample.case.threat.budget(sample.X, sample.eps).around(sample.X)
+    ball = sample.case.budget(sample.X, sample.eps).around(sample.X)
     fooled = np.zeros(len(sample.rows), dtype=bool)
     for _ in range(N_NOISE):
         points = ball.point_within(ball.random(sample.generator))
@@ -214,9 +216,13 @@ def cross_entropy_keeps_up(sample: Sample) -> Finding | None:
 
 def everything_breaks_in_the_end(sample: Sample) -> Finding | None:
     """Attack with a budget that holds every other sample."""
-    if sample.case.threat.immutable is not None or np.ndim(sample.eps) and np.min(sample.eps) == 0:
+    threat = sample.case.threat
+    if threat.immutable is not None or not threat.radius(1.0).all():
         return None  # what may not move may be all that counts
-    held = ~sample.climbed(wide_budget(sample.case))
+    if not np.ptp(sample.case.table.values, axis=0).any():
+        return None  # there is one place only
+    wide = replace(sample, case=replace(sample.case, threat=unbounded(sample.case)))
+    held = ~wide.climbed(1.0)
     # Of all samples: a constant classifier is right by chance, and no attack changes it.
     share = float(held.mean()) * float(sample.case.right().mean())
     chance = 1 / len(sample.case.classes)
@@ -231,30 +237,29 @@ def everything_breaks_in_the_end(sample: Sample) -> Finding | None:
     )
 
 
-def wide_budget(case: Case) -> NDArray:
-    """Return a budget for each feature whose ball around any sample holds all others.
+def unbounded(case: Case) -> ThreatModel:
+    """Return a threat of which one unit, around any sample, holds all others.
 
     Examples
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.naive_bayes import GaussianNB
     >>> from sklearn_iso.metrics.case import Case
-    >>> from sklearn_iso.metrics.diagnostics import wide_budget
+    >>> from sklearn_iso.metrics.diagnostics import unbounded
     >>> X, y = load_iris(return_X_y=True)
-    >>> wide_budget(Case.of(GaussianNB().fit(X, y), X, y, norm="linf")).round(2)
+    >>> unbounded(Case.of(GaussianNB().fit(X, y), X, y)).radius(1).round(2)
     array([3.6, 2.4, 5.9, 2.4])
     """
     ranges = np.ptp(case.table.values, axis=0).astype(np.float64)
     corner = torch.ones(1, *ranges.shape, dtype=torch.float64)
-    wide: NDArray = ranges * float(get_norm(case.threat.norm).size(corner)[0])
-    return wide
+    return replace(case.threat, units=ranges * float(case.threat.norm.size(corner)[0]))
 
 
 def larger_budgets_break_more(sample: Sample) -> Finding | None:
     """Attack anew at larger budgets, without what smaller ones found."""
     before = sample.white_box
     for factor in (2, 4):
-        after = sample.climbed(np.asarray(sample.eps) * factor)
+        after = sample.climbed(sample.eps * factor)
         count = int(before.sum()) - int(after.sum())
         if sample.many(count):
             return Finding(

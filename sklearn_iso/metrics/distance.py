@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
@@ -13,23 +13,21 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from torch import Tensor
 
-from sklearn_iso.attacks import closest_errors, ddn, fab, fmn, get_norm
+from sklearn_iso.attacks import Budget, closest_errors, ddn, fab, fmn
 from sklearn_iso.attacks.survivors import as_generator
 from sklearn_iso.metrics.breaking import AUTOMATIC_QUERIES
-from sklearn_iso.metrics.case import Bounds, Case
+from sklearn_iso.metrics.case import Case
 from sklearn_iso.metrics.evaluation import Access
 from sklearn_iso.metrics.unseen import warn_of_unseen
 from sklearn_iso.metrics.weights import check_weights, weighted
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat
+from sklearn_iso.threat.parts import numbers_of
 
 N_BISECTIONS = 20
 OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
-    "units": ["array-like", None],
-    "bounds": [tuple, list, None],
-    "immutable": ["array-like", None],
-    "one_hot": ["array-like", None],
     "n_steps": [Interval(Integral, 1, None, closed="left"), None],
     "n_restarts": [Interval(Integral, 1, None, closed="left"), None],
     "n_queries": [Interval(Integral, 0, None, closed="left"), None],
@@ -48,11 +46,7 @@ def adversarial_distance(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    norm: Any = "linf",
-    units: ArrayLike | None = None,
-    bounds: Bounds = None,
-    immutable: Any = None,
-    one_hot: Any = None,
+    threat: Threat = "linf",
     n_steps: int | None = None,
     n_restarts: int | None = None,
     n_queries: int | None = None,
@@ -78,13 +72,10 @@ def adversarial_distance(
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,)
         Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
-    norm : {"linf", "l2", "l1"} or {numpy.inf, 2, 1}
-    units : array-like of shape (n_features,), or None
-        Unit u of each feature, in the order of the columns or by name; 0 makes a feature
-        immutable. None: 1, the units of X.
-    bounds, immutable, one_hot
-        As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A flip of a category adds
-        nothing to the distance.
+    threat : ThreatModel, or the name of a norm
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`: the norm, the units u of the
+        features (without them those of X), bounds, what stays, and categories. Another category
+        adds nothing to the distance.
     n_steps, n_restarts : int or None
         Steps of each walk of ddn or fmn, and walks; None: 100 and 1. fab has its own. Setting them
         is an error where there is no twin that agrees, and asks for walks where its gradients
@@ -134,23 +125,23 @@ def adversarial_distance(
     """
     counts = None if sample_weight is None else check_weights(sample_weight, X) > 0
     _, X, y = weighted(sample_weight, X, y)
-    case = Case.of(estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot)
-    frame = Frame.of(case, units)
+    case = Case.of(estimator, X, y, threat=threat)
+    search = Search(case)
     found, rows = np.zeros(len(case.table)), np.flatnonzero(case.right())
     if not len(rows):
         return _of_all(found, counts)
     access, generator = Access.of(case, rows), as_generator(random_state)
-    case.refused.limit(case.table.values, np.ptp(case.table.values, axis=0), case.threat.one_hot)
+    case.refused.limit(case.table.values, np.ptp(case.table.values, axis=0), case.threat.categories)
     closest, distance = case.points(rows), np.full(len(rows), np.inf)
     if access.climbs or _steps_asked_for(access, n_steps=n_steps, n_restarts=n_restarts):
-        closest = frame.descend(access.logits, rows, n_steps or 100, n_restarts or 1)
-        closest, distance = frame.settle(closest, rows, exact=access.trusted)
+        closest = search.descend(access.logits, rows, n_steps or 100, n_restarts or 1)
+        closest, distance = search.settle(closest, rows, exact=access.trusted)
     if n_queries is None:
         n_queries = AUTOMATIC_QUERIES
     left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
     if len(left) and n_queries:
-        points, seen = frame.shoot(access.answers.predict, rows[left], n_queries, generator)
-        _, shorter = frame.settle(points, rows[left], exact=False)
+        points, seen = search.shoot(access.answers.predict, rows[left], n_queries, generator)
+        _, shorter = search.settle(points, rows[left], exact=False)
         distance[left] = np.minimum(distance[left], shorter)
         if not access.trusted:
             n_unseen = int((np.isinf(distance[left]) & ~seen).sum())
@@ -182,89 +173,45 @@ def _steps_asked_for(access: Access, **given: int | None) -> bool:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """Coordinates in which each feature has its own unit, and back.
+class Search:
+    """Minimum-norm attacks on samples of a case, and what the estimator says of their points.
 
     Parameters
     ----------
     case : Case
-    units : Tensor
-        Of the shape of a row; 1 where a feature has no unit of its own or may not move.
-    threat : Threat
-        That of the case, in these coordinates.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_iso import ThreatModel
     >>> from sklearn_iso.metrics.case import Case
-    >>> from sklearn_iso.metrics.distance import Frame
+    >>> from sklearn_iso.metrics.distance import Search
     >>> X, y = load_iris(return_X_y=True)
-    >>> Frame.of(Case.of(GaussianNB().fit(X, y), X, y), units=[1, 1, 0, 2]).threat.immutable
-    array([False, False,  True, False])
+    >>> threat = ThreatModel(units=[1, 1, 0, 2])
+    >>> search = Search(Case.of(GaussianNB().fit(X, y), X, y, threat=threat))
+    >>> search.settle(search.case.points([0]), np.array([0]), exact=True)[1]
+    array([inf])
     """
 
     case: Case
-    units: Tensor
-    threat: Any
-
-    @classmethod
-    def of(cls, case: Case, units: ArrayLike | None) -> Frame:
-        """Return checked coordinates."""
-        threat, X = case.threat, case.points(slice(1))
-        if units is None:
-            return cls(case, torch.ones_like(X[0]), threat)
-        units = case.table.by_feature(units, "units")
-        try:
-            given = np.asarray(units, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"units must be numbers, one for each feature; got {units!r}."
-            ) from None
-        if given.shape != X.shape[1:] or not np.isfinite(given).all() or (given < 0).any():
-            raise ValueError(
-                "units must be finite and not negative, one for each feature, of shape "
-                f"{tuple(X.shape[1:])}; got {units!r} of shape {given.shape}."
-            )
-        fixed = given == 0
-        if threat.immutable is not None:
-            fixed = fixed | threat.immutable
-        scale = np.where(fixed, 1.0, given)
-        for group in threat.one_hot or []:
-            scale[group] = 1.0
-        scale = scale.astype(case.table.values.dtype)
-        bounds = threat.bounds
-        if bounds is not None:
-            bounds = tuple(np.asarray(side, dtype=scale.dtype) / scale for side in bounds)
-        immutable = fixed if fixed.any() else None
-        moved = replace(threat, bounds=bounds, immutable=immutable)
-        moved.budget(X / torch.from_numpy(scale), 1.0)
-        return cls(case, torch.from_numpy(scale), moved)
-
-    def _back(self, rows: NDArray, U: Tensor, U_adv: Tensor) -> Tensor:
-        """Points in units of X; features that did not move are X's to the last bit."""
-        X = self.case.points(rows)
-        points = torch.where(U_adv == U, X, U_adv * self.units)
-        return self._inside(points, X)
 
     def _inside(self, points: Tensor, X: Tensor) -> Tensor:
         if self.case.threat.bounds is None:
             return points
-        low, high = (torch.tensor(np.array(s)).to(points) for s in self.case.threat.bounds)
+        low, high = (torch.from_numpy(numbers_of(s)).to(points) for s in self.case.threat.bounds)
         # X itself may lie outside by rounding, and what did not move must stay.
         return points.clamp(torch.minimum(low, X), torch.maximum(high, X))
 
     def _attack(self, attack: Callable, answer: Callable, rows: NDArray, **options: Any) -> Tensor:
-        U = self.case.points(rows) / self.units
-        U_adv = attack(
-            lambda u: answer(u * self.units), U, self.case.labels(rows),
-            **options, **self.threat.options(),
-        )  # fmt: skip
-        return self._back(rows, U, U_adv)
+        X = self.case.points(rows)
+        points = attack(answer, X, self.case.labels(rows), threat=self.case.threat, **options)
+        return self._inside(points, X)
 
     def descend(self, twin: Any, rows: NDArray, n_steps: int, n_runs: int) -> Tensor:
         """Closest errors of the twin, the nearer of what walks of two kinds find."""
-        attack = ddn if self.case.norm_name == "l2" else fmn
+        attack = ddn if self.case.threat.norm.name == "l2" else fmn
         points = self._attack(attack, twin, rows, n_steps=n_steps, n_restarts=n_runs)
         others, X = self._attack(fab, twin, rows), self.case.points(rows)
         nearer = self._reach(X, others) < self._reach(X, points)
@@ -307,8 +254,8 @@ class Frame:
 
     def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
         x = X + (points - X) * share
-        for group in self.threat.one_hot or []:
-            x[:, group] = points[:, group]
+        for group in self.case.threat.categories or ():
+            x[:, list(group)] = points[:, list(group)]
         return self._inside(x, X)
 
     def _pulled_back(self, X: Tensor, points: Tensor, rows: NDArray) -> Tensor:
@@ -329,7 +276,5 @@ class Frame:
         return np.where(moved, self._sizes(X, points), np.inf)
 
     def _sizes(self, X: Tensor, points: Tensor) -> NDArray:
-        v = ((points - X) / self.units).double()
-        for group in self.threat.one_hot or []:
-            v[:, group] = 0
-        return get_norm(self.threat.norm).size(v).numpy()
+        budget = Budget.of(X, threat=self.case.threat)
+        return budget.norm.size(budget.perturbations(X, points).double()).numpy()

@@ -56,7 +56,7 @@ class Sample:
     case : Case
     access : Access
     rows : ndarray of int
-    eps : float or array
+    eps : float
         Budget of the comparisons between attacks.
     generator : torch.Generator
 
@@ -77,7 +77,7 @@ class Sample:
     case: Case
     access: Access
     rows: NDArray
-    eps: Any
+    eps: float
     generator: torch.Generator = field(repr=False)
 
     @property
@@ -99,11 +99,11 @@ class Sample:
         return self.within(self.eps, attack, answer, **options)
 
     def within(
-        self, eps: Any, attack: Callable, answer: Callable | None, **options: Any
+        self, eps: float, attack: Callable, answer: Callable | None, **options: Any
     ) -> NDArray:
         """Which rows an attack gets the estimator to err on, within any budget."""
-        X_adv = attack(answer, self.X, self.y, eps=eps, **options, **self.case.threat.options())
-        self.case.threat.verify(self.X, X_adv, eps)
+        X_adv = attack(answer, self.X, self.y, eps=eps, threat=self.case.threat, **options)
+        self.case.budget(self.X, eps).verify(self.X, X_adv)
         return self.case.fools(X_adv, self.rows)
 
     @cached_property
@@ -111,7 +111,7 @@ class Sample:
         """Which rows the gradient attacks of the evaluation fool."""
         return self.climbed(self.eps)
 
-    def climbed(self, eps: Any) -> NDArray:
+    def climbed(self, eps: float) -> NDArray:
         """Which rows the gradient attacks of the evaluation fool within a budget."""
         return self.within(eps, _cascade, self.logits, random_state=self.generator)
 

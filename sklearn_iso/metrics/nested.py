@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +59,7 @@ class Runs:
 
 def nested_runs(
     case: Case,
-    budgets: Sequence[Any],
+    budgets: Sequence[float],
     procedure: Procedure,
     progress: bool = False,
     weight: NDArray | None = None,
@@ -70,7 +69,7 @@ def nested_runs(
     Parameters
     ----------
     case : Case
-    budgets : sequence of float or of arrays
+    budgets : sequence of float
         In any order; each contains the smaller ones.
     procedure : Procedure
     progress : bool
@@ -87,18 +86,18 @@ def nested_runs(
     See :class:`Runs`.
     """
     for eps in budgets:
-        case.threat.budget(case.points(slice(1)), eps)
+        case.budget(case.points(slice(1)), eps)
     right = case.right()
     alive, stage = right.copy(), np.where(right, "", "clean").astype(object)
     robust = np.zeros((len(budgets), len(right)), dtype=bool)
     unseen = np.zeros(len(right), dtype=bool)
     access, procedure = None, procedure.seeded()
-    order = sorted(range(len(budgets)), key=lambda position: float(np.sum(budgets[position])))
+    order = sorted(range(len(budgets)), key=lambda position: budgets[position])
     hidden = None if progress else True
     bar = tqdm(order, desc="attack", unit="budget", delay=SECONDS_BEFORE_A_BAR, disable=hidden)
     for position in bar:
         eps, rows = budgets[position], np.flatnonzero(alive)
-        if len(rows) and not case.threat.budget(case.points(slice(1)), eps).is_zero:
+        if len(rows) and not case.budget(case.points(slice(1)), eps).is_zero:
             if access is None:
                 access = procedure.access(case, rows)
             broken = procedure.run(case, access, eps, rows)

@@ -12,8 +12,8 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_iso.attacks.survivors import as_generator
 from sklearn_iso.metrics.breaking import WITHOUT_GRADIENTS, Attack, Procedure
-from sklearn_iso.metrics.case import Bounds, Case
-from sklearn_iso.metrics.curve import CURVE_CONSTRAINTS, check_budgets, in_units
+from sklearn_iso.metrics.case import Case
+from sklearn_iso.metrics.curve import CURVE_CONSTRAINTS, check_budgets
 from sklearn_iso.metrics.diagnostics import checks_for, estimator_answers, samples_suffice
 from sklearn_iso.metrics.findings import Finding, Sample, draw
 from sklearn_iso.metrics.nested import Runs, nested_runs
@@ -23,6 +23,7 @@ from sklearn_iso.metrics.repeated import search_suffices
 from sklearn_iso.metrics.unseen import starts_were_found
 from sklearn_iso.metrics.weights import weighted, wilson_interval
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat, ThreatModel, as_threat
 from sklearn_iso.weighting import effective_number
 
 
@@ -32,7 +33,9 @@ class RobustnessReport:
 
     Attributes
     ----------
-    estimator_name, norm : str
+    estimator_name : str
+    threat : ThreatModel
+        What an attack could do, as it was passed.
     n_samples : int
         Those of weight 0 left out.
     eps : ndarray of shape (n_budgets,)
@@ -79,7 +82,7 @@ class RobustnessReport:
     """
 
     estimator_name: str
-    norm: str
+    threat: ThreatModel
     n_samples: int
     eps: NDArray
     accuracy: NDArray
@@ -152,13 +155,9 @@ def robustness_report(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    norm: Any = "linf",
     eps: ArrayLike,
-    units: ArrayLike | None = None,
+    threat: Threat = "linf",
     attack: str | Attack = "cascade",
-    bounds: Bounds = None,
-    immutable: Any = None,
-    one_hot: Any = None,
     n_steps: int | None = None,
     n_restarts: int | None = None,
     n_queries: int | None = None,
@@ -184,9 +183,8 @@ def robustness_report(
     y : array-like of shape (n_samples,)
         Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     eps : array-like of shape (n_budgets,)
-        Budgets, in units of X or, where given, of `units`.
-    norm, units, attack, bounds, immutable, one_hot, n_steps, n_restarts, n_queries, \
-    image_shape, random_state
+        Budgets, in units of the threat.
+    threat, attack, n_steps, n_restarts, n_queries, image_shape, random_state
         As in :func:`robustness_curve`.
     n_diagnosed : int
         Samples for the diagnostics; 0 leaves out those that attack.
@@ -233,16 +231,13 @@ def robustness_report(
     <BLANKLINE>
     No warnings: 13 diagnostics of false robustness on 100 samples.
     """
-    sizes = check_budgets(eps)
+    sizes, threat = check_budgets(eps), as_threat(threat)
     check_options(
         attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
     )
     weight, X, y = weighted(sample_weight, X, y)
-    case = Case.of(
-        estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        image_shape=image_shape,
-    )  # fmt: skip
-    budgets = in_units(case, sizes, units)
+    case = Case.of(estimator, X, y, threat=threat, image_shape=image_shape)
+    budgets = sizes.tolist()
     generator = random_state if callable(attack) else as_generator(random_state)
     procedure = Procedure(attack, n_steps, n_restarts, n_queries, generator)
     runs = nested_runs(case, budgets, procedure, bool(verbose), weight)
@@ -253,7 +248,7 @@ def robustness_report(
     n_effective = effective_number(weight, n)
     return RobustnessReport(
         estimator_name=type(estimator).__name__,
-        norm=case.norm_name,
+        threat=threat,
         n_samples=n,
         eps=sizes,
         accuracy=runs.accuracy,
@@ -292,7 +287,7 @@ def _broken_by(runs: Runs) -> dict[str, NDArray]:
 def _diagnose(
     case: Case,
     runs: Runs,
-    budgets: list[Any],
+    budgets: list[float],
     n_diagnosed: int,
     generator: Any,
     weight: NDArray | None,
@@ -321,12 +316,12 @@ def _diagnose(
     return found, names, len(sample.rows)
 
 
-def _telling(runs: Runs, budgets: list[Any]) -> int:
+def _telling(runs: Runs, budgets: list[float]) -> int:
     """Return the budget at which about half of what is right breaks: there attacks differ most."""
     half = float((runs.stage != "clean").mean()) / 2
 
     def rank(position: int) -> tuple[bool, float, float]:
-        size = float(np.sum(budgets[position]))
+        size = budgets[position]
         return size == 0, abs(float(runs.accuracy[position]) - half), -size
 
     return min(range(len(budgets)), key=rank)

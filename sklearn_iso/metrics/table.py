@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-from sklearn_iso.metrics.named import Named
-
 # Float32 holds integers of two bytes exactly, those of four not.
 BYTES_EXACT_IN_FLOAT32 = 2
 LARGEST_DENSE_BYTES = 2**30
@@ -142,53 +140,3 @@ class Table:
         if hasattr(X, "columns") and hasattr(X, "to_numpy"):
             return type(X)(values, schema=list(X.columns))
         return values
-
-    def by_feature(self, values: Any, what: str) -> Any:
-        """Return values of features in the order of the columns, where they tell names.
-
-        Raises
-        ------
-        ValueError
-            If they name other features than the columns of X.
-        """
-        named = Named.of(values)
-        if named is None:
-            return values
-        if self.values.ndim > 2:
-            raise ValueError(
-                f"{what} may name features only where X is a table; X has shape "
-                f"{self.values.shape}. Pass an array of the shape of a sample."
-            )
-        return named.in_order(self.columns, self.values.shape[1], what)
-
-    def positions(self, names: Any, what: str) -> NDArray:
-        """Positions of columns told by number or by name.
-
-        Raises
-        ------
-        ValueError
-            If a column is not there.
-        """
-        given, n_features = np.asarray(names), self.values.shape[1]
-        if given.size and given.dtype.kind in "iu" and not self._has_names_like(given):
-            if given.min() < 0 or given.max() >= n_features:
-                raise ValueError(
-                    f"{what} must hold column numbers from 0 to {n_features - 1}; got {names!r}."
-                )
-            return given
-        known = {name: position for position, name in enumerate(self.columns or [])}
-        missing = [name for name in given.ravel().tolist() if name not in known]
-        if missing:
-            have = f"columns {self.columns}" if self.columns else "no column names"
-            raise ValueError(
-                f"{what} must hold column numbers or names of columns of X; found {missing[:5]}, "
-                f"and X has {have}."
-            )
-        return np.array([known[name] for name in given.ravel().tolist()], dtype=int)
-
-    def _has_names_like(self, numbers: NDArray) -> bool:
-        """Whether columns are named by numbers that are not their positions."""
-        names = self.columns
-        if names is None or not all(isinstance(name, (int, np.integer)) for name in names):
-            return False
-        return names != list(range(len(names)))

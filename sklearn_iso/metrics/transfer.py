@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sklearn_iso.attacks import fgsm
 from sklearn_iso.metrics.case import Case
+from sklearn_iso.threat import Threat
 from sklearn_iso.twins import as_torch
 
 MOST_ROWS = 2000
@@ -50,7 +51,9 @@ def linear_surrogate(case: Case) -> Callable[[Tensor], Tensor] | None:
     return lambda x: twin(x.flatten(1))
 
 
-def transfer(logits: Callable[[Tensor], Tensor], X: Tensor, y: Tensor, **threat: object) -> Tensor:
+def transfer(
+    logits: Callable[[Tensor], Tensor], X: Tensor, y: Tensor, *, eps: float, threat: Threat
+) -> Tensor:
     """Step to the end of the budget against a surrogate.
 
     One step of full length: where a surrogate is fooled halfway, the estimator may not be.
@@ -60,7 +63,7 @@ def transfer(logits: Callable[[Tensor], Tensor], X: Tensor, y: Tensor, **threat:
     >>> import torch
     >>> from sklearn_iso.metrics.transfer import transfer
     >>> linear = lambda x: torch.cat([x, -x], dim=1)
-    >>> transfer(linear, torch.tensor([[0.1]]), torch.tensor([0]), eps=1.0, norm="linf")
+    >>> transfer(linear, torch.tensor([[0.1]]), torch.tensor([0]), eps=1.0, threat="linf")
     tensor([[-0.9000]])
     """
-    return fgsm(logits, X, y, **threat)  # type: ignore[arg-type]
+    return fgsm(logits, X, y, eps=eps, threat=threat)

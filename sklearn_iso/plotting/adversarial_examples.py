@@ -8,12 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.geometry.patches import ImageLayout
 from sklearn_iso.metrics.breaking import Attack, Procedure
-from sklearn_iso.metrics.case import Bounds, Case
-from sklearn_iso.metrics.named import Named
+from sklearn_iso.metrics.case import Case
 from sklearn_iso.plotting.axes import axes_for, check_empty, class_name, of_model
 from sklearn_iso.plotting.checks import as_numbers, check_names, check_parameters
 from sklearn_iso.plotting.example_images import draw_images
 from sklearn_iso.plotting.moved_features import draw_moves, movement
+from sklearn_iso.threat import Threat, check_eps
+from sklearn_iso.threat.named import Named
 from sklearn_iso.twins.labels import as_array
 
 #: Images that are drawn.
@@ -220,14 +221,10 @@ class AdversarialExamplesDisplay:
         X: ArrayLike,
         y: ArrayLike,
         *,
-        eps: Any,
-        norm: Any = "l2",
+        eps: float,
+        threat: Threat = "l2",
         attack: str | Attack = "cascade",
-        bounds: Bounds = None,
-        immutable: Any = None,
-        one_hot: Any = None,
         image_shape: tuple[int, ...] | None = None,
-        units: ArrayLike | None = None,
         n_examples: int = N_EXAMPLES,
         random_state: Any = 0,
         name: str | None = None,
@@ -246,9 +243,10 @@ class AdversarialExamplesDisplay:
             Samples; those that are misclassified without an attack are left out.
         y : array-like of shape (n_samples,)
             Their labels.
-        eps, norm, attack, bounds, immutable, one_hot, random_state
-            As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
-        image_shape, units
+        eps, threat, attack, random_state
+            As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A table shows how far features
+            moved in units of the threat.
+        image_shape
             As in :class:`AdversarialExamplesDisplay`.
         n_examples : int, default=6
             How many images to draw; a table counts all samples.
@@ -277,10 +275,8 @@ class AdversarialExamplesDisplay:
                 "n_examples is how many images to draw, and a table counts all samples; got "
                 f"n_examples={n_examples!r} without image_shape. Leave it out, or pass image_shape."
             )
-        case = Case.of(
-            estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-            image_shape=image_shape,
-        )  # fmt: skip
+        budget = check_eps(eps)
+        case = Case.of(estimator, X, y, threat=threat, image_shape=image_shape)
         rows = np.flatnonzero(case.right())
         if not len(rows):
             raise ValueError(
@@ -289,17 +285,18 @@ class AdversarialExamplesDisplay:
             )
         rows = rows if image_shape is None else rows[:n_examples]
         procedure = Procedure(attack, random_state=random_state).seeded()
-        budget = case.table.by_feature(eps, "eps")
         broken = procedure.run(case, procedure.access(case, rows), budget, rows)
         case.refused.warn()
         X_adv = broken.X_adv.numpy()
+        shows_units = image_shape is None and case.threat.units is not None
+        units = case.threat.radius(1.0) if shows_units else None
         return cls.from_predictions(
             case.table.values[rows],
             X_adv,
             case.classes[case.codes[rows]],
             _named(case.predict(X_adv, rows), case.classes),
             image_shape=image_shape,
-            units=case.table.by_feature(units, "units"),
+            units=units,
             feature_names=case.table.columns if image_shape is None else None,
             name=class_name(estimator) if name is None else name,
             ax=ax,

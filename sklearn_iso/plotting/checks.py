@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import (
 )
 
 from sklearn_iso.attacks import ATTACKS
-from sklearn_iso.geometry.norms import Norm
 
 _RULES: dict = {
     "attack": [StrOptions(set(ATTACKS)), callable],
@@ -28,7 +27,6 @@ _RULES: dict = {
     "n_pairs": [Interval(Integral, 2, None, closed="left")],
     "n_samples": [Interval(Integral, 1, None, closed="left"), None],
     "name": [str, None],
-    "norm": [str, Real, Norm],
     "param": [str, None],
     "response_method": [str],
     "scores": [Mapping],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -17,6 +16,7 @@ from sklearn_iso.modules import MLP
 from sklearn_iso.testing.broken import LawBrokenError, require, shown
 from sklearn_iso.testing.generators import require_global_generators_kept
 from sklearn_iso.testing.models import require_model_kept
+from sklearn_iso.threat import ThreatModel
 
 Attack = Callable[..., Tensor]
 
@@ -40,11 +40,11 @@ def check_attack(
 ) -> None:
     r"""Check the laws that an attack must keep.
 
-    An attack is a function ``(logits, X, y, *, eps, norm, bounds, ...)`` of tensors, such as
+    An attack is a function ``(logits, X, y, *, eps, threat, ...)`` of tensors, such as
     :func:`sklearn_iso.attacks.pgd`. In every norm it
 
     - returns finite points of the shape and dtype of X, without a graph, within the ball and the
-      bounds, also where each feature has an eps of its own, and moves no feature of eps 0;
+      bounds, also where each feature has a unit of its own, and moves no feature of unit 0;
     - returns X for eps 0, and returns rows unchanged that are misclassified as they are;
     - fools a linear model at `reach` times its exact distance
       :math:`|f(x)| / \|w\|_*` in the dual norm;
@@ -76,7 +76,7 @@ def check_attack(
     --------
     >>> from sklearn_iso.testing import check_attack
     >>> check_attack("pgd", random_state=0)
-    >>> def too_far(logits, X, y, *, eps, norm, bounds=None):
+    >>> def too_far(logits, X, y, *, eps, threat):
     ...     return X + 2 * eps
     >>> check_attack(too_far)
     Traceback (most recent call last):
@@ -127,9 +127,10 @@ class _Run:
         with torch.no_grad():
             self.y = self.model(self.X).argmax(1)
 
-    def __call__(self, logits: Any, X: Tensor, y: Tensor, **budget: Any) -> Tensor:
+    def __call__(self, logits: Any, X: Tensor, y: Tensor, eps: float, **threat: Any) -> Tensor:
         """Return what the attack makes of X, which must be a tensor like X."""
-        X_adv = self.attack(logits, X, y, norm=self.norm, **copy.deepcopy(budget), **self.options)
+        given = {"eps": eps, "threat": ThreatModel(self.norm, **threat)}
+        X_adv = self.attack(logits, X, y, **given, **self.options)
         same = isinstance(X_adv, Tensor) and X_adv.shape == X.shape and X_adv.dtype == X.dtype
         told = type(X_adv).__name__
         if isinstance(X_adv, Tensor):
@@ -154,24 +155,25 @@ class _Run:
         )
 
     def check_budget(self) -> None:
-        each = torch.tensor([0.0, 0.01, 0.05, 0.1, 0.3, 0.6])
+        each = (0.0, 0.01, 0.05, 0.1, 0.3, 0.6)
         moved = False
-        box = (0.0, 1.0)
-        trials: list[tuple[Any, Any]] = [(0.3, None), (0.3, box), (each, box)]
-        for eps, bounds in trials:
-            X_adv = self(self.model, self.X.clone(), self.y.clone(), eps=eps, bounds=bounds)
-            budget = Budget.of(self.X, eps=eps, norm=self.norm, bounds=bounds)
+        trials: list[tuple[float, dict[str, Any]]] = [
+            (0.3, {}), (0.3, {"bounds": (0, 1)}), (1.0, {"units": each, "bounds": (0, 1)}),
+        ]  # fmt: skip
+        for eps, parts in trials:
+            X_adv = self(self.model, self.X.clone(), self.y.clone(), eps=eps, **parts)
+            threat = ThreatModel(self.norm, **parts)
             try:
-                budget.verify(self.X, X_adv)
+                Budget.of(self.X, eps=eps, threat=threat).verify(self.X, X_adv)
             except ValueError as error:
                 raise LawBrokenError(
-                    f"{error} It came with eps={eps}, bounds={bounds}; {self.told(X_adv)}"
+                    f"{error} It came with eps={eps} and threat={threat}; {self.told(X_adv)}"
                 ) from None
             moved = moved or not torch.equal(X_adv, self.X)
         require(moved, f"An attack must move some row; none moved in norm {self.norm!r}.")
         require(
             torch.equal(X_adv[:, 0], self.X[:, 0]),
-            f"A feature of eps 0 must stay as it is; {self.told(X_adv)}",
+            f"A feature of unit 0 must stay as it is; {self.told(X_adv)}",
         )
 
     def check_side_effects(self) -> None:

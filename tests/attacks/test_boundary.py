@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import distances
 from sklearn_iso.attacks.approach import along_boundaries, nearest
 from sklearn_iso.attacks.boundary import BoundaryPlan, BoundaryWalk
@@ -26,7 +27,7 @@ def hunted(norm, logits=curved, scale=1.0, **parameters):
     """Return a hunt after walks of three steps, and the budget."""
     X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0)) / 10
     hunt = Survivors(logits, X, torch.zeros(len(X), dtype=int), batch_size=70)
-    budget = Budget.of(X, eps=scale * EPS[norm], norm=norm, bounds=(-0.5, 0.5))
+    budget = Budget.of(X, eps=scale * EPS[norm], threat=ThreatModel(norm, bounds=(-0.5, 0.5)))
     BoundaryPlan(n_steps=3, **parameters).attack(hunt, budget, torch.Generator())
     return hunt, budget
 
@@ -59,11 +60,11 @@ def test_only_errors_near_the_ball_cost_an_ascent(counting):
 def closest(norm, n_steps):
     """Return distances after a walk of three steps and n_steps that shrink the radius."""
     X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0)) / 10
-    y, budget = torch.zeros(len(X), dtype=int), Budget.of(X, eps=1.0, norm=norm)
+    y, budget = torch.zeros(len(X), dtype=int), Budget.of(X, eps=1.0, threat=norm)
     plan = Shrinking(Objective(curved, margin), n_steps)
     approach = along_boundaries(BoundaryWalk(curved, n_steps=3), plan, n_targets=1)
     X_adv = nearest(Survivors(curved, X, y, batch_size=70), budget, approach)
-    return distances(curved, X, y, X_adv, norm=norm)
+    return distances(curved, X, y, X_adv, threat=norm)
 
 
 @pytest.mark.parametrize("norm", EPS)

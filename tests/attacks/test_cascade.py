@@ -14,10 +14,10 @@ def fooled(model, X_adv, y):
 def test_cascade_fools_no_fewer_rows_than_any_loss_alone(norm, problem):
     model, X, y = problem
     eps = {"linf": 0.1, "l2": 0.25, "l1": 0.6}[norm]
-    ours = fooled(model, cascade(model, X, y, eps=eps, norm=norm, random_state=0), y)
+    ours = fooled(model, cascade(model, X, y, eps=eps, threat=norm, random_state=0), y)
     assert 0 < ours.sum() < len(y)
     for loss in ("cross_entropy", "margin", "targeted_margin"):
-        alone = pgd(model, X, y, eps=eps, norm=norm, loss=loss, random_state=0)
+        alone = pgd(model, X, y, eps=eps, threat=norm, loss=loss, random_state=0)
         assert ours.sum() >= fooled(model, alone, y).sum()
 
 
@@ -53,7 +53,7 @@ def mirage(x):
 def test_boundary_stage_breaks_rows_that_no_ascent_in_the_ball_does():
     generator = torch.Generator().manual_seed(0)
     X, y = torch.randn(40, 20, generator=generator) / 100, torch.zeros(40, dtype=int)
-    X_adv, stage = cascade_stages(mirage, X, y, eps=1.0, norm="l2", random_state=0)
+    X_adv, stage = cascade_stages(mirage, X, y, eps=1.0, threat="l2", random_state=0)
     broken = stage == STAGES.index("boundary")
     assert broken.any()
     assert fooled(mirage, X_adv, y)[broken].all()

@@ -29,6 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from sklearn_iso import ThreatModel
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     make_adversarial_scorer,
@@ -102,19 +103,19 @@ def assert_evaluated(name, data, n_rows, n_queries, norm="linf"):
     estimator = fitted(name, X, y)
     rows = np.linspace(0, len(X) - 1, n_rows).astype(int)
     X, y, low, high = X[rows], y[rows], X.min(axis=0), X.max(axis=0)
-    eps = 0.3 * X.std(axis=0) * REACH[norm](X.shape[1])
-    threat = {"norm": norm, "bounds": (low, high)}
-    case = Case.of(estimator, X, y, **threat)
+    eps, units = 0.3 * REACH[norm](X.shape[1]), X.std(axis=0)
+    threat = ThreatModel(norm, units=units, bounds=(low, high))
+    case = Case.of(estimator, X, y, threat=threat)
     right = np.flatnonzero(case.right())
     procedure = Procedure(n_queries=n_queries, random_state=0).seeded()
     broken = procedure.run(case, procedure.access(case, right), eps, right)
     moved = np.abs(broken.X_adv.numpy() - X[right])
-    assert (moved <= eps * (1 + 1e-5) + 1e-12).all()
+    assert (moved <= eps * units * (1 + 1e-5) + 1e-12).all()
     assert ((broken.X_adv.numpy() >= low) & (broken.X_adv.numpy() <= high)).all()
     values = broken.X_adv.numpy()[broken.fooled]
     assert not len(values) or (estimator.predict(values) != y[right[broken.fooled]]).all()
     robust = (len(right) - broken.fooled.sum()) / len(y)
-    options = {"eps": eps, "n_queries": n_queries, "random_state": 0, **threat}
+    options = {"eps": eps, "n_queries": n_queries, "random_state": 0, "threat": threat}
     assert adversarial_accuracy(estimator, X, y, **options) == robust
     if Access.of(case, right).kind == "white-box":
         by_default = adversarial_accuracy(estimator, X, y, **{**options, "n_queries": None})
@@ -275,15 +276,17 @@ def test_categories_stay_one_hot_and_immutable_columns_stay(attack):
     frame, y = with_categories()
     model = Recorded().fit(frame, y)
     options = {"eps": 0.2, "attack": attack, "random_state": 0, "n_queries": 50}
-    groups = {"one_hot": [["red", "green", "blue"]]}
+    groups = {"threat": ThreatModel(categories=[["red", "green", "blue"]])}
     assert adversarial_accuracy(model, frame, y, **groups, **options) < (
-        adversarial_accuracy(model, frame, y, immutable=["red", "green", "blue"], **options)
+        adversarial_accuracy(
+            model, frame, y, threat=ThreatModel(immutable=["red", "green", "blue"]), **options
+        )
     )
     adversarial_accuracy(model, frame, y, **groups, **options)
     categories = model.last_[["red", "green", "blue"]].to_numpy()
     assert ((categories == 0) | (categories == 1)).all() and (categories.sum(axis=1) == 1).all()
     by_name, by_number, by_mask = (
-        adversarial_accuracy(model, frame, y, immutable=immutable, **options)
+        adversarial_accuracy(model, frame, y, threat=ThreatModel(immutable=immutable), **options)
         for immutable in (["size"], [0], [True, False, False, False])
     )
     assert by_name == by_number == by_mask
@@ -293,15 +296,29 @@ def test_categories_stay_one_hot_and_immutable_columns_stay(attack):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ({"eps": [0.1] * 3}, r"eps must be .*shape \(4,\); got shape \(3,\)"),
-        ({"bounds": (0, 5)}, r"X must lie inside bounds=\(0, 5\); found a maximum of 7.9"),
-        ({"immutable": [True, False]}, r"immutable must be a mask .*shape \(4,\)"),
-        ({"immutable": [True] * 4}, "every feature is immutable"),
-        ({"immutable": [0, 1, 2, 3]}, "every feature is immutable"),
-        ({"immutable": [4]}, "immutable must hold column numbers from 0 to 3; got"),
-        ({"immutable": ["length"]}, r"found \['length'\], and X has no column names"),
-        ({"one_hot": [[0, 1]]}, "X must hold exactly one 1"),
-        ({"one_hot": [["a", "b"]]}, "X has no column names"),
+        (
+            {"threat": ThreatModel(units=[0.1] * 3)},
+            r"units must be .*shape \(4,\); got shape \(3,\)",
+        ),
+        (
+            {"threat": ThreatModel(bounds=(0, 5))},
+            r"X must lie inside bounds=\(0, 5\); found a maximum of 7.9",
+        ),
+        (
+            {"threat": ThreatModel(immutable=[True, False])},
+            r"immutable must be a mask .*shape \(4,\)",
+        ),
+        ({"threat": ThreatModel(immutable=[0, 1, 2, 3])}, "every feature is immutable"),
+        (
+            {"threat": ThreatModel(immutable=[4])},
+            "immutable must hold column numbers from 0 to 3; got",
+        ),
+        (
+            {"threat": ThreatModel(immutable=["length"])},
+            r"found \['length'\], and X has no column names",
+        ),
+        ({"threat": ThreatModel(categories=[[0, 1]])}, "X must hold exactly one 1"),
+        ({"threat": ThreatModel(categories=[["a", "b"]])}, "X has no column names"),
         ({"n_queries": -1}, "'n_queries' parameter"),
         ({"y": Y.astype(str)}, r"type of the estimator's classes_, \[0, 1, 2\]; found 0"),
         ({"X": X[:0], "y": Y[:0]}, "0 sample"),

@@ -10,11 +10,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_iso import IsometricClassifier
-from sklearn_iso.attacks import pgd
+from sklearn_iso import IsometricClassifier, ThreatModel
+from sklearn_iso.attacks import Budget, pgd
 from sklearn_iso.metrics import adversarial_accuracy, robustness_report
 from sklearn_iso.metrics.breaking import Procedure
-from sklearn_iso.metrics.case import Case, Threat
+from sklearn_iso.metrics.case import Case
 from sklearn_iso.metrics.diagnostics import (
     OF_GRADIENT_ATTACKS,
     cross_entropy_keeps_up,
@@ -25,12 +25,11 @@ from sklearn_iso.metrics.diagnostics import (
     noise_is_weaker,
     steps_suffice,
     transfer_is_weaker,
-    wide_budget,
+    unbounded,
 )
 from sklearn_iso.metrics.evaluation import Access, Slopes
 from sklearn_iso.metrics.findings import Sample
 from sklearn_iso.metrics.repeated import search_suffices
-from sklearn_iso.metrics.table import Table
 
 DIGITS = tuple(part[:400] for part in load_digits(return_X_y=True))
 DIGITS = (DIGITS[0].astype(np.float32), DIGITS[1])
@@ -95,7 +94,7 @@ def test_a_search_that_more_queries_would_add_to_is_told(n_queries, told):
     X, y = load_iris(return_X_y=True)
     tree = DecisionTreeClassifier(random_state=0).fit(X, y)
     report = robustness_report(
-        tree, X[::6], y[::6], eps=[0.6], norm="l2", n_queries=n_queries, random_state=0
+        tree, X[::6], y[::6], eps=[0.6], threat="l2", n_queries=n_queries, random_state=0
     )
     assert "search_suffices" in report.checked
     assert ("search not finished" in [finding.name for finding in report.warnings]) is told
@@ -133,7 +132,7 @@ def test_isometric_network_has_no_warnings():
 def test_sound_networks_have_no_warnings_in_any_norm(norm, eps, random_state):
     for alpha in (0, 1):
         model = IsometricClassifier(alpha, max_epochs=40, random_state=random_state).fit(*DIGITS)
-        report = robustness_report(model, *DIGITS, norm=norm, eps=eps, random_state=random_state)
+        report = robustness_report(model, *DIGITS, threat=norm, eps=eps, random_state=random_state)
         assert report.warnings == (), (alpha, [str(finding) for finding in report.warnings])
 
 
@@ -262,19 +261,20 @@ def test_cross_entropy_that_lags_behind_the_margin_is_flagged():
 def test_sound_linear_model_passes_each_comparison():
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(*IRIS)
     for norm, eps in (("linf", 0.5), ("l2", 0.8), ("l1", 1.2)):
-        sample = sample_of(pipeline, *IRIS, eps=eps, norm=norm)
+        sample = sample_of(pipeline, *IRIS, eps=eps, threat=norm)
         assert [check(sample) for check in OF_GRADIENT_ATTACKS] == [None] * 8
-        assert sample_of(pipeline, *IRIS, eps=wide_budget(sample.case), norm=norm).white_box.all()
+        wide = unbounded(sample.case)
+        assert sample_of(pipeline, *IRIS, eps=1.0, threat=wide).white_box.all()
 
 
-def test_wide_budget_reaches_every_other_sample():
+def test_unbounded_threat_reaches_every_other_sample():
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(*IRIS)
     for norm in ("linf", "l2", "l1"):
-        case = Case.of(pipeline, *IRIS, norm=norm)
+        case = Case.of(pipeline, *IRIS, threat=norm)
         X = case.points()
         for row in (0, 70):
             centre = X[row].expand_as(X)
-            case.threat.budget(centre, wide_budget(case)).verify(centre, X)
+            Budget.of(centre, threat=unbounded(case)).verify(centre, X)
 
 
 def test_slopes_tell_dead_rows_from_saturated_ones():
@@ -315,19 +315,19 @@ def test_few_samples_are_flagged_with_what_to_do(network):
     ids=["budget", "immutable", "nan"],
 )
 def test_attack_that_breaks_the_rules_is_an_error(move, message):
-    def attack(logits, X, y, *, eps, norm, bounds, immutable):
+    def attack(logits, X, y, *, eps, threat):
         return move(X)
 
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(*IRIS)
     with pytest.raises(ValueError, match=message):
-        report_on(pipeline, *IRIS, eps=[0.5], attack=attack, bounds=(0, 9), immutable=[1])
+        threat = ThreatModel(bounds=(0, 9), immutable=[1])
+        report_on(pipeline, *IRIS, eps=[0.5], attack=attack, threat=threat)
 
 
 def test_point_outside_of_the_bounds_is_an_error():
-    threat = Threat.of(Table(np.zeros((2, 2))), bounds=(0, 1))
     X = torch.zeros(2, 2)
     with pytest.raises(ValueError, match="stay within bounds"):
-        threat.verify(X, X - 0.1, eps=1.0)
+        Budget.of(X, threat=ThreatModel(bounds=(0, 1))).verify(X, X - 0.1)
 
 
 def test_diagnosis_is_seeded():

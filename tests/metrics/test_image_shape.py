@@ -16,7 +16,7 @@ from sklearn_iso.metrics import (
 )
 
 X, Y = np.zeros((5, SIDE * SIDE)), np.zeros(5, dtype=int)
-SEARCH = {"norm": "l2", "n_queries": 500, "random_state": 0}
+SEARCH = {"threat": "l2", "n_queries": 500, "random_state": 0}
 SHAPE = (SIDE, SIDE)
 
 

@@ -135,10 +135,10 @@ def test_labels_of_two_types_in_a_list_keep_them():
 )
 def test_predictions_that_are_no_classes_are_an_error_and_no_robustness_of_zero(of_labels, message):
     model = Answers(LogisticRegression().fit(X, Y), of_labels, as_it_is)
-    for metric in (adversarial_accuracy, adversarial_distance, robustness_report):
-        budget = {} if metric is adversarial_distance else {"eps": [0.1] * 4}
+    budgets = {adversarial_accuracy: {"eps": 0.1}, robustness_report: {"eps": [0.1]}}
+    for metric in (*budgets, adversarial_distance):
         with pytest.raises(ValueError, match=message):
-            metric(model, X, Y, **budget)
+            metric(model, X, Y, **budgets.get(metric, {}))
 
 
 @pytest.mark.parametrize("inner", MODELS)

@@ -35,7 +35,7 @@ TAKEN = {
 }
 
 
-def plain(logits, X, y, *, eps, norm, bounds):
+def plain(logits, X, y, *, eps, threat):
     return X
 
 
@@ -109,7 +109,7 @@ def test_runs_of_random_search_are_as_many_as_asked_for():
 def test_function_that_must_have_a_number_of_steps_gets_one():
     seen = {}
 
-    def attack(logits, X, y, *, eps, norm, bounds, n_steps, n_restarts=7):
+    def attack(logits, X, y, *, eps, threat, n_steps, n_restarts=7):
         seen.update(n_steps=n_steps, n_restarts=n_restarts)
         return X
 
@@ -123,7 +123,7 @@ def test_steps_of_a_distance_are_an_error_where_there_are_no_gradients(name):
     with pytest.raises(ValueError, match=f"{name} must be left out where there are no gradients"):
         adversarial_distance(tree, X, Y, n_queries=5, **{name: 3})
     short, usual = (
-        adversarial_distance(MODEL, X, Y, norm="l2", **{name: steps}) for steps in (1, None)
+        adversarial_distance(MODEL, X, Y, threat="l2", **{name: steps}) for steps in (1, None)
     )
     assert (np.isfinite(short) & np.isfinite(usual)).all()
 

@@ -25,6 +25,7 @@ from sklearn.preprocessing import (
 from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 from sklearn.svm import SVC, NuSVC
 
+from sklearn_iso import ThreatModel
 from sklearn_iso.exceptions import RefusedPointsWarning
 from sklearn_iso.metrics import (
     adversarial_accuracy,
@@ -69,17 +70,17 @@ Y = np.array([1, 1, 1, 0, 0])
     [("linf", ValueError), ("linf", IndexError), ("l2", TypeError), ("l1", ArithmeticError)],
 )
 def test_a_fence_is_as_bounds_are(norm, error):
-    options = {"norm": norm, "random_state": 0, "n_queries": 200}
+    options = {"threat": norm, "random_state": 0, "n_queries": 200}
     fenced, bounds = Fenced(error).fit(X, Y), ([0, -np.inf], [np.inf, np.inf])
     with pytest.warns(RefusedPointsWarning, match=r"X must not be negative.*bounds=.*immutable="):
         found = adversarial_distance(fenced, X, Y, **options)
     np.testing.assert_allclose(found, np.abs(X[:, 0] - 0.5), rtol=0.05, atol=1e-2)
-    np.testing.assert_allclose(found, adversarial_distance(fenced, X, Y, bounds=bounds, **options),
-                               rtol=0.05)  # fmt: skip
+    bounded = {**options, "threat": ThreatModel(norm, bounds=bounds)}
+    np.testing.assert_allclose(found, adversarial_distance(fenced, X, Y, **bounded), rtol=0.05)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RefusedPointsWarning)
         accuracy = adversarial_accuracy(fenced, X, Y, eps=0.6, **options)
-    assert accuracy == 0.2 == adversarial_accuracy(fenced, X, Y, eps=0.6, bounds=bounds, **options)
+    assert accuracy == 0.2 == adversarial_accuracy(fenced, X, Y, eps=0.6, **bounded)
 
 
 @pytest.mark.parametrize("n_refused", [0, 1, 7, 300])
@@ -205,7 +206,7 @@ def test_estimators_with_a_domain_are_evaluated_without_a_flood_of_warnings(name
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", RefusedPointsWarning)
         warnings.filterwarnings("ignore", "The search by labels alone")  # of so few queries
-        options = {"norm": norm, **FEW}
+        options = {"threat": norm, **FEW}
         accuracies = [
             adversarial_accuracy(estimator, points, SPECIES, eps=eps, **options) for eps in (0.4, 3)
         ]
@@ -242,7 +243,7 @@ def test_walks_off_to_infinity_end_no_evaluation(load, estimator):
     points, y = load(return_X_y=True)
     estimator.fit(points, y)
     points, y = points[::10], y[::10]
-    found = adversarial_accuracy(estimator, points, y, eps=0.1, norm="l2", **FEW)
+    found = adversarial_accuracy(estimator, points, y, eps=0.1, threat="l2", **FEW)
     assert 0 < found <= estimator.score(points, y)
 
 
@@ -250,5 +251,5 @@ def test_powers_that_overflow_end_no_evaluation():
     points, y = load_iris(return_X_y=True)
     inner = make_pipeline(PowerTransformer(), LogisticRegression())
     estimator = CalibratedClassifierCV(inner).fit(points, y)
-    eps, points, y = 0.4 * points.std(axis=0), points[::5], y[::5]
-    assert 0 < adversarial_accuracy(estimator, points, y, eps=eps, **FEW) < 1
+    threat, points, y = ThreatModel(units=points.std(axis=0)), points[::5], y[::5]
+    assert 0 < adversarial_accuracy(estimator, points, y, eps=0.4, threat=threat, **FEW) < 1

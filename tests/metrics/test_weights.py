@@ -159,7 +159,7 @@ def test_at_budget_zero_it_is_the_weighted_accuracy(attack):
 def test_samples_of_weight_zero_are_not_even_attacked():
     seen = []
 
-    def attack(logits, X, y, *, eps, norm, bounds):
+    def attack(logits, X, y, *, eps, threat):
         seen.append(len(X))
         return X
 

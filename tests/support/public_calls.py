@@ -88,7 +88,11 @@ def fitting(options, target):
     return {k: v for k, v in options.items() if k in inspect.signature(target).parameters}
 
 
-# ---- attacks, datasets, hierarchy
+# ---- threat, attacks, datasets, hierarchy
+
+call("ThreatModel", sklearn_iso.ThreatModel, units=[1, 2, 3, 4], categories=[(0, 1)])
+call("ThreatModel.from_data", sklearn_iso.ThreatModel.from_data, X=X)
+call("ThreatModel.resolve", sklearn_iso.ThreatModel().resolve, X=X)
 
 LOGITS = MODEL.to_torch()
 for name in (*attacks.ATTACKS, "cascade_stages", "closest_errors", "coordinates"):
@@ -194,7 +198,7 @@ call("twins.surrogates", twins.surrogates, twin=twins.as_torch(LINEAR))
 
 # ---- plotting
 
-CURVE = {"eps": [0, 0.1], "accuracy": [0.9, 0.5], "norm": "l2"}
+CURVE = {"eps": [0, 0.1], "accuracy": [0.9, 0.5], "threat": "l2"}
 DISTANCES = {"d_X": [1.0, 2.0], "d_Z": [1.0, 2.0]}
 PATH = {"alpha": [0.1, 1], "scores": {"accuracy": [0.1, 0.2]}}
 GRID = {"x0": np.arange(3.0), "x1": np.arange(3.0), "jacobians": np.tile(np.eye(2), (3, 3, 1, 1))}
@@ -242,7 +246,7 @@ call("testing.check_rigid_motion_invariance", testing.check_rigid_motion_invaria
 call("testing.check_penalty", testing.check_penalty, penalty=Zero(), max_examples=2)
 call("testing.check_attack", testing.check_attack, attack="fgsm", norms=["linf"])
 call("testing.check_adversarial_scorer", testing.check_adversarial_scorer,
-     scorer=metrics.make_adversarial_scorer(eps=0.1), eps=0.1, norm="linf")  # fmt: skip
+     scorer=metrics.make_adversarial_scorer(eps=0.1), eps=0.1, threat="linf")  # fmt: skip
 
 # ---- methods of estimators
 

@@ -108,7 +108,7 @@ def test_attack_of_the_list_keeps_the_laws(name, norm):
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_own_scorer_keeps_the_laws(norm):
-    check_adversarial_scorer(make_adversarial_scorer(eps=0.3, norm=norm))
+    check_adversarial_scorer(make_adversarial_scorer(eps=0.3, threat=norm))
 
 
 MEASURES = {
