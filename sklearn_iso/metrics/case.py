@@ -226,8 +226,6 @@ def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
     >>> import numpy as np
     >>> from sklearn_iso.metrics.case import label_columns
     >>> from sklearn_iso.metrics.table import Table
-    from sklearn_iso.threat import Threat, ThreatModel, as_threat
-    from sklearn_iso.threat.parts import numbers_of
     >>> label_columns(["b", "a"], np.array(["a", "b"]), Table([[0.0], [1.0]]))
     array([1, 0])
     """
