@@ -30,7 +30,7 @@ from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
 from sklearn_iso import IsometricClassifier, ThreatModel
-from sklearn_iso.attacks import apgd, cascade, ddn, distances, fmn, get_norm, pgd
+from sklearn_iso.attacks import apgd, attack_ensemble, ddn, distances, fmn, get_norm, pgd
 from sklearn_iso.datasets import load_mnist
 from sklearn_iso.twins import as_torch
 
@@ -162,7 +162,7 @@ def fixed_budget(eps: float, norm: str) -> dict[str, Attack]:
     return {
         "ours: pgd-40": lambda model, X, y: pgd(model, X, y, n_steps=N_STEPS, **ours),
         "ours: apgd-100": lambda model, X, y: apgd(model, X, y, loss="margin", **ours),
-        "ours: cascade": lambda model, X, y: cascade(model, X, y, **ours),
+        "ours: cascade": lambda model, X, y: attack_ensemble(model, X, y, **ours),
         "plain loop: pgd-40": lambda model, X, y: plain_loop(model, X, y, eps, norm, N_STEPS),
         "foolbox: pgd-40": foolbox_attack(theirs, eps),
         "ART: pgd-40": art_pgd(eps, norm),

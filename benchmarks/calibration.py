@@ -39,13 +39,14 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from sklearn_iso import IsometricClassifier
+from sklearn_iso.attacks import APGD
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.metrics import robustness_curve
 from sklearn_iso.penalties import WithinClassIsometry, WorstCaseIsometry
 
 CELLS = Path(__file__).parents[1] / "output" / "calibration"
 FRACTIONS = np.linspace(0, 0.5, 6)  # budgets over q
-ATTACK = {"attack": "apgd", "n_steps": 30, "random_state": 0}
+ATTACK = {"attack": APGD(n_steps=30), "random_state": 0}
 # The study chooses, so its seeds are others than those that the choice is measured on.
 SEEDS = {"chosen": range(5), "default": range(5), "unlabelled": range(5), "study": range(100, 104)}
 DEFAULTS = {"radius": 0.5, "scale": 5.0, "alpha": 1.0, "label_weight": 0.5}

@@ -46,6 +46,7 @@ from sklearn.preprocessing import LabelEncoder, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from sklearn_iso import IsometricClassifier, IsometricRegressor, ThreatModel
+from sklearn_iso.attacks import PGD
 from sklearn_iso.metrics import adversarial_accuracy
 
 FOLDS, SAMPLES, MOST_CATEGORIES = 3, 1500, 30
@@ -168,7 +169,7 @@ def robust(
         return {}
     fixed = np.arange(X.shape[1]) >= n_numeric
     trees = name in TREES
-    attack = {"attack": "cascade"} if trees else {"attack": "pgd", "n_steps": 20, "n_restarts": 2}
+    attack = {"attack": "auto"} if trees else {"attack": PGD(n_steps=20, n_restarts=2)}
     if trees:
         X, y = X[:TREE_SAMPLES], y[:TREE_SAMPLES]
     found = {}

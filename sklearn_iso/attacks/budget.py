@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -100,6 +101,8 @@ class Budget:
     box : pair of Tensor, or None
         As wide as X where X is outside by rounding only.
     categories : Categories or None
+    limited : bool
+        Whether a point may be no farther; otherwise eps is a unit of distance and no limit.
 
     Examples
     --------
@@ -116,6 +119,7 @@ class Budget:
     eps: Tensor
     box: tuple[Tensor, Tensor] | None
     categories: Categories | None = None
+    limited: bool = True
 
     @classmethod
     def of(cls, X: Tensor, *, eps: float | None = None, threat: Threat = "linf") -> Budget:
@@ -125,7 +129,7 @@ class Budget:
         ----------
         X : Tensor of shape (n, ...), float32 or float64
         eps : float, default=None
-            Radius of the ball, in units of the threat; None: one unit.
+            Radius of the ball, in units of the threat; None: one unit, and no limit.
         threat : ThreatModel, or the name of a norm
 
         Raises
@@ -141,7 +145,7 @@ class Budget:
         if threat.immutable is not None:
             fixed = torch.from_numpy(threat.immutable_mask()).to(X.device)
             values = torch.where(fixed, 0, values)
-        budget = cls(threat.norm, values, box)
+        budget = cls(threat.norm, values, box, limited=eps is not None)
         return budget if threat.categories is None else budget._with_categories(X, threat)
 
     def _with_categories(self, X: Tensor, threat: ThreatModel) -> Budget:
@@ -156,7 +160,12 @@ class Budget:
                     "bounds must hold 0 and 1 in the columns of categories; got "
                     f"low up to {low.max():.6g} and high down to {high.min():.6g}."
                 )
-        return Budget(self.norm, torch.where(groups.columns, 0, self.eps), self.box, groups)
+        return replace(self, eps=torch.where(groups.columns, 0, self.eps), categories=groups)
+
+    @property
+    def largest(self) -> float:
+        """Largest size of a perturbation, in units of eps."""
+        return 1.0 if self.limited else math.inf
 
     @property
     def is_zero(self) -> bool:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sklearn_iso.attacks.approach import along_boundaries, nearest, shrinking
+from sklearn_iso.attacks.ascent import Objective
+from sklearn_iso.attacks.attack import AttackState, Logits, MinimumNormAttack, check_labels, verdict
 from sklearn_iso.attacks.boundary import BoundaryWalk
 from sklearn_iso.attacks.budget import Budget, check_points
-from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import cross_entropy, margin
 from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.shrinking import Shrinking
-from sklearn_iso.attacks.survivors import Logits, Survivors, check_labels, verdict
-from sklearn_iso.modules.ambient import gradients_on
 from sklearn_iso.threat import Threat, as_threat
 
 
@@ -80,18 +81,46 @@ def distances(
     return sizes
 
 
-@gradients_on()
-def ddn(
-    logits: Logits,
-    X: Tensor,
-    y: Tensor,
-    *,
-    eps: float | None = None,
-    threat: Threat = "l2",
-    n_steps: int = 50,
-    n_restarts: int = 2,
-    batch_size: int = 1000,
-) -> Tensor:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ShrinkingAttack(MinimumNormAttack):
+    """Walks whose radius shrinks where a point is misclassified and grows where it is not.
+
+    Parameters
+    ----------
+    n_steps : int, default=50
+        Steps of each walk.
+    n_restarts : int, default=2
+        Walks, from the linearised boundaries of as many nearest classes. Two walks of 50 steps
+        find closer errors than one of 100.
+    batch_size : int, default=1000
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks import DDN, FMN
+    >>> from sklearn_iso.attacks.closest import ShrinkingAttack
+    >>> [issubclass(kind, ShrinkingAttack) for kind in (DDN, FMN)]
+    [True, True]
+    """
+
+    n_steps: int = 50
+    n_restarts: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        check_counts(n_steps=self.n_steps, n_restarts=self.n_restarts)
+
+    def plan(self, state: AttackState, largest: float) -> Shrinking:
+        """Return how the radius shrinks."""
+        return Shrinking(Objective(state.logits, margin), self.n_steps, largest)
+
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Look for the closest errors of the samples."""
+        nearest(state, budget, shrinking(self.plan(state, budget.largest), self.n_restarts))
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DDN(ShrinkingAttack):
     r"""Decoupled direction and norm: the closest misclassified point in the Euclidean norm.
 
     .. math:: v \leftarrow \rho \, u(v + \alpha_t \rho \, u(\nabla \ell)), \qquad
@@ -99,40 +128,19 @@ def ddn(
 
     The radius shrinks where the point is misclassified and grows where it is not. Unlike the
     published attack it starts at the linearised boundaries of the nearest classes, which set the
-    scale, anneals gamma, and ends with a bisection towards X.
+    scale, anneals gamma, and ends with a bisection towards X. Samples that are misclassified
+    already, and those for which no error was found, come back unchanged:
+    :func:`sklearn_iso.attacks.distances` tells them apart.
 
     Parameters
     ----------
-    logits : callable
-        Maps points of shape (n, ...) to logits of shape (n, n_classes).
-    X : Tensor of shape (n, ...), float32 or float64
-    y : Tensor of shape (n,), integers
-        Columns of the logits.
-    eps : float or None
-        Largest budget, in units of the threat: rows without a misclassified point within it come
-        back unchanged. None: no limit.
-    threat : ThreatModel of norm "l2", or "l2"
-        What the attack may do, see :class:`sklearn_iso.ThreatModel`. Another category adds
-        nothing to the distance.
-    n_steps : int
-        Steps of each walk.
-    n_restarts : int
-        Walks, from the linearised boundaries of as many nearest classes. Two walks of 50 steps
-        find closer errors than one of 100.
-    batch_size : int
-        Most rows that logits sees at once.
-
-    Returns
-    -------
-    Tensor of the shape of X
-        Closest misclassified points. Rows that are misclassified already, and rows for which
-        none was found, come back unchanged: :func:`sklearn_iso.attacks.distances` tells them
-        apart.
+    n_steps, n_restarts, batch_size
+        As in :class:`sklearn_iso.attacks.closest.ShrinkingAttack`: 2 walks of 50 steps.
 
     Raises
     ------
     ValueError
-        If the norm is not "l2", and as :func:`sklearn_iso.attacks.pgd`.
+        If a parameter is out of its range, or when called with a threat of another norm.
 
     References
     ----------
@@ -142,30 +150,104 @@ def ddn(
     Examples
     --------
     >>> import torch
+    >>> from sklearn_iso.attacks import DDN, distances
+    >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
+    >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
+    >>> distances(linear, X, y, DDN()(linear, X, y, threat="l2"), threat="l2").round(decimals=2)
+    tensor([1.4100, 5.6600])
+    """
+
+    name = "ddn"
+
+    def check(self, X: Tensor, threat: Threat) -> None:
+        """Raise a ValueError where the norm is not the Euclidean one."""
+        if as_threat(threat).norm.name != "l2":
+            raise ValueError(
+                f"threat must be one of norm 'l2' for ddn; got {threat!r}. Pass attack fmn, which "
+                "takes every norm."
+            )
+
+    def plan(self, state: AttackState, largest: float) -> Shrinking:
+        """Return how the radius shrinks."""
+        objective = Objective(state.logits, cross_entropy)
+        return Shrinking(objective, self.n_steps, largest, on_sphere=True)
+
+
+def ddn(
+    logits: Logits,
+    X: Tensor,
+    y: Tensor,
+    *,
+    eps: float | None = None,
+    threat: Threat = "l2",
+    **parameters: Any,
+) -> Tensor:
+    """Look for the closest errors by decoupled direction and norm, :class:`DDN`, in one call.
+
+    Parameters
+    ----------
+    logits, X, y, eps, threat
+        As in :meth:`sklearn_iso.attacks.attack.MinimumNormAttack.__call__`.
+    **parameters
+        Those of :class:`DDN`.
+
+    Returns
+    -------
+    Tensor of the shape of X
+
+    Examples
+    --------
+    >>> import torch
     >>> from sklearn_iso.attacks import ddn, distances
     >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
     >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
-    >>> X_adv = ddn(linear, X, y)
-    >>> distances(linear, X, y, X_adv, threat="l2").round(decimals=2)
+    >>> distances(linear, X, y, ddn(linear, X, y), threat="l2").round(decimals=2)
     tensor([1.4100, 5.6600])
     """
-    if as_threat(threat).norm.name != "l2":
-        raise ValueError(
-            f"threat must be one of norm 'l2' for ddn; got {threat!r}. Pass attack fmn, which "
-            "takes every norm."
-        )
-    check_counts(n_steps=n_steps, n_restarts=n_restarts)
-    budget = Budget.of(X, eps=eps, threat=threat)
-    hunt = Survivors(logits, X, y, batch_size)
-    plan = Shrinking(Objective(hunt.logits, cross_entropy), n_steps, _largest(eps), on_sphere=True)
-    return nearest(hunt, budget, shrinking(plan, n_restarts))
+    return DDN(**parameters)(logits, X, y, eps=eps, threat=threat)
 
 
-def _largest(eps: float | None) -> float:
-    return math.inf if eps is None else 1.0
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FMN(ShrinkingAttack):
+    r"""Fast minimum-norm attack: the closest misclassified point in any of the norms.
+
+    .. math:: v \leftarrow \Pi_{\|v\| \le \rho} (v + \alpha_t \rho \, u(\nabla m)), \qquad
+              \rho \leftarrow (1 \mp \gamma_t) \|v\|
+
+    with the margin m. Until a sample is misclassified for the first time its radius is the
+    linearised distance; then it shrinks at errors and grows elsewhere. Unlike the published
+    attack it starts at the linearised boundaries of the nearest classes and ends with a bisection
+    towards X. Samples that are misclassified already, and those for which no error was found,
+    come back unchanged: :func:`sklearn_iso.attacks.distances` tells them apart.
+
+    Parameters
+    ----------
+    n_steps, n_restarts, batch_size
+        As in :class:`sklearn_iso.attacks.closest.ShrinkingAttack`: 2 walks of 50 steps.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    References
+    ----------
+    Pintor, Roli, Brendel, Biggio, Fast Minimum-norm Adversarial Attacks through Adaptive Norm
+    Constraints, NeurIPS 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import FMN, distances
+    >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
+    >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
+    >>> distances(linear, X, y, FMN()(linear, X, y), threat="linf").round(decimals=2)
+    tensor([1., 4.])
+    """
+
+    name = "fmn"
 
 
-@gradients_on()
 def fmn(
     logits: Logits,
     X: Tensor,
@@ -173,50 +255,20 @@ def fmn(
     *,
     eps: float | None = None,
     threat: Threat = "linf",
-    n_steps: int = 50,
-    n_restarts: int = 2,
-    batch_size: int = 1000,
+    **parameters: Any,
 ) -> Tensor:
-    r"""Fast minimum-norm attack: the closest misclassified point in any of the norms.
-
-    .. math:: v \leftarrow \Pi_{\|v\| \le \rho} (v + \alpha_t \rho \, u(\nabla m)), \qquad
-              \rho \leftarrow (1 \mp \gamma_t) \|v\|
-
-    with the margin m. Until a row is misclassified for the first time its radius is the
-    linearised distance; then it shrinks at errors and grows elsewhere. Unlike the published
-    attack it starts at the linearised boundaries of the nearest classes and ends with a bisection
-    towards X.
+    """Look for the closest errors by the fast minimum-norm attack, :class:`FMN`, in one call.
 
     Parameters
     ----------
-    logits : callable
-        Maps points of shape (n, ...) to logits of shape (n, n_classes).
-    X : Tensor of shape (n, ...), float32 or float64
-    y : Tensor of shape (n,), integers
-        Columns of the logits.
-    eps : float or None
-        Largest budget, as in :func:`sklearn_iso.attacks.ddn`.
-    threat : ThreatModel, or the name of a norm
-        What the attack may do, see :class:`sklearn_iso.ThreatModel`.
-    n_steps, n_restarts, batch_size
-        As in :func:`sklearn_iso.attacks.ddn`.
+    logits, X, y, eps, threat
+        As in :meth:`sklearn_iso.attacks.attack.MinimumNormAttack.__call__`.
+    **parameters
+        Those of :class:`FMN`.
 
     Returns
     -------
     Tensor of the shape of X
-        Closest misclassified points. Rows that are misclassified already, and rows for which
-        none was found, come back unchanged: :func:`sklearn_iso.attacks.distances` tells them
-        apart.
-
-    Raises
-    ------
-    ValueError
-        As :func:`sklearn_iso.attacks.pgd`.
-
-    References
-    ----------
-    Pintor, Roli, Brendel, Biggio, Fast Minimum-norm Adversarial Attacks through Adaptive Norm
-    Constraints, NeurIPS 2021.
 
     Examples
     --------
@@ -227,14 +279,64 @@ def fmn(
     >>> distances(linear, X, y, fmn(linear, X, y), threat="linf").round(decimals=2)
     tensor([1., 4.])
     """
-    check_counts(n_steps=n_steps, n_restarts=n_restarts)
-    budget = Budget.of(X, eps=eps, threat=threat)
-    hunt = Survivors(logits, X, y, batch_size)
-    plan = Shrinking(Objective(hunt.logits, margin), n_steps, _largest(eps))
-    return nearest(hunt, budget, shrinking(plan, n_restarts))
+    return FMN(**parameters)(logits, X, y, eps=eps, threat=threat)
 
 
-@gradients_on()
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FAB(MinimumNormAttack):
+    r"""Fast adaptive boundary attack: the closest misclassified point in any of the norms.
+
+    Walks along the linearised boundaries to the nearest wrong classes, see
+    :class:`sklearn_iso.attacks.boundary.BoundaryWalk`, each of which ends in half as many steps
+    of :class:`sklearn_iso.attacks.FMN` from its closest error, unlike the published attack. It
+    finds errors of networks whose slopes mislead an ascent from X.
+
+    Parameters
+    ----------
+    n_steps : int, default=60
+        Steps of each walk.
+    n_targets : int, default=2
+        Wrong classes to walk to, those of the nearest linearised boundaries first.
+    batch_size : int, default=1000
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    References
+    ----------
+    Croce, Hein, Minimally Distorted Adversarial Examples with a Fast Adaptive Boundary Attack,
+    ICML 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import FAB, distances
+    >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
+    >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
+    >>> distances(linear, X, y, FAB()(linear, X, y), threat="linf").round(decimals=2)
+    tensor([1., 4.])
+    """
+
+    name = "fab"
+
+    n_steps: int = 60
+    n_targets: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        check_counts(n_steps=self.n_steps, n_targets=self.n_targets)
+
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Look for the closest errors of the samples."""
+        n_steps = math.ceil(self.n_steps / 2)
+        plan = Shrinking(Objective(state.logits, margin), n_steps, budget.largest)
+        walk = BoundaryWalk(state.logits, self.n_steps)
+        nearest(state, budget, along_boundaries(walk, plan, self.n_targets))
+
+
 def fab(
     logits: Logits,
     X: Tensor,
@@ -242,51 +344,20 @@ def fab(
     *,
     eps: float | None = None,
     threat: Threat = "linf",
-    n_steps: int = 60,
-    n_targets: int = 2,
-    batch_size: int = 1000,
+    **parameters: Any,
 ) -> Tensor:
-    r"""Fast adaptive boundary attack: the closest misclassified point in any of the norms.
-
-    Walks along the linearised boundaries to the nearest wrong classes, see
-    :class:`sklearn_iso.attacks.boundary.BoundaryWalk`, each of which ends in half as many steps
-    of :func:`sklearn_iso.attacks.fmn` from its closest error, unlike the published attack. It
-    finds errors of networks whose slopes mislead an ascent from X.
+    """Look for the closest errors along the boundary, :class:`FAB`, in one call.
 
     Parameters
     ----------
-    logits : callable
-        Maps points of shape (n, ...) to logits of shape (n, n_classes).
-    X : Tensor of shape (n, ...), float32 or float64
-    y : Tensor of shape (n,), integers
-        Columns of the logits.
-    eps : float or None
-        Largest budget, as in :func:`sklearn_iso.attacks.ddn`.
-    threat : ThreatModel, or the name of a norm
-        What the attack may do, see :class:`sklearn_iso.ThreatModel`.
-    batch_size
-        As in :func:`sklearn_iso.attacks.ddn`.
-    n_steps : int
-        Steps of each walk.
-    n_targets : int
-        Wrong classes to walk to, those of the nearest linearised boundaries first.
+    logits, X, y, eps, threat
+        As in :meth:`sklearn_iso.attacks.attack.MinimumNormAttack.__call__`.
+    **parameters
+        Those of :class:`FAB`.
 
     Returns
     -------
     Tensor of the shape of X
-        Closest misclassified points. Rows that are misclassified already, and rows for which
-        none was found, come back unchanged: :func:`sklearn_iso.attacks.distances` tells them
-        apart.
-
-    Raises
-    ------
-    ValueError
-        As :func:`sklearn_iso.attacks.pgd`.
-
-    References
-    ----------
-    Croce, Hein, Minimally Distorted Adversarial Examples with a Fast Adaptive Boundary Attack,
-    ICML 2020.
 
     Examples
     --------
@@ -297,9 +368,4 @@ def fab(
     >>> distances(linear, X, y, fab(linear, X, y), threat="linf").round(decimals=2)
     tensor([1., 4.])
     """
-    check_counts(n_steps=n_steps, n_targets=n_targets)
-    budget = Budget.of(X, eps=eps, threat=threat)
-    hunt = Survivors(logits, X, y, batch_size)
-    plan = Shrinking(Objective(hunt.logits, margin), math.ceil(n_steps / 2), _largest(eps))
-    walks = along_boundaries(BoundaryWalk(hunt.logits, n_steps), plan, n_targets)
-    return nearest(hunt, budget, walks)
+    return FAB(**parameters)(logits, X, y, eps=eps, threat=threat)

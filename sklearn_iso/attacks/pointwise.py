@@ -8,10 +8,10 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from sklearn_iso.attacks.attack import Logits, verdict
 from sklearn_iso.attacks.budget import Ball
 from sklearn_iso.attacks.edges import MOST_PLACES, MOST_TOGETHER, Edges
 from sklearn_iso.attacks.starts import Starts
-from sklearn_iso.attacks.survivors import Logits, verdict
 from sklearn_iso.geometry.norm import along, columns_of
 
 N_HALVINGS, N_FINE_HALVINGS = 7, 8

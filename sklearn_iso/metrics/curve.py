@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
-from sklearn_iso.metrics.adversarial import PROCEDURE_CONSTRAINTS
-from sklearn_iso.metrics.breaking import Attack, Procedure
-from sklearn_iso.metrics.case import Case
+from sklearn_iso.attacks import as_attack
+from sklearn_iso.attacks.choice import AttackLike
+from sklearn_iso.metrics.adversarial import PROCEDURE_CONSTRAINTS, nested_runs
 from sklearn_iso.metrics.distance import adversarial_distance
-from sklearn_iso.metrics.nested import nested_runs
-from sklearn_iso.metrics.options import check_options
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.metrics.unseen import warn_of_unseen
 from sklearn_iso.metrics.weights import share, weighted
 from sklearn_iso.modules.ambient import gradients_on
@@ -44,12 +43,8 @@ def robustness_curve(
     *,
     eps: ArrayLike,
     threat: Threat = "linf",
-    attack: str | Attack = "cascade",
+    attack: AttackLike = "auto",
     method: str = "nested",
-    n_steps: int | None = None,
-    n_restarts: int | None = None,
-    n_queries: int | None = None,
-    image_shape: Any = None,
     random_state: Any = None,
     verbose: bool = True,
     sample_weight: ArrayLike | None = None,
@@ -69,19 +64,16 @@ def robustness_curve(
         Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     eps : array-like of shape (n_budgets,)
         Budgets in any order, in units of the threat. 0 gives the accuracy.
-    threat, n_queries, random_state
+    threat, random_state
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
-    attack, image_shape
-        As in :func:`sklearn_iso.metrics.adversarial_accuracy`; method "distance" has its own
-        attack and takes neither.
+    attack : str, Attack or callable, default="auto"
+        As in :func:`sklearn_iso.metrics.adversarial_accuracy`, or for method "distance" as in
+        :func:`sklearn_iso.metrics.adversarial_distance`.
     method : {"nested", "distance"}
         "nested" attacks the samples that are left with one budget after the other. "distance"
         counts, from one minimum-norm run
         (:func:`sklearn_iso.metrics.adversarial_distance`), the samples without an error within
         each budget: quicker for many budgets, often looser at each.
-    n_steps, n_restarts : int or None
-        As in :func:`sklearn_iso.metrics.adversarial_accuracy`, or those of
-        :func:`sklearn_iso.metrics.adversarial_distance` for method "distance".
     verbose : bool
         Show a progress bar on terminals if it takes more than two seconds.
     sample_weight : array-like of shape (n_samples,), optional
@@ -101,41 +93,29 @@ def robustness_curve(
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn_iso.attacks import AttackEnsemble
     >>> from sklearn_iso.metrics import robustness_curve
     >>> X, y = load_iris(return_X_y=True)
     >>> neighbours = KNeighborsClassifier().fit(X, y)
-    >>> robustness_curve(neighbours, X, y, eps=[0, 9], n_queries=50, random_state=0).round(1)
+    >>> attack = AttackEnsemble(n_queries=50)
+    >>> robustness_curve(neighbours, X, y, eps=[0, 9], attack=attack, random_state=0).round(1)
     array([1., 0.])
     """
     sizes, threat = check_budgets(eps), as_threat(threat)
-    weight, X, y = weighted(sample_weight, X, y)
     if method == "distance":
-        _check_for_distance(attack, image_shape)
+        weight, X, y = weighted(sample_weight, X, y)
         distances = adversarial_distance(
-            estimator, X, y, threat=threat, n_steps=n_steps, n_restarts=n_restarts,
-            n_queries=n_queries, random_state=random_state,
-        )  # fmt: skip
+            estimator, X, y, threat=threat, attack=attack, random_state=random_state
+        )
         robust: NDArray = share(distances > sizes[:, None], weight)
         return robust
-    check_options(
-        attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
+    problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
+    runs = nested_runs(
+        problem, sizes.tolist(), as_attack(attack), random_state, progress=bool(verbose)
     )
-    case = Case.of(estimator, X, y, threat=threat, image_shape=image_shape)
-    procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
-    runs = nested_runs(case, sizes.tolist(), procedure, bool(verbose), weight)
-    case.refused.warn()
-    warn_of_unseen(int(runs.unseen.sum()), len(case.table), "the curve")
+    problem.refused.warn()
+    warn_of_unseen(int(runs.unseen.sum()), len(problem.table), "the curve")
     return runs.accuracy
-
-
-def _check_for_distance(attack: Any, image_shape: Any) -> None:
-    chosen = None if isinstance(attack, str) and attack == "cascade" else attack
-    for name, value in (("attack", chosen), ("image_shape", image_shape)):
-        if value is not None:
-            raise ValueError(
-                f"{name} must be left out for method='distance', which runs minimum-norm attacks "
-                f"of its own; got {name}={value!r}. Pass method='nested' to use it."
-            )
 
 
 def check_budgets(eps: ArrayLike) -> NDArray:

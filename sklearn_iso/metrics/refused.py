@@ -62,13 +62,6 @@ class Refused:
     accepted: Box | None = None
     n_in_vain: int = 0
 
-    def limit(self, X: NDArray, radius: NDArray, groups: Any = None) -> None:
-        """Count points no farther than a radius from the range of X, and all other categories."""
-        low, high = X.min(axis=0) - radius, X.max(axis=0) + radius
-        for group in groups or []:
-            low[list(group)], high[list(group)] = 0, 1
-        self.reach = low, high
-
     def note(self, values: NDArray, reason: str) -> None:
         """Count points that got no answer."""
         if self.reach is not None and len(values):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,10 @@ class Table:
         """Return the number of rows."""
         return len(self.values)
 
+    def range(self) -> tuple[NDArray, NDArray]:
+        """Return the least and the largest value of each feature."""
+        return self.values.min(axis=0), self.values.max(axis=0)
+
     def copied(self) -> Any:
         """Return X as the user passed it, for an estimator that may write into it."""
         return own_copy(self.container)
@@ -140,3 +145,31 @@ class Table:
         if hasattr(X, "columns") and hasattr(X, "to_numpy"):
             return type(X)(values, schema=list(X.columns))
         return values
+
+
+class Asked:
+    """An estimator that takes arrays and is asked in the container of the user.
+
+    It has those of `predict`, `predict_proba` and `decision_function` that the estimator has.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_iso.metrics.table import Asked, Table
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> estimator = GaussianNB().fit(X, y)
+    >>> Asked(estimator, estimator.classes_, Table(X)).predict(X.to_numpy()[:2])
+    array([0, 0])
+    """
+
+    def __init__(self, estimator: Any, classes: NDArray, table: Table) -> None:
+        self.classes_ = classes
+        for name in ("predict", "predict_proba", "decision_function"):
+            method = getattr(estimator, name, None)
+            if method is not None:
+                setattr(self, name, self._in_container(method, table))
+
+    @staticmethod
+    def _in_container(method: Callable, table: Table) -> Callable:
+        return lambda values: method(table.with_values(values))

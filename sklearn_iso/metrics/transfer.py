@@ -13,14 +13,14 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from sklearn_iso.attacks import fgsm
-from sklearn_iso.metrics.case import Case
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.threat import Threat
 from sklearn_iso.twins import as_torch
 
 MOST_ROWS = 2000
 
 
-def linear_surrogate(case: Case) -> Callable[[Tensor], Tensor] | None:
+def linear_surrogate(problem: Problem) -> Callable[[Tensor], Tensor] | None:
     """Return logits of a logistic regression of the predictions.
 
     None if a class is missing, or there is only one.
@@ -29,19 +29,18 @@ def linear_surrogate(case: Case) -> Callable[[Tensor], Tensor] | None:
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from sklearn_iso.metrics.case import Case
+    >>> from sklearn_iso.metrics.problem import Problem
     >>> from sklearn_iso.metrics.transfer import linear_surrogate
     >>> X, y = load_iris(return_X_y=True)
-    >>> case = Case.of(DecisionTreeClassifier().fit(X, y), X, y)
-    >>> linear_surrogate(case)(case.points([0])).argmax(dim=1)
+    >>> problem = Problem.of(DecisionTreeClassifier().fit(X, y), X, y)
+    >>> linear_surrogate(problem)(problem.points([0])).argmax(dim=1)
     tensor([0])
     """
-    if len(case.classes) == 1:
-        return None
-    points = case.points()
+    points = problem.points()
     values = points.flatten(1).numpy()[:: max(1, len(points) // MOST_ROWS)]
-    labels = case.predict(values.reshape(-1, *points.shape[1:]))
-    if len(np.unique(labels)) < len(case.classes) or (labels < 0).any():
+    labels = problem.predict(values.reshape(-1, *points.shape[1:]))
+    n_needed = max(2, len(problem.classes))
+    if len(np.unique(labels)) < n_needed or (labels < 0).any():
         return None
     surrogate = make_pipeline(StandardScaler(), LogisticRegression(max_iter=100))
     with warnings.catch_warnings():

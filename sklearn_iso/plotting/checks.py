@@ -6,16 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import (
-    Interval,
-    StrOptions,
-    validate_parameter_constraints,
-)
-
-from sklearn_iso.attacks import ATTACKS
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 _RULES: dict = {
-    "attack": [StrOptions(set(ATTACKS)), callable],
     "chosen": [Interval(Real, 0, None, closed="left"), None],
     "feature_names": ["array-like", None],
     "grid_resolution": [Interval(Integral, 2, None, closed="left")],

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
+from sklearn_iso.attacks.choice import AttackLike
 from sklearn_iso.metrics import robustness_curve
-from sklearn_iso.metrics.breaking import Attack
 from sklearn_iso.metrics.weights import check_weights
 from sklearn_iso.plotting.axes import axes_for, class_name
 from sklearn_iso.plotting.checks import as_numbers, check_parameters
@@ -157,8 +157,7 @@ class RobustnessCurveDisplay:
         *,
         eps: ArrayLike,
         threat: Threat = "linf",
-        attack: str | Attack = "cascade",
-        image_shape: Any = None,
+        attack: AttackLike = "auto",
         random_state: Any = 0,
         sample_weight: ArrayLike | None = None,
         name: str | None = None,
@@ -176,7 +175,7 @@ class RobustnessCurveDisplay:
             Their labels.
         eps : array-like of shape (n_budgets,)
             Budgets, in units of the threat. A budget of 0 gives the clean accuracy.
-        threat, attack, image_shape, random_state
+        threat, attack, random_state
             As in :func:`sklearn_iso.metrics.robustness_curve`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples. The band is that of as many samples of equal weight as tell as
@@ -201,7 +200,6 @@ class RobustnessCurveDisplay:
             eps=budgets,
             threat=threat,
             attack=attack,
-            image_shape=image_shape,
             random_state=random_state,
             sample_weight=sample_weight,
         )

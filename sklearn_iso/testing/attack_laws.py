@@ -8,22 +8,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, validate_params
 from torch import Tensor
 
-from sklearn_iso.attacks import ATTACKS, Budget, get_norm
+from sklearn_iso.attacks import Attack, Budget, as_attack, get_norm
+from sklearn_iso.attacks.choice import AttackLike
 from sklearn_iso.modules import MLP
 from sklearn_iso.testing.broken import LawBrokenError, require, shown
 from sklearn_iso.testing.generators import require_global_generators_kept
 from sklearn_iso.testing.models import require_model_kept
 from sklearn_iso.threat import ThreatModel
 
-Attack = Callable[..., Tensor]
-
 
 @validate_params(
     {
-        "attack": [StrOptions(set(ATTACKS)), callable],
         "norms": ["array-like", str],
         "reach": [Interval(Real, 1, None, closed="neither"), None],
         "n_features": [Interval(Integral, 1, None, closed="left")],
@@ -31,7 +29,7 @@ Attack = Callable[..., Tensor]
     prefer_skip_nested_validation=False,
 )
 def check_attack(
-    attack: Attack | str,
+    attack: AttackLike,
     *,
     norms: str | Sequence[str] = ("linf", "l2", "l1"),
     reach: float | None = 1.01,
@@ -53,8 +51,8 @@ def check_attack(
 
     Parameters
     ----------
-    attack : callable or str
-        An attack of your own, or a key of :data:`sklearn_iso.attacks.ATTACKS`.
+    attack : callable, Attack or str
+        An attack of your own, or one of :mod:`sklearn_iso.attacks` or its name.
     norms : str or sequence of str
         The norms that it takes.
     reach : float or None, default=1.01
@@ -82,8 +80,9 @@ def check_attack(
     Traceback (most recent call last):
     sklearn_iso.testing.broken.LawBrokenError: An attack must stay within eps; found ...
     """
-    if isinstance(attack, str):
-        attack = ATTACKS[attack]
+    attack = as_attack(attack)
+    if isinstance(attack, Attack):
+        options = {"random_state": 0, **options}
     norms = [norms] if isinstance(norms, str) else list(np.ravel(np.asarray(norms, dtype=object)))
     if not norms:
         raise ValueError("norms must name one norm or more; got none. Pass for example ['linf'].")
@@ -117,7 +116,7 @@ def linear_logits(w: Tensor) -> Callable[[Tensor], Tensor]:
 class _Run:
     """An attack in one norm, on a small network with points in the unit box."""
 
-    def __init__(self, attack: Attack, norm: str, options: dict[str, Any]) -> None:
+    def __init__(self, attack: Callable[..., Tensor], norm: str, options: dict[str, Any]) -> None:
         self.attack, self.norm, self.options = attack, norm, options
         generator = torch.Generator().manual_seed(0)
         self.model = MLP(

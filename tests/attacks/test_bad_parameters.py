@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sklearn_iso.attacks import cascade, distances, pgd
+from sklearn_iso.attacks import attack_ensemble, distances, pgd
 
 X = torch.tensor([[0.3, 0.9], [0.2, 0.1]])
 y = torch.tensor([0, 1])
@@ -27,8 +27,8 @@ def logits(rows):
         (pgd, "threat", "l0"),
         (pgd, "threat", {"norm": "l2"}),
         (pgd, "threat", None),
-        (cascade, "n_queries", 1.5),
-        (cascade, "n_queries", -1),
+        (attack_ensemble, "n_queries", 1.5),
+        (attack_ensemble, "n_queries", -1),
     ],
 )
 def test_a_parameter_of_another_kind_is_named(attack, name, value):

@@ -1,14 +1,14 @@
 """One-hot groups: exactly one 1 each, few flips, and the best of them on a linear model."""
 
-import inspect
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from attacks_by_name import run
 
 from sklearn_iso import ThreatModel
-from sklearn_iso.attacks import ATTACKS, Budget, cascade, distances, fmn, pgd, square
+from sklearn_iso.attacks import ATTACKS, Budget, attack_ensemble, distances, fmn, pgd, square
 from sklearn_iso.attacks.categories import Categories
 
 GROUPS = [(2, 3, 4), np.array([5, 6]), [7, 8, 9, 10]]
@@ -31,9 +31,7 @@ def attack(name, logits, X, y, **options):
     options["threat"] = of_norm_for(name, options["threat"])
     if name in GRADIENT_FREE:
         options["n_queries"] = 60
-    if "random_state" in inspect.signature(ATTACKS[name]).parameters:
-        options["random_state"] = 0  # two calls are to search alike
-    return ATTACKS[name](logits, X, y, **options)
+    return run(name, logits, X, y, **options)
 
 
 def of_norm_for(name, threat):
@@ -80,16 +78,16 @@ def test_categories_that_are_one_hot_up_to_rounding_flip_as_exact_ones(name):
 
 
 @pytest.mark.parametrize("max_changes", [0, 1, 2, 3])
-@pytest.mark.parametrize("run", [pgd, cascade, square, fmn])
-def test_linear_model_flips_just_beyond_the_best_categories(run, max_changes):
+@pytest.mark.parametrize("function", [pgd, attack_ensemble, square, fmn])
+def test_linear_model_flips_just_beyond_the_best_categories(function, max_changes):
     X, w = encoded()
     eps = 0.1
     reach = gains(w, X, max_changes) + eps * w[:2].abs().sum()
     y = torch.ones(len(X), dtype=torch.long)
     options = {"eps": eps, "threat": ThreatModel(categories=GROUPS, max_changes=max_changes)}
-    if run is not fmn:
+    if function is not fmn:
         options["random_state"] = 0
-    if run is square:
+    if function is square:
         options["n_queries"] = 100
     for factor, flipped in ((0.99, True), (1.01, False)):
         for x, gap in zip(X[:5], reach[:5] * factor, strict=True):
@@ -97,7 +95,7 @@ def test_linear_model_flips_just_beyond_the_best_categories(run, max_changes):
             def logits(rows, x=x, gap=gap):
                 return torch.stack([torch.zeros(len(rows)), gap + (rows - x) @ w], dim=1)
 
-            X_adv = run(logits, x[None], y[:1], **options)
+            X_adv = function(logits, x[None], y[:1], **options)
             assert bool(logits(X_adv).argmax() != 1) == flipped
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from attacks_by_name import ONLY_L2, run
 
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import ATTACKS, NORMS, Budget
 
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": float("inf")}
-ONLY_L2 = {"ddn"}
 ONE_STEP = {"fgsm"}
 GRADIENT_FREE = {"square", "rays"}
 # Evaluations of a row that a minimum-norm attack with one wrong class may take: a step of ddn or
@@ -36,14 +36,10 @@ every_attack = pytest.mark.parametrize("name", ATTACKS)
 
 
 def attack(name, logits, X, y, *, n_queries=1000, **options):
-    """Run an attack of the list with those options that it takes."""
-    if name in ONLY_L2:
-        options.setdefault("threat", "l2")
+    """Run an attack of the list, with so many queries if it asks without gradients."""
     if name in GRADIENT_FREE:
         options["n_queries"] = n_queries
-    if name not in DETERMINISTIC:
-        options.setdefault("random_state", 0)
-    return ATTACKS[name](logits, X, y, **options)
+    return run(name, logits, X, y, **options)
 
 
 def generator(seed=0):
@@ -235,7 +231,7 @@ def test_images_keep_their_shape(name, norm):
     y = logits(X.flatten(1)).argmax(dim=1)
     options = {"eps": 9.0, "threat": ThreatModel(norm, bounds=(0, 1))}
     X_adv = attack(name, lambda x: logits(x.flatten(1)), X, y, **options, **FEW)
-    shape = {"image_shape": (2, 3, 3)} if name in ("cascade", "square") else {}
+    shape = {"image_shape": (2, 3, 3)} if name in ("auto", "square") else {}
     flat = attack(name, logits, X.flatten(1), y, **options, **FEW, **shape)
     assert X_adv.shape == X.shape and not torch.equal(X_adv, X)
     torch.testing.assert_close(X_adv.flatten(1), flat)
@@ -305,7 +301,7 @@ def test_bad_arguments_are_errors_that_say_what_came(name, change, message, prob
         arguments["threat"] = replace(change.get("threat", ThreatModel()), norm="l2")
     logits, X, y = (arguments.pop(argument) for argument in ("logits", "X", "y"))
     with pytest.raises(ValueError, match=message):
-        ATTACKS[name](logits, X, y, **arguments)
+        run(name, logits, X, y, **arguments)
 
 
 @pytest.mark.parametrize("name", sorted(set(ATTACKS) - GRADIENT_FREE))
@@ -341,10 +337,10 @@ def test_gradient_free_attacks_ask_for_no_gradient(name, problem):
 def test_euclidean_attack_refuses_other_norms(name, problem):
     model, X, y = problem
     with pytest.raises(ValueError, match="of norm 'l2' for ddn; got 'linf'. Pass attack fmn"):
-        ATTACKS[name](model, X, y, eps=0.1, threat="linf")
+        run(name, model, X, y, eps=0.1, threat="linf")
 
 
-@trials(without={"cascade"})  # which runs others of the list
+@trials(without={"auto"})  # which runs others of the list
 def test_points_outside_of_the_bounds_by_rounding_are_attacked_as_if_inside(name, norm):
     X = torch.rand(12, 6, generator=generator())
     inside = X.clone()

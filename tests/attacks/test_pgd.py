@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sklearn_iso import ThreatModel
-from sklearn_iso.attacks import NORMS, Budget, apgd, cascade, fgsm, fmn, pgd
+from sklearn_iso.attacks import NORMS, Budget, apgd, attack_ensemble, fgsm, fmn, pgd
 from sklearn_iso.attacks.apgd import checkpoints
 
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": float("inf")}
@@ -56,7 +56,7 @@ def targeted(attack):
 
 @every_norm
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("attack", [targeted(pgd), targeted(apgd), cascade])
+@pytest.mark.parametrize("attack", [targeted(pgd), targeted(apgd), attack_ensemble])
 def test_an_attack_on_every_class_finds_the_nearest_boundary_of_all(attack, norm, dtype):
     W, X, y, _ = linear_problem(norm, dtype)
     for factor, flipped in ((1.01, True), (0.99, False)):
@@ -95,7 +95,7 @@ def largest_drop(w, x, eps, norm, low, high):
 
 
 @every_norm
-@pytest.mark.parametrize("attack", [pgd, apgd, cascade, fmn])
+@pytest.mark.parametrize("attack", [pgd, apgd, attack_ensemble, fmn])
 def test_linear_model_in_a_box_flips_just_beyond_the_exact_drop(norm, attack):
     w = torch.randn(20, generator=generator(), dtype=torch.float64)
     X = torch.rand(6, 20, generator=generator(1), dtype=torch.float64)

@@ -16,6 +16,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import PGD
 from sklearn_iso.metrics.adversarial import adversarial_accuracy
 from sklearn_iso.twins import NotDifferentiableError, register
 
@@ -173,7 +174,7 @@ def test_frames_come_back_as_frames_with_their_columns(frame):
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(table, Y)
     assert adversarial_accuracy(pipeline, table, Y, eps=MEDIAN, random_state=0) == expected
     counted = Counted(max_iter=5000).fit(table, Y)
-    adversarial_accuracy(counted, table, Y, eps=0.1, attack="pgd", n_steps=2, random_state=0)
+    adversarial_accuracy(counted, table, Y, eps=0.1, attack=PGD(n_steps=2), random_state=0)
     assert type(counted.last_) is type(table) and list(counted.last_.columns) == COLUMNS
 
 
@@ -181,7 +182,7 @@ def test_frame_keeps_the_index_of_the_rows_that_were_attacked():
     table = pd.DataFrame(X, columns=COLUMNS, index=np.arange(len(X)) + 1000)
     counted = Counted(max_iter=5000).fit(table[:100], Y[:100])
     right = counted.predict(table) == Y
-    adversarial_accuracy(counted, table, Y, eps=0.1, attack="pgd", n_steps=2, random_state=0)
+    adversarial_accuracy(counted, table, Y, eps=0.1, attack=PGD(n_steps=2), random_state=0)
     assert list(counted.last_.index) == list(table.index[right])
 
 
@@ -242,7 +243,7 @@ def test_random_state_repeats_and_leaves_the_global_generators_alone(random_stat
         for state in (random_state, random_state)
     )
     assert first == again
-    adversarial_accuracy(logistic(), X, Y, eps=MEDIAN, random_state=None, attack="pgd", n_steps=2)
+    adversarial_accuracy(logistic(), X, Y, eps=MEDIAN, random_state=None, attack=PGD(n_steps=2))
     assert torch.equal(before[0], torch.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all()
 
@@ -250,16 +251,11 @@ def test_random_state_repeats_and_leaves_the_global_generators_alone(random_stat
 def test_options_reach_the_attack():
     seen = {}
 
-    def attack(logits, X, y, *, n_steps, random_state, **others):
-        seen.update(others, n_steps=n_steps, random_state=random_state)
+    def attack(logits, X, y, *, random_state, **others):
+        seen.update(others, random_state=random_state)
         return X
 
-    options = {
-        "n_steps": 3,
-        "n_restarts": 2,
-        "random_state": 5,
-        "threat": ThreatModel("l2", bounds=(0, 5000)),
-    }
+    options = {"random_state": 5, "threat": ThreatModel("l2", bounds=(0, 5000))}
     adversarial_accuracy(logistic(), X, Y, eps=0.1, attack=attack, **options)
     assert seen == {"eps": 0.1, **options}
 
@@ -286,9 +282,8 @@ def nan_at_the_start(X):
             {"threat": ThreatModel(units=[0.1, 0.2])},
             r"one for each feature, of shape \(30,\); got shape \(2,\)",
         ),
-        ({"attack": "magic"}, "'attack' parameter of adversarial_accuracy must be a str among"),
-        ({"n_steps": 0}, "'n_steps' parameter"),
-        ({"n_restarts": 1.5}, "'n_restarts' parameter"),
+        ({"attack": "magic"}, "attack must be one of 'auto', .*, or a callable; got 'magic'"),
+        ({"attack": PGD}, r"attack must be one of .*Pass PGD\(\), for example"),
         ({"random_state": -1}, "'random_state' parameter"),
         (
             {"threat": ThreatModel(bounds=(0, 1))},

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_iso import ThreatModel
-from sklearn_iso.attacks import pgd
+from sklearn_iso.attacks import PGD, pgd
 from sklearn_iso.metrics.adversarial import adversarial_accuracy, make_adversarial_scorer
 
 IRIS = load_iris(return_X_y=True)
@@ -21,7 +21,7 @@ IRIS = load_iris(return_X_y=True)
 
 def test_scorer_is_the_metric_and_survives_pickle_clone_and_print():
     options = {"eps": 0.025, "threat": ThreatModel("l2", bounds=(0, [5000.0] * 30))}
-    options |= {"attack": "pgd", "n_steps": 5}
+    options |= {"attack": PGD(n_steps=5)}
     scorer = make_adversarial_scorer(**options)
     again = pickle.loads(pickle.dumps(scorer))
     assert again == scorer == clone(scorer, safe=False) and hash(again) == hash(scorer)
@@ -29,8 +29,7 @@ def test_scorer_is_the_metric_and_survives_pickle_clone_and_print():
     expected = adversarial_accuracy(pipeline, X, Y, random_state=0, **options)
     assert scorer(pipeline, X, Y) == again(pipeline, X, Y) == expected
     assert repr(make_adversarial_scorer(eps=0.5, attack="fgsm")) == (
-        "AdversarialScorer(eps=0.5, threat=ThreatModel(), attack='fgsm', n_steps=None, "
-        "n_restarts=None, n_queries=None, image_shape=None, random_state=0)"
+        "AdversarialScorer(eps=0.5, threat=ThreatModel(), attack=FGSM(), random_state=0)"
     )
 
 
@@ -44,7 +43,7 @@ def test_scorer_takes_an_attack_function():
 
 @pytest.mark.parametrize(
     "name, wrong",
-    [("eps", -1), ("eps", "large"), ("eps", [0.1, 0.2]), ("n_steps", 0), ("threat", "l0")],
+    [("eps", -1), ("eps", "large"), ("eps", [0.1, 0.2]), ("attack", "cascade"), ("threat", "l0")],
 )
 def test_scorer_refuses_bad_parameters_when_it_is_made(name, wrong):
     with pytest.raises(ValueError, match=name):
@@ -54,7 +53,7 @@ def test_scorer_refuses_bad_parameters_when_it_is_made(name, wrong):
 def test_grid_search_over_several_scorers_is_the_same_in_parallel():
     scoring = {
         "clean": "accuracy",
-        "robust": make_adversarial_scorer(eps=0.3, attack="pgd", n_steps=5),
+        "robust": make_adversarial_scorer(eps=0.3, attack=PGD(n_steps=5)),
         "half": make_adversarial_scorer(eps=0.5, threat=ThreatModel(units=np.full(4, 0.3))),
     }
     pipeline = make_pipeline(StandardScaler(), LogisticRegression())

@@ -11,10 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import IsometricClassifier, ThreatModel
-from sklearn_iso.attacks import Budget, pgd
+from sklearn_iso.attacks import AttackEnsemble, Budget, pgd
 from sklearn_iso.metrics import adversarial_accuracy, robustness_report
-from sklearn_iso.metrics.breaking import Procedure
-from sklearn_iso.metrics.case import Case
+from sklearn_iso.metrics.access import Access, Slopes
 from sklearn_iso.metrics.diagnostics import (
     OF_GRADIENT_ATTACKS,
     cross_entropy_keeps_up,
@@ -27,8 +26,9 @@ from sklearn_iso.metrics.diagnostics import (
     transfer_is_weaker,
     unbounded,
 )
-from sklearn_iso.metrics.evaluation import Access, Slopes
+from sklearn_iso.metrics.evaluation import Evaluation
 from sklearn_iso.metrics.findings import Sample
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.metrics.repeated import search_suffices
 
 DIGITS = tuple(part[:400] for part in load_digits(return_X_y=True))
@@ -75,7 +75,7 @@ def test_evaluation_gets_past_masked_gradients(network, change):
     model, (X, y) = changed(network, change), (part[:80] for part in DIGITS)
     by_gradients, by_default = (
         adversarial_accuracy(model, X, y, eps=3.0, attack=attack, random_state=0)
-        for attack in ("pgd", "cascade")
+        for attack in ("pgd", "auto")
     )
     assert by_default < by_gradients - 0.2
 
@@ -93,8 +93,9 @@ def test_scaled_logits_hide_nothing(network):
 def test_a_search_that_more_queries_would_add_to_is_told(n_queries, told):
     X, y = load_iris(return_X_y=True)
     tree = DecisionTreeClassifier(random_state=0).fit(X, y)
+    attack = AttackEnsemble(n_queries=n_queries)
     report = robustness_report(
-        tree, X[::6], y[::6], eps=[0.6], threat="l2", n_queries=n_queries, random_state=0
+        tree, X[::6], y[::6], eps=[0.6], threat="l2", attack=attack, random_state=0
     )
     assert "search_suffices" in report.checked
     assert ("search not finished" in [finding.name for finding in report.warnings]) is told
@@ -105,7 +106,9 @@ def test_a_second_search_is_told_as_a_share_of_the_samples_that_held():
     tree = DecisionTreeClassifier(random_state=0).fit(X, y)
     sample = sample_of(tree, X, y, 2.0, n=150)
     held = np.arange(150) >= 120
-    finding = search_suffices(sample, Procedure(n_queries=200, random_state=0), held)
+    method, generator = AttackEnsemble(n_queries=200), torch.Generator().manual_seed(0)
+    evaluation = Evaluation(sample.problem, sample.access, method, generator)
+    finding = search_suffices(sample, evaluation, held)
     assert finding is not None
     assert finding.seen == "a second search with other draws breaks 30 of 30 samples that held"
     assert "of the 150 samples diagnosed" in finding.next_step
@@ -137,7 +140,7 @@ def test_sound_networks_have_no_warnings_in_any_norm(norm, eps, random_state):
 
 
 def sample_of(model, X, y, eps, n=60, **threat):
-    case = Case.of(model, X, y, **threat)
+    case = Problem.of(model, X, y, **threat)
     rows = np.flatnonzero(case.right())[:n]
     return Sample(case, Access.of(case), rows, eps, torch.Generator().manual_seed(0))
 
@@ -263,14 +266,14 @@ def test_sound_linear_model_passes_each_comparison():
     for norm, eps in (("linf", 0.5), ("l2", 0.8), ("l1", 1.2)):
         sample = sample_of(pipeline, *IRIS, eps=eps, threat=norm)
         assert [check(sample) for check in OF_GRADIENT_ATTACKS] == [None] * 8
-        wide = unbounded(sample.case)
+        wide = unbounded(sample.problem)
         assert sample_of(pipeline, *IRIS, eps=1.0, threat=wide).white_box.all()
 
 
 def test_unbounded_threat_reaches_every_other_sample():
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(*IRIS)
     for norm in ("linf", "l2", "l1"):
-        case = Case.of(pipeline, *IRIS, threat=norm)
+        case = Problem.of(pipeline, *IRIS, threat=norm)
         X = case.points()
         for row in (0, 70):
             centre = X[row].expand_as(X)

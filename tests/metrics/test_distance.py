@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from few_queries import for_distance
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.ensemble import RandomForestClassifier
@@ -14,6 +15,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble
 from sklearn_iso.metrics import adversarial_accuracy, adversarial_distance, robustness_curve
 
 X, Y = load_breast_cancer(return_X_y=True)
@@ -114,13 +116,15 @@ def test_distance_is_infinite_where_no_error_can_be_reached(pipeline):
 def test_a_point_at_the_distance_is_misclassified_and_the_curve_agrees(model):
     points, labels = IRIS[0][::3], IRIS[1][::3]
     model = model.fit(*IRIS)
-    found = adversarial_distance(model, points, labels, random_state=0, n_queries=150)
+    options = {"random_state": 0, "attack": AttackEnsemble(n_queries=150)}
+    found = adversarial_distance(model, points, labels, **for_distance(options))
     assert (found[model.predict(points) != labels] == 0).all() and np.isfinite(found).all()
     eps = [0.0, 0.2, 0.5, 2.0]
-    options = {"eps": eps, "random_state": 0, "n_queries": 150}
-    curve = robustness_curve(model, points, labels, method="distance", **options)
+    curve = robustness_curve(
+        model, points, labels, eps=eps, method="distance", **for_distance(options)
+    )
     np.testing.assert_array_equal(curve, [(found > e).mean() for e in eps])
-    nested = robustness_curve(model, points, labels, **options)
+    nested = robustness_curve(model, points, labels, eps=eps, **options)
     assert nested[0] == curve[0] == model.score(points, labels)
     assert (np.diff(nested) <= 0).all() and np.abs(nested - curve).max() < 0.12
 
@@ -163,10 +167,10 @@ def test_attack_that_gets_weaker_still_gives_a_curve_that_never_rises(pipeline):
 def test_data_frames_keep_their_columns_at_every_question():
     frame = pd.DataFrame(IRIS[0], columns=list("abcd"))
     forest = RandomForestClassifier(3, random_state=0).fit(frame, IRIS[1])
-    options = {"n_queries": 30, "random_state": 0}
-    by_frame = adversarial_distance(forest, frame[::10], IRIS[1][::10], **options)
+    options = {"attack": AttackEnsemble(n_queries=30), "random_state": 0}
+    by_frame = adversarial_distance(forest, frame[::10], IRIS[1][::10], **for_distance(options))
     bare = RandomForestClassifier(3, random_state=0).fit(*IRIS)
-    by_array = adversarial_distance(bare, IRIS[0][::10], IRIS[1][::10], **options)
+    by_array = adversarial_distance(bare, IRIS[0][::10], IRIS[1][::10], **for_distance(options))
     np.testing.assert_array_equal(by_frame, by_array)
 
 

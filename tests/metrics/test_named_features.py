@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import MinimumNormEnsemble
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -56,7 +57,9 @@ def test_units_and_bounds_by_name_are_those_in_the_order_of_the_columns():
             robustness_report(
                 MODEL, few, y, eps=[1], n_diagnosed=0, threat=threat, **ATTACK
             ).accuracy,
-            adversarial_distance(MODEL, few, y, n_steps=2, threat=threat),
+            adversarial_distance(
+                MODEL, few, y, attack=MinimumNormEnsemble(n_steps=2), threat=threat
+            ),
         ]
         for threat in (
             ThreatModel(units=TURNED, bounds=(low.sort_index(), high.to_dict())),

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from few_queries import for_distance
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
@@ -12,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -94,10 +96,10 @@ def test_a_predict_that_writes_into_x_gets_the_figures_of_one_that_does_not(cont
     tree = DecisionTreeClassifier(random_state=0).fit(container(X - 1.0), Y)
     plain = DecisionTreeClassifier(random_state=0).fit(container(X), Y)
     writes, rows = make_pipeline(Drops(), tree), container(X)
-    options = {"n_queries": 20, "random_state": 0}
+    options = {"attack": AttackEnsemble(n_queries=20), "random_state": 0}
     found, expected = (
         [
-            *adversarial_distance(model, rows, Y, **options),
+            *adversarial_distance(model, rows, Y, **for_distance(options)),
             *robustness_curve(model, rows, Y, eps=[0, 0.3, 0.6], **options),
             adversarial_accuracy(model, rows, Y, eps=0.6, **options),
         ]

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from few_queries import for_distance
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
@@ -26,6 +27,7 @@ from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 from sklearn.svm import SVC, NuSVC
 
 from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble
 from sklearn_iso.exceptions import RefusedPointsWarning
 from sklearn_iso.metrics import (
     adversarial_accuracy,
@@ -34,11 +36,11 @@ from sklearn_iso.metrics import (
     robustness_curve,
     robustness_report,
 )
-from sklearn_iso.metrics.case import Case
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.metrics.refused import Refused
 
 NORMS = ("linf", "l2", "l1")
-FEW = {"n_queries": 40, "random_state": 0}
+FEW = {"attack": AttackEnsemble(n_queries=40), "random_state": 0}
 
 
 class Fenced(ClassifierMixin, BaseEstimator):
@@ -70,13 +72,15 @@ Y = np.array([1, 1, 1, 0, 0])
     [("linf", ValueError), ("linf", IndexError), ("l2", TypeError), ("l1", ArithmeticError)],
 )
 def test_a_fence_is_as_bounds_are(norm, error):
-    options = {"threat": norm, "random_state": 0, "n_queries": 200}
+    options = {"threat": norm, "random_state": 0, "attack": AttackEnsemble(n_queries=200)}
     fenced, bounds = Fenced(error).fit(X, Y), ([0, -np.inf], [np.inf, np.inf])
     with pytest.warns(RefusedPointsWarning, match=r"X must not be negative.*bounds=.*immutable="):
-        found = adversarial_distance(fenced, X, Y, **options)
+        found = adversarial_distance(fenced, X, Y, **for_distance(options))
     np.testing.assert_allclose(found, np.abs(X[:, 0] - 0.5), rtol=0.05, atol=1e-2)
     bounded = {**options, "threat": ThreatModel(norm, bounds=bounds)}
-    np.testing.assert_allclose(found, adversarial_distance(fenced, X, Y, **bounded), rtol=0.05)
+    np.testing.assert_allclose(
+        found, adversarial_distance(fenced, X, Y, **for_distance(bounded)), rtol=0.05
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RefusedPointsWarning)
         accuracy = adversarial_accuracy(fenced, X, Y, eps=0.6, **options)
@@ -129,9 +133,9 @@ MEASURES = {
     "scorer": lambda *case: make_adversarial_scorer(eps=0.2, **FEW)(*case),
     "curve": lambda *case: robustness_curve(*case, eps=[0, 0.2], **FEW),
     "curve of distances": lambda *case: robustness_curve(
-        *case, eps=[0, 0.2], method="distance", **FEW
+        *case, eps=[0, 0.2], method="distance", **for_distance(FEW)
     ),
-    "distance": lambda *case: adversarial_distance(*case, **FEW),
+    "distance": lambda *case: adversarial_distance(*case, **for_distance(FEW)),
     "report": lambda *case: robustness_report(*case, eps=[0, 0.2], **FEW),
 }
 every_measure = pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
@@ -210,14 +214,14 @@ def test_estimators_with_a_domain_are_evaluated_without_a_flood_of_warnings(name
         accuracies = [
             adversarial_accuracy(estimator, points, SPECIES, eps=eps, **options) for eps in (0.4, 3)
         ]
-        distances = adversarial_distance(estimator, points, SPECIES, **options)
+        distances = adversarial_distance(estimator, points, SPECIES, **for_distance(options))
     assert right.mean() >= max(accuracies) >= min(accuracies) >= 0
     assert (distances[~right] == 0).all() and (distances[right] > 0).all()
 
 
 @pytest.mark.parametrize("kind", [LabelPropagation, LabelSpreading])
 def test_label_of_scores_that_are_no_numbers_is_no_error(kind):
-    case = Case.of(kind().fit(IRIS, SPECIES), IRIS, SPECIES)
+    case = Problem.of(kind().fit(IRIS, SPECIES), IRIS, SPECIES)
     rows = np.flatnonzero(case.codes == 2)[:2]
     far = case.points(rows) + 1000
     with np.errstate(all="ignore"), warnings.catch_warnings():

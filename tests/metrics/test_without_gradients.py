@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cells import ORDER, exact_distances, grid, leaves
+from few_queries import for_distance
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.dummy import DummyClassifier
@@ -15,6 +16,7 @@ from sklearn.preprocessing import Binarizer, KBinsDiscretizer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble, RayS
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -139,16 +141,20 @@ def voting():
 
 def test_what_is_found_for_a_sample_does_not_depend_on_others(voting):
     model, X, y, alone, beside = voting
-    options = {"threat": ThreatModel(units=X.std(axis=0)), "n_queries": 150, "random_state": 0}
-    found = adversarial_distance(model, X[alone], y[alone], **options)
+    options = {
+        "threat": ThreatModel(units=X.std(axis=0)),
+        "attack": AttackEnsemble(n_queries=150),
+        "random_state": 0,
+    }
+    found = adversarial_distance(model, X[alone], y[alone], **for_distance(options))
     assert np.isfinite(found).all()
-    together = adversarial_distance(model, X[beside], y[beside], **options)
+    together = adversarial_distance(model, X[beside], y[beside], **for_distance(options))
     np.testing.assert_array_equal(together[: len(alone)], found)
 
 
 def test_samples_of_a_single_class_are_no_more_robust_than_beside_others(voting):
     model, X, y, alone, beside = voting
-    options = {"attack": "rays", "n_queries": 200, "random_state": 0}
+    options = {"attack": RayS(n_queries=200), "random_state": 0}
     options |= {"eps": 1, "threat": ThreatModel(units=X.std(axis=0))}
     robust = adversarial_accuracy(model, X[alone], y[alone], **options)
     both = adversarial_accuracy(model, X[beside], y[beside], **options)
@@ -173,12 +179,12 @@ def test_samples_that_met_no_other_label_are_told():
     X, y = problem(8)
     model = LabelsAlone().fit(X, y)
     n = int((model.predict(X) == y).sum())
-    options = {"n_queries": 20, "random_state": 0}
+    options = {"attack": AttackEnsemble(n_queries=20), "random_state": 0}
     told = f"another label was met for {n} of 300 samples"
     with pytest.warns(UserWarning, match=f"{told}.* the accuracy may be too high. Raise n_queries"):
         assert adversarial_accuracy(model, X, y, eps=1.0, **options) == n / 300
     with pytest.warns(UserWarning, match=told):
-        distances = adversarial_distance(model, X, y, **options)
+        distances = adversarial_distance(model, X, y, **for_distance(options))
     assert np.isinf(distances).sum() == n
     report = robustness_report(model, X, y, eps=[0.5, 1.0], **options)
     assert report.n_unseen == n and told in str(report)

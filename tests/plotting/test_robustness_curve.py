@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble
 from sklearn_iso.metrics import robustness_curve
 from sklearn_iso.plotting import RobustnessCurveDisplay
 
@@ -79,7 +80,8 @@ def test_curve_from_an_estimator_of_images_is_searched_in_patches():
     model = LitWindow().fit(X, [0, 0, 0, 0, 1])
     options = {"eps": [0, 1.0], "threat": "l2", "random_state": 0}
     blind = RobustnessCurveDisplay.from_estimator(model, X, y, **options)
-    seen = RobustnessCurveDisplay.from_estimator(model, X, y, **options, image_shape=(SIDE, SIDE))
+    attack = AttackEnsemble(image_shape=(SIDE, SIDE))
+    seen = RobustnessCurveDisplay.from_estimator(model, X, y, attack=attack, **options)
     assert blind.accuracy.tolist() == [1, 1] and seen.accuracy[1] < 1
 
 

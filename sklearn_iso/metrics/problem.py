@@ -15,10 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sklearn_iso.attacks import Budget
-from sklearn_iso.attacks.square import layout_of
-from sklearn_iso.attacks.survivors import NO_ANSWER
+from sklearn_iso.attacks.attack import NO_ANSWER
 from sklearn_iso.metrics.refused import Refused
 from sklearn_iso.metrics.table import Table
+from sklearn_iso.metrics.weights import weighted
 from sklearn_iso.threat import Threat, ThreatModel, as_threat
 from sklearn_iso.threat.parts import numbers_of
 from sklearn_iso.twins.labels import classes_of, columns_of, kinds_of, one_each
@@ -27,7 +27,7 @@ FAR = 1e3  # standard deviations
 
 
 @dataclass(frozen=True)
-class Case:
+class Problem:
     """A fitted classifier with samples and their labels, under a threat.
 
     Parameters
@@ -39,8 +39,8 @@ class Case:
     classes : ndarray of shape (n_classes,)
     threat : ThreatModel
         For the columns of the table, by position.
-    image_shape : sequence of int, optional
-        What a flat row holds, where it is an image.
+    weight : ndarray of shape (n,), or None
+        Weights of the samples.
     refused : Refused
         Perturbed points at which the estimator gave no answer.
 
@@ -48,10 +48,10 @@ class Case:
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.naive_bayes import GaussianNB
-    >>> from sklearn_iso.metrics.case import Case
+    >>> from sklearn_iso.metrics.problem import Problem
     >>> X, y = load_iris(return_X_y=True)
-    >>> case = Case.of(GaussianNB().fit(X, y), X, y, threat="l2")
-    >>> case.right().mean().round(2), case.predict(X[:2])
+    >>> problem = Problem.of(GaussianNB().fit(X, y), X, y, threat="l2")
+    >>> problem.right().mean().round(2), problem.predict(X[:2])
     (np.float64(0.96), array([0, 0]))
     """
 
@@ -60,14 +60,20 @@ class Case:
     codes: NDArray
     classes: NDArray
     threat: ThreatModel
-    image_shape: Any = None
+    weight: NDArray | None = None
     refused: Refused = field(default_factory=Refused, compare=False)
 
     @classmethod
     def of(
-        cls, estimator: Any, X: Any, y: Any, *, threat: Threat = "linf", image_shape: Any = None
-    ) -> Case:
-        """Return a checked case.
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        threat: Threat = "linf",
+        sample_weight: Any = None,
+    ) -> Problem:
+        """Return a checked problem, without the samples of weight 0.
 
         Raises
         ------
@@ -76,14 +82,16 @@ class Case:
         ValueError
             If X, y or the threat are not what they must be.
         """
+        weight = None
+        if sample_weight is not None:
+            weight, X, y = weighted(sample_weight, X, y)
         classes = check_classifier(estimator)
         table = Table(X)
         codes = label_columns(y, classes, table)
         by_position = as_threat(threat).resolve(table.container)
-        case = cls(estimator, table, codes, classes, by_position, image_shape)
-        layout_of(case.points(), image_shape)
-        case.budget(case.points(), 0)  # checks the threat on all rows, also wrong ones
-        return case
+        problem = cls(estimator, table, codes, classes, by_position, weight)
+        problem.budget(problem.points(), 0)  # checks the threat on all rows, also wrong ones
+        return problem
 
     def points(self, rows: Any = slice(None)) -> Tensor:
         """Rows of X as a tensor."""
@@ -96,6 +104,13 @@ class Case:
     def budget(self, X: Tensor, eps: float) -> Budget:
         """Budget around some of the samples, checked."""
         return Budget.of(X, eps=eps, threat=self.threat)
+
+    def count_refusals_within(self, radius: NDArray) -> None:
+        """Count refused points no farther than a radius from the range of X, or of categories."""
+        low, high = (X - sign * radius for X, sign in zip(self.table.range(), (1, -1), strict=True))
+        for group in self.threat.categories or ():
+            low[list(group)], high[list(group)] = 0, 1
+        self.refused.reach = low, high
 
     def right(self) -> NDArray:
         """Which rows are classified correctly without an attack: none of a label not in classes.
@@ -180,7 +195,7 @@ def check_classifier(estimator: Any) -> NDArray:
     Examples
     --------
     >>> from sklearn.dummy import DummyClassifier
-    >>> from sklearn_iso.metrics.case import check_classifier
+    >>> from sklearn_iso.metrics.problem import check_classifier
     >>> check_classifier(DummyClassifier().fit([[0], [1]], ["a", "b"]))
     array(['a', 'b'], dtype='<U1')
     """
@@ -224,7 +239,7 @@ def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_iso.metrics.case import label_columns
+    >>> from sklearn_iso.metrics.problem import label_columns
     >>> from sklearn_iso.metrics.table import Table
     >>> label_columns(["b", "a"], np.array(["a", "b"]), Table([[0.0], [1.0]]))
     array([1, 0])
