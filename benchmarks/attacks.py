@@ -29,8 +29,8 @@ from art.estimators.classification import PyTorchClassifier
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
-from sklearn_iso import IsometricClassifier
-from sklearn_iso.attacks import apgd, cascade, ddn, distances, fmn, get_norm, pgd
+from sklearn_iso import IsometricClassifier, ThreatModel
+from sklearn_iso.attacks import apgd, attack_ensemble, ddn, distances, fmn, get_norm, pgd
 from sklearn_iso.datasets import load_mnist
 from sklearn_iso.twins import as_torch
 
@@ -157,11 +157,12 @@ def fixed_budget(eps: float, norm: str) -> dict[str, Attack]:
     """Every attack of one budget, ours first."""
     kinds = {"linf": foolbox.attacks.LinfPGD, "l2": foolbox.attacks.L2PGD}
     theirs = kinds[norm](steps=N_STEPS, rel_stepsize=2.5 / N_STEPS)
-    ours: dict[str, Any] = {"eps": eps, "norm": norm, "bounds": (0, 1), "random_state": SEED}
+    threat = ThreatModel(norm, bounds=(0, 1))
+    ours: dict[str, Any] = {"eps": eps, "threat": threat, "random_state": SEED}
     return {
         "ours: pgd-40": lambda model, X, y: pgd(model, X, y, n_steps=N_STEPS, **ours),
         "ours: apgd-100": lambda model, X, y: apgd(model, X, y, loss="margin", **ours),
-        "ours: cascade": lambda model, X, y: cascade(model, X, y, **ours),
+        "ours: cascade": lambda model, X, y: attack_ensemble(model, X, y, **ours),
         "plain loop: pgd-40": lambda model, X, y: plain_loop(model, X, y, eps, norm, N_STEPS),
         "foolbox: pgd-40": foolbox_attack(theirs, eps),
         "ART: pgd-40": art_pgd(eps, norm),
@@ -171,13 +172,13 @@ def fixed_budget(eps: float, norm: str) -> dict[str, Attack]:
 
 def minimum_norm() -> dict[str, tuple[str, Attack]]:
     """Every minimum-norm attack and its norm, all of 100 steps in all."""
-    box: dict[str, Any] = {"bounds": (0, 1)}
+    box = {norm: {"threat": ThreatModel(norm, bounds=(0, 1))} for norm in ("l2", "linf")}
     theirs = foolbox.attacks
     return {
-        "ours: ddn": ("l2", lambda model, X, y: ddn(model, X, y, **box)),
-        "ours: fmn l2": ("l2", lambda model, X, y: fmn(model, X, y, norm="l2", **box)),
+        "ours: ddn": ("l2", lambda model, X, y: ddn(model, X, y, **box["l2"])),
+        "ours: fmn l2": ("l2", lambda model, X, y: fmn(model, X, y, **box["l2"])),
         "foolbox: ddn": ("l2", foolbox_attack(theirs.DDNAttack(steps=100), None)),
-        "ours: fmn linf": ("linf", lambda model, X, y: fmn(model, X, y, norm="linf", **box)),
+        "ours: fmn linf": ("linf", lambda model, X, y: fmn(model, X, y, **box["linf"])),
         "foolbox: fmn linf": ("linf", foolbox_attack(theirs.LInfFMNAttack(steps=100), None)),
     }
 
@@ -220,7 +221,7 @@ def measure(models: dict[str, nn.Module], X: Tensor, y: Tensor) -> list[dict[str
                 note(network=name, norm=norm, attack=label, accuracy=accuracy, seconds=seconds)
         for label, (norm, attack) in minimum_norm().items():
             X_adv, seconds = timed(attack, model, X, y)
-            found = distances(model, X, y, X_adv, norm=norm)
+            found = distances(model, X, y, X_adv, threat=norm)
             note(network=name, norm=norm, attack=label, median=float(found.median()),
                  seconds=seconds)  # fmt: skip
     return rows
@@ -272,7 +273,7 @@ def main() -> None:
     settings: dict[str, Any] = {
         "images": n_images, "seed": SEED, "hidden_layer_sizes": HIDDEN, "epochs": EPOCHS,
         "budgets": BUDGETS, "bounds": [0, 1], "dtype": "float32", "threads": 1,
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: version(name) for name in PACKAGES}
     }  # fmt: skip
     print(json.dumps(settings), flush=True)
     models = networks(torch.from_numpy(X_train).float(), torch.from_numpy(y_train).long())

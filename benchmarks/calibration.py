@@ -39,13 +39,14 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from sklearn_iso import IsometricClassifier
+from sklearn_iso.attacks import APGD
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.metrics import robustness_curve
 from sklearn_iso.penalties import WithinClassIsometry, WorstCaseIsometry
 
 CELLS = Path(__file__).parents[1] / "output" / "calibration"
 FRACTIONS = np.linspace(0, 0.5, 6)  # budgets over q
-ATTACK = {"attack": "apgd", "n_steps": 30, "random_state": 0}
+ATTACK = {"attack": APGD(n_steps=30), "random_state": 0}
 # The study chooses, so its seeds are others than those that the choice is measured on.
 SEEDS = {"chosen": range(5), "default": range(5), "unlabelled": range(5), "study": range(100, 104)}
 DEFAULTS = {"radius": 0.5, "scale": 5.0, "alpha": 1.0, "cross_entropy": 0.5}
@@ -146,7 +147,7 @@ def measure(name: str, seed: int, setting: Setting) -> dict[str, Any]:
     model = estimator(setting, unit, seed).fit(X_train, y_train)
     seconds = time.perf_counter() - start
     curve = robustness_curve(
-        model, X_test, y_test, eps=FRACTIONS * unit, norm="l2", verbose=False, **ATTACK
+        model, X_test, y_test, eps=FRACTIONS * unit, threat="l2", verbose=False, **ATTACK
     )
     return {"data": name, "seed": seed, **setting, "unit": round(unit, 4),
             "curve": curve.round(4).tolist(), "seconds": round(seconds, 2)}  # fmt: skip

@@ -26,7 +26,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_iso import IsometricClassifier
+from sklearn_iso import IsometricClassifier, ThreatModel
+from sklearn_iso.attacks import PGD
 from sklearn_iso.datasets import load_mnist
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.metrics import adversarial_accuracy, isometry_distortion
@@ -53,9 +54,8 @@ def digits() -> dict[str, Any]:
                 X_test,
                 y_test,
                 eps=0.3 * unit,
-                norm="l2",
-                attack="pgd",
-                n_restarts=3,
+                threat="l2",
+                attack=PGD(n_restarts=3),
                 random_state=0,
             )
             scores.append([model.score(X_test, y_test), robust])
@@ -88,12 +88,12 @@ def mnist() -> dict[str, Any]:
         robust = {
             attack: {
                 f"{norm} {eps}": adversarial_accuracy(
-                    model, few, labels, eps=eps, norm=norm, attack=attack, bounds=(0, 1),
-                    n_restarts=n_restarts, random_state=0,
+                    model, few, labels, eps=eps, threat=ThreatModel(norm, bounds=(0, 1)),
+                    attack=attack, random_state=0,
                 )
                 for norm, eps in BUDGETS
             }
-            for attack, n_restarts in (("pgd", 5), ("cascade", None))
+            for attack in (PGD(n_restarts=5), "auto")
         }  # fmt: skip
         results[f"alpha={alpha:g}"] = {
             "clean": model.score(X_test, y_test), "robust": robust,

@@ -35,7 +35,8 @@ from sklearn.datasets import make_moons
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from sklearn_iso import IsometricClassifier
+from sklearn_iso import IsometricClassifier, ThreatModel
+from sklearn_iso.attacks import APGD
 from sklearn_iso.datasets import load_mnist
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.metrics import adversarial_accuracy
@@ -97,14 +98,7 @@ def measure_moons(model: IsometricClassifier, norm: str = "l2") -> dict[str, flo
     return {
         "clean": model.score(X_test, y_test),
         "robust": adversarial_accuracy(
-            model,
-            X_test,
-            y_test,
-            eps=eps,
-            norm=norm,
-            attack="apgd",
-            n_steps=40,
-            random_state=SEED,
+            model, X_test, y_test, eps=eps, threat=norm, attack=APGD(n_steps=40), random_state=SEED
         ),
     }
 
@@ -227,9 +221,8 @@ def measure_mnist(setting: dict[str, Any], data: tuple[NDArray, ...]) -> dict[st
     seconds = time.perf_counter() - start
     robust = {
         norm: adversarial_accuracy(
-            model, X_test[:N_ATTACKED], y_test[:N_ATTACKED], eps=eps, norm=norm, attack="apgd",
-            n_steps=40, bounds=(0, 1), random_state=SEED,
-        )
+            model, X_test[:N_ATTACKED], y_test[:N_ATTACKED], eps=eps,
+            threat=ThreatModel(norm, bounds=(0, 1)), attack=APGD(n_steps=40), random_state=SEED)
         for norm, eps in BUDGETS.items()
     }  # fmt: skip
     return {**setting, "unit": round(unit, 4), "clean": model.score(X_test, y_test),

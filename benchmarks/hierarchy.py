@@ -37,7 +37,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from sklearn_iso import HierarchicalIsometricClassifier, IsometricClassifier
+from sklearn_iso import HierarchicalIsometricClassifier, IsometricClassifier, ThreatModel
 from sklearn_iso.attacks import pgd
 from sklearn_iso.datasets import digit_paths, load_mnist, make_taxonomy, make_torus
 from sklearn_iso.metrics import adversarial_accuracy, hierarchical_f1_score, tree_distance
@@ -148,7 +148,7 @@ def judge(predict: Any, levels: list[Any], X: NDArray, Y: NDArray, seed: int) ->
     """Return what a model of digits is worth, with and without an attack on the digit."""
     found = predict(X)
     few, paths = X[:N_ATTACKED], Y[:N_ATTACKED]
-    X_adv = attack(as_torch(levels[-1]), few, paths[:, -1], EPS, bounds=(0, 1))
+    X_adv = attack(as_torch(levels[-1]), few, paths[:, -1], EPS, ThreatModel("l2", bounds=(0, 1)))
     answers = predict(X_adv)
     wrong = answers[:, -1] != paths[:, -1]
     return {
@@ -156,8 +156,9 @@ def judge(predict: Any, levels: list[Any], X: NDArray, Y: NDArray, seed: int) ->
         "tree distance of errors": round(tree_distance(Y, found, errors_only=True), 3),
         "tree distance": round(tree_distance(Y, found), 4),
         "robust accuracy": [
-            round(adversarial_accuracy(level, few, paths[:, k], eps=EPS, norm="l2",
-                                       bounds=(0, 1), random_state=seed), 3)
+            round(adversarial_accuracy(level, few, paths[:, k], eps=EPS,
+                                       threat=ThreatModel("l2", bounds=(0, 1)),
+                                       random_state=seed), 3)
             for k, level in enumerate(levels)
         ],
         "coarse right among fine errors under attack": round(
@@ -169,10 +170,10 @@ def judge(predict: Any, levels: list[Any], X: NDArray, Y: NDArray, seed: int) ->
     }  # fmt: skip
 
 
-def attack(twin: nn.Module, X: NDArray, y: NDArray, eps: float, **threat: Any) -> NDArray:
+def attack(twin: nn.Module, X: NDArray, y: NDArray, eps: float, threat: Any = "l2") -> NDArray:
     """Return rows moved by PGD-40 within an L2 ball; y counts the twin's columns."""
-    found = pgd(twin, torch.from_numpy(X), torch.from_numpy(y), eps=eps, norm="l2",
-                random_state=0, **threat)  # fmt: skip
+    found = pgd(twin, torch.from_numpy(X), torch.from_numpy(y), eps=eps, threat=threat,
+                random_state=0)  # fmt: skip
     return found.numpy()
 
 

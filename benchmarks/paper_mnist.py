@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from sklearn_iso import preset
+from sklearn_iso import ThreatModel, preset
 from sklearn_iso.attacks import fgsm
 from sklearn_iso.datasets import load_mnist
 from sklearn_iso.metrics import isometry_distortion, robustness_curve
@@ -84,13 +84,15 @@ def curves(model: Any, X: np.ndarray, y: np.ndarray, beta: float, K: float) -> d
     theirs = step_direction(network, points, labels, beta, K)
     plain = step_direction(network, points, labels, 0.0, K)
     moving = plain != 0
-    steps = [fgsm(network, points, labels, eps=eps, bounds=(0, 1)) for eps in EPS]
+    steps = [
+        fgsm(network, points, labels, eps=eps, threat=ThreatModel(bounds=(0, 1))) for eps in EPS
+    ]
     found = {
         "authors": single_step_curve(network, points, labels, theirs),
         "same step on CE": single_step_curve(network, points, labels, plain),
         "fgsm": [accuracy(network, step, labels) for step in steps],
         "cascade": robustness_curve(
-            model, X, y, eps=EPS, bounds=(0, 1), random_state=0, verbose=False
+            model, X, y, eps=EPS, threat=ThreatModel(bounds=(0, 1)), random_state=0, verbose=False
         ).tolist(),
         # 0.5: the authors' step and that up the classification loss have nothing in common.
         "agreement": float((theirs == plain)[moving].double().mean()),
@@ -246,7 +248,7 @@ def main() -> None:
         "data": "MNIST", "train images": 2000 if quick else 60_000, "epochs": 1 if quick else 5,
         "images": 100 if quick else 1000, "attack batch": BATCH, "norm": "linf", "eps": EPS,
         "bounds": [0, 1], "threads": 1, "preset": repr(preset("paper")),
-        "versions": {name: version(name) for name in ("torch", "scikit-learn", "sklearn-iso")},
+        "versions": {name: version(name) for name in ("torch", "scikit-learn", "sklearn-iso")}
     }  # fmt: skip
     print(json.dumps(settings), flush=True)
     if quick:

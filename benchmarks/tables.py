@@ -45,7 +45,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from sklearn_iso import IsometricClassifier, IsometricRegressor
+from sklearn_iso import IsometricClassifier, IsometricRegressor, ThreatModel
+from sklearn_iso.attacks import PGD
 from sklearn_iso.metrics import adversarial_accuracy
 
 FOLDS, SAMPLES, MOST_CATEGORIES = 3, 1500, 30
@@ -168,15 +169,16 @@ def robust(
         return {}
     fixed = np.arange(X.shape[1]) >= n_numeric
     trees = name in TREES
-    attack = {"attack": "cascade"} if trees else {"attack": "pgd", "n_steps": 20, "n_restarts": 2}
+    attack = {"attack": "auto"} if trees else {"attack": PGD(n_steps=20, n_restarts=2)}
     if trees:
         X, y = X[:TREE_SAMPLES], y[:TREE_SAMPLES]
     found = {}
     for norm, eps in TREE_BUDGETS if trees else BUDGETS:
+        threat = ThreatModel(norm, immutable=fixed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what an attack without gradients may miss
             found[f"{norm} {eps:g}"] = adversarial_accuracy(
-                model, X, y, eps=eps, norm=norm, immutable=fixed, random_state=0, **attack
+                model, X, y, eps=eps, threat=threat, random_state=0, **attack
             )
     return found
 

@@ -10,7 +10,7 @@ from typing import Any
 import sklearn_iso
 
 DOCS = Path(__file__).parent
-INTERNAL = {"geometry", "training"}  # rooms that users do not import from
+INTERNAL = {"geometry", "threat", "training"}  # rooms that users do not import from
 
 project = "sklearn-iso"
 author = "the sklearn-iso developers"

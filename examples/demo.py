@@ -31,7 +31,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from sklearn_iso import IsometricClassifier
+from sklearn_iso import IsometricClassifier, ThreatModel
 from sklearn_iso.datasets import load_mnist
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.metrics import (
@@ -72,6 +72,11 @@ class Task:
     cv: BaseCrossValidator
     norm: str = "l2"
     fractions: tuple[float, ...] = (0.1, 0.2, 0.3)
+
+    @property
+    def threat(self) -> ThreatModel:
+        """Return what attacks may do, with budgets in the unit."""
+        return ThreatModel(self.norm, units=self.scale, bounds=self.bounds)
 
     def in_units(self, X: np.ndarray) -> np.ndarray:
         """Return X in the unit of the budgets; a constant pixel stays as it is."""
@@ -140,7 +145,7 @@ def search(task: Task, budgets: list[float]) -> GridSearchCV:
     scoring = {"clean": "accuracy", "distortion": make_distortion_scorer(scale=task.scale)}
     for eps in budgets:
         scoring[f"robust {eps:g}"] = make_adversarial_scorer(
-            eps=eps * task.scale, norm=task.norm, attack="pgd", bounds=task.bounds
+            eps=eps, threat=task.threat, attack="pgd"
         )
     n_fits = len(task.alphas) * task.cv.get_n_splits()
     with tqdm(total=n_fits, desc="grid search", unit="fit") as bar:
@@ -184,16 +189,15 @@ def draw_curves(
                 model,
                 X,
                 y,
-                eps=e * task.scale,
-                norm=task.norm,
+                eps=e,
+                threat=task.threat,
                 attack="pgd",
-                bounds=task.bounds,
                 random_state=0,
             )
             for e in eps
         ]
         curves[name] = RobustnessCurveDisplay.from_predictions(
-            eps, accuracy, norm=task.norm, n_samples=len(X), name=name, ax=ax
+            eps, accuracy, threat=task.threat, n_samples=len(X), name=name, ax=ax
         )
     ax.set_title(f"{task.name}: accuracy under PGD-40, {len(X)} test images")
     ax.set_xlabel(f"L2 budget eps, in {task.unit}")

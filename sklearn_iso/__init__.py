@@ -10,6 +10,7 @@ from sklearn_iso.estimators import (
     load,
     preset,
 )
+from sklearn_iso.threat import ThreatModel
 
 __all__ = [
     "HierarchicalIsometricClassifier",
@@ -17,6 +18,7 @@ __all__ = [
     "IsometricClassifierCV",
     "IsometricRegressor",
     "IsometricTransformer",
+    "ThreatModel",
     "__version__",
     "load",
     "preset",

@@ -13,7 +13,7 @@ import pytest
 import sklearn_iso
 
 ROOT = Path(__file__).parents[1]
-INTERNAL = {"geometry", "training"}  # rooms that users do not import from
+INTERNAL = {"geometry", "threat", "training"}  # rooms that users do not import from
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(sklearn_iso.__path__, prefix="sklearn_iso.")

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_iso.attacks import cascade
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import attack_ensemble
 
 BUDGETS = (
     ("linf", 0.1), ("linf", 0.2), ("linf", 0.3), ("l2", 1.0), ("l2", 1.58), ("l2", 2.0),
@@ -31,17 +32,19 @@ def accuracy(model: nn.Module, X: Tensor, y: Tensor) -> float:
     return float((predicted == y).double().mean())
 
 
-def under_cascade(
+def under_ensemble(
     model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float, **options: Any
 ) -> float:
-    X_adv = cascade(model, X, y, eps=eps, norm=norm, bounds=(0, 1), random_state=0, **options)
+    X_adv = attack_ensemble(
+        model, X, y, eps=eps, threat=ThreatModel(norm, bounds=(0, 1)), random_state=0, **options
+    )
     return accuracy(model, X_adv, y)
 
 
 def under_patches(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> float:
-    """Share that the cascade leaves if it ends in random search with patches."""
+    """Share that the attack ensemble leaves if it ends in random search with patches."""
     patches = {"n_queries": N_QUERIES, "image_shape": (28, 28)}
-    return under_cascade(model, X, y, norm, eps, **patches)
+    return under_ensemble(model, X, y, norm, eps, **patches)
 
 
 def under_autoattack(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> float:
@@ -63,7 +66,7 @@ def under_autoattack(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: flo
 
 #: Attacks that confirm a row, by the key in the JSON: their title, and what they leave.
 CONFIRMED_BY: dict[str, tuple[str, Callable[..., float]]] = {
-    "patches": ("cascade and patches", under_patches),
+    "patches": ("attack ensemble and patches", under_patches),
     "autoattack": ("AutoAttack", under_autoattack),
 }
 
@@ -96,7 +99,7 @@ def measure(model: nn.Module, X_test: Tensor, y_test: Tensor, n_images: int) -> 
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     few, labels = X_test[:n_images], y_test[:n_images]
-    robust = {label(*b): under_cascade(model, few, labels, *b) for b in BUDGETS}
+    robust = {label(*b): under_ensemble(model, few, labels, *b) for b in BUDGETS}
     return {
         "images": n_images, "clean": accuracy(model, X_test, y_test), "cascade": robust,
         "ascents": True, **stretch(model, few),

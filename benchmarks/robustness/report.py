@@ -79,7 +79,7 @@ def _print_clock(rows: list[Row]) -> None:
 
 
 def _print_confirmed(rows: list[Row], budgets: list[str]) -> None:
-    print("\n### AutoAttack, and the cascade with patches\n")
+    print("\n### AutoAttack, and the attack ensemble with patches\n")
     print("| network, training, seed | attack | images |", end="")
     print(" " + " | ".join(budgets) + " |\n|---|---|---|" + "---|" * len(budgets))
     for row in rows:

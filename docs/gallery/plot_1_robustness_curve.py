@@ -10,7 +10,7 @@ strength. A sample that is wrong without an attack counts as wrong at every budg
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from sklearn_iso import IsometricClassifier
+from sklearn_iso import IsometricClassifier, ThreatModel
 from sklearn_iso.plotting import RobustnessCurveDisplay
 
 X, y = load_digits(return_X_y=True)
@@ -23,7 +23,7 @@ ax = None
 for name, alpha in (("plain", 0), ("isometric", 1)):
     model = IsometricClassifier(alpha=alpha, max_epochs=30, random_state=0).fit(X_train, y_train)
     ax = RobustnessCurveDisplay.from_estimator(
-        model, X_test[:200], y_test[:200], eps=[0, 0.2, 0.4, 0.6, 0.8, 1, 1.2], norm="l2",
-        bounds=(0, 1), name=f"{name} (alpha={alpha})", ax=ax,
+        model, X_test[:200], y_test[:200], eps=[0, 0.2, 0.4, 0.6, 0.8, 1, 1.2],
+        threat=ThreatModel("l2", bounds=(0, 1)), name=f"{name} (alpha={alpha})", ax=ax,
     ).ax_  # fmt: skip
 _ = ax.set_title("200 digits under attack")

@@ -9,7 +9,7 @@ choice of :func:`~sklearn_iso.model_selection.refit_robust`.
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_iso import IsometricClassifier
+from sklearn_iso import IsometricClassifier, ThreatModel
 from sklearn_iso.metrics import make_adversarial_scorer, make_distortion_scorer
 from sklearn_iso.model_selection import refit_robust
 from sklearn_iso.plotting import AlphaPathDisplay
@@ -21,7 +21,9 @@ search = GridSearchCV(
     {"alpha": [0, 0.1, 1, 10]},
     scoring={
         "clean": "accuracy",
-        "robust": make_adversarial_scorer(eps=0.6, norm="l2", bounds=(0, 1), attack="pgd"),
+        "robust": make_adversarial_scorer(
+            eps=0.6, threat=ThreatModel("l2", bounds=(0, 1)), attack="pgd"
+        ),
         "distortion": make_distortion_scorer(),
     },
     refit=refit_robust(0.02, clean="clean", robust="robust"),

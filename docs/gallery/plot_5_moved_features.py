@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from sklearn_iso import ThreatModel
 from sklearn_iso.plotting import AdversarialExamplesDisplay
 
 X, y = load_wine(return_X_y=True, as_frame=True)
@@ -23,7 +24,7 @@ ax = None
 for classifier in (LogisticRegression(), SVC()):
     model = make_pipeline(StandardScaler(), classifier).fit(X_train, y_train)
     ax = AdversarialExamplesDisplay.from_estimator(
-        model, X_test, y_test, eps=2 * units, norm="l2", units=units, ax=ax
+        model, X_test, y_test, eps=2, threat=ThreatModel("l2", units=units), ax=ax
     ).ax_
 ax.set_xlabel("Mean absolute change of fooled samples,\nin standard deviations")
 _ = ax.set_title("Wine, L2 budget of 2 standard deviations")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
-from sklearn_iso.attacks.categories import OneHot
-from sklearn_iso.attacks.climb import Walk
-from sklearn_iso.attacks.parameters import N_TARGETS, check_targets
-from sklearn_iso.attacks.plan import Plan
-from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
+from sklearn_iso.attacks.ascent import GradientAscent, Walk
+from sklearn_iso.attacks.attack import Logits
+from sklearn_iso.attacks.budget import Ball
+from sklearn_iso.attacks.parameters import RandomState
 from sklearn_iso.geometry.norm import along
-from sklearn_iso.geometry.norms import Norm
-from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat
 
 MOMENTUM = 0.75
 SHARE_OF_RISES = 0.75
@@ -120,62 +119,27 @@ class Momentum(Walk):
         return v, torch.where(anew, self.best_gradient, gradient)
 
 
-@gradients_on()
-def apgd(
-    logits: Logits,
-    X: Tensor,
-    y: Tensor,
-    *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
-    n_steps: int = 100,
-    n_restarts: int = 1,
-    loss: str = "cross_entropy",
-    n_targets: int = N_TARGETS,
-    random_start: bool = True,
-    random_state: RandomState = None,
-    batch_size: int = 1000,
-) -> Tensor:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class APGD(GradientAscent):
     """Auto-PGD: projected gradient ascent whose steps halve where the loss stops rising.
 
-    It needs no step size. Rows that are misclassified already come back unchanged, fooled rows
-    leave the batch, and for a row that is never fooled the point of the highest loss returns.
+    It needs no step size. Samples that are misclassified already come back unchanged, those that
+    become so leave the batch, and for one that stays robust the point of the highest loss
+    returns. In the norm "l1" the step is that of :class:`sklearn_iso.attacks.PGD`, and the
+    projection onto ball and box is exact.
 
     Parameters
     ----------
-    logits : callable
-        Maps points of shape (n, ...) to logits of shape (n, n_classes).
-    X : Tensor of shape (n, ...), float32 or float64
-    y : Tensor of shape (n,), integers
-        Columns of the logits.
-    eps : float, or array of the shape of a row
-        Radius of the ball in units of X; 0 makes a feature immutable.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-        With "l1" the step is that of :func:`sklearn_iso.attacks.pgd` and the projection onto
-        ball and box is exact.
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips, loss, n_targets, random_start
-        As in :func:`sklearn_iso.attacks.pgd`.
-    n_steps, n_restarts : int
-        Steps of each run, and runs.
-    random_state : int, numpy generator, torch.Generator or None
-        Draws the starting points; None takes fresh entropy.
-    batch_size : int
-        Most rows that logits sees at once.
-
-    Returns
-    -------
-    Tensor of the shape of X
+    n_steps : int, default=100
+        Steps of each run.
+    n_restarts, loss, n_targets, random_start, batch_size
+        As in :class:`sklearn_iso.attacks.ascent.GradientAscent`: 1 run of the cross-entropy from
+        a random start.
 
     Raises
     ------
     ValueError
-        As :func:`sklearn_iso.attacks.pgd`.
+        If a parameter is out of its range.
 
     References
     ----------
@@ -187,26 +151,56 @@ def apgd(
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks import apgd
+    >>> from sklearn_iso import ThreatModel
+    >>> from sklearn_iso.attacks import APGD
     >>> X, y = torch.tensor([[0.3, 0.9]]), torch.tensor([0])
     >>> linear = lambda x: torch.stack([x.sum(1), 2 - x.sum(1)], dim=1)
-    >>> X_adv = apgd(linear, X, y, eps=0.25, bounds=(0, 1), loss="margin", random_state=0)
+    >>> box = ThreatModel(bounds=(0, 1))
+    >>> X_adv = APGD(loss="margin")(linear, X, y, eps=0.25, threat=box, random_state=0)
     >>> bool(X_adv.sum() < 1), bool((X_adv - X).abs().max() <= 0.25)
     (True, True)
     """
-    check_targets(loss, n_targets)
-    plan = Plan(
-        loss=loss,
-        walk=lambda start: Momentum(start, n_steps),
-        n_steps=n_steps,
-        n_restarts=n_restarts,
-        n_targets=n_targets,
-        random_start=random_start,
-    )
-    budget = Budget.of(
-        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips,
-    )  # fmt: skip
-    hunt = Survivors(logits, X, y, batch_size)
-    plan.attack(hunt, budget, as_generator(random_state))
-    return hunt.X_adv
+
+    name = "apgd"
+
+    n_steps: int = 100
+
+    def walk(self, start: Tensor) -> Momentum:
+        """Return steps with momentum."""
+        return Momentum(start, self.n_steps)
+
+
+def apgd(
+    logits: Logits,
+    X: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    threat: Threat = "linf",
+    random_state: RandomState = None,
+    **parameters: Any,
+) -> Tensor:
+    """Attack by Auto-PGD, :class:`APGD`, in one call.
+
+    Parameters
+    ----------
+    logits, X, y, eps, threat, random_state
+        As in :meth:`sklearn_iso.attacks.attack.Attack.__call__`.
+    **parameters
+        Those of :class:`APGD`.
+
+    Returns
+    -------
+    Tensor of the shape of X
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import apgd
+    >>> X, y = torch.tensor([[0.3, 0.9]]), torch.tensor([0])
+    >>> linear = lambda x: torch.stack([x.sum(1), 2 - x.sum(1)], dim=1)
+    >>> bool(apgd(linear, X, y, eps=0.25, loss="margin", random_state=0).sum() < 1)
+    True
+    """
+    attack = APGD(**parameters)
+    return attack(logits, X, y, eps=eps, threat=threat, random_state=random_state)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from sklearn_iso.attacks.ascent import Objective
+from sklearn_iso.attacks.attack import AttackState
 from sklearn_iso.attacks.boundary import BoundaryWalk
 from sklearn_iso.attacks.budget import Ball, Budget
 from sklearn_iso.attacks.categories import Categories
-from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import margin
 from sklearn_iso.attacks.shrinking import (
     Shrinking,
@@ -18,7 +19,6 @@ from sklearn_iso.attacks.shrinking import (
     nearest_boundaries,
     pull_back,
 )
-from sklearn_iso.attacks.survivors import Survivors
 
 N_TARGETS = 9
 
@@ -26,28 +26,28 @@ N_TARGETS = 9
 Approach = Callable[[Ball, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def nearest(hunt: Survivors, budget: Budget, approach: Approach) -> Tensor:
-    """Closest errors of the rows that hunt has alive; of the others X itself."""
+def nearest(state: AttackState, budget: Budget, approach: Approach) -> Tensor:
+    """Closest errors of the samples that are still robust; of the others X itself."""
     if budget.is_zero:
-        return hunt.X_adv
-    objective = Objective(hunt.logits, margin)
-    closest = torch.full_like(hunt.best_loss, torch.inf)
-    groups, targets = budget.categories, hunt.ranking
+        return state.X_adv
+    objective = Objective(state.logits, margin)
+    closest = torch.full_like(state.best_loss, torch.inf)
+    groups, targets = budget.categories, state.ranking
     targets = targets[:, :N_TARGETS]
-    hunt.centres = hunt.centres.clone()
-    for n_flips in range(1 + (groups.max_flips if groups is not None else 0)):
-        for rows in hunt.batches():
-            y = hunt.y[rows]
+    state.centres = state.centres.clone()
+    for n_flips in range(1 + (groups.max_changes if groups is not None else 0)):
+        for rows in state.batches():
+            y = state.y[rows]
             if groups is not None and n_flips:
-                hunt.centres[rows] = _flipped(groups, objective, hunt.centres[rows], y)
-            ball = budget.around(hunt.centres[rows])
+                state.centres[rows] = _flipped(groups, objective, state.centres[rows], y)
+            ball = budget.around(state.centres[rows])
             points, sizes = approach(ball, y, targets[rows])
-            if hunt.is_fresh and sizes.isinf().all():
+            if state.is_fresh and sizes.isinf().all():
                 objective.check_slope(ball.X, y)
-            hunt.is_fresh, closer = False, sizes < closest[rows]
-            hunt.X_adv[rows[closer]] = points[closer]
+            state.is_fresh, closer = False, sizes < closest[rows]
+            state.X_adv[rows[closer]] = points[closer]
             closest[rows[closer]] = sizes[closer]
-    return hunt.X_adv
+    return state.X_adv
 
 
 def _flipped(groups: Categories, objective: Objective, x: Tensor, y: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from sklearn_iso.attacks.apgd import Momentum
+from sklearn_iso.attacks.ascent import Objective, climb
+from sklearn_iso.attacks.attack import Attack, AttackState, Logits
 from sklearn_iso.attacks.budget import Ball, Budget
-from sklearn_iso.attacks.climb import Objective, climb
 from sklearn_iso.attacks.losses import margin, targeted_margin
 from sklearn_iso.attacks.parameters import check_counts
-from sklearn_iso.attacks.survivors import Logits, Survivors
 from sklearn_iso.geometry.norm import along, columns_of
 
 OVERSHOOT = 1.05
@@ -123,9 +123,11 @@ def _to_plane(ball: Ball, v: Tensor, slope: Tensor, rise: Tensor) -> Tensor:
     return ball.budget.norm.reach(uphill, rise.abs(), low, high)
 
 
-@dataclass(frozen=True)
-class BoundaryPlan:
-    """Walks along the boundaries to the nearest wrong classes, against the survivors of a hunt.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class BoundaryAttack(Attack):
+    """Walks along the boundaries to the nearest wrong classes, for errors within the ball.
+
+    Unlike :class:`sklearn_iso.attacks.FAB` it looks for no closest error.
 
     Where a walk meets an error barely outside of the ball, an ascent begins inside, at the place
     nearest to that error. No ascent from X or from a random point may ever come there.
@@ -143,34 +145,35 @@ class BoundaryPlan:
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks.boundary import BoundaryPlan
-    >>> from sklearn_iso.attacks.budget import Budget
-    >>> from sklearn_iso.attacks.survivors import Survivors
-    >>> X = torch.tensor([[1.0], [3.0]])
-    >>> hunt = Survivors(lambda x: torch.cat([x, -x], dim=1), X, torch.zeros(2, dtype=int), 10)
-    >>> BoundaryPlan(n_steps=5).attack(hunt, Budget.of(X, eps=2.0), torch.Generator())
-    >>> hunt.alive
-    tensor([False,  True])
+    >>> from sklearn_iso.attacks.boundary import BoundaryAttack
+    >>> X, y = torch.tensor([[1.0], [3.0]]), torch.zeros(2, dtype=int)
+    >>> X_adv = BoundaryAttack(n_steps=5)(lambda x: torch.cat([x, -x], dim=1), X, y, eps=2.0)
+    >>> (X_adv < 0)[:, 0]
+    tensor([ True, False])
     """
+
+    name = "boundary"
 
     n_steps: int = 60
     n_targets: int = 2
     near: float = 1.5
 
     def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
         check_counts(n_steps=self.n_steps, n_targets=self.n_targets)
 
-    def attack(self, hunt: Survivors, budget: Budget, generator: torch.Generator) -> None:
-        """Attack the survivors; those that stay keep the points that they had."""
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Attack the samples that are still robust; those that stay so keep their points."""
         if budget.is_zero:
             return
-        value = Objective(hunt.logits, margin).value
-        for _ in hunt.rounds(budget.categories, value):
-            for rank in range(min(self.n_targets, hunt.ranking.shape[1])):
-                for rows in hunt.batches():
-                    ball, goals = budget.around(hunt.centres[rows]), hunt.goals(rows, rank)
-                    points, found = self._points(hunt.logits, ball, goals)
-                    hunt.record(rows, points, torch.where(found, math.inf, -math.inf), found)
+        value = Objective(state.logits, margin).value
+        for _ in state.rounds(budget.categories, value):
+            for rank in range(min(self.n_targets, state.ranking.shape[1])):
+                for rows in state.batches():
+                    ball, goals = budget.around(state.centres[rows]), state.goals(rows, rank)
+                    points, found = self._points(state.logits, ball, goals)
+                    state.record(rows, points, torch.where(found, math.inf, -math.inf), found)
 
     def _points(self, logits: Logits, ball: Ball, goals: Tensor) -> tuple[Tensor, Tensor]:
         """Closest errors of a walk, or where the ascents from them end; and which fool inside."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
-from sklearn_iso.attacks.categories import Categories, OneHot, groups_of
-from sklearn_iso.attacks.parameters import check_counts
+from sklearn_iso.attacks.categories import Categories
 from sklearn_iso.geometry.box import rounding_slack
-from sklearn_iso.geometry.norms import Norm, get_norm
+from sklearn_iso.geometry.norms import Norm
+from sklearn_iso.threat import Threat, ThreatModel, as_threat, check_eps
+from sklearn_iso.threat.parts import numbers_of, shown
 
-FeatureValues = ArrayLike | Tensor
 #: A walk that is this many times farther from X than X from 0, or than its budget, is lost.
 FARTHEST = 1e6
 
@@ -39,84 +38,26 @@ def check_points(X: Tensor) -> None:
         raise ValueError("X must be finite; found NaN or infinity. Impute or drop these rows.")
 
 
-def feature_values(values: Any, name: str, X: Tensor) -> Tensor:
-    """Float64 tensor with one value, or one for each feature of a row."""
-    if not isinstance(values, Tensor):
-        try:
-            values = torch.from_numpy(np.array(values, dtype=np.float64))
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"{name} must be one number or one for each feature; got {values!r}."
-            ) from None
-    tensor = values.detach().to("cpu", torch.float64)
-    if tensor.ndim and tensor.shape != X.shape[1:]:
-        raise ValueError(
-            f"{name} must be one number or one for each feature, of shape {tuple(X.shape[1:])}; "
-            f"got shape {tuple(tensor.shape)}."
-        )
-    if torch.isnan(tensor).any():
-        raise ValueError(f"{name} must not hold NaN; found {tensor.tolist()}.")
-    return tensor
-
-
-def _check_eps(eps: FeatureValues, X: Tensor) -> Tensor:
-    values = feature_values(eps, "eps", X)
-    if (values < 0).any() or torch.isinf(values).any():
-        raise ValueError(
-            f"eps must be finite and not negative; got {eps!r}. Pass 0 for immutable features."
-        )
+def _check_eps(eps: float, threat: ThreatModel, X: Tensor) -> Tensor:
+    """Return the radius of each feature, rounded so that none is wider than it should be."""
+    values = torch.from_numpy(np.asarray(threat.radius(check_eps(eps)))).to(X.device)
     rounded = values.to(X)
     if torch.isinf(rounded).any():
-        raise ValueError(f"eps must be finite in {X.dtype}; got {eps!r}. Pass X in float64.")
+        raise ValueError(
+            f"eps times units must be finite in {X.dtype}; got eps={eps!r}. Pass X in float64."
+        )
     # Rounding to float32 must not widen the budget.
-    return torch.where(rounded > values.to(X.device), rounded.nextafter(rounded * 0), rounded)
+    return torch.where(rounded > values, rounded.nextafter(rounded * 0), rounded)
 
 
-def _check_bounds(
-    bounds: tuple[FeatureValues, FeatureValues] | None, X: Tensor
-) -> tuple[Tensor, Tensor] | None:
-    if bounds is None:
+def _check_bounds(threat: ThreatModel, X: Tensor) -> tuple[Tensor, Tensor] | None:
+    if threat.bounds is None:
         return None
-    if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
-        raise ValueError(
-            f"bounds must be None or a pair (low, high); got {bounds!r}. Each of the two is one "
-            "number or one for each feature."
-        )
-    low, high = (
-        feature_values(value, f"the {side} of bounds", X).to(X)
-        for value, side in zip(bounds, ("low", "high"), strict=True)
-    )
-    if (low > high).any():
-        raise ValueError(f"bounds must be a pair (low, high) with low <= high; got {bounds!r}.")
-    return _around(X, low, high, bounds)
+    low, high = (torch.from_numpy(numbers_of(side)).to(X) for side in threat.bounds)
+    return _around(X, low, high, shown(threat.bounds))
 
 
-def _check_immutable(immutable: FeatureValues | None, X: Tensor) -> Tensor:
-    shape = X.shape[1:]
-    if immutable is None:
-        return torch.zeros(shape, dtype=torch.bool, device=X.device)
-    mask = immutable
-    if not isinstance(mask, Tensor):
-        try:
-            mask = torch.from_numpy(np.array(immutable, order="C"))
-        except (TypeError, ValueError):  # text, objects, lists of unequal length
-            raise ValueError(
-                f"immutable must be a mask of booleans, one for each feature; got {immutable!r}."
-            ) from None
-    if mask.dtype != torch.bool or mask.shape != shape:
-        raise ValueError(
-            f"immutable must be a mask of booleans, one for each feature, of shape {tuple(shape)}; "
-            f"got {mask.dtype} of shape {tuple(mask.shape)}."
-        )
-    if mask.all():
-        raise ValueError(
-            "immutable must leave at least one feature to the attack; every feature is immutable. "
-            "Accuracy without an attack is what the estimator's score returns."
-        )
-    return mask.to(X.device)
-
-
-def _around(X: Tensor, low: Tensor, high: Tensor, bounds: Any) -> tuple[Tensor, Tensor]:
+def _around(X: Tensor, low: Tensor, high: Tensor, bounds: str) -> tuple[Tensor, Tensor]:
     """Return the box, as wide as X where that is outside by rounding only."""
     slack = rounding_slack(X, low, high)
     outside = (X < low - slack) | (X > high + slack)
@@ -129,7 +70,7 @@ def _around(X: Tensor, low: Tensor, high: Tensor, bounds: Any) -> tuple[Tensor, 
     return low, torch.maximum(high, most if high.ndim else most.max())
 
 
-def _outside(X: Tensor, low: Tensor, high: Tensor, outside: Tensor, bounds: Any) -> str:
+def _outside(X: Tensor, low: Tensor, high: Tensor, outside: Tensor, bounds: str) -> str:
     index = tuple(outside.nonzero()[0].tolist())
     below = (outside & (X < low)).any()
     extreme, value = ("minimum", X.min()) if below else ("maximum", X.max())
@@ -137,7 +78,7 @@ def _outside(X: Tensor, low: Tensor, high: Tensor, outside: Tensor, bounds: Any)
     if low.ndim or high.ndim:
         found = f"{X[index].item():.6g} in feature {index[1:]} of row {index[0]}"
     return (
-        f"X must lie inside bounds={bounds!r}; found {found}. Widen the bounds to all of X, or "
+        f"X must lie inside bounds={bounds}; found {found}. Widen the bounds to all of X, or "
         "clip X. They are in the units of X as it is passed, before any scaling."
     )
 
@@ -148,24 +89,28 @@ class Budget:
 
     .. math:: \{ x + \varepsilon \odot v : \|v\| \le 1 \} \cap [low, high]
 
-    With the ball written in units of eps, eps is one number or one for each feature with
-    every norm; a feature with eps 0 is immutable. Columns of one-hot groups have no part in the
+    With the ball written in units of eps, eps may be one number or one for each feature with
+    every norm; a feature with eps 0 is immutable. Columns of categories have no part in the
     ball: they flip, see :class:`sklearn_iso.attacks.categories.Categories`.
 
     Parameters
     ----------
     norm : Norm
-    eps : Tensor of shape () or (n_features,)
+    eps : Tensor of shape (), or of the shape of a sample
+        Radius of each feature, in units of X.
     box : pair of Tensor, or None
         As wide as X where X is outside by rounding only.
     categories : Categories or None
+    limited : bool
+        Whether a point may be no farther; otherwise eps is a unit of distance and no limit.
 
     Examples
     --------
     >>> import torch
+    >>> from sklearn_iso import ThreatModel
     >>> from sklearn_iso.attacks.budget import Budget
     >>> X = torch.tensor([[0.5, 0.9]])
-    >>> ball = Budget.of(X, eps=0.2, norm="linf", bounds=(0, 1)).around(X)
+    >>> ball = Budget.of(X, eps=0.2, threat=ThreatModel(bounds=(0, 1))).around(X)
     >>> ball.point(ball.step(torch.zeros_like(X), gradient=torch.tensor([[-3.0, 1.0]]), length=1))
     tensor([[0.3000, 1.0000]])
     """
@@ -174,54 +119,53 @@ class Budget:
     eps: Tensor
     box: tuple[Tensor, Tensor] | None
     categories: Categories | None = None
+    limited: bool = True
 
     @classmethod
-    def of(
-        cls,
-        X: Tensor,
-        *,
-        eps: FeatureValues,
-        norm: str | float | Norm = "linf",
-        bounds: tuple[FeatureValues, FeatureValues] | None = None,
-        immutable: FeatureValues | None = None,
-        one_hot: OneHot | None = None,
-        max_flips: int = 1,
-    ) -> Budget:
-        """Return a checked budget for the rows of X, in the dtype and on the device of X.
+    def of(cls, X: Tensor, *, eps: float | None = None, threat: Threat = "linf") -> Budget:
+        """Return a checked budget for the samples of X, in the dtype and on the device of X.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, ...), float32 or float64
+        eps : float, default=None
+            Radius of the ball, in units of the threat; None: one unit, and no limit.
+        threat : ThreatModel, or the name of a norm
 
         Raises
         ------
         ValueError
-            If eps is negative or of the wrong shape, low > high, X is not finite or lies
-            outside the bounds, the norm is unknown, every feature is immutable, or X is not
-            one-hot in a group.
+            If eps is not one finite number of at least 0, the threat does not fit X, or X is not
+            finite, lies outside the bounds, or is not one-hot in a group of categories.
         """
         check_points(X)
-        values, box = _check_eps(eps, X), _check_bounds(bounds, X)
-        fixed = _check_immutable(immutable, X)
-        if fixed.any():
+        threat = as_threat(threat).resolve(X)
+        values = _check_eps(1.0 if eps is None else eps, threat, X)
+        box = _check_bounds(threat, X)
+        if threat.immutable is not None:
+            fixed = torch.from_numpy(threat.immutable_mask()).to(X.device)
             values = torch.where(fixed, 0, values)
-        budget = cls(get_norm(norm), values, box)
-        groups = groups_of(one_hot)
-        check_counts(0, max_flips=max_flips)
-        if max_flips > 1 and not groups:
-            raise ValueError(
-                f"max_flips is a number of groups of one_hot; got max_flips={max_flips!r} without "
-                "any. Pass the columns of each group as one_hot, or leave max_flips out."
-            )
-        return budget._with_categories(X, groups, max_flips) if groups else budget
+        budget = cls(threat.norm, values, box, limited=eps is not None)
+        return budget if threat.categories is None else budget._with_categories(X, threat)
 
-    def _with_categories(self, X: Tensor, one_hot: OneHot, max_flips: int) -> Budget:
+    def _with_categories(self, X: Tensor, threat: ThreatModel) -> Budget:
         movable = (self.eps > 0).expand(X.shape[1:])
-        groups = Categories.of(X, one_hot=one_hot, max_flips=max_flips, movable=movable)
+        groups = Categories.of(
+            X, threat.categories or (), max_changes=threat.max_changes, movable=movable
+        )
         if self.box is not None:
             low, high = (side.expand(X.shape[1:])[groups.columns] for side in self.box)
             if (low > 0).any() or (high < 1).any():
                 raise ValueError(
-                    "bounds must hold 0 and 1 in the columns of one_hot; got "
+                    "bounds must hold 0 and 1 in the columns of categories; got "
                     f"low up to {low.max():.6g} and high down to {high.min():.6g}."
                 )
-        return Budget(self.norm, torch.where(groups.columns, 0, self.eps), self.box, groups)
+        return replace(self, eps=torch.where(groups.columns, 0, self.eps), categories=groups)
+
+    @property
+    def largest(self) -> float:
+        """Largest size of a perturbation, in units of eps."""
+        return 1.0 if self.limited else math.inf
 
     @property
     def is_zero(self) -> bool:
@@ -247,6 +191,7 @@ class Budget:
         if self.categories is not None:
             self.categories.verify(X, X_adv)
             X = self.categories.graft(X, X_adv)
+        self._verify_immutable(X, X_adv)
         moved = (X_adv - X).double()
         slack = 4 * torch.finfo(X.dtype).eps * torch.maximum(X.abs(), X_adv.abs()).double()
         beyond = (moved.abs() - slack).clamp(min=0)
@@ -260,21 +205,22 @@ class Budget:
         if self.box is not None and ((X_adv < self.box[0]) | (X_adv > self.box[1])).any():
             raise ValueError("An attack must stay within bounds; found a point outside of them.")
 
+    def _verify_immutable(self, X: Tensor, X_adv: Tensor) -> None:
+        moved = (X_adv != X) & ~(self.eps > 0)
+        if moved.any():
+            row, *feature = moved.nonzero()[0].tolist()
+            raise ValueError(
+                "An attack must leave immutable features as they are; it moved feature "
+                f"{tuple(feature)} of row {row}."
+            )
 
-def budget_of(
-    X: Tensor,
-    eps: FeatureValues | None,
-    norm: str | float | Norm,
-    bounds: tuple[FeatureValues, FeatureValues] | None,
-    immutable: FeatureValues | None,
-    one_hot: OneHot | None,
-    max_flips: int,
-) -> Budget:
-    """Budget of units of eps, or of each feature's own units where eps sets no limit."""
-    return Budget.of(
-        X, eps=1.0 if eps is None else eps, norm=norm, bounds=bounds, immutable=immutable,
-        one_hot=one_hot, max_flips=max_flips,
-    )  # fmt: skip
+    def perturbations(self, X: Tensor, X_adv: Tensor) -> Tensor:
+        """Perturbations in units of the budget; categories have no part in them."""
+        moved = X_adv - X
+        v = torch.where(moved == 0, 0, moved / self.eps)
+        if self.categories is not None:
+            v = torch.where(self.categories.columns, 0, v)
+        return v
 
 
 @dataclass(frozen=True)
@@ -292,9 +238,10 @@ class Ball:
     Examples
     --------
     >>> import torch
+    >>> from sklearn_iso import ThreatModel
     >>> from sklearn_iso.attacks.budget import Budget
     >>> X = torch.zeros(1, 2)
-    >>> Budget.of(X, eps=torch.tensor([1.0, 0.0])).around(X).point(torch.ones(1, 2))
+    >>> Budget.of(X, threat=ThreatModel(units=[1, 0])).around(X).point(torch.ones(1, 2))
     tensor([[1., 0.]])
     """
 

@@ -6,63 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.parameters import check_counts
-
-OneHot = Sequence[Any]
 Score = Callable[[Tensor], Tensor]
 #: How far from 0 and 1 the entries of a group may be: a few units in the last place of float32.
 ROUNDING = 1e-6
-
-
-def groups_of(one_hot: OneHot | None) -> list[Any]:
-    """Return the groups of columns as a list, which is empty for None.
-
-    Examples
-    --------
-    >>> from sklearn_iso.attacks.categories import groups_of
-    >>> groups_of(((0, 1), (2, 3)))
-    [(0, 1), (2, 3)]
-    """
-    try:
-        return [] if one_hot is None else list(one_hot)
-    except TypeError:
-        raise ValueError(
-            f"one_hot must list groups of columns; got {one_hot!r}. Pass for example "
-            "one_hot=[(3, 4, 5)]."
-        ) from None
-
-
-def _as_columns(group: Any) -> Any:
-    try:
-        return np.asarray(group)
-    except ValueError:  # of lists of unequal length
-        return np.asarray(None)
-
-
-def columns_of_group(group: Any, n_features: int) -> Tensor:
-    """Return the columns of a group, two or more and each of them there.
-
-    Examples
-    --------
-    >>> from sklearn_iso.attacks.categories import columns_of_group
-    >>> columns_of_group((3, 4), n_features=5)
-    tensor([3, 4])
-    """
-    columns = _as_columns(group)
-    if columns.ndim != 1 or len(columns) < 2 or columns.dtype.kind not in "iu":
-        raise ValueError(
-            "Each group of one_hot must list the column numbers of its categories, two or more; "
-            f"got {group!r}. Pass for example one_hot=[(3, 4, 5)]."
-        )
-    if columns.min() < 0 or columns.max() >= n_features:
-        raise ValueError(
-            f"one_hot must hold column numbers from 0 to {n_features - 1}; got {group!r}."
-        )
-    return torch.from_numpy(columns.astype(np.int64))
 
 
 def _check_one_hot(X: Tensor, group: Tensor) -> None:
@@ -73,7 +22,7 @@ def _check_one_hot(X: Tensor, group: Tensor) -> None:
     if wrong.any():
         row = int(wrong.nonzero()[0])
         raise ValueError(
-            f"X must hold exactly one 1, and 0 elsewhere, in each group of one_hot; columns "
+            f"X must hold exactly one 1, and 0 elsewhere, in each group of categories; columns "
             f"{group.tolist()} of row {row} hold {block[row].tolist()}. Pass the columns of one "
             "encoded feature, before any scaling."
         )
@@ -84,7 +33,7 @@ class Categories:
     """One-hot groups of columns, of which an attack may change a few.
 
     A flip moves the 1 of a group to another of its columns. It is no matter of eps: an attack
-    may flip up to `max_flips` groups of a row and move the other features within the ball.
+    may flip up to `max_changes` groups of a row and move the other features within the ball.
 
     Parameters
     ----------
@@ -92,7 +41,7 @@ class Categories:
         Column numbers of each group.
     movable : Tensor of shape (n_features,), bool
         Columns that a flip may set or clear.
-    max_flips : int
+    max_changes : int
         Most groups that change in a row.
 
     Examples
@@ -101,41 +50,30 @@ class Categories:
     >>> from sklearn_iso.attacks.categories import Categories
     >>> X = torch.tensor([[0.3, 1.0, 0.0]])
     >>> movable = torch.ones(3, dtype=torch.bool)
-    >>> categories = Categories.of(X, one_hot=[(1, 2)], max_flips=1, movable=movable)
+    >>> categories = Categories.of(X, [(1, 2)], max_changes=1, movable=movable)
     >>> categories.best_flip(X, score=lambda x: x[:, 2])
     tensor([[0.3000, 0.0000, 1.0000]])
     """
 
     groups: tuple[Tensor, ...]
     movable: Tensor
-    max_flips: int
+    max_changes: int
 
     @classmethod
-    def of(cls, X: Tensor, *, one_hot: OneHot, max_flips: int, movable: Tensor) -> Categories:
-        """Return checked groups for the rows of X.
+    def of(
+        cls, X: Tensor, groups: Sequence[Any], *, max_changes: int, movable: Tensor
+    ) -> Categories:
+        """Return groups of column numbers, checked on the samples of X.
 
         Raises
         ------
         ValueError
-            If X is no matrix or not one-hot in a group, a group names fewer than two columns or
-            columns that are not there, two groups share a column, or max_flips is negative.
+            If X is not one-hot in a group.
         """
-        if X.ndim != 2:
-            raise ValueError(
-                f"one_hot needs X of shape (n, n_features); got shape {tuple(X.shape)}. "
-                "Flatten the rows."
-            )
-        check_counts(0, max_flips=max_flips)
-        groups = tuple(columns_of_group(group, X.shape[1]).to(X.device) for group in one_hot)
-        columns = torch.cat(groups) if groups else torch.empty(0, dtype=torch.int64)
-        if len(columns.unique()) < len(columns):
-            raise ValueError(
-                f"The groups of one_hot must not share columns; got {one_hot!r}. Each column "
-                "belongs to one encoded feature."
-            )
-        for group in groups:
+        columns = tuple(torch.tensor(group, device=X.device) for group in groups)
+        for group in columns:
             _check_one_hot(X, group)
-        return cls(groups, movable, max_flips)
+        return cls(columns, movable, max_changes)
 
     @property
     def columns(self) -> Tensor:
@@ -148,7 +86,7 @@ class Categories:
     @property
     def can_flip(self) -> bool:
         """Whether any group has two columns that may change."""
-        return self.max_flips > 0 and any(int(self.movable[g].sum()) > 1 for g in self.groups)
+        return self.max_changes > 0 and any(int(self.movable[g].sum()) > 1 for g in self.groups)
 
     def flips(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Every flip of one group: which rows may make it, and all rows after it."""
@@ -180,8 +118,8 @@ class Categories:
             _check_one_hot(X_adv, group)
             n_flips += (X[:, group] != X_adv[:, group]).any(dim=1)
         touched = ((X != X_adv) & self.columns & ~self.movable).any()
-        if touched or (len(n_flips) and n_flips.max() > self.max_flips):
+        if touched or (len(n_flips) and n_flips.max() > self.max_changes):
             raise ValueError(
-                f"An attack must flip at most max_flips={self.max_flips} groups of one_hot and no "
-                f"immutable column; found {int(n_flips.max())} flips in a row."
+                f"An attack must change at most max_changes={self.max_changes} groups of "
+                f"categories and no immutable column; found {int(n_flips.max())} changes in a row."
             )

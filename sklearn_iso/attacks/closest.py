@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sklearn_iso.attacks.approach import along_boundaries, nearest, shrinking
+from sklearn_iso.attacks.ascent import Objective
+from sklearn_iso.attacks.attack import AttackState, Logits, MinimumNormAttack, check_labels, verdict
 from sklearn_iso.attacks.boundary import BoundaryWalk
-from sklearn_iso.attacks.budget import FeatureValues, budget_of, check_points, feature_values
-from sklearn_iso.attacks.categories import OneHot, columns_of_group, groups_of
-from sklearn_iso.attacks.climb import Objective
+from sklearn_iso.attacks.budget import Budget, check_points
 from sklearn_iso.attacks.losses import cross_entropy, margin
 from sklearn_iso.attacks.parameters import check_counts
 from sklearn_iso.attacks.shrinking import Shrinking
-from sklearn_iso.attacks.survivors import Logits, Survivors, check_labels, verdict
-from sklearn_iso.geometry.norms import Norm, get_norm
-from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat, as_threat
 
 
 @torch.no_grad()
@@ -27,14 +27,12 @@ def distances(
     y: Tensor,
     X_adv: Tensor,
     *,
-    eps: FeatureValues = 1.0,
-    norm: str | float | Norm = "l2",
-    one_hot: OneHot | None = None,
+    threat: Threat = "l2",
     batch_size: int = 1000,
 ) -> Tensor:
     r"""Return how far each row was moved, infinity where X_adv is not misclassified.
 
-    .. math:: d_i = \|(x_i' - x_i) / \varepsilon\|
+    .. math:: d_i = \|(x_i' - x_i) / u\|
 
     Parameters
     ----------
@@ -43,11 +41,10 @@ def distances(
     X, X_adv : Tensor of shape (n, ...)
         Points before and after an attack.
     y : Tensor of shape (n,), integers
-    eps : float, or array of the shape of a row
-        Unit of each feature; no feature with eps 0 may have moved.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    one_hot : list of column numbers for each group, or None
-        Columns that do not count, as a flip is no matter of distance.
+    threat : ThreatModel, or the name of a norm
+        Norm, units and what must stay, see :class:`sklearn_iso.ThreatModel`. Another category
+        adds nothing to the distance; a sample of which an immutable feature moved is infinitely
+        far.
     batch_size : int
 
     Returns
@@ -76,33 +73,54 @@ def distances(
             f"X and X_adv must have one shape; got {tuple(X.shape)} and {tuple(X_adv.shape)}."
         )
     y = check_labels(y, len(X)).to(X.device)
-    moved = X_adv - X
-    v = torch.where(moved == 0, 0, moved / feature_values(eps, "eps", X).to(X))
-    for group in groups_of(one_hot):
-        v[:, columns_of_group(group, v.shape[1])] = 0
-    sizes = get_norm(norm).size(v)
+    budget = Budget.of(X, threat=threat)
+    sizes = budget.norm.size(budget.perturbations(X, X_adv))
     for rows in torch.arange(len(X)).split(int(batch_size)) if len(X) else ():
         right = ~verdict(logits(X_adv[rows]), y[rows])
         sizes[rows] = torch.where(right, torch.inf, sizes[rows])
     return sizes
 
 
-@gradients_on()
-def ddn(
-    logits: Logits,
-    X: Tensor,
-    y: Tensor,
-    *,
-    eps: FeatureValues | None = None,
-    norm: str | float | Norm = "l2",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
-    n_steps: int = 50,
-    n_restarts: int = 2,
-    batch_size: int = 1000,
-) -> Tensor:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ShrinkingAttack(MinimumNormAttack):
+    """Walks whose radius shrinks where a point is misclassified and grows where it is not.
+
+    Parameters
+    ----------
+    n_steps : int, default=50
+        Steps of each walk.
+    n_restarts : int, default=2
+        Walks, from the linearised boundaries of as many nearest classes. Two walks of 50 steps
+        find closer errors than one of 100.
+    batch_size : int, default=1000
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks import DDN, FMN
+    >>> from sklearn_iso.attacks.closest import ShrinkingAttack
+    >>> [issubclass(kind, ShrinkingAttack) for kind in (DDN, FMN)]
+    [True, True]
+    """
+
+    n_steps: int = 50
+    n_restarts: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        check_counts(n_steps=self.n_steps, n_restarts=self.n_restarts)
+
+    def plan(self, state: AttackState, largest: float) -> Shrinking:
+        """Return how the radius shrinks."""
+        return Shrinking(Objective(state.logits, margin), self.n_steps, largest)
+
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Look for the closest errors of the samples."""
+        nearest(state, budget, shrinking(self.plan(state, budget.largest), self.n_restarts))
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DDN(ShrinkingAttack):
     r"""Decoupled direction and norm: the closest misclassified point in the Euclidean norm.
 
     .. math:: v \leftarrow \rho \, u(v + \alpha_t \rho \, u(\nabla \ell)), \qquad
@@ -110,43 +128,19 @@ def ddn(
 
     The radius shrinks where the point is misclassified and grows where it is not. Unlike the
     published attack it starts at the linearised boundaries of the nearest classes, which set the
-    scale, anneals gamma, and ends with a bisection towards X.
+    scale, anneals gamma, and ends with a bisection towards X. Samples that are misclassified
+    already, and those for which no error was found, come back unchanged:
+    :func:`sklearn_iso.attacks.distances` tells them apart.
 
     Parameters
     ----------
-    logits : callable
-        Maps points of shape (n, ...) to logits of shape (n, n_classes).
-    X : Tensor of shape (n, ...), float32 or float64
-    y : Tensor of shape (n,), integers
-        Columns of the logits.
-    eps : float, array of the shape of a row, or None
-        Largest budget: rows without a misclassified point within it come back unchanged. One
-        value for each feature sets the units too, in which the closest point is sought. None:
-        no limit, and each feature in its own units.
-    norm : "l2"
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips
-        As in :func:`sklearn_iso.attacks.pgd`. A flip adds nothing to the distance.
-    n_steps : int
-        Steps of each walk.
-    n_restarts : int
-        Walks, from the linearised boundaries of as many nearest classes. Two walks of 50 steps
-        find closer errors than one of 100.
-    batch_size : int
-        Most rows that logits sees at once.
-
-    Returns
-    -------
-    Tensor of the shape of X
-        Closest misclassified points. Rows that are misclassified already, and rows for which
-        none was found, come back unchanged: :func:`sklearn_iso.attacks.distances` tells them
-        apart.
+    n_steps, n_restarts, batch_size
+        As in :class:`sklearn_iso.attacks.closest.ShrinkingAttack`: 2 walks of 50 steps.
 
     Raises
     ------
     ValueError
-        If norm is not "l2", and as :func:`sklearn_iso.attacks.pgd`.
+        If a parameter is out of its range, or when called with a threat of another norm.
 
     References
     ----------
@@ -156,80 +150,85 @@ def ddn(
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks import ddn, distances
+    >>> from sklearn_iso.attacks import DDN, distances
     >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
     >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
-    >>> X_adv = ddn(linear, X, y)
-    >>> distances(linear, X, y, X_adv, norm="l2").round(decimals=2)
+    >>> distances(linear, X, y, DDN()(linear, X, y, threat="l2"), threat="l2").round(decimals=2)
     tensor([1.4100, 5.6600])
     """
-    if get_norm(norm).name != "l2":
-        raise ValueError(
-            f"norm must be 'l2' for ddn; got {norm!r}. Pass attack fmn, which takes every norm."
-        )
-    check_counts(n_steps=n_steps, n_restarts=n_restarts)
-    budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
-    hunt = Survivors(logits, X, y, batch_size)
-    plan = Shrinking(Objective(hunt.logits, cross_entropy), n_steps, _largest(eps), on_sphere=True)
-    return nearest(hunt, budget, shrinking(plan, n_restarts))
+
+    name = "ddn"
+
+    def check(self, X: Tensor, threat: Threat) -> None:
+        """Raise a ValueError where the norm is not the Euclidean one."""
+        if as_threat(threat).norm.name != "l2":
+            raise ValueError(
+                f"threat must be one of norm 'l2' for ddn; got {threat!r}. Pass attack fmn, which "
+                "takes every norm."
+            )
+
+    def plan(self, state: AttackState, largest: float) -> Shrinking:
+        """Return how the radius shrinks."""
+        objective = Objective(state.logits, cross_entropy)
+        return Shrinking(objective, self.n_steps, largest, on_sphere=True)
 
 
-def _largest(eps: FeatureValues | None) -> float:
-    return math.inf if eps is None else 1.0
-
-
-@gradients_on()
-def fmn(
+def ddn(
     logits: Logits,
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues | None = None,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
-    n_steps: int = 50,
-    n_restarts: int = 2,
-    batch_size: int = 1000,
+    eps: float | None = None,
+    threat: Threat = "l2",
+    **parameters: Any,
 ) -> Tensor:
+    """Look for the closest errors by decoupled direction and norm, :class:`DDN`, in one call.
+
+    Parameters
+    ----------
+    logits, X, y, eps, threat
+        As in :meth:`sklearn_iso.attacks.attack.MinimumNormAttack.__call__`.
+    **parameters
+        Those of :class:`DDN`.
+
+    Returns
+    -------
+    Tensor of the shape of X
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import ddn, distances
+    >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
+    >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
+    >>> distances(linear, X, y, ddn(linear, X, y), threat="l2").round(decimals=2)
+    tensor([1.4100, 5.6600])
+    """
+    return DDN(**parameters)(logits, X, y, eps=eps, threat=threat)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FMN(ShrinkingAttack):
     r"""Fast minimum-norm attack: the closest misclassified point in any of the norms.
 
     .. math:: v \leftarrow \Pi_{\|v\| \le \rho} (v + \alpha_t \rho \, u(\nabla m)), \qquad
               \rho \leftarrow (1 \mp \gamma_t) \|v\|
 
-    with the margin m. Until a row is misclassified for the first time its radius is the
+    with the margin m. Until a sample is misclassified for the first time its radius is the
     linearised distance; then it shrinks at errors and grows elsewhere. Unlike the published
     attack it starts at the linearised boundaries of the nearest classes and ends with a bisection
-    towards X.
+    towards X. Samples that are misclassified already, and those for which no error was found,
+    come back unchanged: :func:`sklearn_iso.attacks.distances` tells them apart.
 
     Parameters
     ----------
-    logits : callable
-        Maps points of shape (n, ...) to logits of shape (n, n_classes).
-    X : Tensor of shape (n, ...), float32 or float64
-    y : Tensor of shape (n,), integers
-        Columns of the logits.
-    eps : float, array of the shape of a row, or None
-        Largest budget, as in :func:`sklearn_iso.attacks.ddn`.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips, n_steps, n_restarts, batch_size
-        As in :func:`sklearn_iso.attacks.ddn`.
-
-    Returns
-    -------
-    Tensor of the shape of X
-        Closest misclassified points. Rows that are misclassified already, and rows for which
-        none was found, come back unchanged: :func:`sklearn_iso.attacks.distances` tells them
-        apart.
+    n_steps, n_restarts, batch_size
+        As in :class:`sklearn_iso.attacks.closest.ShrinkingAttack`: 2 walks of 50 steps.
 
     Raises
     ------
     ValueError
-        As :func:`sklearn_iso.attacks.pgd`.
+        If a parameter is out of its range.
 
     References
     ----------
@@ -239,72 +238,71 @@ def fmn(
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks import distances, fmn
+    >>> from sklearn_iso.attacks import FMN, distances
     >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
     >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
-    >>> distances(linear, X, y, fmn(linear, X, y), norm="linf").round(decimals=2)
+    >>> distances(linear, X, y, FMN()(linear, X, y), threat="linf").round(decimals=2)
     tensor([1., 4.])
     """
-    check_counts(n_steps=n_steps, n_restarts=n_restarts)
-    budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
-    hunt = Survivors(logits, X, y, batch_size)
-    plan = Shrinking(Objective(hunt.logits, margin), n_steps, _largest(eps))
-    return nearest(hunt, budget, shrinking(plan, n_restarts))
+
+    name = "fmn"
 
 
-@gradients_on()
-def fab(
+def fmn(
     logits: Logits,
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues | None = None,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
-    n_steps: int = 60,
-    n_targets: int = 2,
-    batch_size: int = 1000,
+    eps: float | None = None,
+    threat: Threat = "linf",
+    **parameters: Any,
 ) -> Tensor:
-    r"""Fast adaptive boundary attack: the closest misclassified point in any of the norms.
-
-    Walks along the linearised boundaries to the nearest wrong classes, see
-    :class:`sklearn_iso.attacks.boundary.BoundaryWalk`, each of which ends in half as many steps
-    of :func:`sklearn_iso.attacks.fmn` from its closest error, unlike the published attack. It
-    finds errors of networks whose slopes mislead an ascent from X.
+    """Look for the closest errors by the fast minimum-norm attack, :class:`FMN`, in one call.
 
     Parameters
     ----------
-    logits : callable
-        Maps points of shape (n, ...) to logits of shape (n, n_classes).
-    X : Tensor of shape (n, ...), float32 or float64
-    y : Tensor of shape (n,), integers
-        Columns of the logits.
-    eps : float, array of the shape of a row, or None
-        Largest budget, as in :func:`sklearn_iso.attacks.ddn`.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips, batch_size
-        As in :func:`sklearn_iso.attacks.ddn`.
-    n_steps : int
-        Steps of each walk.
-    n_targets : int
-        Wrong classes to walk to, those of the nearest linearised boundaries first.
+    logits, X, y, eps, threat
+        As in :meth:`sklearn_iso.attacks.attack.MinimumNormAttack.__call__`.
+    **parameters
+        Those of :class:`FMN`.
 
     Returns
     -------
     Tensor of the shape of X
-        Closest misclassified points. Rows that are misclassified already, and rows for which
-        none was found, come back unchanged: :func:`sklearn_iso.attacks.distances` tells them
-        apart.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import distances, fmn
+    >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
+    >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
+    >>> distances(linear, X, y, fmn(linear, X, y), threat="linf").round(decimals=2)
+    tensor([1., 4.])
+    """
+    return FMN(**parameters)(logits, X, y, eps=eps, threat=threat)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FAB(MinimumNormAttack):
+    r"""Fast adaptive boundary attack: the closest misclassified point in any of the norms.
+
+    Walks along the linearised boundaries to the nearest wrong classes, see
+    :class:`sklearn_iso.attacks.boundary.BoundaryWalk`, each of which ends in half as many steps
+    of :class:`sklearn_iso.attacks.FMN` from its closest error, unlike the published attack. It
+    finds errors of networks whose slopes mislead an ascent from X.
+
+    Parameters
+    ----------
+    n_steps : int, default=60
+        Steps of each walk.
+    n_targets : int, default=2
+        Wrong classes to walk to, those of the nearest linearised boundaries first.
+    batch_size : int, default=1000
 
     Raises
     ------
     ValueError
-        As :func:`sklearn_iso.attacks.pgd`.
+        If a parameter is out of its range.
 
     References
     ----------
@@ -314,15 +312,60 @@ def fab(
     Examples
     --------
     >>> import torch
+    >>> from sklearn_iso.attacks import FAB, distances
+    >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
+    >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
+    >>> distances(linear, X, y, FAB()(linear, X, y), threat="linf").round(decimals=2)
+    tensor([1., 4.])
+    """
+
+    name = "fab"
+
+    n_steps: int = 60
+    n_targets: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        check_counts(n_steps=self.n_steps, n_targets=self.n_targets)
+
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Look for the closest errors of the samples."""
+        n_steps = math.ceil(self.n_steps / 2)
+        plan = Shrinking(Objective(state.logits, margin), n_steps, budget.largest)
+        walk = BoundaryWalk(state.logits, self.n_steps)
+        nearest(state, budget, along_boundaries(walk, plan, self.n_targets))
+
+
+def fab(
+    logits: Logits,
+    X: Tensor,
+    y: Tensor,
+    *,
+    eps: float | None = None,
+    threat: Threat = "linf",
+    **parameters: Any,
+) -> Tensor:
+    """Look for the closest errors along the boundary, :class:`FAB`, in one call.
+
+    Parameters
+    ----------
+    logits, X, y, eps, threat
+        As in :meth:`sklearn_iso.attacks.attack.MinimumNormAttack.__call__`.
+    **parameters
+        Those of :class:`FAB`.
+
+    Returns
+    -------
+    Tensor of the shape of X
+
+    Examples
+    --------
+    >>> import torch
     >>> from sklearn_iso.attacks import distances, fab
     >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
     >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
-    >>> distances(linear, X, y, fab(linear, X, y), norm="linf").round(decimals=2)
+    >>> distances(linear, X, y, fab(linear, X, y), threat="linf").round(decimals=2)
     tensor([1., 4.])
     """
-    check_counts(n_steps=n_steps, n_targets=n_targets)
-    budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
-    hunt = Survivors(logits, X, y, batch_size)
-    plan = Shrinking(Objective(hunt.logits, margin), math.ceil(n_steps / 2), _largest(eps))
-    walks = along_boundaries(BoundaryWalk(hunt.logits, n_steps), plan, n_targets)
-    return nearest(hunt, budget, walks)
+    return FAB(**parameters)(logits, X, y, eps=eps, threat=threat)

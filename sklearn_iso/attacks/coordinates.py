@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
-from sklearn_iso.attacks.categories import OneHot
-from sklearn_iso.attacks.climb import Objective
+from sklearn_iso.attacks.ascent import Objective
+from sklearn_iso.attacks.attack import Attack, AttackState, Logits
+from sklearn_iso.attacks.budget import Ball, Budget
 from sklearn_iso.attacks.losses import margin
-from sklearn_iso.attacks.parameters import check_counts
+from sklearn_iso.attacks.parameters import RandomState, check_counts, fork_seed
 from sklearn_iso.attacks.pointwise import Closest, Pointwise
-from sklearn_iso.attacks.survivors import (
-    Logits,
-    RandomState,
-    Survivors,
-    as_generator,
-    fork_seed,
-)
 from sklearn_iso.geometry.norm import along, columns_of
 from sklearn_iso.geometry.norms import Norm
+from sklearn_iso.threat import Threat
 
 N_ROUNDS, MOST_PLACES = 3, 8
 #: Prices of distance, as shares of the steepest gain, and sizes that a choice may have.
@@ -30,21 +25,8 @@ SMALLEST_COST = 1e-2
 REACHES = (1.0, 0.8, 1.3, 1.8)
 
 
-def coordinates(
-    scores: Logits,
-    X: Tensor,
-    y: Tensor,
-    *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
-    n_queries: int = 500,
-    random_state: RandomState = None,
-    batch_size: int = 1000,
-) -> Tensor:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Coordinates(Attack):
     r"""Add up what changes of single features do to the margin, and bring errors back.
 
     .. math:: \max_t \sum_j g_j(t_j) - \lambda \, |t_j|^p, \qquad
@@ -55,28 +37,19 @@ def coordinates(
     boosted features is, the best change within the budget would be that of a knapsack problem:
     it is solved for a ladder of prices :math:`\lambda` of distance, and asked for. The best
     answer is where the next round starts. An error beyond the budget is brought back feature by
-    feature, as in :func:`sklearn_iso.attacks.rays`.
+    feature, as in :class:`sklearn_iso.attacks.RayS`. Each sample comes back as a misclassified
+    point, or else as its point of the largest margin.
 
     Parameters
     ----------
-    scores, X, y, eps, norm, bounds, immutable, one_hot, max_flips
-        As in :func:`sklearn_iso.attacks.square`.
-    n_queries : int
+    n_queries : int, default=500
         Points of each sample that scores sees.
-    random_state : int, numpy generator, torch.Generator or None
-        Draws places and features; None takes fresh entropy.
-    batch_size : int
-        Most points that scores sees at once.
-
-    Returns
-    -------
-    Tensor of the shape of X
-        For each sample a misclassified point, or else its point of the largest margin.
+    batch_size : int, default=1000
 
     Raises
     ------
     ValueError
-        As :func:`sklearn_iso.attacks.square`.
+        If a parameter is out of its range.
 
     References
     ----------
@@ -86,31 +59,75 @@ def coordinates(
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks.coordinates import coordinates
+    >>> from sklearn_iso.attacks import Coordinates
     >>> steps = lambda x: (2 * (x > 0.5)).double().sum(dim=1) - 3
     >>> scores = lambda x: torch.stack([-steps(x), steps(x)], dim=1)
     >>> X, y = torch.tensor([[0.4, 0.0, 0.3, 0.45]]), torch.tensor([0])
-    >>> coordinates(scores, X, y, eps=0.2, norm="l2", random_state=0)[0] > 0.5
+    >>> Coordinates()(scores, X, y, eps=0.2, threat="l2", random_state=0)[0] > 0.5
     tensor([ True, False, False,  True])
     """
-    check_counts(n_queries=n_queries)
-    budget = Budget.of(
-        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips,
-    )  # fmt: skip
-    seed, hunt = fork_seed(as_generator(random_state)), Survivors(scores, X, y, batch_size)
-    objective = Objective(scores, margin)
-    for _ in () if budget.is_zero else hunt.rounds(budget.categories, objective.value):
-        for rows in hunt.batches() if bool((budget.eps > 0).any()) else ():
-            # Every batch draws the same, so that no sample depends on how many there are.
-            own = torch.Generator().manual_seed(seed)
-            scan = Scan(objective, budget.around(hunt.centres[rows]), hunt.y[rows], batch_size, own)
-            scan.run(n_queries)
-            found = scan.found
-            wrong = found.size <= 1
-            points = found.points(torch.where(along(wrong, scan.v), found.v, scan.v))
-            hunt.record(rows, points, scan.level, wrong)
-    return hunt.X_adv
+
+    name = "coordinates"
+    asks: ClassVar[str] = "scores"
+
+    n_queries: int = 500
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        check_counts(n_queries=self.n_queries)
+
+    @torch.no_grad()
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Attack the samples that are still robust, and record what comes of it."""
+        seed, objective = fork_seed(generator), Objective(state.logits, margin)
+        for _ in () if budget.is_zero else state.rounds(budget.categories, objective.value):
+            for rows in state.batches() if bool((budget.eps > 0).any()) else ():
+                # Every batch draws the same, so that no sample depends on how many there are.
+                own = torch.Generator().manual_seed(seed)
+                ball, y = budget.around(state.centres[rows]), state.y[rows]
+                scan = Scan(objective, ball, y, state.batch_size, own)
+                scan.run(self.n_queries)
+                wrong = scan.found.size <= 1
+                v = torch.where(along(wrong, scan.v), scan.found.v, scan.v)
+                state.record(rows, scan.found.points(v), scan.level, wrong)
+
+
+def coordinates(
+    scores: Logits,
+    X: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    threat: Threat = "linf",
+    random_state: RandomState = None,
+    **parameters: Any,
+) -> Tensor:
+    """Attack by what single features change, :class:`Coordinates`, in one call.
+
+    Parameters
+    ----------
+    scores, X, y, eps, threat, random_state
+        As in :func:`sklearn_iso.attacks.square`.
+    **parameters
+        Those of :class:`Coordinates`.
+
+    Returns
+    -------
+    Tensor of the shape of X
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import coordinates
+    >>> steps = lambda x: (2 * (x > 0.5)).double().sum(dim=1) - 3
+    >>> scores = lambda x: torch.stack([-steps(x), steps(x)], dim=1)
+    >>> X, y = torch.tensor([[0.4, 0.0, 0.3, 0.45]]), torch.tensor([0])
+    >>> coordinates(scores, X, y, eps=0.2, threat="l2", random_state=0)[0] > 0.5
+    tensor([ True, False, False,  True])
+    """
+    attack = Coordinates(**parameters)
+    return attack(scores, X, y, eps=eps, threat=threat, random_state=random_state)
 
 
 @dataclass

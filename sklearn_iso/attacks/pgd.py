@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball, Budget, FeatureValues
-from sklearn_iso.attacks.categories import OneHot
-from sklearn_iso.attacks.climb import Objective, Straight
+from sklearn_iso.attacks.ascent import GradientAscent, Objective, Straight
+from sklearn_iso.attacks.attack import Attack, AttackState, Logits
+from sklearn_iso.attacks.budget import Ball, Budget
 from sklearn_iso.attacks.losses import get_loss
-from sklearn_iso.attacks.parameters import N_TARGETS, check_counts, check_targets
-from sklearn_iso.attacks.plan import Plan
-from sklearn_iso.attacks.survivors import Logits, RandomState, Survivors, as_generator
-from sklearn_iso.geometry.norms import Norm
-from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.attacks.parameters import RandomState
+from sklearn_iso.threat import Threat
 
 FIRST_STEP = 0.5
 
@@ -51,89 +51,34 @@ def _check_step_size(step_size: float | None) -> None:
         )
 
 
-@gradients_on()
-def pgd(
-    logits: Logits,
-    X: Tensor,
-    y: Tensor,
-    *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
-    n_steps: int = 40,
-    step_size: float | None = None,
-    n_restarts: int = 1,
-    loss: str = "cross_entropy",
-    n_targets: int = N_TARGETS,
-    random_start: bool = True,
-    random_state: RandomState = None,
-    batch_size: int = 1000,
-) -> Tensor:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PGD(GradientAscent):
     r"""Projected gradient ascent on the loss, within a ball and a box around each point.
 
     .. math:: v \leftarrow \Pi_{\text{box}} \Pi_{\|v\| \le 1}
               \bigl(v + \eta_t \, u(\varepsilon \odot \nabla_x \ell)\bigr),
               \qquad x' = x + \varepsilon \odot v
 
-    where u is the unit step of the norm. Rows that are misclassified already come back
-    unchanged; a row leaves the batch as soon as it is fooled, so that only survivors cost
-    time; for a row that is never fooled the point of the highest loss is returned.
+    where u is the unit step of the norm. Samples that are misclassified already come back
+    unchanged; a sample leaves the batch as soon as it is misclassified, so that only those still
+    robust cost time; for one that stays robust the point of the highest loss is returned.
+    Categories are chosen greedily: the single change of the highest loss first, then the attack
+    again around it.
 
     Parameters
     ----------
-    logits : callable
-        Maps points of shape (n, ...) to logits of shape (n, n_classes), each row by itself
-        (put modules in eval mode).
-    X : Tensor of shape (n, ...), float32 or float64
-    y : Tensor of shape (n,), integers
-        Columns of the logits.
-    eps : float, or array of the shape of a row
-        Radius of the ball in units of X; 0 makes a feature immutable.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-        Norm of the ball, applied to the perturbation over eps.
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable : array of bool of the shape of a row, or None
-        Features that stay as they are, as with eps 0.
-    one_hot : list of column numbers for each group, or None
-        Columns of encoded categories. They have no part in the ball: up to `max_flips` groups
-        of a row change to another category, chosen greedily (the single flip of the highest
-        loss first, then the attack again around it), and each group keeps exactly one 1. A
-        column that is immutable or has eps 0 is never set or cleared.
-    max_flips : int
-        Most groups that change in a row.
-    n_steps : int
+    n_steps : int, default=40
         Steps of each run.
-    step_size : float or None
+    step_size : float, default=None
         Length of a step as a fraction of eps. None: falling linearly from 0.5 to 0.
-    n_restarts : int
-        Runs; each attacks the rows that the ones before could not fool.
-    loss : {"cross_entropy", "margin", "targeted_margin"}
-        What to climb, see :mod:`sklearn_iso.attacks.losses`. "targeted_margin" takes one wrong
-        class after the other, that of the largest logit at X first.
-    n_targets : int
-        Most wrong classes that "targeted_margin" tries.
-    random_start : bool
-        Whether the first run starts at a random point of the ball instead of at X; further
-        runs always do.
-    random_state : int, numpy generator, torch.Generator or None
-        Draws the starting points; None takes fresh entropy.
-    batch_size : int
-        Most rows that logits sees at once.
-
-    Returns
-    -------
-    Tensor of the shape of X
+    n_restarts, loss, n_targets, random_start, batch_size
+        As in :class:`sklearn_iso.attacks.ascent.GradientAscent`: 1 run of the cross-entropy from
+        a random start.
 
     Raises
     ------
     ValueError
-        If X lies outside the bounds or is not finite, an argument is out of its range, logits
-        are not finite at X, or the gradient is not finite for any sample. Elsewhere a point
-        whose logits are not finite is no adversarial example.
+        If a parameter is out of its range.
 
     References
     ----------
@@ -144,89 +89,143 @@ def pgd(
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks import pgd
+    >>> from sklearn_iso import ThreatModel
+    >>> from sklearn_iso.attacks import PGD
     >>> X, y = torch.tensor([[0.3, 0.9]]), torch.tensor([0])
     >>> linear = lambda x: torch.stack([x.sum(1), 2 - x.sum(1)], dim=1)
-    >>> X_adv = pgd(linear, X, y, eps=0.25, bounds=(0, 1), random_state=0)
+    >>> box = ThreatModel(bounds=(0, 1))
+    >>> X_adv = PGD(n_steps=20)(linear, X, y, eps=0.25, threat=box, random_state=0)
     >>> bool(X_adv.sum() < 1), bool((X_adv - X).abs().max() <= 0.25)
     (True, True)
     """
-    check_counts(n_steps=n_steps)
-    _check_step_size(step_size)
-    lengths = step_lengths(n_steps, step_size)
-    check_targets(loss, n_targets)
-    plan = Plan(
-        loss=loss,
-        walk=lambda start: Straight(lengths),
-        n_steps=n_steps,
-        n_restarts=n_restarts,
-        n_targets=n_targets,
-        random_start=random_start,
-    )
-    budget = Budget.of(
-        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips,
-    )  # fmt: skip
-    hunt = Survivors(logits, X, y, batch_size)
-    plan.attack(hunt, budget, as_generator(random_state))
-    return hunt.X_adv
+
+    name = "pgd"
+
+    step_size: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        _check_step_size(self.step_size)
+
+    def walk(self, start: Tensor) -> Straight:
+        """Return steps of given lengths."""
+        return Straight(step_lengths(self.n_steps, self.step_size))
 
 
-@gradients_on()
-def fgsm(
+def pgd(
     logits: Logits,
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
-    loss: str = "cross_entropy",
-    batch_size: int = 1000,
+    eps: float,
+    threat: Threat = "linf",
+    random_state: RandomState = None,
+    **parameters: Any,
 ) -> Tensor:
+    """Attack by projected gradient ascent, :class:`PGD`, in one call.
+
+    Parameters
+    ----------
+    logits, X, y, eps, threat, random_state
+        As in :meth:`sklearn_iso.attacks.attack.Attack.__call__`.
+    **parameters
+        Those of :class:`PGD`.
+
+    Returns
+    -------
+    Tensor of the shape of X
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import pgd
+    >>> X, y = torch.tensor([[0.3, 0.9]]), torch.tensor([0])
+    >>> linear = lambda x: torch.stack([x.sum(1), 2 - x.sum(1)], dim=1)
+    >>> bool(pgd(linear, X, y, eps=0.25, n_steps=20, random_state=0).sum() < 1)
+    True
+    """
+    attack = PGD(**parameters)
+    return attack(logits, X, y, eps=eps, threat=threat, random_state=random_state)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FGSM(Attack):
     r"""Fast gradient method: one steepest step of full length, without a random start.
 
     .. math:: x' = \Pi_{\text{box}}\bigl(x + \varepsilon \odot
               \arg\max_{\|u\| \le 1} \langle \varepsilon \odot \nabla_x \ell, u \rangle\bigr)
 
     It overstates the robustness of networks whose loss is curved: use it to compare with
-    published figures, and :func:`pgd` to evaluate.
+    published figures, and :class:`PGD` to evaluate. Samples that are misclassified already, and
+    those that the step brings no closer to an error, come back unchanged.
 
     Parameters
     ----------
-    logits : callable
-        Maps points of shape (n, ...) to logits of shape (n, n_classes).
-    X : Tensor of shape (n, ...), float32 or float64
-    y : Tensor of shape (n,), integers
-        Columns of the logits.
-    eps : float, or array of the shape of a row
-        Radius of the ball in units of X; 0 makes a feature immutable.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips
-        As in :func:`pgd`.
-    loss : {"cross_entropy", "margin"}
-    batch_size : int
-        Most rows that logits sees at once.
-
-    Returns
-    -------
-    Tensor of the shape of X
-        Rows that are misclassified already, and rows that the step brings no closer to an
-        error, come back unchanged.
+    loss : {"cross_entropy", "margin"}, default="cross_entropy"
+    batch_size : int, default=1000
 
     Raises
     ------
     ValueError
-        As :func:`pgd`.
+        If a parameter is out of its range.
 
     References
     ----------
     Goodfellow, Shlens, Szegedy, Explaining and Harnessing Adversarial Examples, ICLR 2015.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import FGSM
+    >>> X, y = torch.tensor([[0.4, 0.9]]), torch.tensor([0])
+    >>> linear = lambda x: torch.stack([x.sum(1), 2 - x.sum(1)], dim=1)
+    >>> FGSM()(linear, X, y, eps=0.25)
+    tensor([[0.1500, 0.6500]])
+    """
+
+    name = "fgsm"
+
+    loss: str = "cross_entropy"
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        get_loss(self.loss)
+        if self.loss == "targeted_margin":
+            raise ValueError("loss must need no target in a single step; got 'targeted_margin'.")
+
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Take the step for every sample that is still robust."""
+        objective = Objective(state.logits, get_loss(self.loss))
+        for _ in () if budget.is_zero else state.rounds(budget.categories, objective.value):
+            for rows in state.batches():
+                ball = budget.around(state.centres[rows])
+                state.record(rows, *_leap(objective, ball, state.y[rows], state.is_fresh))
+                state.is_fresh = False
+
+
+def fgsm(
+    logits: Logits,
+    X: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    threat: Threat = "linf",
+    **parameters: Any,
+) -> Tensor:
+    """Attack by one step, :class:`FGSM`, in one call.
+
+    Parameters
+    ----------
+    logits, X, y, eps, threat
+        As in :meth:`sklearn_iso.attacks.attack.Attack.__call__`.
+    **parameters
+        Those of :class:`FGSM`.
+
+    Returns
+    -------
+    Tensor of the shape of X
 
     Examples
     --------
@@ -237,21 +236,7 @@ def fgsm(
     >>> fgsm(linear, X, y, eps=0.25)
     tensor([[0.1500, 0.6500]])
     """
-    criterion = get_loss(loss)
-    if loss == "targeted_margin":
-        raise ValueError("loss must need no target in a single step; got 'targeted_margin'.")
-    budget = Budget.of(
-        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips,
-    )  # fmt: skip
-    hunt = Survivors(logits, X, y, batch_size)
-    objective = Objective(hunt.logits, criterion)
-    for _ in () if budget.is_zero else hunt.rounds(budget.categories, objective.value):
-        for rows in hunt.batches():
-            ball = budget.around(hunt.centres[rows])
-            hunt.record(rows, *_leap(objective, ball, hunt.y[rows], hunt.is_fresh))
-            hunt.is_fresh = False
-    return hunt.X_adv
+    return FGSM(**parameters)(logits, X, y, eps=eps, threat=threat)
 
 
 def _leap(

@@ -8,10 +8,10 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from sklearn_iso.attacks.attack import Logits, verdict
 from sklearn_iso.attacks.budget import Ball
 from sklearn_iso.attacks.edges import MOST_PLACES, MOST_TOGETHER, Edges
 from sklearn_iso.attacks.starts import Starts
-from sklearn_iso.attacks.survivors import Logits, verdict
 from sklearn_iso.geometry.norm import along, columns_of
 
 N_HALVINGS, N_FINE_HALVINGS = 7, 8
@@ -130,7 +130,7 @@ class Pointwise:
     >>> from sklearn_iso.attacks.budget import Budget
     >>> from sklearn_iso.attacks.pointwise import Closest, Pointwise
     >>> X = torch.zeros(1, 3)
-    >>> found = Closest.around(Budget.of(X, eps=1.0, norm="l2").around(X), torch.tensor([0]))
+    >>> found = Closest.around(Budget.of(X, eps=1.0, threat="l2").around(X), torch.tensor([0]))
     >>> labels = lambda x: ((x[:, 0] > 0.5) & (x[:, 2] < -0.25)).long()
     >>> Pointwise(found, labels, torch.Generator().manual_seed(0)).run(200)
     >>> found.v.round(decimals=1)

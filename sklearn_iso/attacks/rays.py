@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball, FeatureValues, budget_of
-from sklearn_iso.attacks.categories import OneHot
-from sklearn_iso.attacks.parameters import check_counts
+from sklearn_iso.attacks.attack import AttackState, Logits, MinimumNormAttack, verdict
+from sklearn_iso.attacks.budget import Ball, Budget
+from sklearn_iso.attacks.parameters import RandomState, check_counts, fork_seed
 from sklearn_iso.attacks.pointwise import Closest, Pointwise
 from sklearn_iso.attacks.proposals import Proposals
-from sklearn_iso.attacks.survivors import (
-    Logits,
-    RandomState,
-    Survivors,
-    as_generator,
-    fork_seed,
-    verdict,
-)
 from sklearn_iso.geometry.norm import along
-from sklearn_iso.geometry.norms import Norm
+from sklearn_iso.threat import Threat
 
 FINEST, COARSEST = 1e-3, 0.5
 #: Queries of a sample between choices of what to do next with it.
@@ -98,22 +91,8 @@ class Rays:
         return Rays(self.ball[keep], self.y[keep], self.direction[keep], self.radius[keep])
 
 
-@torch.no_grad()
-def rays(
-    predict: Logits,
-    X: Tensor,
-    y: Tensor,
-    *,
-    eps: FeatureValues | None = None,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
-    n_queries: int = 1000,
-    random_state: RandomState = None,
-    batch_size: int = 1000,
-) -> Tensor:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RayS(MinimumNormAttack):
     r"""Shorten rays from each point to an error, with nothing but predicted labels.
 
     .. math:: \min_{\|u\| = 1} \; \min \{ r : \hat y(x + r \varepsilon \odot u) \ne y \}
@@ -128,40 +107,21 @@ def rays(
     served it. All samples share the random draws, so that what is found for one does not depend
     on the others.
 
+    With a budget a sample is done as soon as an error lies within; without one all queries go to
+    the closest error. Labels do not rank other categories: one that is misclassified is taken, or
+    else the first. Samples that are misclassified already, and those for which no error was found
+    within eps, come back unchanged.
+
     Parameters
     ----------
-    predict : callable
-        Maps points of shape (n, ...) to labels (n,), integers as in y. Scores of shape
-        (n, n_classes) are taken too, of which the largest names the label.
-    X : Tensor of shape (n, ...), float32 or float64
-    y : Tensor of shape (n,), integers
-    eps : float, array of the shape of a row, or None
-        Radius of the ball in units of X, 0 for immutable features: a row is done as soon as an
-        error lies within. None: use all queries for the closest error, each feature in its own
-        units.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips
-        As in :func:`sklearn_iso.attacks.pgd`. Labels do not rank flips: one that fools is
-        taken, or else the first.
-    n_queries : int
-        Points of each row that predict sees.
-    random_state : int, numpy generator, torch.Generator or None
-        Draws the directions; None takes fresh entropy.
-    batch_size : int
-        Most rows that predict sees at once.
-
-    Returns
-    -------
-    Tensor of the shape of X
-        Misclassified points. Rows that are misclassified already, and rows for which none was
-        found within eps, come back unchanged.
+    n_queries : int, default=1000
+        Points of each sample that are asked about.
+    batch_size : int, default=1000
 
     Raises
     ------
     ValueError
-        As :func:`sklearn_iso.attacks.pgd`, but for gradients.
+        If a parameter is out of its range.
 
     References
     ----------
@@ -174,81 +134,91 @@ def rays(
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks import distances, rays
+    >>> from sklearn_iso.attacks import RayS, distances
     >>> X, y = torch.tensor([[0.9, 0.9], [0.1, 0.2]]), torch.tensor([1, 0])
     >>> labels = lambda x: (x.sum(dim=1) > 1).long()
-    >>> X_adv = rays(labels, X, y, random_state=0)
-    >>> distances(labels, X, y, X_adv, norm="linf").round(decimals=2)
+    >>> X_adv = RayS(n_queries=1000)(labels, X, y, random_state=0)
+    >>> distances(labels, X, y, X_adv, threat="linf").round(decimals=2)
     tensor([0.4000, 0.3500])
     """
-    return closest_errors(
-        predict, X, y, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips, n_queries=n_queries, random_state=random_state,
-        batch_size=batch_size,
-    )[0]  # fmt: skip
+
+    name = "rays"
+    asks: ClassVar[str] = "labels"
+
+    n_queries: int = 1000
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        check_counts(n_queries=self.n_queries)
+
+    @torch.no_grad()
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Look for the closest errors of the samples."""
+        seed, predict, enough = fork_seed(generator), state.logits, float(budget.limited)
+        closest = torch.full_like(state.best_loss, torch.inf)
+        attacked = state.robust.clone()
+
+        def value(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            wrong = verdict(predict(x), y)
+            return wrong.to(x), wrong
+
+        for _ in () if budget.is_zero else state.rounds(budget.categories, value):
+            closest[attacked & ~state.robust & closest.isinf()] = 0
+            for rows in state.batches() if bool((budget.eps > 0).any()) else ():
+                found = Closest.around(budget.around(state.centres[rows]), state.y[rows])
+                # Every batch draws the same, so that no sample depends on how many there are.
+                own = torch.Generator().manual_seed(seed)
+                _approach(found, predict, self.n_queries, enough, own)
+                state.seen[rows] |= found.size.isfinite()
+                points = found.points(found.v)
+                closer = (found.size < closest[rows]) & verdict(predict(points), found.y)
+                closer &= found.size <= budget.largest
+                state.X_adv[rows[closer]] = points[closer]
+                closest[rows[closer]] = found.size[closer]
+                if budget.limited:
+                    state.robust[rows[closer]] = False
+        state.seen |= ~state.robust
 
 
-@torch.no_grad()
-def closest_errors(
+def rays(
     predict: Logits,
     X: Tensor,
     y: Tensor,
     *,
-    eps: FeatureValues | None = None,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
-    n_queries: int = 1000,
+    eps: float | None = None,
+    threat: Threat = "linf",
     random_state: RandomState = None,
-    batch_size: int = 1000,
-) -> tuple[Tensor, Tensor]:
-    """Run :func:`rays`, and tell for which samples it saw an error at all.
+    **parameters: Any,
+) -> Tensor:
+    """Look for errors by labels alone, :class:`RayS`, in one call.
+
+    Parameters
+    ----------
+    predict : callable
+        Maps points of shape (n, ...) to labels (n,), integers as in y. Scores of shape
+        (n, n_classes) are taken too, of which the largest names the label.
+    X, y, eps, threat, random_state
+        As in :meth:`sklearn_iso.attacks.attack.MinimumNormAttack.__call__`.
+    **parameters
+        Those of :class:`RayS`.
 
     Returns
     -------
-    X_adv : Tensor of the shape of X
-        As :func:`rays` returns it.
-    seen : Tensor of shape (n,), bool
-        Whether any point asked about was misclassified, within eps or beyond. Where none was,
-        there was nothing to start from, and the search tells nothing of the sample.
+    Tensor of the shape of X
 
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks.rays import closest_errors
-    >>> X, y = torch.tensor([[0.9, 0.9]]), torch.tensor([1])
-    >>> closest_errors(lambda x: torch.ones(len(x)).long(), X, y, random_state=0)[1]
-    tensor([False])
+    >>> from sklearn_iso.attacks import distances, rays
+    >>> X, y = torch.tensor([[0.9, 0.9], [0.1, 0.2]]), torch.tensor([1, 0])
+    >>> labels = lambda x: (x.sum(dim=1) > 1).long()
+    >>> X_adv = rays(labels, X, y, random_state=0)
+    >>> distances(labels, X, y, X_adv, threat="linf").round(decimals=2)
+    tensor([0.4000, 0.3500])
     """
-    check_counts(n_queries=n_queries)
-    budget = budget_of(X, eps, norm, bounds, immutable, one_hot, max_flips)
-    seed, hunt = fork_seed(as_generator(random_state)), Survivors(predict, X, y, batch_size)
-    predict = hunt.logits
-    closest = torch.full_like(hunt.best_loss, torch.inf)
-    attacked = hunt.alive.clone()
-    seen = ~attacked
-
-    def value(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        wrong = verdict(predict(x), y)
-        return wrong.to(x), wrong
-
-    for _ in () if budget.is_zero else hunt.rounds(budget.categories, value):
-        closest[attacked & ~hunt.alive & closest.isinf()] = 0
-        for rows in hunt.batches() if bool((budget.eps > 0).any()) else ():
-            found = Closest.around(budget.around(hunt.centres[rows]), hunt.y[rows])
-            # Every batch draws the same, so that no sample depends on how many there are.
-            generator = torch.Generator().manual_seed(seed)
-            _approach(found, predict, n_queries, 0.0 if eps is None else 1.0, generator)
-            seen[rows] |= found.size.isfinite()
-            points = found.points(found.v)
-            closer = (found.size < closest[rows]) & verdict(predict(points), found.y)
-            closer &= found.size <= (torch.inf if eps is None else 1)
-            hunt.X_adv[rows[closer]], closest[rows[closer]] = points[closer], found.size[closer]
-            if eps is not None:
-                hunt.alive[rows[closer]] = False
-    return hunt.X_adv, seen | ~hunt.alive
+    attack = RayS(**parameters)
+    return attack(predict, X, y, eps=eps, threat=threat, random_state=random_state)
 
 
 def _approach(

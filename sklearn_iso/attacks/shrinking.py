@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sklearn_iso.attacks.ascent import Objective
 from sklearn_iso.attacks.budget import Ball
-from sklearn_iso.attacks.climb import Objective
 from sklearn_iso.attacks.losses import targeted_margin
 from sklearn_iso.geometry.norm import Norm, along
 
@@ -43,7 +43,7 @@ class Shrinking:
     --------
     >>> import torch
     >>> from sklearn_iso.attacks.budget import Budget
-    >>> from sklearn_iso.attacks.climb import Objective
+    >>> from sklearn_iso.attacks.ascent import Objective
     >>> from sklearn_iso.attacks.shrinking import Shrinking
     >>> from sklearn_iso.attacks.losses import margin
     >>> X, y = torch.tensor([[1.0]]), torch.tensor([0])
@@ -142,7 +142,7 @@ def nearest_boundaries(
     --------
     >>> import torch
     >>> from sklearn_iso.attacks.budget import Budget
-    >>> from sklearn_iso.attacks.climb import Objective
+    >>> from sklearn_iso.attacks.ascent import Objective
     >>> from sklearn_iso.attacks.losses import margin
     >>> from sklearn_iso.attacks.shrinking import nearest_boundaries
     >>> X, y = torch.tensor([[3.0]]), torch.tensor([0])
@@ -172,7 +172,7 @@ def linearised_boundaries(
     --------
     >>> import torch
     >>> from sklearn_iso.attacks.budget import Budget
-    >>> from sklearn_iso.attacks.climb import Objective
+    >>> from sklearn_iso.attacks.ascent import Objective
     >>> from sklearn_iso.attacks.losses import margin
     >>> from sklearn_iso.attacks.shrinking import linearised_boundaries
     >>> X, y = torch.tensor([[3.0]]), torch.tensor([0])
@@ -216,7 +216,7 @@ def pull_back(
     >>> import math
     >>> import torch
     >>> from sklearn_iso.attacks.budget import Budget
-    >>> from sklearn_iso.attacks.climb import Objective
+    >>> from sklearn_iso.attacks.ascent import Objective
     >>> from sklearn_iso.attacks.losses import margin
     >>> from sklearn_iso.attacks.shrinking import pull_back
     >>> X, y = torch.tensor([[3.0]]), torch.tensor([0])

@@ -4,98 +4,125 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Budget, FeatureValues
-from sklearn_iso.attacks.categories import OneHot
-from sklearn_iso.attacks.climb import Objective
+from sklearn_iso.attacks.ascent import Objective
+from sklearn_iso.attacks.attack import Attack, AttackState, Logits
+from sklearn_iso.attacks.budget import Budget
 from sklearn_iso.attacks.losses import margin
-from sklearn_iso.attacks.parameters import check_counts
+from sklearn_iso.attacks.parameters import RandomState, check_counts, fork_seed
 from sklearn_iso.attacks.proposals import LONGEST, Proposals
-from sklearn_iso.attacks.survivors import (
-    Logits,
-    RandomState,
-    Survivors,
-    as_generator,
-    fork_seed,
-)
-from sklearn_iso.geometry.norms import Norm
 from sklearn_iso.geometry.patches import ImageLayout
-from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat
 
 
-@gradients_on()
-def square(
-    scores: Logits,
-    X: Tensor,
-    y: Tensor,
-    *,
-    eps: FeatureValues,
-    norm: str | float | Norm = "linf",
-    bounds: tuple[FeatureValues, FeatureValues] | None = None,
-    immutable: FeatureValues | None = None,
-    one_hot: OneHot | None = None,
-    max_flips: int = 1,
-    n_queries: int = 1000,
-    n_restarts: int = 1,
-    random_state: RandomState = None,
-    batch_size: int = 1000,
-    image_shape: Sequence[int] | None = None,
-) -> Tensor:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Square(Attack):
     r"""Random search on random subsets of the features, guided by scores and no gradient.
 
     .. math:: v' = \Pi(v + \eta \, u_S), \qquad v \leftarrow v' \text{ where }
               m(x + \varepsilon \odot v') \ge m(x + \varepsilon \odot v)
 
     with the margin m of the scores and unit steps :math:`u_S` of the norm on a random subset S.
-    As in the Square Attack a step is long and moves few features together. Where the rows are
+    As in the Square Attack a step is long and moves few features together. Where the samples are
     images, half of the steps move square patches of them; the others, and all steps on
-    vectors, features that need not be neighbours.
+    vectors, features that need not be neighbours. The scores need not be differentiable: they are
+    only ever asked for without gradients. Each sample comes back as a misclassified point, or
+    else as its point of the largest margin.
 
     Parameters
     ----------
-    scores : callable
-        Maps points of shape (n, ...) to logits, decision values or probabilities of shape
-        (n, n_classes). It need not be differentiable: it is only ever called without gradients.
-    X : Tensor of shape (n, ...), float32 or float64
-    y : Tensor of shape (n,), integers
-        Columns of the scores.
-    eps : float, or array of the shape of a row
-        Radius of the ball in units of X; 0 makes a feature immutable.
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm
-    bounds : (low, high), or None
-        Box that holds X, each side a number or one for each feature.
-    immutable, one_hot, max_flips
-        As in :func:`sklearn_iso.attacks.pgd`.
-    n_queries : int
-        Points of each row that scores sees in each run.
-    n_restarts : int
-        Runs; each attacks the rows that the ones before could not fool.
-    random_state : int, numpy generator, torch.Generator or None
-        Draws starts and steps; None takes fresh entropy.
-    batch_size : int
-        Most rows that scores sees at once.
-    image_shape : (height, width), or with the channels first or last, optional
-        What a flat row holds, where it is an image; rows of two or three dimensions are images
-        of their own shape. The channels are the smaller one of the outer two sizes.
-
-    Returns
-    -------
-    Tensor of the shape of X
-        For each row its fooling point, or else its point of the largest margin.
+    n_queries : int, default=1000
+        Points of each sample that scores sees in each run.
+    n_restarts : int, default=1
+        Runs; each attacks the samples that the ones before could not get misclassified.
+    image_shape : (height, width), or with the channels first or last, default=None
+        What a flat sample holds, where it is an image; samples of two or three dimensions are
+        images of their own shape. The channels are the smaller one of the outer two sizes.
+    batch_size : int, default=1000
 
     Raises
     ------
     ValueError
-        As :func:`sklearn_iso.attacks.pgd`, but for gradients; or if image_shape does not hold as
-        many values as a row.
+        If a parameter is out of its range, or when called with samples that do not hold as many
+        values as image_shape.
 
     References
     ----------
     Andriushchenko, Croce, Flammarion, Hein, Square Attack: a Query-efficient Black-box
     Adversarial Attack via Random Search, ECCV 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import Square
+    >>> X, y = torch.tensor([[0.3, 0.9]]), torch.tensor([0])
+    >>> step = lambda x: torch.stack([(x.sum(1) > 1).double(), (x.sum(1) <= 1).double()], dim=1)
+    >>> Square(n_queries=100)(step, X, y, eps=0.25, random_state=0).sum(dim=1) <= 1
+    tensor([True])
+    """
+
+    name = "square"
+    asks: ClassVar[str] = "scores"
+
+    n_queries: int = 1000
+    n_restarts: int = 1
+    image_shape: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        check_counts(n_queries=self.n_queries, n_restarts=self.n_restarts)
+        object.__setattr__(self, "image_shape", shape_of(self.image_shape))
+
+    def check(self, X: Tensor, threat: Threat) -> None:
+        """Raise a ValueError where a sample does not hold such an image."""
+        if self.image_shape is not None:
+            layout_of(X, self.image_shape)
+
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Attack the samples that are still robust, and record what comes of it."""
+        if budget.is_zero:
+            return
+        objective, layout = Objective(state.logits, margin), layout_of(state.X, self.image_shape)
+        for _ in state.rounds(budget.categories, objective.value):
+            for _ in range(self.n_restarts if bool((budget.eps > 0).any()) else 0):
+                seed = fork_seed(generator)
+                for rows in state.batches():
+                    # Every batch draws the same: no sample depends on how many there are.
+                    own = torch.Generator().manual_seed(seed)
+                    proposals = Proposals(budget.around(state.centres[rows]), own, layout)
+                    state.record(rows, *_run(objective, proposals, state.y[rows], self.n_queries))
+
+
+def square(
+    scores: Logits,
+    X: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    threat: Threat = "linf",
+    random_state: RandomState = None,
+    **parameters: Any,
+) -> Tensor:
+    """Attack by random search, :class:`Square`, in one call.
+
+    Parameters
+    ----------
+    scores : callable
+        Maps points of shape (n, ...) to logits, decision values or probabilities of shape
+        (n, n_classes).
+    X, y, eps, threat, random_state
+        As in :meth:`sklearn_iso.attacks.attack.Attack.__call__`.
+    **parameters
+        Those of :class:`Square`.
+
+    Returns
+    -------
+    Tensor of the shape of X
 
     Examples
     --------
@@ -106,15 +133,31 @@ def square(
     >>> square(step, X, y, eps=0.25, n_queries=100, random_state=0).sum(dim=1) <= 1
     tensor([True])
     """
-    check_counts(n_queries=n_queries, n_restarts=n_restarts)
-    budget = Budget.of(
-        X, eps=eps, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        max_flips=max_flips,
-    )  # fmt: skip
-    hunt = Survivors(scores, X, y, batch_size)
-    plan = Search(n_queries, n_restarts, layout_of(X, image_shape))
-    plan.attack(hunt, budget, as_generator(random_state))
-    return hunt.X_adv
+    attack = Square(**parameters)
+    return attack(scores, X, y, eps=eps, threat=threat, random_state=random_state)
+
+
+def shape_of(image_shape: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Return the shape of an image as a tuple, which compares and hashes.
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks.square import shape_of
+    >>> shape_of([8, 8])
+    (8, 8)
+    """
+    if image_shape is None:
+        return None
+    try:
+        shape = tuple(size.__index__() for size in image_shape)
+    except (AttributeError, TypeError):
+        shape = ()
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise ValueError(
+            "image_shape must be (height, width), or three sizes with the channels first or last; "
+            f"got {image_shape!r}."
+        )
+    return shape
 
 
 def layout_of(X: Tensor, image_shape: Sequence[int] | None) -> ImageLayout | None:
@@ -130,48 +173,6 @@ def layout_of(X: Tensor, image_shape: Sequence[int] | None) -> ImageLayout | Non
     if image_shape is None and X.ndim not in (3, 4):
         return None
     return ImageLayout.of(X.shape[1:], image_shape)
-
-
-@dataclass(frozen=True)
-class Search:
-    """Random search, on the rows that are left.
-
-    Parameters
-    ----------
-    n_queries, n_restarts : int
-    layout : ImageLayout, optional
-        What a row holds, where it is an image.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_iso.attacks.budget import Budget
-    >>> from sklearn_iso.attacks.square import Search
-    >>> from sklearn_iso.attacks.survivors import Survivors
-    >>> X = torch.tensor([[1.0]])
-    >>> hunt = Survivors(lambda x: torch.cat([x, -x], dim=1), X, torch.zeros(1, dtype=int), 10)
-    >>> Search(20).attack(hunt, Budget.of(X, eps=2.0), torch.Generator().manual_seed(0))
-    >>> hunt.alive
-    tensor([False])
-    """
-
-    n_queries: int
-    n_restarts: int = 1
-    layout: ImageLayout | None = None
-
-    def attack(self, hunt: Survivors, budget: Budget, generator: torch.Generator) -> None:
-        """Attack the survivors, and record what comes of it."""
-        if budget.is_zero:
-            return
-        objective = Objective(hunt.logits, margin)
-        for _ in hunt.rounds(budget.categories, objective.value):
-            for _ in range(self.n_restarts if bool((budget.eps > 0).any()) else 0):
-                seed = fork_seed(generator)
-                for rows in hunt.batches():
-                    # Every batch draws the same: no row depends on how many there are.
-                    own = torch.Generator().manual_seed(seed)
-                    proposals = Proposals(budget.around(hunt.centres[rows]), own, self.layout)
-                    hunt.record(rows, *_run(objective, proposals, hunt.y[rows], self.n_queries))
 
 
 def _run(

@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from numbers import Integral, Real
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import HasMethods, validate_params
+from torch import Tensor
+from tqdm import tqdm
 
-from sklearn_iso.attacks import ATTACKS
-from sklearn_iso.attacks.categories import groups_of
-from sklearn_iso.metrics.breaking import Attack, Procedure
-from sklearn_iso.metrics.case import Bounds, Case
-from sklearn_iso.metrics.named import Named
-from sklearn_iso.metrics.nested import nested_runs
-from sklearn_iso.metrics.options import check_options
+from sklearn_iso.attacks import Attack, as_attack
+from sklearn_iso.attacks.choice import AttackLike
+from sklearn_iso.metrics.evaluation import Evaluation
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.metrics.routing import WeightedScorer
 from sklearn_iso.metrics.unseen import warn_of_unseen
-from sklearn_iso.metrics.weights import weighted
+from sklearn_iso.metrics.weights import share
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat, as_threat, check_eps
 
-PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {
-    "attack": [StrOptions(set(ATTACKS)), callable],
-    "n_steps": [Interval(Integral, 1, None, closed="left"), None],
-    "n_restarts": [Interval(Integral, 1, None, closed="left"), None],
-    "n_queries": [Interval(Integral, 0, None, closed="left"), None],
-    "image_shape": ["array-like", None],
-    "random_state": ["random_state"],
-}
-THREAT_CONSTRAINTS: dict[str, list[Any]] = {
-    "bounds": [tuple, list, None],
-    "immutable": ["array-like", None],
-    "one_hot": ["array-like", None],
-}
-_CONSTRAINTS: dict[str, list[Any]] = {
-    "eps": [Interval(Real, 0, None, closed="left"), "array-like"],
-    **THREAT_CONSTRAINTS,
-    **PROCEDURE_CONSTRAINTS,
-}
+#: Of eps, threat and attack, `check_eps`, `as_threat` and `as_attack` know the remedies.
+PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {"random_state": ["random_state"]}
+SECONDS_BEFORE_A_BAR = 2.0
 
 
 @validate_params(
     {
         "estimator": [HasMethods(["fit", "predict"])],
-        **_CONSTRAINTS,
+        **PROCEDURE_CONSTRAINTS,
         "sample_weight": ["array-like", None],
     },
     prefer_skip_nested_validation=False,
@@ -56,23 +41,16 @@ def adversarial_accuracy(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    eps: float | ArrayLike,
-    norm: Any = "linf",
-    attack: str | Attack = "cascade",
-    bounds: Bounds = None,
-    immutable: Any = None,
-    one_hot: Any = None,
-    n_steps: int | None = None,
-    n_restarts: int | None = None,
-    n_queries: int | None = None,
-    image_shape: Any = None,
+    eps: float,
+    threat: Threat = "linf",
+    attack: AttackLike = "auto",
     random_state: Any = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
     r"""Return the share of all samples that an attack cannot get misclassified.
 
     .. math:: \frac1n \, \#\{ i : \hat y(x_i) = y_i \text{ and } \hat y(x_i') = y_i \}, \qquad
-              \|(x_i' - x_i) / \varepsilon\| \le 1
+              \|(x_i' - x_i) / u\| \le \varepsilon
 
     With weights, the share of their sum.
 
@@ -101,40 +79,19 @@ def adversarial_accuracy(
     y : array-like of shape (n_samples,)
         Labels. Samples whose label is not in ``estimator.classes_`` count as misclassified,
         with a warning.
-    eps : float, or array-like of shape (n_features,)
-        Budget in units of X; 0 makes a feature immutable. Values that come with names, in a
-        pandas Series, a frame of one row or a dict, follow the columns of X by name; so do the
-        sides of `bounds` and a mask `immutable`.
-    norm : {"linf", "l2", "l1"} or {numpy.inf, 2, 1}
-        Norm of the perturbation over eps.
-    attack : {"cascade", "pgd", "apgd", "fgsm", "ddn", "fmn", "fab", "square", "rays"} or callable
-        "cascade" is the evaluation described above. The others run alone: "square" on scores,
-        "rays" on labels, all else on gradients. A callable has the signature of
-        :func:`sklearn_iso.attacks.pgd`: ``(logits, X, y, *, eps, norm, bounds)``, where given
-        ``immutable`` and ``one_hot``, and where it takes them ``n_steps``, ``n_restarts`` and
-        ``random_state``.
-    bounds : (low, high) or None
-        Range of the raw features, each side a number or one for each feature. Perturbed
-        points stay inside.
-    immutable : mask of bool, or list of column numbers or names, or None
-        Features that stay as they are.
-    one_hot : list of lists of column numbers or names, or None
-        Columns of encoded categories: one group of a row may change to another category,
-        whatever eps, and each group keeps exactly one 1.
-    n_steps, n_restarts : int or None
-        Steps of each run of a single attack, and runs; None: as many as it takes by itself
-        (:mod:`sklearn_iso.attacks`; 40 and 1 for "pgd"). "cascade" has its own.
-    n_queries : int or None
-        Points of each row that gradient-free attacks ask about. None: 1000 where there are no
-        gradients, 500 where they do not settle the matter (also where a short random search on
-        100 rows that they leave over breaks some), else none. A number: as many on all rows
-        that gradients leave over. Where there are no gradients half of them go to random
-        search, a quarter to changes of single features, and a quarter to labels.
-        Single attacks by gradients have no use for it.
-    image_shape : (height, width), or with the channels first or last, optional
-        What a row holds, where it is an image; the channels are the smaller one of the outer
-        two sizes. Then half of the steps of random search on scores move patches of
-        neighbouring pixels. Single attacks by gradients and rays have no use for it.
+    eps : float
+        Budget, in units of the threat.
+    threat : ThreatModel, or the name of a norm
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`: the norm, units of the
+        features (without them those of X), bounds, what stays, and categories.
+    attack : str, Attack or callable, default="auto"
+        "auto" is the evaluation described above,
+        :class:`sklearn_iso.attacks.AttackEnsemble`. The others run alone, each with its own
+        parameters: :class:`sklearn_iso.attacks.Square` on scores,
+        :class:`sklearn_iso.attacks.RayS` on labels, all else of :mod:`sklearn_iso.attacks` on
+        gradients, such as ``PGD(n_steps=100)``. A name is short for an attack with its defaults:
+        "pgd", "apgd", "fgsm", "ddn", "fmn", "fab", "square", "rays". A callable has the signature
+        ``(logits, X, y, *, eps, threat)``, and gets ``random_state`` where it takes it.
     random_state : int, RandomState or None
         Draws starting points and random steps; None takes fresh entropy.
     sample_weight : array-like of shape (n_samples,), optional
@@ -150,8 +107,8 @@ def adversarial_accuracy(
     ------
     ValueError
         If X is empty, not numeric, not finite or outside of the bounds, y or the predictions
-        are not of the type of ``estimator.classes_``, a parameter is out of its range, none of
-        the attack's, or names other columns than those of X, or an attack by gradients was asked
+        are not of the type of ``estimator.classes_``, a parameter is out of its range, or
+        names other columns than those of X, or an attack by gradients was asked
         for and the twin disagrees with the estimator.
     TypeError
         If estimator is no classifier, or an attack by gradients was asked for and it has none.
@@ -183,20 +140,101 @@ def adversarial_accuracy(
     >>> adversarial_accuracy(pipeline, X, y, eps=0) == pipeline.score(X, y)
     True
     """
-    check_options(
-        attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
-    )
-    weight, X, y = weighted(sample_weight, X, y)
-    case = Case.of(
-        estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        image_shape=image_shape,
-    )  # fmt: skip
-    procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
-    budget = case.table.by_feature(eps, "eps")
-    runs = nested_runs(case, [budget], procedure, weight=weight)
-    case.refused.warn()
-    warn_of_unseen(int(runs.unseen.sum()), len(case.table), "the accuracy")
+    budget, threat, attack = check_eps(eps), as_threat(threat), as_attack(attack)
+    problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
+    runs = nested_runs(problem, [budget], attack, random_state)
+    problem.refused.warn()
+    warn_of_unseen(int(runs.unseen.sum()), len(problem.table), "the accuracy")
     return float(runs.accuracy[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """What nested runs broke.
+
+    A row that breaks at one budget is broken at all larger ones, as these contain it: accuracy
+    never rises with the budget, by construction.
+
+    Attributes
+    ----------
+    accuracy : ndarray of shape (n_budgets,)
+        In the order in which the budgets came.
+    robust : ndarray of bool, shape (n_budgets, n)
+        Which rows hold at each budget.
+    stage : ndarray of str, shape (n,)
+        What broke each row: "clean" without an attack, empty where nothing did.
+    evaluation : Evaluation or None
+        None if there was nothing to attack.
+    unseen : ndarray of bool, shape (n,)
+        Which rows hold because a search by labels alone met no other label.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_iso.attacks import AttackEnsemble
+    >>> from sklearn_iso.metrics.problem import Problem
+    >>> from sklearn_iso.metrics.adversarial import nested_runs
+    >>> X, y = load_iris(return_X_y=True)
+    >>> problem = Problem.of(LogisticRegression(max_iter=500).fit(X, y), X, y)
+    >>> nested_runs(problem, [5.0, 0.0], AttackEnsemble(), 0).accuracy.round(2)
+    array([0.  , 0.97])
+    """
+
+    accuracy: NDArray
+    robust: NDArray
+    stage: NDArray
+    evaluation: Evaluation | None
+    unseen: NDArray
+
+
+def nested_runs(
+    problem: Problem,
+    budgets: Sequence[float],
+    attack: Attack | Callable[..., Tensor],
+    random_state: Any,
+    progress: bool = False,
+) -> Runs:
+    """Attack with growing budgets, each the rows that are left.
+
+    Parameters
+    ----------
+    problem : Problem
+    budgets : sequence of float
+        In any order; each contains the smaller ones.
+    attack : Attack or callable
+    random_state : int, RandomState, torch.Generator or None
+    progress : bool
+        Show a bar on terminals where it takes more than two seconds.
+
+    Returns
+    -------
+    Runs
+
+    Examples
+    --------
+    See :class:`Runs`.
+    """
+    for eps in budgets:
+        problem.budget(problem.points(slice(1)), eps)
+    right = problem.right()
+    alive, stage = right.copy(), np.where(right, "", "clean").astype(object)
+    robust = np.zeros((len(budgets), len(right)), dtype=bool)
+    unseen = np.zeros(len(right), dtype=bool)
+    evaluation = None
+    order = sorted(range(len(budgets)), key=lambda position: budgets[position])
+    hidden = None if progress else True
+    bar = tqdm(order, desc="attack", unit="budget", delay=SECONDS_BEFORE_A_BAR, disable=hidden)
+    for position in bar:
+        eps, rows = budgets[position], np.flatnonzero(alive)
+        if len(rows) and not problem.budget(problem.points(slice(1)), eps).is_zero:
+            evaluation = evaluation or Evaluation.of(problem, attack, random_state, rows)
+            broken = evaluation.attack(rows, eps)
+            unseen[rows] = broken.unseen & ~broken.fooled
+            alive[rows[broken.fooled]] = False
+            stage[rows[broken.fooled]] = broken.stage[broken.fooled]
+        robust[position] = alive
+    return Runs(share(robust, problem.weight), robust, stage, evaluation, unseen)
 
 
 @dataclass(frozen=True)
@@ -212,16 +250,9 @@ class AdversarialScorer(WeightedScorer):
     'fgsm'
     """
 
-    eps: Any
-    norm: Any = "linf"
-    attack: str | Attack = "cascade"
-    bounds: Any = None
-    immutable: Any = None
-    one_hot: Any = None
-    n_steps: int | None = None
-    n_restarts: int | None = None
-    n_queries: int | None = None
-    image_shape: Any = None
+    eps: float
+    threat: Threat = "linf"
+    attack: AttackLike = "auto"
     random_state: Any = 0
 
     @gradients_on()
@@ -229,31 +260,23 @@ class AdversarialScorer(WeightedScorer):
         self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> float:
         """Return the adversarial accuracy of a fitted estimator on X and y."""
-        options = {name: getattr(self, name) for name in asdict(self)}
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
         return adversarial_accuracy(estimator, X, y, sample_weight=sample_weight, **options)
 
 
-@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=False)
+@validate_params(PROCEDURE_CONSTRAINTS, prefer_skip_nested_validation=False)
 def make_adversarial_scorer(
     *,
-    eps: float | ArrayLike,
-    norm: Any = "linf",
-    attack: str | Attack = "cascade",
-    bounds: Bounds = None,
-    immutable: Any = None,
-    one_hot: Any = None,
-    n_steps: int | None = None,
-    n_restarts: int | None = None,
-    n_queries: int | None = None,
-    image_shape: Any = None,
+    eps: float,
+    threat: Threat = "linf",
+    attack: AttackLike = "auto",
     random_state: Any = 0,
 ) -> AdversarialScorer:
     """Return a scorer of the accuracy under attack, for cross-validation and searches.
 
     Parameters
     ----------
-    eps, norm, attack, bounds, immutable, one_hot, n_steps, n_restarts, n_queries, \
-    image_shape, random_state
+    eps, threat, attack, random_state
         As in :func:`adversarial_accuracy`. A fixed random_state attacks every candidate of a
         search from the same starting points.
 
@@ -267,7 +290,7 @@ def make_adversarial_scorer(
     Raises
     ------
     ValueError
-        If a parameter is out of its range, or none of the attack's.
+        If a parameter is out of its range.
 
     Examples
     --------
@@ -281,36 +304,9 @@ def make_adversarial_scorer(
     >>> bool((scores["test_robust"] <= scores["test_clean"]).all())
     True
     """
-    check_options(
-        attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
-    )
     return AdversarialScorer(
-        eps=_plain(eps, "eps"),
-        norm=norm,
-        attack=attack,
-        bounds=None if bounds is None else tuple(_plain(side, "bounds") for side in bounds),
-        immutable=None if immutable is None else _plain(immutable, "immutable"),
-        one_hot=None
-        if one_hot is None
-        else tuple(_plain(group, "one_hot") for group in groups_of(one_hot)),
-        n_steps=n_steps,
-        n_restarts=n_restarts,
-        n_queries=n_queries,
-        image_shape=None if image_shape is None else _plain(image_shape, "image_shape"),
+        eps=check_eps(eps),
+        threat=as_threat(threat),
+        attack=as_attack(attack),
         random_state=random_state,
     )
-
-
-def _plain(values: ArrayLike, name: str) -> Any:
-    """Numbers, nested tuples or named values, so that scorers compare, hash and print."""
-    named = Named.of(values)
-    if named is not None and (named.is_mask or name in ("eps", "bounds")):
-        return named
-
-    def as_tuples(nested: Any) -> Any:
-        return tuple(map(as_tuples, nested)) if isinstance(nested, list) else nested
-
-    try:
-        return as_tuples(np.asarray(values).tolist())
-    except ValueError:  # lists of unequal length
-        raise ValueError(f"{name} must hold lists of equal length; got {values!r}.") from None

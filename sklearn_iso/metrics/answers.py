@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_iso.attacks.survivors import NO_ANSWER
-from sklearn_iso.metrics.case import Case
+from sklearn_iso.attacks.attack import NO_ANSWER
+from sklearn_iso.metrics.problem import Problem
+from sklearn_iso.metrics.table import Asked
 
 Answer = Callable[[Tensor], Tensor]
 SHARE_THAT_MAY_DIFFER = 0.01  # ties that rounding decides
@@ -28,34 +29,6 @@ def agrees(n_different: int, n_rows: int) -> bool:
     (True, False)
     """
     return n_different <= max(1, SHARE_THAT_MAY_DIFFER * n_rows)
-
-
-class Asked:
-    """An estimator that takes arrays and is asked in the container of the user.
-
-    It has those of `predict`, `predict_proba` and `decision_function` that the estimator has.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.naive_bayes import GaussianNB
-    >>> from sklearn_iso.metrics.answers import Asked
-    >>> from sklearn_iso.metrics.case import Case
-    >>> X, y = load_iris(return_X_y=True, as_frame=True)
-    >>> Asked(Case.of(GaussianNB().fit(X, y), X, y)).predict(X.to_numpy()[:2])
-    array([0, 0])
-    """
-
-    def __init__(self, case: Case) -> None:
-        self.classes_ = case.classes
-        for name in ("predict", "predict_proba", "decision_function"):
-            method = getattr(case.estimator, name, None)
-            if method is not None:
-                setattr(self, name, self._in_container(method, case))
-
-    @staticmethod
-    def _in_container(method: Callable, case: Case) -> Callable:
-        return lambda values: method(case.table.with_values(values))
 
 
 def closest_duels(margins: NDArray, n_classes: int) -> NDArray:
@@ -110,9 +83,9 @@ class Answers:
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.tree import DecisionTreeClassifier
     >>> from sklearn_iso.metrics.answers import Answers
-    >>> from sklearn_iso.metrics.case import Case
+    >>> from sklearn_iso.metrics.problem import Problem
     >>> X, y = load_iris(return_X_y=True)
-    >>> Answers.of(Case.of(DecisionTreeClassifier().fit(X, y), X, y)).source
+    >>> Answers.of(Problem.of(DecisionTreeClassifier().fit(X, y), X, y)).source
     'its predict_proba'
     """
 
@@ -121,36 +94,38 @@ class Answers:
     source: str
 
     @classmethod
-    def of(cls, case: Case) -> Answers:
-        """Return the answers of the estimator of a case, compared on the data of the case."""
-        asked = Asked(case)
-
-        sure = case.knows_far_away()
+    def labels_alone(cls, problem: Problem, why: str) -> Answers:
+        """Return the labels of the estimator of a problem, and no scores."""
+        sure = problem.knows_far_away()
 
         def predict(x: Tensor) -> Tensor:
             points = x.detach().numpy()
-            columns = case.predict_perturbed(points)
+            columns = problem.predict_perturbed(points)
             if not sure:
-                columns[~case.knows(points)] = NO_ANSWER
+                columns[~problem.knows(points)] = NO_ANSWER
             return torch.from_numpy(columns)
 
-        if len(case.classes) == 1:
-            return cls(predict, None, "it knows a single class")
-        values = case.table.values
-        expected, refused = case.predict(values), []
+        return cls(predict, None, why)
+
+    @classmethod
+    def of(cls, problem: Problem) -> Answers:
+        """Return the answers of the estimator of a problem, compared on its data."""
+        asked = Asked(problem.estimator, problem.classes, problem.table)
+        values = problem.table.values
+        expected, refused = problem.predict(values), []
         for name in ("decision_function", "predict_proba"):
             if not hasattr(asked, name):
                 continue
-            meanings = _meanings(getattr(asked, name), values, len(case.classes))
+            meanings = _meanings(getattr(asked, name), values, len(problem.classes))
             differ = [int((scores.argmax(axis=1) != expected).sum()) for scores in meanings]
             if differ and agrees(min(differ), len(values)):
-                scores = _scores(getattr(asked, name), case, int(np.argmin(differ)))
-                return cls(predict, scores, f"its {name}")
+                scores = _scores(getattr(asked, name), problem, int(np.argmin(differ)))
+                return replace(cls.labels_alone(problem, f"its {name}"), scores=scores)
             refused.append(name)
         why = "it has neither decision_function nor predict_proba"
         if refused:
             why = f"its predict does not follow its {' or '.join(refused)}"
-        return cls(predict, None, why)
+        return cls.labels_alone(problem, why)
 
 
 def _meanings(method: Callable, values: NDArray, n_classes: int) -> list[NDArray]:
@@ -162,13 +137,13 @@ def _meanings(method: Callable, values: NDArray, n_classes: int) -> list[NDArray
     return [] if any(np.isnan(columns).any() for columns in meanings) else meanings
 
 
-def _scores(method: Callable, case: Case, meaning: int) -> Answer:
-    n_classes = len(case.classes)
+def _scores(method: Callable, problem: Problem, meaning: int) -> Answer:
+    n_classes = len(problem.classes)
 
     def scores(x: Tensor) -> Tensor:
         points = x.detach().numpy()
         columns = np.full((len(points), n_classes), np.nan)
-        parts = case.refused.ask(
+        parts = problem.refused.ask(
             lambda at: list(_as_columns(method(points[at]), n_classes))[meaning],
             points,
             thorough=False,
@@ -176,7 +151,7 @@ def _scores(method: Callable, case: Case, meaning: int) -> Answer:
         for at, answer in parts:
             columns[at] = answer
             unknown = np.isnan(answer).any(axis=1)
-            case.refused.note(points[at[unknown]], "its scores are NaN")
+            problem.refused.note(points[at[unknown]], "its scores are NaN")
         # Log-probabilities may be minus infinity; NaN tells an attack that there is no answer.
         largest = np.finfo(np.float64).max / 4
         return torch.from_numpy(np.clip(columns, -largest, largest))

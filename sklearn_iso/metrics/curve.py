@@ -6,26 +6,23 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
-from sklearn_iso.metrics.adversarial import PROCEDURE_CONSTRAINTS, THREAT_CONSTRAINTS
-from sklearn_iso.metrics.breaking import Attack, Procedure
-from sklearn_iso.metrics.case import Bounds, Case
+from sklearn_iso.attacks import as_attack
+from sklearn_iso.attacks.choice import AttackLike
+from sklearn_iso.metrics.adversarial import PROCEDURE_CONSTRAINTS, nested_runs
 from sklearn_iso.metrics.distance import adversarial_distance
-from sklearn_iso.metrics.nested import nested_runs
-from sklearn_iso.metrics.options import check_options
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.metrics.unseen import warn_of_unseen
 from sklearn_iso.metrics.weights import share, weighted
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat, as_threat
 
 CURVE_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "predict"])],
     "eps": ["array-like"],
-    "units": ["array-like", None],
     "verbose": ["verbose", Integral],
-    **THREAT_CONSTRAINTS,
     **PROCEDURE_CONSTRAINTS,
 }
 
@@ -45,17 +42,9 @@ def robustness_curve(
     y: ArrayLike,
     *,
     eps: ArrayLike,
-    norm: Any = "linf",
-    units: ArrayLike | None = None,
-    attack: str | Attack = "cascade",
-    bounds: Bounds = None,
-    immutable: Any = None,
-    one_hot: Any = None,
+    threat: Threat = "linf",
+    attack: AttackLike = "auto",
     method: str = "nested",
-    n_steps: int | None = None,
-    n_restarts: int | None = None,
-    n_queries: int | None = None,
-    image_shape: Any = None,
     random_state: Any = None,
     verbose: bool = True,
     sample_weight: ArrayLike | None = None,
@@ -74,23 +63,17 @@ def robustness_curve(
     y : array-like of shape (n_samples,)
         Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     eps : array-like of shape (n_budgets,)
-        Budgets in any order, in units of X or, where given, of `units`. 0 gives the accuracy.
-    norm, bounds, immutable, one_hot, n_queries, random_state
+        Budgets in any order, in units of the threat. 0 gives the accuracy.
+    threat, random_state
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
-    units : array-like of shape (n_features,), or None
-        Unit of each feature, in the order of the columns or by name; 0 makes a feature
-        immutable. A budget e allows e * units.
-    attack, image_shape
-        As in :func:`sklearn_iso.metrics.adversarial_accuracy`; method "distance" has its own
-        attack and takes neither.
+    attack : str, Attack or callable, default="auto"
+        As in :func:`sklearn_iso.metrics.adversarial_accuracy`, or for method "distance" as in
+        :func:`sklearn_iso.metrics.adversarial_distance`.
     method : {"nested", "distance"}
         "nested" attacks the samples that are left with one budget after the other. "distance"
         counts, from one minimum-norm run
         (:func:`sklearn_iso.metrics.adversarial_distance`), the samples without an error within
         each budget: quicker for many budgets, often looser at each.
-    n_steps, n_restarts : int or None
-        As in :func:`sklearn_iso.metrics.adversarial_accuracy`, or those of
-        :func:`sklearn_iso.metrics.adversarial_distance` for method "distance".
     verbose : bool
         Show a progress bar on terminals if it takes more than two seconds.
     sample_weight : array-like of shape (n_samples,), optional
@@ -110,45 +93,29 @@ def robustness_curve(
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn_iso.attacks import AttackEnsemble
     >>> from sklearn_iso.metrics import robustness_curve
     >>> X, y = load_iris(return_X_y=True)
     >>> neighbours = KNeighborsClassifier().fit(X, y)
-    >>> robustness_curve(neighbours, X, y, eps=[0, 9], n_queries=50, random_state=0).round(1)
+    >>> attack = AttackEnsemble(n_queries=50)
+    >>> robustness_curve(neighbours, X, y, eps=[0, 9], attack=attack, random_state=0).round(1)
     array([1., 0.])
     """
-    sizes = check_budgets(eps)
-    weight, X, y = weighted(sample_weight, X, y)
+    sizes, threat = check_budgets(eps), as_threat(threat)
     if method == "distance":
-        _check_for_distance(attack, image_shape)
+        weight, X, y = weighted(sample_weight, X, y)
         distances = adversarial_distance(
-            estimator, X, y, norm=norm, units=units, bounds=bounds, immutable=immutable,
-            one_hot=one_hot, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries,
-            random_state=random_state,
-        )  # fmt: skip
+            estimator, X, y, threat=threat, attack=attack, random_state=random_state
+        )
         robust: NDArray = share(distances > sizes[:, None], weight)
         return robust
-    check_options(
-        attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
+    problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
+    runs = nested_runs(
+        problem, sizes.tolist(), as_attack(attack), random_state, progress=bool(verbose)
     )
-    case = Case.of(
-        estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        image_shape=image_shape,
-    )  # fmt: skip
-    procedure = Procedure(attack, n_steps, n_restarts, n_queries, random_state)
-    runs = nested_runs(case, in_units(case, sizes, units), procedure, bool(verbose), weight)
-    case.refused.warn()
-    warn_of_unseen(int(runs.unseen.sum()), len(case.table), "the curve")
+    problem.refused.warn()
+    warn_of_unseen(int(runs.unseen.sum()), len(problem.table), "the curve")
     return runs.accuracy
-
-
-def _check_for_distance(attack: Any, image_shape: Any) -> None:
-    chosen = None if isinstance(attack, str) and attack == "cascade" else attack
-    for name, value in (("attack", chosen), ("image_shape", image_shape)):
-        if value is not None:
-            raise ValueError(
-                f"{name} must be left out for method='distance', which runs minimum-norm attacks "
-                f"of its own; got {name}={value!r}. Pass method='nested' to use it."
-            )
 
 
 def check_budgets(eps: ArrayLike) -> NDArray:
@@ -167,39 +134,7 @@ def check_budgets(eps: ArrayLike) -> NDArray:
     if sizes.ndim != 1 or not len(sizes) or not np.isfinite(sizes).all() or (sizes < 0).any():
         raise ValueError(
             "eps must be a list of budgets, finite and not negative, one number for each; got "
-            f"{eps!r}. Pass one value for each feature as units, of which eps are multiples."
+            f"{eps!r}. Pass one value for each feature as the threat's units, of which eps are "
+            "multiples."
         )
     return sizes
-
-
-def in_units(case: Case, sizes: NDArray, units: ArrayLike | None) -> list[Any]:
-    """Return budgets in units of X: numbers, or one array for each budget where units are given.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.naive_bayes import GaussianNB
-    >>> from sklearn_iso.metrics.case import Case
-    >>> from sklearn_iso.metrics.curve import in_units
-    >>> X, y = load_iris(return_X_y=True)
-    >>> in_units(Case.of(GaussianNB().fit(X, y), X, y), [0.5, 1.0], [1, 2, 2, 4])[0]
-    array([0.5, 1. , 1. , 2. ])
-    """
-    if units is None:
-        return [float(size) for size in sizes]
-    units = case.table.by_feature(units, "units")
-    given = units.detach() if isinstance(units, torch.Tensor) else units
-    try:
-        values = np.asarray(given, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"units must be a number for each feature, 'nearest_other_class' or None; got "
-            f"{units!r}."
-        ) from None
-    shape = case.table.values.shape[1:]
-    if values.shape != shape:
-        raise ValueError(
-            f"units must be one number for each feature, of shape {shape}; got shape "
-            f"{values.shape}."
-        )
-    return [size * values for size in sizes]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_iso.attacks import apgd, fgsm, get_norm, pgd, square
-from sklearn_iso.metrics.case import Case
-from sklearn_iso.metrics.evaluation import SHARE_THAT_MAY_VANISH, Access
+from sklearn_iso.attacks import APGD, FGSM, PGD, Square
+from sklearn_iso.metrics.access import SHARE_THAT_MAY_VANISH, Access
 from sklearn_iso.metrics.findings import Finding, Sample
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.metrics.refused import REMEDY, Refused
 from sklearn_iso.metrics.transfer import linear_surrogate, transfer
+from sklearn_iso.threat import ThreatModel
 
 Check = Callable[[Sample], Finding | None]
 N_NOISE, N_QUERIES, N_STEPS = 20, 200, 40
+STEEPEST = PGD(n_steps=N_STEPS, random_start=False)
 FEWEST_SAMPLES = 100
 # On sound networks the margin leads by up to a few rows in a hundred.
 SHARE_MARGIN_MAY_LEAD = 0.15
@@ -82,7 +85,7 @@ def _scores(sample: Sample) -> Tensor | None:
 def predictions_repeat(sample: Sample) -> Finding | None:
     """Ask the same question twice."""
     values = sample.X.numpy()
-    first, again = (sample.case.predict(values, sample.rows) for _ in range(2))
+    first, again = (sample.problem.predict(values, sample.rows) for _ in range(2))
     differs = int((first != again).sum())
     seen = f"two predictions differ on {sample.share(differs)}" if differs else ""
     one, other = _scores(sample), _scores(sample)
@@ -100,14 +103,8 @@ def predictions_repeat(sample: Sample) -> Finding | None:
 
 def fgsm_is_weaker(sample: Sample) -> Finding | None:
     """Compare one step with many."""
-    single = sample.fooled_by(fgsm, sample.logits)
-    many = sample.fooled_by(
-        pgd,
-        sample.logits,
-        n_steps=N_STEPS,
-        random_start=False,
-        random_state=sample.generator,
-    )
+    single = sample.fooled_by(FGSM(), sample.logits)
+    many = sample.fooled_by(STEEPEST, sample.logits)
     count = int((single & ~many).sum())
     if not sample.many(count):
         return None
@@ -121,11 +118,11 @@ def fgsm_is_weaker(sample: Sample) -> Finding | None:
 
 def noise_is_weaker(sample: Sample) -> Finding | None:
     """Compare gradients with random points of the ball."""
-    ball = sample.case.threat.budget(sample.X, sample.eps).around(sample.X)
+    ball = sample.problem.budget(sample.X, sample.eps).around(sample.X)
     fooled = np.zeros(len(sample.rows), dtype=bool)
     for _ in range(N_NOISE):
         points = ball.point_within(ball.random(sample.generator))
-        fooled |= sample.case.fools(points, sample.rows)
+        fooled |= sample.problem.fools(points, sample.rows)
     return _beaten(
         sample, fooled, "random noise beats gradients", f"the best of {N_NOISE} random points fools"
     )
@@ -133,10 +130,13 @@ def noise_is_weaker(sample: Sample) -> Finding | None:
 
 def transfer_is_weaker(sample: Sample) -> Finding | None:
     """Compare gradients with those of a linear model of the estimator's predictions."""
-    surrogate = linear_surrogate(sample.case)
+    surrogate = linear_surrogate(sample.problem)
     if surrogate is None:
         return None
-    fooled = sample.fooled_by(transfer, surrogate)
+    threat = sample.problem.threat
+    X_adv = transfer(surrogate, sample.X, sample.y, eps=sample.eps, threat=threat)
+    sample.problem.budget(sample.X, sample.eps).verify(sample.X, X_adv)
+    fooled = sample.problem.fools(X_adv, sample.rows)
     return _beaten(
         sample, fooled, "transfer beats gradients", "the step against a linear surrogate fools"
     )
@@ -147,10 +147,7 @@ def gradient_free_is_weaker(sample: Sample) -> Finding | None:
     scores = sample.access.answers.scores
     if scores is None:
         return None
-    fooled = sample.fooled_by(
-        square, scores, n_queries=N_QUERIES, random_state=sample.generator,
-        image_shape=sample.case.image_shape,
-    )  # fmt: skip
+    fooled = sample.fooled_by(Square(n_queries=N_QUERIES, image_shape=sample.image_shape), scores)
     return _beaten(
         sample,
         fooled,
@@ -173,35 +170,23 @@ def _beaten(sample: Sample, fooled: NDArray, name: str, how: str) -> Finding | N
 
 def steps_suffice(sample: Sample) -> Finding | None:
     """Attack with twice the steps."""
-    doubled = sample.fooled_by(
-        apgd,
-        sample.logits,
-        n_steps=2 * N_STEPS,
-        loss="margin",
-        random_state=sample.generator,
-    ) | sample.fooled_by(
-        pgd,
-        sample.logits,
-        n_steps=N_STEPS,
-        random_start=False,
-        random_state=sample.generator,
-    )
+    longer = APGD(n_steps=2 * N_STEPS, loss="margin")
+    doubled = sample.fooled_by(longer, sample.logits) | sample.fooled_by(STEEPEST, sample.logits)
     count = int((doubled & ~sample.white_box).sum())
     if not sample.many(count):
         return None
     return Finding(
         "more steps break more",
         f"twice the steps fool another {sample.share(count)}",
-        "the attack has not converged: evaluate with attack='apgd' and larger n_steps and "
-        "n_restarts until the result stands still",
+        "the attack has not converged: evaluate with attack=APGD(n_steps=..., n_restarts=...), "
+        "larger and larger, until the result stands still",
     )
 
 
 def cross_entropy_keeps_up(sample: Sample) -> Finding | None:
     """Compare the two losses."""
-    options = {"n_steps": N_STEPS, "random_start": False, "random_state": sample.generator}
-    entropy = sample.fooled_by(pgd, sample.logits, loss="cross_entropy", **options)
-    margin = sample.fooled_by(pgd, sample.logits, loss="margin", **options)
+    entropy = sample.fooled_by(STEEPEST, sample.logits)
+    margin = sample.fooled_by(replace(STEEPEST, loss="margin"), sample.logits)
     count = int(margin.sum()) - int(entropy.sum())
     if not sample.many(count, share=SHARE_MARGIN_MAY_LEAD):
         return None
@@ -214,12 +199,16 @@ def cross_entropy_keeps_up(sample: Sample) -> Finding | None:
 
 def everything_breaks_in_the_end(sample: Sample) -> Finding | None:
     """Attack with a budget that holds every other sample."""
-    if sample.case.threat.immutable is not None or np.ndim(sample.eps) and np.min(sample.eps) == 0:
+    threat = sample.problem.threat
+    if threat.immutable is not None or not threat.radius(1.0).all():
         return None  # what may not move may be all that counts
-    held = ~sample.climbed(wide_budget(sample.case))
+    if not np.ptp(sample.problem.table.values, axis=0).any():
+        return None  # there is one place only
+    wide = replace(sample, problem=replace(sample.problem, threat=unbounded(sample.problem)))
+    held = ~wide.climbed(1.0)
     # Of all samples: a constant classifier is right by chance, and no attack changes it.
-    share = float(held.mean()) * float(sample.case.right().mean())
-    chance = 1 / len(sample.case.classes)
+    share = float(held.mean()) * float(sample.problem.right().mean())
+    chance = 1 / len(sample.problem.classes)
     if share <= chance + 1e-9:
         return None
     return Finding(
@@ -231,30 +220,29 @@ def everything_breaks_in_the_end(sample: Sample) -> Finding | None:
     )
 
 
-def wide_budget(case: Case) -> NDArray:
-    """Return a budget for each feature whose ball around any sample holds all others.
+def unbounded(problem: Problem) -> ThreatModel:
+    """Return a threat of which one unit, around any sample, holds all others.
 
     Examples
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.naive_bayes import GaussianNB
-    >>> from sklearn_iso.metrics.case import Case
-    >>> from sklearn_iso.metrics.diagnostics import wide_budget
+    >>> from sklearn_iso.metrics.problem import Problem
+    >>> from sklearn_iso.metrics.diagnostics import unbounded
     >>> X, y = load_iris(return_X_y=True)
-    >>> wide_budget(Case.of(GaussianNB().fit(X, y), X, y, norm="linf")).round(2)
+    >>> unbounded(Problem.of(GaussianNB().fit(X, y), X, y)).radius(1).round(2)
     array([3.6, 2.4, 5.9, 2.4])
     """
-    ranges = np.ptp(case.table.values, axis=0).astype(np.float64)
+    ranges = np.ptp(problem.table.values, axis=0).astype(np.float64)
     corner = torch.ones(1, *ranges.shape, dtype=torch.float64)
-    wide: NDArray = ranges * float(get_norm(case.threat.norm).size(corner)[0])
-    return wide
+    return replace(problem.threat, units=ranges * float(problem.threat.norm.size(corner)[0]))
 
 
 def larger_budgets_break_more(sample: Sample) -> Finding | None:
     """Attack anew at larger budgets, without what smaller ones found."""
     before = sample.white_box
     for factor in (2, 4):
-        after = sample.climbed(np.asarray(sample.eps) * factor)
+        after = sample.climbed(sample.eps * factor)
         count = int(before.sum()) - int(after.sum())
         if sample.many(count):
             return Finding(
@@ -323,8 +311,8 @@ def checks_for(access: Access, attacked: bool) -> tuple[Check, ...]:
     Examples
     --------
     >>> from sklearn_iso.metrics.diagnostics import checks_for
-    >>> from sklearn_iso.metrics.evaluation import Access
-    >>> len(checks_for(Access(None, "score-based", "a tree"), attacked=True))
+    >>> from sklearn_iso.metrics.access import Access, AccessKind, Gradients
+    >>> len(checks_for(Access(None, AccessKind.SCORES, Gradients.NONE, "a tree"), attacked=True))
     4
     """
     climbs = access.trusted or (access.slopes.vanishing > 0 and not access.slopes.not_finite)

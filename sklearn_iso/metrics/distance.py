@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from numbers import Integral
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import HasMethods, Interval, validate_params
+from sklearn.utils._param_validation import HasMethods, validate_params
 from torch import Tensor
 
-from sklearn_iso.attacks import closest_errors, ddn, fab, fmn, get_norm
-from sklearn_iso.attacks.survivors import as_generator
-from sklearn_iso.metrics.breaking import AUTOMATIC_QUERIES
-from sklearn_iso.metrics.case import Bounds, Case
-from sklearn_iso.metrics.evaluation import Access
+from sklearn_iso.attacks import DDN, FAB, FMN, Budget, MinimumNormEnsemble, RayS
+from sklearn_iso.attacks.attack import AttackState, MinimumNormAttack
+from sklearn_iso.attacks.parameters import as_generator
+from sklearn_iso.metrics.access import Access, Gradients
+from sklearn_iso.metrics.evaluation import AUTOMATIC_QUERIES
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.metrics.unseen import warn_of_unseen
-from sklearn_iso.metrics.weights import check_weights, weighted
+from sklearn_iso.metrics.weights import check_weights
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat
+from sklearn_iso.threat.parts import numbers_of
 
 N_BISECTIONS = 20
 OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
-    "units": ["array-like", None],
-    "bounds": [tuple, list, None],
-    "immutable": ["array-like", None],
-    "one_hot": ["array-like", None],
-    "n_steps": [Interval(Integral, 1, None, closed="left"), None],
-    "n_restarts": [Interval(Integral, 1, None, closed="left"), None],
-    "n_queries": [Interval(Integral, 0, None, closed="left"), None],
     "random_state": ["random_state"],
     "sample_weight": ["array-like", None],
 }
@@ -48,14 +43,8 @@ def adversarial_distance(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    norm: Any = "linf",
-    units: ArrayLike | None = None,
-    bounds: Bounds = None,
-    immutable: Any = None,
-    one_hot: Any = None,
-    n_steps: int | None = None,
-    n_restarts: int | None = None,
-    n_queries: int | None = None,
+    threat: Threat = "linf",
+    attack: str | MinimumNormAttack = "auto",
     random_state: Any = None,
     sample_weight: ArrayLike | None = None,
 ) -> NDArray:
@@ -78,19 +67,16 @@ def adversarial_distance(
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,)
         Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
-    norm : {"linf", "l2", "l1"} or {numpy.inf, 2, 1}
-    units : array-like of shape (n_features,), or None
-        Unit u of each feature, in the order of the columns or by name; 0 makes a feature
-        immutable. None: 1, the units of X.
-    bounds, immutable, one_hot
-        As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A flip of a category adds
-        nothing to the distance.
-    n_steps, n_restarts : int or None
-        Steps of each walk of ddn or fmn, and walks; None: 100 and 1. fab has its own. Setting them
-        is an error where there is no twin that agrees, and asks for walks where its gradients
-        vanish on many samples, which are else left to the search by labels.
-    n_queries : int or None
-        Predictions for each sample without gradients. None: 1000 where they are needed; 0: none.
+    threat : ThreatModel, or the name of a norm
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`: the norm, the units u of the
+        features (without them those of X), bounds, what stays, and categories. Another category
+        adds nothing to the distance.
+    attack : str or minimum-norm attack, default="auto"
+        "auto" is the search described above,
+        :class:`sklearn_iso.attacks.MinimumNormEnsemble`, whose parameters tell how long it takes.
+        :class:`sklearn_iso.attacks.DDN`, :class:`sklearn_iso.attacks.FMN`,
+        :class:`sklearn_iso.attacks.FAB` and :class:`sklearn_iso.attacks.RayS` run alone; their
+        names are short for their defaults.
     random_state : int, RandomState or None
         Draws the rays; None takes fresh entropy.
     sample_weight : array-like of shape (n_samples,), optional
@@ -133,31 +119,36 @@ def adversarial_distance(
     True
     """
     counts = None if sample_weight is None else check_weights(sample_weight, X) > 0
-    _, X, y = weighted(sample_weight, X, y)
-    case = Case.of(estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot)
-    frame = Frame.of(case, units)
-    found, rows = np.zeros(len(case.table)), np.flatnonzero(case.right())
-    if not len(rows):
-        return _of_all(found, counts)
-    access, generator = Access.of(case, rows), as_generator(random_state)
-    case.refused.limit(case.table.values, np.ptp(case.table.values, axis=0), case.threat.one_hot)
-    closest, distance = case.points(rows), np.full(len(rows), np.inf)
-    if access.climbs or _steps_asked_for(access, n_steps=n_steps, n_restarts=n_restarts):
-        closest = frame.descend(access.logits, rows, n_steps or 100, n_restarts or 1)
-        closest, distance = frame.settle(closest, rows, exact=access.trusted)
-    if n_queries is None:
-        n_queries = AUTOMATIC_QUERIES
-    left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
-    if len(left) and n_queries:
-        points, seen = frame.shoot(access.answers.predict, rows[left], n_queries, generator)
-        _, shorter = frame.settle(points, rows[left], exact=False)
-        distance[left] = np.minimum(distance[left], shorter)
-        if not access.trusted:
-            n_unseen = int((np.isinf(distance[left]) & ~seen).sum())
-            warn_of_unseen(n_unseen, len(case.table), "their distance, infinity,")
-    found[rows] = distance
-    case.refused.warn()
+    method = as_minimum_norm(attack)
+    problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
+    method.check(problem.points(), problem.threat)
+    found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
+    if len(rows):
+        found[rows] = Search(problem, method, as_generator(random_state)).distances(rows)
+    problem.refused.warn()
     return _of_all(found, counts)
+
+
+def as_minimum_norm(attack: str | MinimumNormAttack) -> MinimumNormAttack:
+    """Return a minimum-norm attack, with its defaults where a name came.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics.distance import as_minimum_norm
+    >>> as_minimum_norm("auto"), as_minimum_norm("fab")
+    (MinimumNormEnsemble(), FAB())
+    """
+    kinds = (MinimumNormEnsemble, DDN, FMN, FAB, RayS)
+    known: dict[Any, type[MinimumNormAttack]] = {kind.name: kind for kind in kinds}
+    if isinstance(attack, str) and attack in known:
+        return known[attack]()
+    if isinstance(attack, MinimumNormAttack):
+        return attack
+    raise ValueError(
+        f"attack must be a minimum-norm attack, one of {', '.join(map(repr, known))}, or one of "
+        f"{', '.join(kind.__name__ for kind in kinds)} with its parameters; got {attack!r}. Pass "
+        "for example MinimumNormEnsemble(n_steps=200)."
+    )
 
 
 def _of_all(found: NDArray, counts: NDArray | None) -> NDArray:
@@ -169,121 +160,96 @@ def _of_all(found: NDArray, counts: NDArray | None) -> NDArray:
     return distances
 
 
-def _steps_asked_for(access: Access, **given: int | None) -> bool:
-    """Whether to walk though gradients vanish in places; an error where there are none."""
-    vanish = access.slopes.vanishing > 0 and not access.slopes.not_finite
-    for name, value in given.items():
-        if value is not None and not vanish:
-            raise ValueError(
-                f"{name} must be left out where there are no gradients to follow; got "
-                f"{name}={value!r}, and {access.reason}. Set n_queries, of the search by labels."
-            )
-    return any(value is not None for value in given.values())
-
-
 @dataclass(frozen=True)
-class Frame:
-    """Coordinates in which each feature has its own unit, and back.
+class Search:
+    """Minimum-norm attacks on samples of a problem, and what the estimator says of their points.
 
     Parameters
     ----------
-    case : Case
-    units : Tensor
-        Of the shape of a row; 1 where a feature has no unit of its own or may not move.
-    threat : Threat
-        That of the case, in these coordinates.
+    problem : Problem
+    method : MinimumNormAttack
+    generator : torch.Generator
 
     Examples
     --------
+    >>> import numpy as np, torch
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.naive_bayes import GaussianNB
-    >>> from sklearn_iso.metrics.case import Case
-    >>> from sklearn_iso.metrics.distance import Frame
+    >>> from sklearn_iso import ThreatModel
+    >>> from sklearn_iso.attacks import FAB
+    >>> from sklearn_iso.metrics.problem import Problem
+    >>> from sklearn_iso.metrics.distance import Search
     >>> X, y = load_iris(return_X_y=True)
-    >>> Frame.of(Case.of(GaussianNB().fit(X, y), X, y), units=[1, 1, 0, 2]).threat.immutable
-    array([False, False,  True, False])
+    >>> problem = Problem.of(GaussianNB().fit(X, y), X, y, threat=ThreatModel(units=[1, 1, 0, 2]))
+    >>> Search(problem, FAB(), torch.Generator()).distances(np.array([0, 99])).round(2)
+    array([0.37, 0.3 ])
     """
 
-    case: Case
-    units: Tensor
-    threat: Any
+    problem: Problem
+    method: MinimumNormAttack
+    generator: torch.Generator
 
-    @classmethod
-    def of(cls, case: Case, units: ArrayLike | None) -> Frame:
-        """Return checked coordinates."""
-        threat, X = case.threat, case.points(slice(1))
-        if units is None:
-            return cls(case, torch.ones_like(X[0]), threat)
-        units = case.table.by_feature(units, "units")
-        try:
-            given = np.asarray(units, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"units must be numbers, one for each feature; got {units!r}."
-            ) from None
-        if given.shape != X.shape[1:] or not np.isfinite(given).all() or (given < 0).any():
-            raise ValueError(
-                "units must be finite and not negative, one for each feature, of shape "
-                f"{tuple(X.shape[1:])}; got {units!r} of shape {given.shape}."
+    def distances(self, rows: NDArray) -> NDArray:
+        """Return the distance of the closest error found for samples that are right."""
+        problem, method = self.problem, self.method
+        problem.count_refusals_within(np.ptp(problem.table.values, axis=0))
+        access = Access.of(problem, rows, method.asks)
+        distance = np.full(len(rows), np.inf)
+        if self._follows_gradients(access):
+            points = self._inside(
+                self._found(method, access.logits, rows).X_adv, problem.points(rows)
             )
-        fixed = given == 0
-        if threat.immutable is not None:
-            fixed = fixed | threat.immutable
-        scale = np.where(fixed, 1.0, given)
-        for group in threat.one_hot or []:
-            scale[group] = 1.0
-        scale = scale.astype(case.table.values.dtype)
-        bounds = threat.bounds
-        if bounds is not None:
-            bounds = tuple(np.asarray(side, dtype=scale.dtype) / scale for side in bounds)
-        immutable = fixed if fixed.any() else None
-        moved = replace(threat, bounds=bounds, immutable=immutable)
-        moved.budget(X / torch.from_numpy(scale), 1.0)
-        return cls(case, torch.from_numpy(scale), moved)
+            _, distance = self.settle(points, rows, exact=access.trusted)
+        search = method if isinstance(method, RayS) else self._search_by_labels()
+        left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
+        if search is None or not len(left):
+            return distance
+        found = self._found(search, access.answers.predict, rows[left])
+        points = self._inside(found.X_adv, problem.points(rows[left]))
+        _, shorter = self.settle(points, rows[left], exact=False)
+        distance[left] = np.minimum(distance[left], shorter)
+        if not access.trusted:
+            n_unseen = int((np.isinf(distance[left]) & ~found.seen.numpy()).sum())
+            warn_of_unseen(n_unseen, len(problem.table), "their distance, infinity,")
+        return distance
 
-    def _back(self, rows: NDArray, U: Tensor, U_adv: Tensor) -> Tensor:
-        """Points in units of X; features that did not move are X's to the last bit."""
-        X = self.case.points(rows)
-        points = torch.where(U_adv == U, X, U_adv * self.units)
-        return self._inside(points, X)
+    def _follows_gradients(self, access: Access) -> bool:
+        """Whether to walk, also where gradients vanish in places if steps were asked for."""
+        if self.method.asks != "gradients":
+            return False
+        if not isinstance(self.method, MinimumNormEnsemble):
+            access.require_gradients()
+            return True
+        asked = {"n_steps": self.method.n_steps, "n_restarts": self.method.n_restarts}
+        told = {name: count for name, count in asked.items() if count is not None}
+        if access.climbs or not told:
+            return access.climbs
+        if access.gradients is Gradients.VANISH:
+            return True
+        name, count = next(iter(told.items()))
+        raise ValueError(
+            f"{name} must be left out where there are no gradients to follow; got "
+            f"{name}={count!r}, and {access.reason}. Set n_queries, of the search by labels."
+        )
+
+    def _search_by_labels(self) -> RayS | None:
+        """Return the search that follows gradients; none where one attack was to run alone."""
+        if not isinstance(self.method, MinimumNormEnsemble) or self.method.n_queries == 0:
+            return None
+        return RayS(n_queries=self.method.n_queries or AUTOMATIC_QUERIES)
+
+    def _found(self, method: MinimumNormAttack, answer: Callable, rows: NDArray) -> AttackState:
+        return method.closest_errors(
+            answer, self.problem.points(rows), self.problem.labels(rows),
+            threat=self.problem.threat, random_state=self.generator,
+        )  # fmt: skip
 
     def _inside(self, points: Tensor, X: Tensor) -> Tensor:
-        if self.case.threat.bounds is None:
+        if self.problem.threat.bounds is None:
             return points
-        low, high = (torch.tensor(np.array(s)).to(points) for s in self.case.threat.bounds)
+        low, high = (torch.from_numpy(numbers_of(s)).to(points) for s in self.problem.threat.bounds)
         # X itself may lie outside by rounding, and what did not move must stay.
         return points.clamp(torch.minimum(low, X), torch.maximum(high, X))
-
-    def _attack(self, attack: Callable, answer: Callable, rows: NDArray, **options: Any) -> Tensor:
-        U = self.case.points(rows) / self.units
-        U_adv = attack(
-            lambda u: answer(u * self.units), U, self.case.labels(rows),
-            **options, **self.threat.options(),
-        )  # fmt: skip
-        return self._back(rows, U, U_adv)
-
-    def descend(self, twin: Any, rows: NDArray, n_steps: int, n_runs: int) -> Tensor:
-        """Closest errors of the twin, the nearer of what walks of two kinds find."""
-        attack = ddn if self.case.norm_name == "l2" else fmn
-        points = self._attack(attack, twin, rows, n_steps=n_steps, n_restarts=n_runs)
-        others, X = self._attack(fab, twin, rows), self.case.points(rows)
-        nearer = self._reach(X, others) < self._reach(X, points)
-        points[nearer] = others[nearer]
-        return points
-
-    def shoot(
-        self, predict: Callable, rows: NDArray, n_queries: int, generator: torch.Generator
-    ) -> tuple[Tensor, NDArray]:
-        """Closest errors that labels alone lead to, and whether any other label was met."""
-        met: list[Tensor] = []
-
-        def attack(*args: Any, **options: Any) -> Tensor:
-            points, seen = closest_errors(*args, **options)
-            met.append(seen)
-            return points
-
-        points = self._attack(attack, predict, rows, n_queries=n_queries, random_state=generator)
-        return points, met[0].numpy()
 
     def settle(self, points: Tensor, rows: NDArray, exact: bool) -> tuple[Tensor, NDArray]:
         """Errors of the estimator on the way through the points, and their distances.
@@ -291,14 +257,14 @@ class Frame:
         Points just short of an error are pushed on; where the points are not exact, errors are
         pulled back by bisection.
         """
-        X, fooled = self.case.points(rows), self.case.fools(points, rows)
+        X, fooled = self.problem.points(rows), self.problem.fools(points, rows)
         moved = (points != X).flatten(1).any(dim=1).numpy()
         for overshoot in OVERSHOOTS:
             left = np.flatnonzero(~fooled & moved)
             if not len(left):
                 break
             further = self._along(X[left], points[left], 1 + overshoot)
-            hit = self.case.fools(further, rows[left])
+            hit = self.problem.fools(further, rows[left])
             points[left[hit]], fooled[left[hit]] = further[hit], True
         if not exact and fooled.any():
             hit = np.flatnonzero(fooled)
@@ -307,8 +273,8 @@ class Frame:
 
     def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
         x = X + (points - X) * share
-        for group in self.threat.one_hot or []:
-            x[:, group] = points[:, group]
+        for group in self.problem.threat.categories or ():
+            x[:, list(group)] = points[:, list(group)]
         return self._inside(x, X)
 
     def _pulled_back(self, X: Tensor, points: Tensor, rows: NDArray) -> Tensor:
@@ -318,18 +284,11 @@ class Frame:
         for _ in range(N_BISECTIONS):
             middle = (low + high) / 2
             x = self._along(X, points, torch.from_numpy(middle).to(X).view(shape))
-            fooled = self.case.fools(x, rows)
+            fooled = self.problem.fools(x, rows)
             best[fooled] = x[fooled]
             low, high = np.where(fooled, low, middle), np.where(fooled, middle, high)
         return best
 
-    def _reach(self, X: Tensor, points: Tensor) -> NDArray:
-        """Sizes of what was found; where nothing was, the point came back as it was."""
-        moved = (points != X).flatten(1).any(dim=1).numpy()
-        return np.where(moved, self._sizes(X, points), np.inf)
-
     def _sizes(self, X: Tensor, points: Tensor) -> NDArray:
-        v = ((points - X) / self.units).double()
-        for group in self.threat.one_hot or []:
-            v[:, group] = 0
-        return get_norm(self.threat.norm).size(v).numpy()
+        budget = Budget.of(X, threat=self.problem.threat)
+        return budget.norm.size(budget.perturbations(X, points).double()).numpy()

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso.metrics.distortion import isometry_distortion, representation_of
-from sklearn_iso.metrics.named import Named
 from sklearn_iso.metrics.neighbourhoods import check_n_neighbors, continuity, trustworthiness
 from sklearn_iso.metrics.pairs import N_PAIRS, Metric, Sampling, check_flag
 from sklearn_iso.metrics.routing import WeightedScorer
@@ -19,6 +18,7 @@ from sklearn_iso.metrics.stretch import (
     expansion,
     shepard_correlation,
 )
+from sklearn_iso.threat.named import Named
 
 
 @dataclass(frozen=True)

@@ -1,243 +1,342 @@
-"""Which attack an estimator allows: by gradients, by a surrogate's, by scores, by decisions."""
+"""An evaluation: an attack on samples of a problem, judged by the estimator itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from sklearn_iso.attacks.losses import cross_entropy
-from sklearn_iso.geometry.norm import along
-from sklearn_iso.metrics.answers import Answers, Asked, agrees
-from sklearn_iso.metrics.case import Case
-from sklearn_iso.metrics.refused import Refused
-from sklearn_iso.twins import NotDifferentiableError, as_torch, surrogates, verify
+from sklearn_iso.attacks import STAGES, Attack, AttackEnsemble, Coordinates, RayS, Square
+from sklearn_iso.attacks.attack import verdict
+from sklearn_iso.attacks.parameters import as_generator
+from sklearn_iso.metrics.access import Access
+from sklearn_iso.metrics.problem import Problem
+from sklearn_iso.metrics.transfer import linear_surrogate, transfer
 
-ROWS_FOR_SLOPES = 200
-VANISHING = 1e-6
-SHARE_THAT_MAY_VANISH = 0.1
+#: Points asked about for each sample without gradients, and where gradients were followed before.
+AUTOMATIC_QUERIES, QUERIES_AFTER_GRADIENTS = 1000, 500
+SAMPLES_CHECKED, QUERIES_CHECKED, SHARE_OVERLOOKED = 100, 50, 0.01
+FEWEST_TO_SHARE = 8
 
 
-@dataclass(frozen=True)
-class Slopes:
-    """Shares of rows whose gradients are of no use to an attack.
+@dataclass
+class Result:
+    """Which samples an attack got misclassified, by which of its stages, and where.
 
     Attributes
     ----------
-    vanishing : float
-        The log-odds' gradient is zero, or so small that one standard deviation of every feature
-        changes them by less than a millionth of themselves.
-    not_finite : float
-        The gradient holds NaN or infinity.
-    saturated : float
-        The gradient of the plain cross-entropy is exactly zero, that of the log-odds is not.
+    samples : ndarray of shape (n,)
+        Their numbers in the problem.
+    X_adv : Tensor of shape (n, ...)
+    fooled : ndarray of bool, shape (n,)
+        Which of them the estimator errs on.
+    stage : ndarray of str, shape (n,)
+        Which attack it was; empty where none was.
+    unseen : ndarray of bool, shape (n,)
+        For which samples labels alone were searched and no other label was ever met.
 
     Examples
     --------
-    >>> import torch
-    >>> from sklearn_iso.metrics.evaluation import Slopes
-    >>> X, y = torch.tensor([[9.0], [900.0]]), torch.tensor([0, 0])
-    >>> Slopes.of(lambda x: torch.cat([x, -x], dim=1), X, y, spread=torch.tensor([1.0]))
-    Slopes(vanishing=0.0, not_finite=0.0, saturated=0.5)
+    >>> import numpy as np, torch
+    >>> from sklearn_iso.metrics.evaluation import Result
+    >>> Result.none(np.array([3, 5]), torch.zeros(2, 1)).fooled
+    array([False, False])
     """
 
-    vanishing: float = 0.0
-    not_finite: float = 0.0
-    saturated: float = 0.0
+    samples: NDArray
+    X_adv: Tensor
+    fooled: NDArray
+    stage: NDArray
+    unseen: NDArray
 
     @classmethod
-    def of(cls, logits: nn.Module, X: Tensor, y: Tensor, spread: Tensor) -> Slopes:
-        """Return the shares for rows of X, with the standard deviation of each feature."""
-        x = X.detach().clone().requires_grad_()
-        with torch.enable_grad():
-            scores = logits(x)
-            loss = cross_entropy(scores, y)
-            slope = _gradient(loss, x, retain=True)
-            plain = _gradient(torch.nn.functional.cross_entropy(scores, y, reduction="none"), x)
-        finite = slope.flatten(1).isfinite().all(dim=1)
-        change = (slope * spread).flatten(1).abs().sum(dim=1)
-        vanishing = finite & (change <= VANISHING * loss.detach().abs())
-        saturated = finite & ~vanishing & ~plain.flatten(1).any(dim=1)
-        shares = (vanishing, ~finite, saturated)
-        return cls(*(float(rows.double().mean()) for rows in shares))
+    def none(cls, samples: NDArray, X: Tensor) -> Result:
+        """Return samples that nothing has got misclassified yet."""
+        n = len(samples)
+        stage, unseen = np.full(n, "", dtype=object), np.zeros(n, dtype=bool)
+        return cls(samples, X.clone(), np.zeros(n, dtype=bool), stage, unseen)
 
-    @property
-    def useful(self) -> bool:
-        """Whether an attack that follows the gradients gets anywhere."""
-        return self.vanishing <= SHARE_THAT_MAY_VANISH and not self.not_finite
+    def record(self, at: NDArray, X_adv: Tensor, fooled: NDArray, stage: Any) -> None:
+        """Note what an attack made of the samples at some positions."""
+        hit = at[fooled]
+        self.X_adv[hit], self.fooled[hit] = X_adv[fooled], True
+        self.stage[hit] = stage if isinstance(stage, str) else stage[fooled]
 
-
-def _gradient(loss: Tensor, x: Tensor, retain: bool = False) -> Tensor:
-    if not loss.requires_grad:
-        return torch.zeros_like(x)
-    (gradient,) = torch.autograd.grad(loss.sum(), x, allow_unused=True, retain_graph=retain)
-    return torch.zeros_like(x) if gradient is None else gradient
-
-
-class Followed:
-    """Logits of a twin as an attack follows them: gradients that are no numbers are 0.
-
-    Points without finite logits are noted as refused.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_iso.metrics.evaluation import Followed
-    >>> from sklearn_iso.metrics.refused import Refused
-    >>> refused = Refused()
-    >>> Followed(torch.nn.LogSigmoid(), refused)(torch.tensor([[0.0, torch.nan]]))
-    tensor([[-0.6931,     nan]])
-    >>> refused.n_points
-    1
-    """
-
-    def __init__(self, twin: Any, refused: Refused) -> None:
-        self.twin, self.refused = twin, refused
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return the logits of x."""
-        if x.requires_grad:
-            x = x.view_as(x)
-            x.register_hook(_numbers_only)
-        logits: Tensor = self.twin(x)
-        if not logits.detach().sum().isfinite():
-            unknown = ~logits.detach().flatten(1).isfinite().all(dim=1)
-            self.refused.note(x.detach()[unknown].numpy(), "scores of its twin are not finite")
-        return logits
-
-
-def _numbers_only(gradient: Tensor) -> Tensor:
-    finite = gradient.flatten(1).isfinite().all(dim=1)
-    return torch.where(along(finite, gradient), gradient, 0)
+    def left(self, at: NDArray) -> NDArray:
+        """Those of some positions that are still robust."""
+        robust: NDArray = at[~self.fooled[at]]
+        return robust
 
 
 @dataclass(frozen=True)
-class Access:
-    """What an attack can get of an estimator.
+class Evaluation:
+    """An attack on a problem, through the access that there is to its estimator.
 
-    Attributes
+    Parameters
     ----------
-    kind : {"white-box", "surrogate", "score-based", "decision-based"}
-    reason : str
-        Why it is of this kind.
-    twin : nn.Module or None
-        The twin, also where it is not trusted.
-    climbs : bool
-        Whether gradient attacks run on the twin at all.
-    trusted : bool
-        Whether rows that survive the gradient attacks count as robust without a further attack.
-    slopes : Slopes
-    error : NotDifferentiableError or None
-        Why there is no twin.
+    problem : Problem
+    access : Access
+    method : Attack or callable
+        The attack.
+    generator : torch.Generator
+        Or, for a callable of a user, what the user passed as random_state.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn_iso.metrics.case import Case
-    >>> from sklearn_iso.metrics.evaluation import Access
+    >>> from sklearn_iso.attacks import AttackEnsemble
+    >>> from sklearn_iso.metrics.evaluation import Evaluation
+    >>> from sklearn_iso.metrics.problem import Problem
     >>> X, y = load_iris(return_X_y=True)
-    >>> Access.of(Case.of(LogisticRegression(max_iter=500).fit(X, y), X, y)).kind
-    'white-box'
+    >>> problem = Problem.of(LogisticRegression(max_iter=500).fit(X, y), X, y)
+    >>> samples = np.array([0, 1])
+    >>> evaluation = Evaluation.of(problem, AttackEnsemble(), 0, samples)
+    >>> evaluation.attack(samples, eps=5.0).stage
+    array(['cross_entropy', 'cross_entropy'], dtype=object)
     """
 
-    case: Case = field(repr=False)
-    kind: str
-    reason: str
-    twin: Any = field(default=None, repr=False)
-    climbs: bool = False
-    trusted: bool = False
-    slopes: Slopes = Slopes()
-    error: NotDifferentiableError | None = field(default=None, repr=False)
-
-    @property
-    def logits(self) -> Followed:
-        """The twin, for an attack that must not end on points where it gives no numbers."""
-        return Followed(self.twin, self.case.refused)
-
-    @cached_property
-    def answers(self) -> Answers:
-        """What the estimator says without gradients."""
-        return Answers.of(self.case)
+    problem: Problem
+    access: Access
+    method: Attack | Callable[..., Tensor]
+    generator: Any
 
     @classmethod
-    def of(cls, case: Case, rows: NDArray | None = None) -> Access:
-        """Find out what the estimator of a case allows, on those rows that will be attacked.
+    def of(
+        cls,
+        problem: Problem,
+        method: Attack | Callable[..., Tensor],
+        random_state: Any,
+        samples: NDArray,
+    ) -> Evaluation:
+        """Find the access to the estimator, and check it for what the attack asks for.
+
+        Raises
+        ------
+        NotDifferentiableError, ValueError
+            If the attack follows gradients and there is no twin, or none that agrees; if it has
+            no queries where there are no gradients.
+        """
+        if not isinstance(method, Attack):
+            access = Access.of(problem, samples)
+            access.require_gradients()
+            return cls(problem, access, method, random_state)  # as the user passed it
+        method.check(problem.points(), problem.threat)
+        access = Access.of(problem, samples, method.asks)
+        if isinstance(method, AttackEnsemble):
+            if not access.climbs and method.n_queries == 0:
+                raise ValueError(
+                    "n_queries must be positive where there are no gradients to follow; got 0, "
+                    f"and {access.reason}."
+                )
+        elif method.asks == "gradients":
+            access.require_gradients()
+        return cls(problem, access, method, as_generator(random_state))
+
+    def attack(self, samples: NDArray, eps: float) -> Result:
+        """Attack samples, all of them classified correctly, within a budget.
 
         Raises
         ------
         ValueError
-            If the twin does not return one score for each class.
+            If an attack leaves the budget or the bounds, touches what is immutable, or returns
+            NaN.
         """
-        rows = np.arange(len(case.table)) if rows is None else rows
-        try:
-            if len(case.classes) == 1:
-                reason = "there is a single class, whose score no other exceeds"
-                raise NotDifferentiableError(case.estimator, reason=reason)
-            twin = as_torch(case.estimator)
-        except NotDifferentiableError as error:
-            return cls._without_gradients(case, _told(error), error=error)
-        agreement = verify(twin, Asked(case), case.table.values[rows])
-        n_different = round((1 - agreement.share_equal) * len(rows))
-        if not agreement.finite:
-            return cls._without_gradients(case, "the scores of its twin are not finite", twin)
-        if not agrees(n_different, len(rows)):
-            why = f"its twin predicts otherwise on {n_different} of {len(rows)} samples"
-            return cls._without_gradients(case, why, twin)
-        slopes = cls._slopes(case, twin, rows)
-        if slopes.not_finite:
-            why = "the gradients of its twin are NaN"
-            return cls._without_gradients(case, why, twin, slopes, agrees=True)
-        if not slopes.useful:
-            why = f"the gradients of its twin vanish on {slopes.vanishing:.0%} of the samples"
-            return cls._without_gradients(case, why, twin, slopes, agrees=True)
-        return cls._with_gradients(case, twin, slopes, agreement.exact)
+        problem = self.problem
+        result = Result.none(samples, problem.points(samples))
+        if not len(samples) or problem.budget(problem.points(samples), eps).is_zero:
+            return result
+        problem.count_refusals_within(problem.threat.radius(eps))
+        run = _Run(self, eps, result)
+        if isinstance(self.method, AttackEnsemble):
+            run.ensemble(self.method)
+        elif isinstance(self.method, RayS):
+            run.by_labels(run.everywhere, self.method, told=False)
+        elif isinstance(self.method, Attack) and self.method.asks == "scores":
+            run.by_scores_alone(self.method)
+        else:
+            run.by_gradients()
+        return result
 
-    @classmethod
-    def _with_gradients(cls, case: Case, twin: nn.Module, slopes: Slopes, exact: bool) -> Access:
-        declared = surrogates(twin)
-        told = "equals the estimator" if exact else "predicts as the estimator does"
-        kind, reason = "white-box", f"its twin {told} on these samples"
-        if declared:
-            kind, reason = "surrogate", "; ".join(declared)
-        return cls(case, kind, reason, twin, climbs=True, trusted=not declared, slopes=slopes)
 
-    @classmethod
-    def _without_gradients(
-        cls,
-        case: Case,
-        why: str,
-        twin: nn.Module | None = None,
-        slopes: Slopes | None = None,
-        error: NotDifferentiableError | None = None,
-        agrees: bool = False,
-    ) -> Access:
-        answers = Answers.of(case)
-        if answers.scores is None and agrees and twin is not None:
-            answers = replace(answers, scores=twin, source="the scores of its twin")
-        kind = "decision-based" if answers.scores is None else "score-based"
-        told = (
-            answers.source if answers.scores is None else f"random search climbs {answers.source}"
+@dataclass(frozen=True)
+class _Run:
+    """What an evaluation does to some samples within one budget."""
+
+    evaluation: Evaluation
+    eps: float
+    result: Result
+
+    @property
+    def everywhere(self) -> NDArray:
+        """Positions of all samples."""
+        return np.arange(len(self.result.samples))
+
+    @property
+    def access(self) -> Access:
+        return self.evaluation.access
+
+    def by_gradients(self) -> None:
+        """Run one attack on the twin: one of ours, or a callable of a user."""
+        method, problem = self.evaluation.method, self.evaluation.problem
+        X, y = problem.points(self.result.samples), problem.labels(self.result.samples)
+        if isinstance(method, Attack):
+            logits, name, options = self.access.logits, method.name, self._random()
+        else:
+            logits, name, options = self.access.twin, "custom", self._random(method)
+        # Copies: an attack of a user may write into X and y, and is judged by the originals.
+        X_adv = method(logits, X.clone(), y.clone(), eps=self.eps, threat=problem.threat, **options)
+        if not isinstance(X_adv, Tensor):
+            raise TypeError(
+                f"An attack must return a tensor of perturbed rows; got {type(X_adv).__name__}."
+            )
+        self._record(self.everywhere, X_adv.detach(), name)
+
+    def _random(self, function: Callable | None = None) -> dict[str, Any]:
+        """Return the random state, for a function of a user if it takes one."""
+        given = {"random_state": self.evaluation.generator}
+        if function is None:
+            return given
+        parameters = inspect.signature(function).parameters
+        takes_all = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+        return given if takes_all or "random_state" in parameters else {}
+
+    def _record(self, at: NDArray, X_adv: Tensor, stage: Any) -> None:
+        """Verify the points of samples at some positions, and note which the estimator errs on."""
+        problem, samples = self.evaluation.problem, self.result.samples[at]
+        X = problem.points(samples)
+        problem.budget(X, self.eps).verify(X, X_adv)
+        self.result.record(at, X_adv, problem.fools(X_adv, samples), stage)
+
+    def ensemble(self, method: AttackEnsemble) -> None:
+        """Follow gradients where there are some, and search without them what they leave over."""
+        claimed = np.zeros(len(self.result.samples), dtype=bool)
+        if self.access.climbs:
+            claimed = self._climb(method)
+        n_queries = method.n_queries
+        if n_queries is None:
+            # A trusted twin has the last word, but for points where the estimator contradicts.
+            trusted = self.access.trusted
+            n_queries = QUERIES_AFTER_GRADIENTS if trusted else AUTOMATIC_QUERIES
+            trusted = trusted and not self._overlooked(method)
+            left = ~self.result.fooled & (claimed | (not trusted))
+        else:
+            left = ~self.result.fooled & (n_queries > 0)
+        if left.any():
+            self._without_gradients(method, np.flatnonzero(left), n_queries)
+
+    def _climb(self, method: AttackEnsemble) -> NDArray:
+        """Attack by the gradients of the twin; return which samples the twin errs on."""
+        problem, samples = self.evaluation.problem, self.result.samples
+        X_adv, stage = replace(method, n_queries=0).with_stages(
+            self.access.logits, problem.points(samples), problem.labels(samples),
+            eps=self.eps, threat=problem.threat, random_state=self.evaluation.generator,
+        )  # fmt: skip
+        # Where the twin holds and the estimator does not, the last attack's point did it.
+        last = STAGES.index("targeted_margin")
+        names = np.array(STAGES, dtype=object)[np.where(stage < 1, last, stage)]
+        self._record(self.everywhere, X_adv, names)
+        return stage.numpy() >= 0
+
+    def _overlooked(self, method: AttackEnsemble) -> bool:
+        """Whether a short search on the twin finds what gradients did not.
+
+        Gradients at a point tell little of a quadratic score in the l1 norm, for example, where
+        the best of many corners is to be found.
+        """
+        problem, left = self.evaluation.problem, self.result.samples[~self.result.fooled]
+        some = left[:: max(1, -(-len(left) // SAMPLES_CHECKED))]
+        if not len(some):
+            return False
+        X, y = problem.points(some), problem.labels(some)
+        search = Square(n_queries=QUERIES_CHECKED, image_shape=method.image_shape)
+        X_adv = search(
+            self.access.logits, X, y, eps=self.eps, threat=problem.threat, **self._random()
         )
-        access = cls(case, kind, f"{why}; {told}", twin, slopes=slopes or Slopes(), error=error)
-        access.__dict__["answers"] = answers  # as cached_property stores it
-        return access
+        with torch.no_grad():
+            found = verdict(self.access.twin(X_adv), y)
+            found &= self.access.twin(X).argmax(dim=1) == y
+        return int(found.sum()) > SHARE_OVERLOOKED * len(some)
 
-    @staticmethod
-    def _slopes(case: Case, twin: nn.Module, rows: NDArray) -> Slopes:
-        rows = rows[case.codes[rows] >= 0]
-        some = rows[:: max(1, len(rows) // ROWS_FOR_SLOPES)]
-        spread = case.points().double().std(dim=0, correction=0)
-        spread = torch.where(spread > 0, spread, 1.0)
-        return Slopes.of(twin, case.points(some), case.labels(some), spread.to(case.points()))
+    def _without_gradients(self, method: AttackEnsemble, at: NDArray, n_queries: int) -> None:
+        """Attack by scores, and by labels where scores mislead."""
+        scores = self.access.answers.scores
+        if not self.access.climbs:
+            at = self._transfer(at)
+        if scores is not None and len(at):
+            at, n_queries = self._by_scores(scores, method, at, n_queries)
+        if len(at):
+            self.by_labels(at, RayS(n_queries=n_queries), told=scores is not None)
 
+    def by_scores_alone(self, method: Attack) -> None:
+        """Run one attack on the scores of the estimator."""
+        problem, answers = self.evaluation.problem, self.access.answers
+        if answers.scores is None:
+            raise ValueError(
+                f"attack={method.name!r} needs scores that decide as predict does; of "
+                f"{type(problem.estimator).__name__} we know that {answers.source}. Pass "
+                "attack='rays', which needs labels alone."
+            )
+        X_adv = self._search(method, answers.scores, self.everywhere)
+        misled = self._misled(answers.scores, X_adv, self.everywhere)
+        if len(misled):
+            n_queries = getattr(method, "n_queries", AUTOMATIC_QUERIES)
+            self.by_labels(misled, RayS(n_queries=n_queries), told=True)
 
-def _told(error: NotDifferentiableError) -> str:
-    kind = type(error.estimator).__name__
-    where = f"step {' > '.join(map(repr, error.path))} ({kind})" if error.path else kind
-    return f"{where} has no gradient" + (f", as {error.reason}" if error.reason else "")
+    def _by_scores(
+        self, scores: Callable, method: AttackEnsemble, at: NDArray, n_queries: int
+    ) -> tuple[NDArray, int]:
+        """Attack by scores; return who is left to labels, and for how many queries."""
+        shape = method.image_shape
+        if not self.access.trusted and n_queries >= FEWEST_TO_SHARE:
+            # Models without gradients often change in steps along single features.
+            n_each = n_queries // 4
+            self._search(Square(n_queries=n_queries - 2 * n_each, image_shape=shape), scores, at)
+            at = self.result.left(at)
+            if len(at):
+                self._search(Coordinates(n_queries=n_each), scores, at)
+            return self.result.left(at), n_each
+        X_adv = self._search(Square(n_queries=n_queries, image_shape=shape), scores, at)
+        return self._misled(scores, X_adv, at), n_queries
+
+    def _misled(self, scores: Callable, X_adv: Tensor, at: NDArray) -> NDArray:
+        """Positions whose scores err where the estimator does not."""
+        codes = self.evaluation.problem.codes[self.result.samples[at]]
+        with torch.no_grad():
+            misled = scores(X_adv).argmax(dim=1).numpy() != codes
+        return self.result.left(at[misled])
+
+    def by_labels(self, at: NDArray, method: RayS, told: bool) -> None:
+        """Attack by labels; note where no other label was met, unless scores told enough."""
+        problem, samples = self.evaluation.problem, self.result.samples[at]
+        state = method.closest_errors(
+            self.access.answers.predict, problem.points(samples), problem.labels(samples),
+            eps=self.eps, threat=problem.threat, **self._random(),
+        )  # fmt: skip
+        self.result.unseen[at] = ~state.seen.numpy() & (not told)
+        self._record(at, state.X_adv, method.name)
+
+    def _transfer(self, at: NDArray) -> NDArray:
+        """Attack by a linear surrogate, which costs next to nothing; return who is left."""
+        problem, samples = self.evaluation.problem, self.result.samples[at]
+        surrogate = linear_surrogate(problem)
+        if surrogate is None:
+            return at
+        X, y = problem.points(samples), problem.labels(samples)
+        X_adv = transfer(surrogate, X, y, eps=self.eps, threat=problem.threat)
+        self._record(at, X_adv, "transfer")
+        return self.result.left(at)
+
+    def _search(self, method: Attack, scores: Callable, at: NDArray) -> Tensor:
+        problem, samples = self.evaluation.problem, self.result.samples[at]
+        X, y = problem.points(samples), problem.labels(samples)
+        X_adv = method(scores, X, y, eps=self.eps, threat=problem.threat, **self._random())
+        self._record(at, X_adv, method.name)
+        return X_adv

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_iso.attacks import cascade_stages
+from sklearn_iso.attacks import Attack, AttackEnsemble
 from sklearn_iso.geometry.norm import attached
-from sklearn_iso.metrics.case import Case
-from sklearn_iso.metrics.evaluation import Access
+from sklearn_iso.metrics.access import Access
+from sklearn_iso.metrics.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -53,67 +52,69 @@ class Sample:
 
     Parameters
     ----------
-    case : Case
+    problem : Problem
     access : Access
     rows : ndarray of int
-    eps : float or array
+    eps : float
         Budget of the comparisons between attacks.
     generator : torch.Generator
+    image_shape : tuple of int or None
+        What a sample holds, where it is an image.
 
     Examples
     --------
     >>> import numpy as np, torch
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn_iso.metrics.case import Case
-    >>> from sklearn_iso.metrics.evaluation import Access
+    >>> from sklearn_iso.metrics.problem import Problem
+    >>> from sklearn_iso.metrics.access import Access
     >>> from sklearn_iso.metrics.findings import Sample
     >>> X, y = load_iris(return_X_y=True)
-    >>> case = Case.of(LogisticRegression(max_iter=500).fit(X, y), X, y)
-    >>> Sample(case, Access.of(case), np.arange(9), 4.0, torch.Generator()).white_box.all()
+    >>> problem = Problem.of(LogisticRegression(max_iter=500).fit(X, y), X, y)
+    >>> Sample(problem, Access.of(problem), np.arange(9), 4.0, torch.Generator()).white_box.all()
     np.True_
     """
 
-    case: Case
+    problem: Problem
     access: Access
     rows: NDArray
-    eps: Any
+    eps: float
     generator: torch.Generator = field(repr=False)
+    image_shape: tuple[int, ...] | None = None
 
     @property
     def X(self) -> Tensor:
         """The points."""
-        return self.case.points(self.rows)
+        return self.problem.points(self.rows)
 
     @property
     def y(self) -> Tensor:
         """Columns of their labels."""
-        return self.case.labels(self.rows)
+        return self.problem.labels(self.rows)
 
     def logits(self, x: Tensor) -> Tensor:
         """Scores of the twin; flat where no gradient leads through it, as behind steps."""
         return attached(self.access.logits(x), x)
 
-    def fooled_by(self, attack: Callable, answer: Callable | None, **options: Any) -> NDArray:
+    def fooled_by(self, attack: Attack, answer: Callable) -> NDArray:
         """Which rows an attack on an answer gets the estimator to err on, within eps."""
-        return self.within(self.eps, attack, answer, **options)
+        return self.within(self.eps, attack, answer)
 
-    def within(
-        self, eps: Any, attack: Callable, answer: Callable | None, **options: Any
-    ) -> NDArray:
+    def within(self, eps: float, attack: Attack, answer: Callable) -> NDArray:
         """Which rows an attack gets the estimator to err on, within any budget."""
-        X_adv = attack(answer, self.X, self.y, eps=eps, **options, **self.case.threat.options())
-        self.case.threat.verify(self.X, X_adv, eps)
-        return self.case.fools(X_adv, self.rows)
+        threat, generator = self.problem.threat, self.generator
+        X_adv = attack(answer, self.X, self.y, eps=eps, threat=threat, random_state=generator)
+        self.problem.budget(self.X, eps).verify(self.X, X_adv)
+        return self.problem.fools(X_adv, self.rows)
 
     @cached_property
     def white_box(self) -> NDArray:
         """Which rows the gradient attacks of the evaluation fool."""
         return self.climbed(self.eps)
 
-    def climbed(self, eps: Any) -> NDArray:
+    def climbed(self, eps: float) -> NDArray:
         """Which rows the gradient attacks of the evaluation fool within a budget."""
-        return self.within(eps, _cascade, self.logits, random_state=self.generator)
+        return self.within(eps, AttackEnsemble(), self.logits)
 
     def share(self, count: int) -> str:
         """Tell a count of rows as words."""
@@ -122,10 +123,6 @@ class Sample:
     def many(self, count: int, share: float = 0.02) -> bool:
         """Whether a count of rows is more than chance and rounding explain."""
         return count > max(1, share * len(self.rows))
-
-
-def _cascade(*args: Any, **options: Any) -> Tensor:
-    return cascade_stages(*args, **options)[0]
 
 
 def draw(right: NDArray, n_samples: int, generator: torch.Generator) -> NDArray:

@@ -21,8 +21,8 @@ NEVER_A_REFUSAL = (MemoryError, OSError)
 ASKED_ALONE = 8  # batches of at most so many points are taken apart at once
 BATCHES_IN_VAIN, POINTS_TRIED = 10, 3
 REMEDY = (
-    "pass bounds=(low, high) that the estimator accepts, and as immutable= the features that "
-    "must not move"
+    "give the threat bounds=(low, high) that the estimator accepts, and as immutable= the features "
+    "that must not move"
 )
 
 
@@ -61,14 +61,6 @@ class Refused:
     reach: Box | None = None
     accepted: Box | None = None
     n_in_vain: int = 0
-
-    def limit(self, X: NDArray, eps: Any, groups: Any = None) -> None:
-        """Count points no farther than eps from the range of X, and all flips of categories."""
-        eps = np.asarray(eps, dtype=np.float64)
-        low, high = X.min(axis=0) - eps, X.max(axis=0) + eps
-        for group in groups or []:
-            low[group], high[group] = 0, 1
-        self.reach = low, high
 
     def note(self, values: NDArray, reason: str) -> None:
         """Count points that got no answer."""

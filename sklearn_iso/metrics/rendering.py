@@ -10,9 +10,9 @@ MOST_CLASSES = 10
 
 def _heading(report: Any) -> tuple[str, str]:
     as_good_as = "" if report.n_effective is None else f", weighted: as {report.n_effective:.4g}"
+    norm = report.threat.norm.name
     return (
-        f"Robustness of {report.estimator_name}: {report.norm}, {report.n_samples} samples"
-        f"{as_good_as}",
+        f"Robustness of {report.estimator_name}: {norm}, {report.n_samples} samples{as_good_as}",
         f"Evaluation: {report.kind} ({report.reason})",
     )
 

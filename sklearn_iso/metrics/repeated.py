@@ -6,18 +6,18 @@ from dataclasses import replace
 
 from numpy.typing import NDArray
 
-from sklearn_iso.metrics.breaking import Procedure
+from sklearn_iso.metrics.evaluation import Evaluation
 from sklearn_iso.metrics.findings import Finding, Sample
 
 
-def search_suffices(sample: Sample, procedure: Procedure, robust: NDArray) -> Finding | None:
+def search_suffices(sample: Sample, evaluation: Evaluation, robust: NDArray) -> Finding | None:
     """Search again, with other draws, for samples that held; tell how many break on top.
 
     Parameters
     ----------
     sample : Sample
-    procedure : Procedure
-        That of the evaluation.
+    evaluation : Evaluation
+        Of which the samples held.
     robust : ndarray of bool, shape (n,)
         Which of the samples held in the search of the evaluation.
 
@@ -26,22 +26,26 @@ def search_suffices(sample: Sample, procedure: Procedure, robust: NDArray) -> Fi
     >>> import numpy as np, torch
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from sklearn_iso.metrics.breaking import Procedure
-    >>> from sklearn_iso.metrics.case import Case
-    >>> from sklearn_iso.metrics.evaluation import Access
+    >>> from sklearn_iso.metrics.evaluation import Evaluation
+    >>> from sklearn_iso.attacks import AttackEnsemble
+    >>> from sklearn_iso.metrics.evaluation import Evaluation
     >>> from sklearn_iso.metrics.findings import Sample
+    >>> from sklearn_iso.metrics.problem import Problem
     >>> from sklearn_iso.metrics.repeated import search_suffices
     >>> X, y = load_iris(return_X_y=True)
-    >>> case = Case.of(DecisionTreeClassifier(random_state=0).fit(X, y), X, y)
-    >>> sample = Sample(case, Access.of(case), np.arange(50, 150), 0.6, torch.Generator())
-    >>> short, longer = (Procedure(n_queries=n, random_state=0) for n in (4, 400))
-    >>> held = ~short.run(case, sample.access, sample.eps, sample.rows).fooled
+    >>> problem = Problem.of(DecisionTreeClassifier(random_state=0).fit(X, y), X, y)
+    >>> rows = np.arange(50, 150)
+    >>> short, longer = (
+    ...     Evaluation.of(problem, AttackEnsemble(n_queries=n), 0, rows) for n in (4, 400)
+    ... )
+    >>> sample = Sample(problem, short.access, rows, 0.6, torch.Generator())
+    >>> held = ~short.attack(rows, sample.eps).fooled
     >>> print(search_suffices(sample, longer, held).seen)
     a second search with other draws breaks 16 of 33 samples that held
     """
     rows = sample.rows[robust]
-    again = replace(procedure, random_state=sample.generator)
-    count = int(again.run(sample.case, sample.access, sample.eps, rows).fooled.sum())
+    again = replace(evaluation, generator=sample.generator)
+    count = int(again.attack(rows, sample.eps).fooled.sum())
     if not sample.many(count):
         return None
     return Finding(

@@ -10,20 +10,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, validate_params
 
-from sklearn_iso.attacks.survivors import as_generator
-from sklearn_iso.metrics.breaking import WITHOUT_GRADIENTS, Attack, Procedure
-from sklearn_iso.metrics.case import Bounds, Case
-from sklearn_iso.metrics.curve import CURVE_CONSTRAINTS, check_budgets, in_units
+from sklearn_iso.attacks import Attack, AttackEnsemble, RayS, Square, as_attack
+from sklearn_iso.attacks.choice import AttackLike
+from sklearn_iso.attacks.parameters import as_generator
+from sklearn_iso.metrics.access import AccessKind
+from sklearn_iso.metrics.adversarial import Runs, nested_runs
+from sklearn_iso.metrics.curve import CURVE_CONSTRAINTS, check_budgets
 from sklearn_iso.metrics.diagnostics import checks_for, estimator_answers, samples_suffice
 from sklearn_iso.metrics.findings import Finding, Sample, draw
-from sklearn_iso.metrics.nested import Runs, nested_runs
-from sklearn_iso.metrics.options import check_options
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.metrics.rendering import as_html, as_text
 from sklearn_iso.metrics.repeated import search_suffices
 from sklearn_iso.metrics.unseen import starts_were_found
-from sklearn_iso.metrics.weights import weighted, wilson_interval
+from sklearn_iso.metrics.weights import wilson_interval
 from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat, ThreatModel, as_threat
 from sklearn_iso.weighting import effective_number
+
+#: Attacks of which more queries may break more.
+SEARCHES = (AttackEnsemble, Square, RayS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +37,9 @@ class RobustnessReport:
 
     Attributes
     ----------
-    estimator_name, norm : str
+    estimator_name : str
+    threat : ThreatModel
+        What an attack could do, as it was passed.
     n_samples : int
         Those of weight 0 left out.
     eps : ndarray of shape (n_budgets,)
@@ -79,7 +86,7 @@ class RobustnessReport:
     """
 
     estimator_name: str
-    norm: str
+    threat: ThreatModel
     n_samples: int
     eps: NDArray
     accuracy: NDArray
@@ -152,17 +159,9 @@ def robustness_report(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    norm: Any = "linf",
     eps: ArrayLike,
-    units: ArrayLike | None = None,
-    attack: str | Attack = "cascade",
-    bounds: Bounds = None,
-    immutable: Any = None,
-    one_hot: Any = None,
-    n_steps: int | None = None,
-    n_restarts: int | None = None,
-    n_queries: int | None = None,
-    image_shape: Any = None,
+    threat: Threat = "linf",
+    attack: AttackLike = "auto",
     n_diagnosed: int = 100,
     random_state: Any = None,
     verbose: bool = True,
@@ -184,9 +183,8 @@ def robustness_report(
     y : array-like of shape (n_samples,)
         Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     eps : array-like of shape (n_budgets,)
-        Budgets, in units of X or, where given, of `units`.
-    norm, units, attack, bounds, immutable, one_hot, n_steps, n_restarts, n_queries, \
-    image_shape, random_state
+        Budgets, in units of the threat.
+    threat, attack, random_state
         As in :func:`robustness_curve`.
     n_diagnosed : int
         Samples for the diagnostics; 0 leaves out those that attack.
@@ -233,51 +231,44 @@ def robustness_report(
     <BLANKLINE>
     No warnings: 13 diagnostics of false robustness on 100 samples.
     """
-    sizes = check_budgets(eps)
-    check_options(
-        attack, n_steps=n_steps, n_restarts=n_restarts, n_queries=n_queries, image_shape=image_shape
-    )
-    weight, X, y = weighted(sample_weight, X, y)
-    case = Case.of(
-        estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-        image_shape=image_shape,
-    )  # fmt: skip
-    budgets = in_units(case, sizes, units)
-    generator = random_state if callable(attack) else as_generator(random_state)
-    procedure = Procedure(attack, n_steps, n_restarts, n_queries, generator)
-    runs = nested_runs(case, budgets, procedure, bool(verbose), weight)
+    sizes, threat, attack = check_budgets(eps), as_threat(threat), as_attack(attack)
+    problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
+    budgets = sizes.tolist()
+    generator = as_generator(random_state) if isinstance(attack, Attack) else random_state
+    runs = nested_runs(problem, budgets, attack, generator, progress=bool(verbose))
     found, checked, n_looked_at = _diagnose(
-        case, runs, budgets, n_diagnosed, as_generator(random_state), weight, procedure
+        problem, runs, budgets, n_diagnosed, as_generator(random_state)
     )
-    n = len(case.table)
-    n_effective = effective_number(weight, n)
+    access = None if runs.evaluation is None else runs.evaluation.access
+    n = len(problem.table)
+    n_effective = effective_number(problem.weight, n)
     return RobustnessReport(
         estimator_name=type(estimator).__name__,
-        norm=case.norm_name,
+        threat=threat,
         n_samples=n,
         eps=sizes,
         accuracy=runs.accuracy,
         interval=np.array([wilson_interval(held, n_effective) for held in runs.accuracy]),
-        classes=case.classes,
-        class_counts=np.bincount(case.codes[case.codes >= 0], minlength=len(case.classes)),
-        class_accuracy=_of_classes(case, runs, weight),
+        classes=problem.classes,
+        class_counts=np.bincount(problem.codes[problem.codes >= 0], minlength=len(problem.classes)),
+        class_accuracy=_of_classes(problem, runs),
         broken_by=_broken_by(runs),
-        kind="none" if runs.access is None else runs.access.kind,
-        reason="there was nothing to attack" if runs.access is None else runs.access.reason,
-        warnings=(*found, *estimator_answers(case.refused)),
+        kind="none" if access is None else access.kind.value,
+        reason="there was nothing to attack" if access is None else access.reason,
+        warnings=(*found, *estimator_answers(problem.refused)),
         checked=checked,
         n_diagnosed=n_looked_at,
-        n_refused=case.refused.n_points,
-        n_effective=None if weight is None else n_effective,
+        n_refused=problem.refused.n_points,
+        n_effective=None if problem.weight is None else n_effective,
         n_unseen=int(runs.unseen.sum()),
     )
 
 
-def _of_classes(case: Case, runs: Runs, weight: NDArray | None) -> NDArray:
+def _of_classes(problem: Problem, runs: Runs) -> NDArray:
     """Accuracy of each class at each budget; NaN without samples."""
-    of_class = (case.codes == np.arange(len(case.classes))[:, None]).astype(float)
-    if weight is not None:
-        of_class *= weight
+    of_class = (problem.codes == np.arange(len(problem.classes))[:, None]).astype(float)
+    if problem.weight is not None:
+        of_class *= problem.weight
     total = of_class.sum(axis=1)
     held = runs.robust.astype(float) @ of_class.T
     return np.divide(held, total, out=np.full_like(held, np.nan), where=total > 0)
@@ -290,43 +281,44 @@ def _broken_by(runs: Runs) -> dict[str, NDArray]:
 
 
 def _diagnose(
-    case: Case,
+    problem: Problem,
     runs: Runs,
-    budgets: list[Any],
+    budgets: list[float],
     n_diagnosed: int,
     generator: Any,
-    weight: NDArray | None,
-    procedure: Procedure,
 ) -> tuple[list[Finding], tuple[str, ...], int]:
     """Return findings, names of the checks, and how many rows they looked at."""
-    n, n_unseen = len(case.table), int(runs.unseen.sum())
-    few = samples_suffice(round(effective_number(weight, n)))
+    n, n_unseen = len(problem.table), int(runs.unseen.sum())
+    few = samples_suffice(round(effective_number(problem.weight, n)))
     found = [f for f in (few, starts_were_found(n_unseen, n)) if f is not None]
     names: tuple[str, ...] = ("samples_suffice",)
-    if n_unseen or (runs.access is not None and runs.access.kind == "decision-based"):
+    evaluation = runs.evaluation
+    if n_unseen or (evaluation is not None and evaluation.access.kind is AccessKind.LABELS):
         names = (*names, "starts_were_found")
     right = runs.stage != "clean"
-    if runs.access is None or not n_diagnosed or not right.any():
+    if evaluation is None or not n_diagnosed or not right.any():
         return found, names, 0
     telling = _telling(runs, budgets)
     eps = budgets[telling]
-    sample = Sample(case, runs.access, draw(right, n_diagnosed, generator), eps, generator)
-    checks = checks_for(runs.access, attacked=True)
+    samples = draw(right, n_diagnosed, generator)
+    shape = getattr(evaluation.method, "image_shape", None)
+    sample = Sample(problem, evaluation.access, samples, eps, generator, shape)
+    checks = checks_for(evaluation.access, attacked=True)
     findings = [check(sample) for check in checks]
     names = (*names, *(check.__name__ for check in checks))
-    if not runs.access.trusted and procedure.attack in ("cascade", *WITHOUT_GRADIENTS):
-        findings.append(search_suffices(sample, procedure, runs.robust[telling][sample.rows]))
+    if not evaluation.access.trusted and isinstance(evaluation.method, SEARCHES):
+        findings.append(search_suffices(sample, evaluation, runs.robust[telling][sample.rows]))
         names = (*names, search_suffices.__name__)
     found += [finding for finding in findings if finding is not None]
     return found, names, len(sample.rows)
 
 
-def _telling(runs: Runs, budgets: list[Any]) -> int:
+def _telling(runs: Runs, budgets: list[float]) -> int:
     """Return the budget at which about half of what is right breaks: there attacks differ most."""
     half = float((runs.stage != "clean").mean()) / 2
 
     def rank(position: int) -> tuple[bool, float, float]:
-        size = float(np.sum(budgets[position]))
+        size = budgets[position]
         return size == 0, abs(float(runs.accuracy[position]) - half), -size
 
     return min(range(len(budgets)), key=rank)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_array
-
-from sklearn_iso.metrics.named import Named
 
 # Float32 holds integers of two bytes exactly, those of four not.
 BYTES_EXACT_IN_FLOAT32 = 2
@@ -123,6 +122,10 @@ class Table:
         """Return the number of rows."""
         return len(self.values)
 
+    def range(self) -> tuple[NDArray, NDArray]:
+        """Return the least and the largest value of each feature."""
+        return self.values.min(axis=0), self.values.max(axis=0)
+
     def copied(self) -> Any:
         """Return X as the user passed it, for an estimator that may write into it."""
         return own_copy(self.container)
@@ -143,52 +146,30 @@ class Table:
             return type(X)(values, schema=list(X.columns))
         return values
 
-    def by_feature(self, values: Any, what: str) -> Any:
-        """Return values of features in the order of the columns, where they tell names.
 
-        Raises
-        ------
-        ValueError
-            If they name other features than the columns of X.
-        """
-        named = Named.of(values)
-        if named is None:
-            return values
-        if self.values.ndim > 2:
-            raise ValueError(
-                f"{what} may name features only where X is a table; X has shape "
-                f"{self.values.shape}. Pass an array of the shape of a sample."
-            )
-        return named.in_order(self.columns, self.values.shape[1], what)
+class Asked:
+    """An estimator that takes arrays and is asked in the container of the user.
 
-    def positions(self, names: Any, what: str) -> NDArray:
-        """Positions of columns told by number or by name.
+    It has those of `predict`, `predict_proba` and `decision_function` that the estimator has.
 
-        Raises
-        ------
-        ValueError
-            If a column is not there.
-        """
-        given, n_features = np.asarray(names), self.values.shape[1]
-        if given.size and given.dtype.kind in "iu" and not self._has_names_like(given):
-            if given.min() < 0 or given.max() >= n_features:
-                raise ValueError(
-                    f"{what} must hold column numbers from 0 to {n_features - 1}; got {names!r}."
-                )
-            return given
-        known = {name: position for position, name in enumerate(self.columns or [])}
-        missing = [name for name in given.ravel().tolist() if name not in known]
-        if missing:
-            have = f"columns {self.columns}" if self.columns else "no column names"
-            raise ValueError(
-                f"{what} must hold column numbers or names of columns of X; found {missing[:5]}, "
-                f"and X has {have}."
-            )
-        return np.array([known[name] for name in given.ravel().tolist()], dtype=int)
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_iso.metrics.table import Asked, Table
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> estimator = GaussianNB().fit(X, y)
+    >>> Asked(estimator, estimator.classes_, Table(X)).predict(X.to_numpy()[:2])
+    array([0, 0])
+    """
 
-    def _has_names_like(self, numbers: NDArray) -> bool:
-        """Whether columns are named by numbers that are not their positions."""
-        names = self.columns
-        if names is None or not all(isinstance(name, (int, np.integer)) for name in names):
-            return False
-        return names != list(range(len(names)))
+    def __init__(self, estimator: Any, classes: NDArray, table: Table) -> None:
+        self.classes_ = classes
+        for name in ("predict", "predict_proba", "decision_function"):
+            method = getattr(estimator, name, None)
+            if method is not None:
+                setattr(self, name, self._in_container(method, table))
+
+    @staticmethod
+    def _in_container(method: Callable, table: Table) -> Callable:
+        return lambda values: method(table.with_values(values))

@@ -34,9 +34,9 @@ def warn_of_unseen(n_unseen: int, n_samples: int, figure: str) -> None:
         return
     warnings.warn(
         f"The search by labels alone needs errors to start from; {told(n_unseen, n_samples)}, and "
-        f"{figure} may be too high. Raise n_queries, pass units in which features are alike, or "
-        "give the estimator scores (predict_proba or decision_function) that decide as predict "
-        "does.",
+        f"{figure} may be too high. Raise n_queries of the attack, pass a threat of units in which "
+        "features are alike, or give the estimator scores (predict_proba or decision_function) "
+        "that decide as predict does.",
         stacklevel=3,
     )
 

@@ -1,19 +1,23 @@
 """What an attack does to single samples."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_iso.attacks import as_attack
+from sklearn_iso.attacks.choice import AttackLike
 from sklearn_iso.geometry.patches import ImageLayout
-from sklearn_iso.metrics.breaking import Attack, Procedure
-from sklearn_iso.metrics.case import Bounds, Case
-from sklearn_iso.metrics.named import Named
+from sklearn_iso.metrics.evaluation import Evaluation
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.plotting.axes import axes_for, check_empty, class_name, of_model
 from sklearn_iso.plotting.checks import as_numbers, check_names, check_parameters
 from sklearn_iso.plotting.example_images import draw_images
 from sklearn_iso.plotting.moved_features import draw_moves, movement
+from sklearn_iso.threat import Threat, check_eps
+from sklearn_iso.threat.named import Named
 from sklearn_iso.twins.labels import as_array
 
 #: Images that are drawn.
@@ -220,14 +224,10 @@ class AdversarialExamplesDisplay:
         X: ArrayLike,
         y: ArrayLike,
         *,
-        eps: Any,
-        norm: Any = "l2",
-        attack: str | Attack = "cascade",
-        bounds: Bounds = None,
-        immutable: Any = None,
-        one_hot: Any = None,
+        eps: float,
+        threat: Threat = "l2",
+        attack: AttackLike = "auto",
         image_shape: tuple[int, ...] | None = None,
-        units: ArrayLike | None = None,
         n_examples: int = N_EXAMPLES,
         random_state: Any = 0,
         name: str | None = None,
@@ -246,9 +246,10 @@ class AdversarialExamplesDisplay:
             Samples; those that are misclassified without an attack are left out.
         y : array-like of shape (n_samples,)
             Their labels.
-        eps, norm, attack, bounds, immutable, one_hot, random_state
-            As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
-        image_shape, units
+        eps, threat, attack, random_state
+            As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A table shows how far features
+            moved in units of the threat.
+        image_shape
             As in :class:`AdversarialExamplesDisplay`.
         n_examples : int, default=6
             How many images to draw; a table counts all samples.
@@ -269,38 +270,35 @@ class AdversarialExamplesDisplay:
             As :func:`sklearn_iso.metrics.adversarial_accuracy`, and if no sample is classified
             correctly.
         """
-        check_parameters(
-            cls, n_examples=n_examples, image_shape=image_shape, attack=attack, name=name
-        )
+        check_parameters(cls, n_examples=n_examples, image_shape=image_shape, name=name)
         if image_shape is None and n_examples != N_EXAMPLES:
             raise ValueError(
                 "n_examples is how many images to draw, and a table counts all samples; got "
                 f"n_examples={n_examples!r} without image_shape. Leave it out, or pass image_shape."
             )
-        case = Case.of(
-            estimator, X, y, norm=norm, bounds=bounds, immutable=immutable, one_hot=one_hot,
-            image_shape=image_shape,
-        )  # fmt: skip
-        rows = np.flatnonzero(case.right())
+        budget = check_eps(eps)
+        method = _of_images(as_attack(attack), image_shape)
+        problem = Problem.of(estimator, X, y, threat=threat)
+        rows = np.flatnonzero(problem.right())
         if not len(rows):
             raise ValueError(
                 "An attack needs samples that are classified correctly; the estimator gets all "
-                f"{len(case.codes)} wrong. Check y, or pass other samples."
+                f"{len(problem.codes)} wrong. Check y, or pass other samples."
             )
         rows = rows if image_shape is None else rows[:n_examples]
-        procedure = Procedure(attack, random_state=random_state).seeded()
-        budget = case.table.by_feature(eps, "eps")
-        broken = procedure.run(case, procedure.access(case, rows), budget, rows)
-        case.refused.warn()
-        X_adv = broken.X_adv.numpy()
+        evaluation = Evaluation.of(problem, method, random_state, rows)
+        X_adv = evaluation.attack(rows, budget).X_adv.numpy()
+        problem.refused.warn()
+        shows_units = image_shape is None and problem.threat.units is not None
+        units = problem.threat.radius(1.0) if shows_units else None
         return cls.from_predictions(
-            case.table.values[rows],
+            problem.table.values[rows],
             X_adv,
-            case.classes[case.codes[rows]],
-            _named(case.predict(X_adv, rows), case.classes),
+            problem.classes[problem.codes[rows]],
+            _named(problem.predict(X_adv, rows), problem.classes),
             image_shape=image_shape,
-            units=case.table.by_feature(units, "units"),
-            feature_names=case.table.columns if image_shape is None else None,
+            units=units,
+            feature_names=problem.table.columns if image_shape is None else None,
             name=class_name(estimator) if name is None else name,
             ax=ax,
         )
@@ -347,6 +345,13 @@ class AdversarialExamplesDisplay:
             return [("", "fooled" if fooled else "holds") for fooled in self.fooled]
         pairs = zip(self.y_pred, self.y_adv, self.fooled, strict=True)
         return [(f"{a}", f"{b}" if fooled else "holds") for a, b, fooled in pairs]
+
+
+def _of_images(attack: Any, image_shape: tuple[int, ...] | None) -> Any:
+    """Return an attack that moves patches of the images that are drawn, if it knows of patches."""
+    if image_shape is None or getattr(attack, "image_shape", image_shape) is not None:
+        return attack
+    return replace(attack, image_shape=image_shape)
 
 
 def _named(columns: NDArray, classes: NDArray) -> NDArray:

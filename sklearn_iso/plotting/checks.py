@@ -6,17 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import (
-    Interval,
-    StrOptions,
-    validate_parameter_constraints,
-)
-
-from sklearn_iso.attacks import ATTACKS
-from sklearn_iso.geometry.norms import Norm
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 _RULES: dict = {
-    "attack": [StrOptions(set(ATTACKS)), callable],
     "chosen": [Interval(Real, 0, None, closed="left"), None],
     "feature_names": ["array-like", None],
     "grid_resolution": [Interval(Integral, 2, None, closed="left")],
@@ -28,7 +20,6 @@ _RULES: dict = {
     "n_pairs": [Interval(Integral, 2, None, closed="left")],
     "n_samples": [Interval(Integral, 1, None, closed="left"), None],
     "name": [str, None],
-    "norm": [str, Real, Norm],
     "param": [str, None],
     "response_method": [str],
     "scores": [Mapping],

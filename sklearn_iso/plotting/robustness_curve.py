@@ -7,19 +7,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
+from sklearn_iso.attacks.choice import AttackLike
 from sklearn_iso.metrics import robustness_curve
-from sklearn_iso.metrics.breaking import Attack
-from sklearn_iso.metrics.case import Bounds
 from sklearn_iso.metrics.weights import check_weights
 from sklearn_iso.plotting.axes import axes_for, class_name
 from sklearn_iso.plotting.checks import as_numbers, check_parameters
+from sklearn_iso.threat import Threat, as_threat
 from sklearn_iso.weighting import effective_number
 
-_SYMBOLS = {
-    **dict.fromkeys(("linf", np.inf), r"$L_\infty$"),
-    **dict.fromkeys(("l2", 2), "$L_2$"),
-    **dict.fromkeys(("l1", 1), "$L_1$"),
-}
+_SYMBOLS = {"linf": r"$L_\infty$", "l2": "$L_2$", "l1": "$L_1$"}
 
 
 class RobustnessCurveDisplay:
@@ -31,17 +27,14 @@ class RobustnessCurveDisplay:
     Parameters
     ----------
     eps : array-like of shape (n_budgets,)
-        Budgets of the attack, in units of the features; in any order.
+        Budgets of the attack, in units of the threat; in any order.
     accuracy : array-like of shape (n_budgets,)
         Share of all samples that are classified correctly at each budget, in [0, 1].
-    norm : {"linf", "l2", "l1"} or {numpy.inf, 2, 1}
-        Norm that the budget bounds.
+    threat : ThreatModel, or the name of a norm
+        What the attack could do: the norm that the budget bounds, and its units.
     n_samples : int, default=None
         How many samples each accuracy is a share of. If given, the display shows the 95% Wilson
         interval of each.
-    units : array-like of shape (n_features,), default=None
-        Unit of each feature that a budget multiplies, such as ``X.std(axis=0)``; 1, the units of X,
-        if None.
     estimator_name : str, default=None
         Name of the model in the legend.
 
@@ -71,7 +64,7 @@ class RobustnessCurveDisplay:
     --------
     >>> from sklearn_iso.plotting import RobustnessCurveDisplay
     >>> display = RobustnessCurveDisplay(
-    ...     eps=[0, 0.1, 0.2], accuracy=[0.97, 0.5, 0.1], norm="linf", n_samples=1000
+    ...     eps=[0, 0.1, 0.2], accuracy=[0.97, 0.5, 0.1], threat="linf", n_samples=1000
     ... )
     >>> display.plot().ax_.get_ylabel()
     'Accuracy under attack'
@@ -89,17 +82,15 @@ class RobustnessCurveDisplay:
         eps: ArrayLike,
         accuracy: ArrayLike,
         *,
-        norm: str | float,
+        threat: Threat,
         n_samples: int | None = None,
-        units: ArrayLike | None = None,
         estimator_name: str | None = None,
     ) -> None:
-        check_parameters(type(self), norm=norm, estimator_name=estimator_name)
+        check_parameters(type(self), estimator_name=estimator_name)
         self.eps = as_numbers(eps, "eps", ndim=None)
         self.accuracy = as_numbers(accuracy, "accuracy", ndim=None)
-        self.norm = norm
+        self.threat = as_threat(threat)
         self.n_samples = n_samples
-        self.units = units
         self.estimator_name = estimator_name
         self._check()
 
@@ -133,9 +124,8 @@ class RobustnessCurveDisplay:
         eps: ArrayLike,
         accuracy: ArrayLike,
         *,
-        norm: str | float,
+        threat: Threat,
         n_samples: int | None = None,
-        units: ArrayLike | None = None,
         name: str | None = None,
         ax: Any = None,
     ) -> "RobustnessCurveDisplay":
@@ -143,7 +133,7 @@ class RobustnessCurveDisplay:
 
         Parameters
         ----------
-        eps, accuracy, norm, n_samples, units
+        eps, accuracy, threat, n_samples
             As in :class:`RobustnessCurveDisplay`.
         name : str, default=None
             Name of the model in the legend.
@@ -155,9 +145,7 @@ class RobustnessCurveDisplay:
         display : RobustnessCurveDisplay
             The display, drawn.
         """
-        display = cls(
-            eps, accuracy, norm=norm, n_samples=n_samples, units=units, estimator_name=name
-        )
+        display = cls(eps, accuracy, threat=threat, n_samples=n_samples, estimator_name=name)
         return display.plot(ax=ax)
 
     @classmethod
@@ -168,13 +156,8 @@ class RobustnessCurveDisplay:
         y: ArrayLike,
         *,
         eps: ArrayLike,
-        norm: str | float = "linf",
-        units: ArrayLike | None = None,
-        bounds: Bounds = None,
-        immutable: Any = None,
-        one_hot: Any = None,
-        attack: str | Attack = "cascade",
-        image_shape: Any = None,
+        threat: Threat = "linf",
+        attack: AttackLike = "auto",
         random_state: Any = 0,
         sample_weight: ArrayLike | None = None,
         name: str | None = None,
@@ -191,9 +174,8 @@ class RobustnessCurveDisplay:
         y : array-like of shape (n_samples,)
             Their labels.
         eps : array-like of shape (n_budgets,)
-            Budgets, in units of X or, where given, of `units`. A budget of 0 gives the clean
-            accuracy.
-        norm, units, bounds, immutable, one_hot, attack, image_shape, random_state
+            Budgets, in units of the threat. A budget of 0 gives the clean accuracy.
+        threat, attack, random_state
             As in :func:`sklearn_iso.metrics.robustness_curve`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples. The band is that of as many samples of equal weight as tell as
@@ -216,13 +198,8 @@ class RobustnessCurveDisplay:
             X,
             y,
             eps=budgets,
-            norm=norm,
-            units=units,
+            threat=threat,
             attack=attack,
-            bounds=bounds,
-            immutable=immutable,
-            one_hot=one_hot,
-            image_shape=image_shape,
             random_state=random_state,
             sample_weight=sample_weight,
         )
@@ -230,9 +207,8 @@ class RobustnessCurveDisplay:
         return cls.from_predictions(
             budgets,
             accuracy,
-            norm=norm,
+            threat=threat,
             n_samples=round(effective_number(weight, len(np.asarray(y)))),
-            units=units,
             name=class_name(estimator) if name is None else name,
             ax=ax,
         )
@@ -276,8 +252,9 @@ class RobustnessCurveDisplay:
         return np.array([test.proportion_ci(0.95, method="wilson") for test in tests]).T
 
     def _annotate(self, ax: Any) -> None:
-        symbol = _SYMBOLS.get(self.norm, str(self.norm))
-        unit = "units of the features" if self.units is None else "the units given"
+        norm = self.threat.norm.name
+        symbol = _SYMBOLS.get(norm, norm)
+        unit = "units of the features" if self.threat.units is None else "the units given"
         ax.set_xlabel(f"{symbol} budget eps, in {unit}")
         ax.set_ylabel("Accuracy under attack")
         ax.set_ylim(-0.02, 1.02)

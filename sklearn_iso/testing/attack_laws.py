@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, validate_params
 from torch import Tensor
 
-from sklearn_iso.attacks import ATTACKS, Budget, get_norm
+from sklearn_iso.attacks import Attack, Budget, as_attack, get_norm
+from sklearn_iso.attacks.choice import AttackLike
 from sklearn_iso.modules import MLP
 from sklearn_iso.testing.broken import LawBrokenError, require, shown
 from sklearn_iso.testing.generators import require_global_generators_kept
 from sklearn_iso.testing.models import require_model_kept
-
-Attack = Callable[..., Tensor]
+from sklearn_iso.threat import ThreatModel
 
 
 @validate_params(
     {
-        "attack": [StrOptions(set(ATTACKS)), callable],
         "norms": ["array-like", str],
         "reach": [Interval(Real, 1, None, closed="neither"), None],
         "n_features": [Interval(Integral, 1, None, closed="left")],
@@ -31,7 +29,7 @@ Attack = Callable[..., Tensor]
     prefer_skip_nested_validation=False,
 )
 def check_attack(
-    attack: Attack | str,
+    attack: AttackLike,
     *,
     norms: str | Sequence[str] = ("linf", "l2", "l1"),
     reach: float | None = 1.01,
@@ -40,11 +38,11 @@ def check_attack(
 ) -> None:
     r"""Check the laws that an attack must keep.
 
-    An attack is a function ``(logits, X, y, *, eps, norm, bounds, ...)`` of tensors, such as
+    An attack is a function ``(logits, X, y, *, eps, threat, ...)`` of tensors, such as
     :func:`sklearn_iso.attacks.pgd`. In every norm it
 
     - returns finite points of the shape and dtype of X, without a graph, within the ball and the
-      bounds, also where each feature has an eps of its own, and moves no feature of eps 0;
+      bounds, also where each feature has a unit of its own, and moves no feature of unit 0;
     - returns X for eps 0, and returns rows unchanged that are misclassified as they are;
     - fools a linear model at `reach` times its exact distance
       :math:`|f(x)| / \|w\|_*` in the dual norm;
@@ -53,8 +51,8 @@ def check_attack(
 
     Parameters
     ----------
-    attack : callable or str
-        An attack of your own, or a key of :data:`sklearn_iso.attacks.ATTACKS`.
+    attack : callable, Attack or str
+        An attack of your own, or one of :mod:`sklearn_iso.attacks` or its name.
     norms : str or sequence of str
         The norms that it takes.
     reach : float or None, default=1.01
@@ -76,14 +74,15 @@ def check_attack(
     --------
     >>> from sklearn_iso.testing import check_attack
     >>> check_attack("pgd", random_state=0)
-    >>> def too_far(logits, X, y, *, eps, norm, bounds=None):
+    >>> def too_far(logits, X, y, *, eps, threat):
     ...     return X + 2 * eps
     >>> check_attack(too_far)
     Traceback (most recent call last):
     sklearn_iso.testing.broken.LawBrokenError: An attack must stay within eps; found ...
     """
-    if isinstance(attack, str):
-        attack = ATTACKS[attack]
+    attack = as_attack(attack)
+    if isinstance(attack, Attack):
+        options = {"random_state": 0, **options}
     norms = [norms] if isinstance(norms, str) else list(np.ravel(np.asarray(norms, dtype=object)))
     if not norms:
         raise ValueError("norms must name one norm or more; got none. Pass for example ['linf'].")
@@ -117,7 +116,7 @@ def linear_logits(w: Tensor) -> Callable[[Tensor], Tensor]:
 class _Run:
     """An attack in one norm, on a small network with points in the unit box."""
 
-    def __init__(self, attack: Attack, norm: str, options: dict[str, Any]) -> None:
+    def __init__(self, attack: Callable[..., Tensor], norm: str, options: dict[str, Any]) -> None:
         self.attack, self.norm, self.options = attack, norm, options
         generator = torch.Generator().manual_seed(0)
         self.model = MLP(
@@ -127,9 +126,10 @@ class _Run:
         with torch.no_grad():
             self.y = self.model(self.X).argmax(1)
 
-    def __call__(self, logits: Any, X: Tensor, y: Tensor, **budget: Any) -> Tensor:
+    def __call__(self, logits: Any, X: Tensor, y: Tensor, eps: float, **threat: Any) -> Tensor:
         """Return what the attack makes of X, which must be a tensor like X."""
-        X_adv = self.attack(logits, X, y, norm=self.norm, **copy.deepcopy(budget), **self.options)
+        given = {"eps": eps, "threat": ThreatModel(self.norm, **threat)}
+        X_adv = self.attack(logits, X, y, **given, **self.options)
         same = isinstance(X_adv, Tensor) and X_adv.shape == X.shape and X_adv.dtype == X.dtype
         told = type(X_adv).__name__
         if isinstance(X_adv, Tensor):
@@ -154,24 +154,25 @@ class _Run:
         )
 
     def check_budget(self) -> None:
-        each = torch.tensor([0.0, 0.01, 0.05, 0.1, 0.3, 0.6])
+        each = (0.0, 0.01, 0.05, 0.1, 0.3, 0.6)
         moved = False
-        box = (0.0, 1.0)
-        trials: list[tuple[Any, Any]] = [(0.3, None), (0.3, box), (each, box)]
-        for eps, bounds in trials:
-            X_adv = self(self.model, self.X.clone(), self.y.clone(), eps=eps, bounds=bounds)
-            budget = Budget.of(self.X, eps=eps, norm=self.norm, bounds=bounds)
+        trials: list[tuple[float, dict[str, Any]]] = [
+            (0.3, {}), (0.3, {"bounds": (0, 1)}), (1.0, {"units": each, "bounds": (0, 1)}),
+        ]  # fmt: skip
+        for eps, parts in trials:
+            X_adv = self(self.model, self.X.clone(), self.y.clone(), eps=eps, **parts)
+            threat = ThreatModel(self.norm, **parts)
             try:
-                budget.verify(self.X, X_adv)
+                Budget.of(self.X, eps=eps, threat=threat).verify(self.X, X_adv)
             except ValueError as error:
                 raise LawBrokenError(
-                    f"{error} It came with eps={eps}, bounds={bounds}; {self.told(X_adv)}"
+                    f"{error} It came with eps={eps} and threat={threat}; {self.told(X_adv)}"
                 ) from None
             moved = moved or not torch.equal(X_adv, self.X)
         require(moved, f"An attack must move some row; none moved in norm {self.norm!r}.")
         require(
             torch.equal(X_adv[:, 0], self.X[:, 0]),
-            f"A feature of eps 0 must stay as it is; {self.told(X_adv)}",
+            f"A feature of unit 0 must stay as it is; {self.told(X_adv)}",
         )
 
     def check_side_effects(self) -> None:

@@ -15,7 +15,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, validate_params
 from torch import Tensor, nn
 
-from sklearn_iso.attacks.survivors import as_generator
+from sklearn_iso.attacks.parameters import as_generator
 from sklearn_iso.metrics.table import Table
 from sklearn_iso.testing.broken import LawBrokenError, shown
 from sklearn_iso.testing.images import as_map, images_of

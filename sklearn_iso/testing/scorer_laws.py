@@ -14,10 +14,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils._param_validation import Interval, validate_params
 
-from sklearn_iso.attacks import get_norm
+from sklearn_iso.geometry.norms import Norm
 from sklearn_iso.metrics.routing import takes_weights
 from sklearn_iso.testing.broken import as_number, require
 from sklearn_iso.testing.generators import require_global_generators_kept
+from sklearn_iso.threat import Threat, ThreatModel, as_threat
 
 Scorer = Callable[[Any, Any, Any], float]
 
@@ -30,7 +31,6 @@ _CLASSES = np.array([3, 7])  # labels are no positions
     {
         "scorer": [callable],
         "eps": [Interval(Real, 0, None, closed="neither"), None],
-        "norm": [str, None],
         "reach": [Interval(Real, 1, None, closed="neither")],
     },
     prefer_skip_nested_validation=False,
@@ -39,7 +39,7 @@ def check_adversarial_scorer(
     scorer: Scorer,
     *,
     eps: float | None = None,
-    norm: str | None = None,
+    threat: Threat | None = None,
     reach: float = 1.02,
 ) -> None:
     r"""Check the laws that a scorer of accuracy under attack must keep.
@@ -62,8 +62,8 @@ def check_adversarial_scorer(
         linear classifiers of 3 features without bounds, of the labels 3 and 7.
     eps : float, optional
         Its budget, one positive number; by default its attribute ``eps``.
-    norm : {"linf", "l2", "l1"}, optional
-        Its norm; by default its attribute ``norm``.
+    threat : ThreatModel, or the name of a norm, optional
+        Its threat, of a norm alone; by default its attribute ``threat``.
     reach : float, default=1.02
         More than 1. Rows lie at eps over this number, where they must be fooled, and at eps
         times it, where they cannot be.
@@ -80,16 +80,17 @@ def check_adversarial_scorer(
     >>> from sklearn_iso.metrics import make_adversarial_scorer
     >>> from sklearn_iso.testing import check_adversarial_scorer
     >>> check_adversarial_scorer(make_adversarial_scorer(eps=0.2))
-    >>> check_adversarial_scorer(lambda model, X, y: model.score(X, y), eps=0.2, norm="linf")
+    >>> check_adversarial_scorer(lambda model, X, y: model.score(X, y), eps=0.2, threat="linf")
     Traceback (most recent call last):
     sklearn_iso.testing.broken.LawBrokenError: A row within the budget must count as fooled; ...
     """
     budget = getattr(scorer, "eps", None) if eps is None else eps
-    norm = getattr(scorer, "norm", None) if norm is None else norm
+    norm = _norm_of(getattr(scorer, "threat", None) if threat is None else threat)
     if norm is None or not isinstance(budget, Real) or not 0 < float(budget) < np.inf:
         raise ValueError(
-            f"check_adversarial_scorer needs the budget of the scorer as one positive number and "
-            f"its norm; got eps={budget!r} and norm={norm!r}. Pass eps=0.1, norm='linf'."
+            "check_adversarial_scorer needs the budget of the scorer as one positive number and "
+            f"its threat, which must be a norm alone; got eps={budget!r} and threat={threat!r}. "
+            "Pass eps=0.1, threat='linf'."
         )
     X, y, near = _rows(float(budget), norm, reach)
     linear = _linear_classifier()
@@ -104,6 +105,14 @@ def check_adversarial_scorer(
         f"A classifier that hides its gradient is as robust as it was; got {found} in place of "
         f"{expected} for one with labels alone. Search without gradients where there are none.",
     )
+
+
+def _norm_of(threat: Threat | None) -> Norm | None:
+    """Return the norm of a threat that says no more than that."""
+    if threat is None:
+        return None
+    given = as_threat(threat)
+    return given.norm if given == ThreatModel(given.norm) else None
 
 
 def _check_share(scorer: Scorer, linear: Any, X: NDArray, y: NDArray, near: NDArray) -> None:
@@ -169,10 +178,10 @@ def _linear_classifier() -> LogisticRegression:
     return linear
 
 
-def _rows(eps: float, norm: str, reach: float) -> tuple[NDArray, NDArray, NDArray]:
+def _rows(eps: float, norm: Norm, reach: float) -> tuple[NDArray, NDArray, NDArray]:
     """Return rows of both classes, and which of them are closer to the boundary than eps."""
     normal = np.random.RandomState(0).normal(size=(_N_SAMPLES, len(_WEIGHTS))) * eps
-    order = get_norm(norm).order
+    order = norm.order
     dual = np.linalg.norm(_WEIGHTS, ord={np.inf: 1, 1: np.inf}.get(order, 2))
     number = np.arange(_N_SAMPLES)
     side, near = number % 2, number // 2 % 2 == 0

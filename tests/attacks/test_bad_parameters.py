@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sklearn_iso.attacks import cascade, distances, pgd
+from sklearn_iso.attacks import attack_ensemble, distances, pgd
 
 X = torch.tensor([[0.3, 0.9], [0.2, 0.1]])
 y = torch.tensor([0, 1])
@@ -24,11 +24,11 @@ def logits(rows):
         (pgd, "random_start", "yes"),
         (pgd, "step_size", "long"),
         (pgd, "step_size", 1e300),
-        (pgd, "immutable", "first"),
-        (pgd, "one_hot", 3),
-        (pgd, "max_flips", 0.5),
-        (cascade, "n_queries", 1.5),
-        (cascade, "n_queries", -1),
+        (pgd, "threat", "l0"),
+        (pgd, "threat", {"norm": "l2"}),
+        (pgd, "threat", None),
+        (attack_ensemble, "n_queries", 1.5),
+        (attack_ensemble, "n_queries", -1),
     ],
 )
 def test_a_parameter_of_another_kind_is_named(attack, name, value):

@@ -2,22 +2,21 @@
 
 import pytest
 import torch
+from attacks_by_name import run
 
 from sklearn_iso.attacks import ATTACKS, NORMS, distances
-from sklearn_iso.attacks.climb import Objective
+from sklearn_iso.attacks.ascent import Objective
+from sklearn_iso.attacks.attack import NO_ANSWER
 from sklearn_iso.attacks.losses import margin
 from sklearn_iso.attacks.rays import rays
-from sklearn_iso.attacks.survivors import NO_ANSWER
 
 PAIRS = [(name, norm) for name in ATTACKS for norm in NORMS if norm == "l2" or name != "ddn"]
-SEEDED = ("pgd", "apgd", "cascade", "square", "rays")
 CLOSEST = ("ddn", "fmn", "fab")
 
 
 def attack(name, logits, X, y, **options):
-    seed = {"random_state": 0} if name in SEEDED else {}
     queries = {"n_queries": 100} if name in ("square", "rays") else {}
-    return ATTACKS[name](logits, X, y, **options, **seed, **queries)
+    return run(name, logits, X, y, **options, **queries)
 
 
 def logarithm(x):
@@ -30,8 +29,8 @@ def logarithm(x):
 def test_errors_are_found_on_this_side_of_where_logits_end(name, norm):
     X = torch.tensor([[1.2, 0.0], [2.5, 1.0], [8.0, 0.0], [0.5, 0.0]], dtype=torch.float64)
     y = torch.tensor([1, 1, 1, 0])
-    X_adv = attack(name, logarithm, X, y, eps=3.0, norm=norm)
-    found = distances(logarithm, X, y, X_adv, norm=norm).isfinite()
+    X_adv = attack(name, logarithm, X, y, eps=3.0, threat=norm)
+    found = distances(logarithm, X, y, X_adv, threat=norm).isfinite()
     assert logarithm(X_adv).isfinite().all()
     # A step of full length ends where there are no logits.
     found_by_steps = [True, True, False, True]
@@ -41,8 +40,8 @@ def test_errors_are_found_on_this_side_of_where_logits_end(name, norm):
 @pytest.mark.parametrize("name", CLOSEST)
 def test_distances_are_exact_beside_the_end_of_the_domain(name):
     X, y = torch.tensor([[1.2, 0.0], [8.0, 0.0]], dtype=torch.float64), torch.ones(2).long()
-    X_adv = attack(name, logarithm, X, y, norm="l2")
-    found = distances(logarithm, X, y, X_adv, norm="l2")
+    X_adv = attack(name, logarithm, X, y, threat="l2")
+    found = distances(logarithm, X, y, X_adv, threat="l2")
     torch.testing.assert_close(found, X[:, 0] - 1, rtol=1e-2, atol=1e-3)
 
 
@@ -57,14 +56,14 @@ def test_sample_without_logits_around_it_costs_the_others_nothing(name, problem)
         lost = (away > 0) & (away < 1)
         return torch.where(lost, torch.nan, model(x))
 
-    options = {"eps": 0.5, "norm": "l2"}
+    options = {"eps": 0.5, "threat": "l2"}
     X_adv, expected = (attack(name, f, X, y, **options) for f in (logits, model))
     assert torch.equal(X_adv[0], X[0])
     broken, broken_before = (f[1:].ne(X[1:]).any(dim=1) for f in (X_adv, expected))
     assert torch.equal(broken, broken_before)
 
 
-@pytest.mark.parametrize("name", ["fgsm", "pgd", "cascade", "fab"])
+@pytest.mark.parametrize("name", ["fgsm", "pgd", "auto", "fab"])
 def test_gradient_that_is_no_number_costs_its_own_sample_alone(name, problem):
     model, X, y = problem
 
@@ -80,7 +79,7 @@ def test_gradient_that_is_no_number_costs_its_own_sample_alone(name, problem):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("name, dtype", [("cascade", torch.float32), ("fab", torch.float64)])
+@pytest.mark.parametrize("name, dtype", [("auto", torch.float32), ("fab", torch.float64)])
 def test_walk_on_slopes_that_underflow_ends_and_stays_finite(name, norm, dtype):
     """Bumps are flat far from their centres, where the next boundary seems at infinity."""
     centres = torch.randn(2, 3, generator=torch.Generator().manual_seed(0), dtype=dtype)
@@ -90,7 +89,7 @@ def test_walk_on_slopes_that_underflow_ends_and_stays_finite(name, norm, dtype):
 
     X = torch.randn(60, 3, generator=torch.Generator().manual_seed(1), dtype=dtype)
     y = logits(X).argmax(dim=1)
-    X_adv = attack(name, logits, X, y, norm=norm, eps=0.3)
+    X_adv = attack(name, logits, X, y, threat=norm, eps=0.3)
     assert X_adv.isfinite().all() and (logits(X_adv).argmax(dim=1) != y).any()
 
 

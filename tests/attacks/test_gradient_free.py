@@ -6,6 +6,7 @@ import pytest
 import torch
 from lit_window import SIDE, LitWindow
 
+from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import NORMS, coordinates, distances, rays, square
 from sklearn_iso.testing import check_attack
 
@@ -30,7 +31,7 @@ def scores_of(w):
 @every_norm
 def test_square_learns_the_slope_of_a_linear_model_in_high_dimension(norm):
     w, X, y = linear_problem(200, norm)
-    X_adv = square(scores_of(w), X, y, eps=1.03, norm=norm, n_queries=3000, random_state=0)
+    X_adv = square(scores_of(w), X, y, eps=1.03, threat=norm, n_queries=3000, random_state=0)
     assert (X_adv @ w < 0).double().mean() >= 0.95
 
 
@@ -39,8 +40,8 @@ def test_square_learns_the_slope_of_a_linear_model_in_high_dimension(norm):
 def test_rays_come_close_to_the_exact_distance_by_labels_alone(norm, n_features, factor):
     w, X, y = linear_problem(n_features, norm)
     labels = lambda x: (x @ w > 0).long()  # noqa: E731
-    X_adv = rays(labels, X, y, norm=norm, n_queries=2000, random_state=0)
-    found = distances(labels, X, y, X_adv, norm=norm)
+    X_adv = rays(labels, X, y, threat=norm, n_queries=2000, random_state=0)
+    found = distances(labels, X, y, X_adv, threat=norm)
     assert (found >= 1 - 1e-9).all() and found.median() < factor
 
 
@@ -52,7 +53,9 @@ def test_scores_of_a_tree_are_searched_across_plateaus():
         return torch.stack([1 - inside, inside], dim=1)
 
     X, y = torch.full((30, 2), 0.5), torch.zeros(30, dtype=int)
-    X_adv = square(scores, X, y, eps=0.4, bounds=(0, 1), n_queries=500, random_state=0)
+    X_adv = square(
+        scores, X, y, eps=0.4, threat=ThreatModel(bounds=(0, 1)), n_queries=500, random_state=0
+    )
     assert (scores(X_adv).argmax(dim=1) == 1).all()
 
 
@@ -83,7 +86,7 @@ def test_queries_are_no_more_than_stated(problem, counting):
 def test_more_queries_never_lengthen_a_ray(problem):
     model, X, y = problem
     found = [
-        distances(model, X, y, rays(model, X, y, n_queries=n, random_state=0), norm="linf")
+        distances(model, X, y, rays(model, X, y, n_queries=n, random_state=0), threat="linf")
         for n in (50, 400)
     ]
     assert (found[1] <= found[0] * (1 + 1e-6)).all() and (found[1] < found[0]).any()
@@ -101,7 +104,7 @@ def test_patches_find_what_only_neighbouring_pixels_together_break():
         return torch.from_numpy(LitWindow().predict_proba(x.numpy()))
 
     X, y = torch.zeros(10, SIDE * SIDE), torch.zeros(10, dtype=int)
-    options = {"eps": 1.0, "norm": "l2", "n_queries": 500, "random_state": 0}
+    options = {"eps": 1.0, "threat": "l2", "n_queries": 500, "random_state": 0}
     blind = square(answers, X, y, **options)
     seen = square(answers, X, y, **options, image_shape=(SIDE, SIDE))
     assert bool((answers(blind).argmax(1) == y).all())
@@ -116,7 +119,7 @@ def test_patches_leave_immutable_pixels_alone(norm):
     fixed = torch.rand(1, 6, 6, generator=generator) < 0.5
     X_adv = square(
         lambda x: torch.stack([x.flatten(1).sum(1), x.flatten(1).sum(1) - 99], 1), X, y, eps=0.5,
-        norm=norm, immutable=fixed, n_queries=50, random_state=0,
+        threat=ThreatModel(norm, immutable=fixed), n_queries=50, random_state=0,
     )  # fmt: skip
     assert torch.equal(X_adv[:, fixed], X[:, fixed]) and not torch.equal(X_adv, X)
 
@@ -125,7 +128,7 @@ def test_patches_leave_immutable_pixels_alone(norm):
 @pytest.mark.parametrize("attack", [square, rays, coordinates])
 def test_what_is_found_for_a_row_does_not_depend_on_the_others(attack, norm, problem):
     model, X, y = problem
-    options = {"eps": 0.15, "norm": norm, "n_queries": 130, "random_state": 0}
+    options = {"eps": 0.15, "threat": norm, "n_queries": 130, "random_state": 0}
     together = attack(model, X, y, **options, batch_size=20)
     alone = attack(model, X[::3], y[::3], **options)
     torch.testing.assert_close(alone, together[::3], rtol=1e-5, atol=1e-6)
@@ -140,9 +143,9 @@ def boxed_errors(x):
 @every_norm
 def test_errors_are_brought_back_to_their_thresholds(norm):
     X, y = torch.zeros(5, 8, dtype=torch.float64), torch.zeros(5, dtype=int)
-    X_adv = rays(boxed_errors, X, y, norm=norm, n_queries=1000, random_state=0)
+    X_adv = rays(boxed_errors, X, y, threat=norm, n_queries=1000, random_state=0)
     nearest = torch.linalg.vector_norm(torch.tensor([0.3, 0.2]), ord=NORMS[norm].order)
-    found = distances(boxed_errors, X, y, X_adv, norm=norm)
+    found = distances(boxed_errors, X, y, X_adv, threat=norm)
     assert (found >= nearest - 1e-6).all() and (found < 1.02 * nearest).all()
 
 
@@ -166,7 +169,7 @@ def test_changes_of_single_features_add_up_to_the_cheapest_error(norm):
     X, y = torch.zeros(4, 6), torch.zeros(4, dtype=int)
     for factor, flipped in ((1.02, True), (0.99, False)):
         X_adv = coordinates(
-            scores, X, y, eps=factor * shortest, norm=norm, n_queries=300, random_state=0
+            scores, X, y, eps=factor * shortest, threat=norm, n_queries=300, random_state=0
         )
         assert ((scores(X_adv).argmax(dim=1) == 1) == flipped).all()
 

@@ -1,13 +1,16 @@
 """Laws that every attack of the list obeys, in every norm that it takes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from attacks_by_name import ONLY_L2, run
 
+from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import ATTACKS, NORMS, Budget
 
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": float("inf")}
-ONLY_L2 = {"ddn"}
 ONE_STEP = {"fgsm"}
 GRADIENT_FREE = {"square", "rays"}
 # Evaluations of a row that a minimum-norm attack with one wrong class may take: a step of ddn or
@@ -33,14 +36,10 @@ every_attack = pytest.mark.parametrize("name", ATTACKS)
 
 
 def attack(name, logits, X, y, *, n_queries=1000, **options):
-    """Run an attack of the list with those options that it takes."""
-    if name in ONLY_L2:
-        options.setdefault("norm", "l2")
+    """Run an attack of the list, with so many queries if it asks without gradients."""
     if name in GRADIENT_FREE:
         options["n_queries"] = n_queries
-    if name not in DETERMINISTIC:
-        options.setdefault("random_state", 0)
-    return ATTACKS[name](logits, X, y, **options)
+    return run(name, logits, X, y, **options)
 
 
 def generator(seed=0):
@@ -64,7 +63,7 @@ def points_at_distance(w, distance, norm, n=20):
 def test_an_attack_differentiates_where_gradients_are_off(name):
     w = torch.randn(5, generator=generator())
     X, y = points_at_distance(w, 0.7, "l2"), torch.ones(20, dtype=torch.int64)
-    options = {"eps": 1.0, "norm": "l2", "n_queries": 100}
+    options = {"eps": 1.0, "threat": "l2", "n_queries": 100}
     expected = attack(name, binary(w), X, y, **options)
     with torch.inference_mode():
         found = attack(name, binary(w), X.clone(), y, **options)
@@ -81,7 +80,7 @@ def test_linear_model_flips_just_beyond_the_exact_distance(name, norm, n_feature
     X, y = points_at_distance(w, 0.7, norm), torch.ones(20, dtype=torch.long)
     assert (binary(w)(X).argmax(dim=1) == y).all()
     for factor, flipped in ((1.01, True), (0.99, False)):
-        budget = {"eps": 0.7 * factor, "norm": norm, "n_queries": 3000 if flipped else 60}
+        budget = {"eps": 0.7 * factor, "threat": norm, "n_queries": 3000 if flipped else 60}
         X_adv = attack(name, binary(w), X, y, **budget)
         assert ((binary(w)(X_adv).argmax(dim=1) != y) == flipped).all()
 
@@ -95,39 +94,42 @@ def test_perturbations_stay_in_the_ball_and_the_bounds(name, norm, dtype, offset
     low = offset + torch.linspace(0, 0.3, 6, dtype=dtype)
     X = (X.to(dtype) + offset).clamp(min=low, max=torch.tensor(offset + 1, dtype=dtype))
     y = model(X - offset).argmax(dim=1)
-    eps = torch.tensor([0.0, 0.01, 0.1, 0.5, 1.0, 2.0], dtype=dtype)
-    options = {"eps": eps, "norm": norm, "bounds": (low, offset + 1.0), **FEW}
-    X_adv = attack(name, lambda x: model(x - offset), X, y, **options)
+    units = torch.tensor([0.0, 0.01, 0.1, 0.5, 1.0, 2.0], dtype=dtype)
+    threat = ThreatModel(norm, units=units, bounds=(low, offset + 1.0))
+    X_adv = attack(name, lambda x: model(x - offset), X, y, eps=1, threat=threat, **FEW)
     assert (X_adv >= low).all() and (X_adv <= offset + 1).all()
     moved = (X_adv - X).double()
     assert (moved[:, 0] == 0).all()
-    assert NORMS[norm].size(moved[:, 1:] / eps[1:].double()).max() <= 1 + 1e-6
+    assert NORMS[norm].size(moved[:, 1:] / units[1:].double()).max() <= 1 + 1e-6
     assert moved.any()
-    Budget.of(X, eps=eps, norm=norm, bounds=(low, offset + 1.0)).verify(X, X_adv)
+    Budget.of(X, eps=1, threat=threat).verify(X, X_adv)
 
 
 @trials()
-def test_per_feature_eps_is_an_attack_on_rescaled_features(name, norm):
-    """Exact distance in units of eps: |f| over the dual norm of eps * w."""
+def test_units_make_an_attack_on_rescaled_features(name, norm):
+    """Exact distance in units: |f| over the dual norm of units * w."""
     w = torch.randn(8, generator=generator(), dtype=torch.float64)
-    eps = torch.rand(8, generator=generator(2), dtype=torch.float64) + 0.1
-    eps[3] = 0
+    units = torch.rand(8, generator=generator(2), dtype=torch.float64) + 0.1
+    units[3] = 0
     X, y = points_at_distance(w, 1.0, "l2"), torch.ones(20, dtype=torch.long)
-    distance = (X @ w)[0] / torch.linalg.vector_norm(w * eps, ord=DUAL_ORDER[norm])
+    distance = (X @ w)[0] / torch.linalg.vector_norm(w * units, ord=DUAL_ORDER[norm])
     beyond = 1.03 if name == "rays" else 1.01
     for factor, flipped in ((beyond, True), (0.99, False)):
-        budget = {"eps": factor * distance * eps, "norm": norm}
+        budget = {"eps": factor * distance, "threat": ThreatModel(norm, units=units)}
         X_adv = attack(name, binary(w), X, y, n_queries=4000 if flipped else 60, **budget)
         assert ((binary(w)(X_adv).argmax(dim=1) != y) == flipped).all()
         assert torch.equal(X_adv[:, 3], X[:, 3])
 
 
 @trials()
-def test_immutable_features_are_as_with_eps_zero(name, norm, problem):
+def test_immutable_features_are_as_with_unit_zero(name, norm, problem):
     model, X, y = problem
     immutable = np.array([True, False, False, True, False, False])
-    masked = attack(name, model, X, y, eps=0.8, norm=norm, immutable=immutable, **FEW)
-    zeros = attack(name, model, X, y, eps=np.where(immutable, 0, 0.8), norm=norm, **FEW)
+    masked = attack(
+        name, model, X, y, eps=0.8, threat=ThreatModel(norm, immutable=immutable), **FEW
+    )
+    zero_units = ThreatModel(norm, units=np.where(immutable, 0, 0.8))
+    zeros = attack(name, model, X, y, eps=1, threat=zero_units, **FEW)
     assert torch.equal(masked, zeros)
     assert torch.equal(masked[:, immutable], X[:, immutable])
     assert not torch.equal(masked, X)
@@ -136,7 +138,7 @@ def test_immutable_features_are_as_with_eps_zero(name, norm, problem):
 @every_attack
 def test_zero_eps_returns_x(name, problem):
     model, X, y = problem
-    for eps in (0, torch.zeros(6)):
+    for eps in (0, torch.tensor(0.0)):
         X_adv = attack(name, model, X, y, eps=eps)
         assert torch.equal(X_adv, X) and X_adv is not X
 
@@ -227,9 +229,9 @@ def test_images_keep_their_shape(name, norm):
     w = torch.randn(18, generator=generator(1))
     logits = binary(w)
     y = logits(X.flatten(1)).argmax(dim=1)
-    options = {"eps": 9.0, "norm": norm, "bounds": (0, 1)}
+    options = {"eps": 9.0, "threat": ThreatModel(norm, bounds=(0, 1))}
     X_adv = attack(name, lambda x: logits(x.flatten(1)), X, y, **options, **FEW)
-    shape = {"image_shape": (2, 3, 3)} if name in ("cascade", "square") else {}
+    shape = {"image_shape": (2, 3, 3)} if name in ("auto", "square") else {}
     flat = attack(name, logits, X.flatten(1), y, **options, **FEW, **shape)
     assert X_adv.shape == X.shape and not torch.equal(X_adv, X)
     torch.testing.assert_close(X_adv.flatten(1), flat)
@@ -247,23 +249,37 @@ def test_no_rows_are_no_work(name):
     [
         ({"eps": -0.1}, "eps must be finite and not negative; got -0.1"),
         ({"eps": float("inf")}, "eps must be finite"),
-        ({"eps": float("nan")}, "eps must not hold NaN"),
-        ({"eps": [0.1] * 5}, r"one for each feature, of shape \(6,\); got shape \(5,\)"),
-        ({"eps": [0.1]}, r"got shape \(1,\)"),
-        ({"norm": "l7"}, "norm must be one of"),
-        ({"immutable": [True] * 6}, "every feature is immutable"),
-        ({"immutable": [True] * 5}, r"a mask of booleans.* of shape \(6,\).* got .*\(5,\)"),
-        ({"immutable": [1] * 6}, "a mask of booleans"),
-        ({"one_hot": [(0, 1)]}, "exactly one 1, .* columns .0, 1. of row 0 hold"),
-        ({"one_hot": [(0, 6)]}, "column numbers from 0 to 5"),
-        ({"one_hot": [(3,)]}, "two or more"),
-        ({"one_hot": [(0, 1), (1, 2)]}, "must not share columns"),
-        ({"bounds": (0, 0.5)}, r"inside bounds=\(0, 0.5\); found a maximum of 0.99"),
-        ({"bounds": (0.2, 1)}, "found a minimum of .* Widen the bounds .*before any scaling"),
-        ({"bounds": ([0.9] * 6, 1)}, "in feature .* of row 0"),
-        ({"bounds": (1, 0)}, "low <= high"),
-        ({"bounds": (0, 1, 2)}, "a pair"),
-        ({"bounds": ([0, 0], 1)}, "the low of bounds must be one number or one for each feature"),
+        ({"eps": float("nan")}, "eps must be finite"),
+        ({"eps": [0.1] * 6}, "eps must be one number.* Pass .* units, threat=ThreatModel"),
+        ({"eps": torch.ones(1)}, "eps must be one number"),
+        ({"threat": "l7"}, "threat must be a ThreatModel or a norm, one of 'linf'.*; got 'l7'"),
+        (
+            {"threat": ThreatModel(units=[0.1] * 5)},
+            r"units must be .* one for each feature, of shape \(6,\); got shape \(5,\)",
+        ),
+        ({"threat": ThreatModel(immutable=range(6))}, "every feature is immutable"),
+        (
+            {"threat": ThreatModel(immutable=[True] * 4 + [False])},
+            r"a mask of booleans.* of shape \(6,\).* got .*\(5,\)",
+        ),
+        (
+            {"threat": ThreatModel(categories=[(0, 1)])},
+            "exactly one 1, .* columns .0, 1. of row 0 hold",
+        ),
+        ({"threat": ThreatModel(categories=[(0, 6)])}, "column numbers from 0 to 5"),
+        (
+            {"threat": ThreatModel(bounds=(0, 0.5))},
+            r"inside bounds=\(0, 0.5\); found a maximum of 0.99",
+        ),
+        (
+            {"threat": ThreatModel(bounds=(0.2, 1))},
+            "found a minimum of .* Widen the bounds .*before any scaling",
+        ),
+        ({"threat": ThreatModel(bounds=([0.9] * 6, 1))}, "in feature .* of row 0"),
+        (
+            {"threat": ThreatModel(bounds=([0, 0], 1))},
+            "the low of bounds must be one number or one for each feature",
+        ),
         ({"X": torch.ones(50, 6, dtype=torch.int64)}, "X must be a floating tensor"),
         ({"X": torch.full((50, 6), float("nan"))}, "X must be finite"),
         ({"y": torch.full((50,), 3)}, "column numbers of the 3 logits; found 3"),
@@ -281,11 +297,11 @@ def test_bad_arguments_are_errors_that_say_what_came(name, change, message, prob
     X = X.clone()
     X[0, 0], X[0, 1] = 0.001, 0.999
     arguments = {"logits": model, "X": X, "y": model(X).argmax(dim=1), "eps": 0.1, **change}
-    if name in ONLY_L2 and "norm" not in change:
-        arguments["norm"] = "l2"
+    if name in ONLY_L2 and change.get("threat") != "l7":
+        arguments["threat"] = replace(change.get("threat", ThreatModel()), norm="l2")
     logits, X, y = (arguments.pop(argument) for argument in ("logits", "X", "y"))
     with pytest.raises(ValueError, match=message):
-        ATTACKS[name](logits, X, y, **arguments)
+        run(name, logits, X, y, **arguments)
 
 
 @pytest.mark.parametrize("name", sorted(set(ATTACKS) - GRADIENT_FREE))
@@ -320,11 +336,11 @@ def test_gradient_free_attacks_ask_for_no_gradient(name, problem):
 @pytest.mark.parametrize("name", sorted(ONLY_L2))
 def test_euclidean_attack_refuses_other_norms(name, problem):
     model, X, y = problem
-    with pytest.raises(ValueError, match="norm must be 'l2' for ddn; got 'linf'. Pass attack fmn"):
-        ATTACKS[name](model, X, y, eps=0.1, norm="linf")
+    with pytest.raises(ValueError, match="of norm 'l2' for ddn; got 'linf'. Pass attack fmn"):
+        run(name, model, X, y, eps=0.1, threat="linf")
 
 
-@trials(without={"cascade"})  # which runs others of the list
+@trials(without={"auto"})  # which runs others of the list
 def test_points_outside_of_the_bounds_by_rounding_are_attacked_as_if_inside(name, norm):
     X = torch.rand(12, 6, generator=generator())
     inside = X.clone()
@@ -332,7 +348,8 @@ def test_points_outside_of_the_bounds_by_rounding_are_attacked_as_if_inside(name
     X = inside.clone()
     X[:6, 0], X[6:, 1] = -3e-8, 1 + 2.5e-7
     w = torch.randn(6, generator=generator(3))
-    logits, options = binary(w - w.mean()), {"eps": 0.3, "norm": norm, "bounds": (0, 1)}
+    logits = binary(w - w.mean())
+    options = {"eps": 0.3, "threat": ThreatModel(norm, bounds=(0, 1))}
     y = logits(X).argmax(dim=1)
     X_adv = attack(name, logits, X, y, **options, **FEW)
     Budget.of(X, **options).verify(X, X_adv)
@@ -350,17 +367,18 @@ def test_rounding_beyond_the_bounds_is_a_share_of_their_range(low, high, beyond,
         X = ((low + high) / 2).expand(3, 2).clone()
         X[1] = side + sign * beyond * (high - low)
         if accepted:
-            box = Budget.of(X, eps=0.1, bounds=(low, high)).box
+            box = Budget.of(X, eps=0.1, threat=ThreatModel(bounds=(low, high))).box
             assert torch.all(box[0] <= X) and torch.all(box[1] >= X)
             continue
         with pytest.raises(ValueError, match="must lie inside bounds"):
-            Budget.of(X, eps=0.1, bounds=(low, high))
+            Budget.of(X, eps=0.1, threat=ThreatModel(bounds=(low, high)))
 
 
 def test_bounds_that_hold_every_point_stay_as_they_are():
     X = torch.rand(5, 3, generator=generator())
     for bounds in [(0.0, 1.0), (-torch.inf, 1.0), (torch.zeros(3), torch.inf)]:
-        for side, given in zip(Budget.of(X, eps=0.1, bounds=bounds).box, bounds, strict=True):
+        box = Budget.of(X, eps=0.1, threat=ThreatModel(bounds=bounds)).box
+        for side, given in zip(box, bounds, strict=True):
             assert torch.equal(side, torch.as_tensor(given))
 
 
@@ -370,8 +388,8 @@ def test_a_network_that_writes_into_its_input_is_attacked_as_one_that_does_not(n
     X = points_at_distance(w, 0.3, norm)
     X, y = X - 5.0 * w / (w @ w), torch.ones(len(X), dtype=torch.int64)
     shift = 5.0 * w / (w @ w)
-    pure = attack(name, lambda x: binary(w)(x + shift), X, y, eps=0.5, norm=norm, **FEW)
+    pure = attack(name, lambda x: binary(w)(x + shift), X, y, eps=0.5, threat=norm, **FEW)
     before = X.clone()
-    writes = attack(name, lambda x: binary(w)(x.add_(shift)), X, y, eps=0.5, norm=norm, **FEW)
+    writes = attack(name, lambda x: binary(w)(x.add_(shift)), X, y, eps=0.5, threat=norm, **FEW)
     assert torch.equal(writes, pure) and torch.equal(X, before)
     assert not torch.equal(pure, X)

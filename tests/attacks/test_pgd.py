@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_iso.attacks import NORMS, Budget, apgd, cascade, fgsm, fmn, pgd
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import NORMS, Budget, apgd, attack_ensemble, fgsm, fmn, pgd
 from sklearn_iso.attacks.apgd import checkpoints
 
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": float("inf")}
@@ -42,7 +43,7 @@ def test_multiclass_linear_model_flips_just_beyond_the_nearest_boundary(norm, lo
     assert clear.sum() > 50
     X, y = X[clear], y[clear]
     for factor, flipped in ((1.01, True), (0.99, False)):
-        X_adv = attack(lambda x: x @ W.T, X, y, eps=factor, norm=norm, loss=loss, random_state=0)
+        X_adv = attack(lambda x: x @ W.T, X, y, eps=factor, threat=norm, loss=loss, random_state=0)
         assert (((X_adv @ W.T).argmax(dim=1) != y) == flipped).all()
 
 
@@ -55,11 +56,11 @@ def targeted(attack):
 
 @every_norm
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("attack", [targeted(pgd), targeted(apgd), cascade])
+@pytest.mark.parametrize("attack", [targeted(pgd), targeted(apgd), attack_ensemble])
 def test_an_attack_on_every_class_finds_the_nearest_boundary_of_all(attack, norm, dtype):
     W, X, y, _ = linear_problem(norm, dtype)
     for factor, flipped in ((1.01, True), (0.99, False)):
-        X_adv = attack(lambda x: x @ W.T, X, y, eps=factor, norm=norm, random_state=0)
+        X_adv = attack(lambda x: x @ W.T, X, y, eps=factor, threat=norm, random_state=0)
         assert (((X_adv @ W.T).argmax(dim=1) != y) == flipped).all()
 
 
@@ -68,7 +69,7 @@ def test_targets_are_taken_by_logit():
     W = torch.tensor([[0.0, 0.0], [0.1, 0.0], [0.0, 1.0]])
     bias = torch.tensor([0.0, -0.9, -1.0])
     X, y = torch.zeros(1, 2), torch.tensor([0])
-    options = {"eps": 1.5, "norm": "l2", "loss": "targeted_margin", "random_state": 0}
+    options = {"eps": 1.5, "threat": "l2", "loss": "targeted_margin", "random_state": 0}
     for n_targets, flipped in ((1, False), (2, True)):
         X_adv = pgd(lambda x: x @ W.T + bias, X, y, n_targets=n_targets, **options)
         assert bool((X_adv @ W.T + bias).argmax() != 0) == flipped
@@ -94,12 +95,12 @@ def largest_drop(w, x, eps, norm, low, high):
 
 
 @every_norm
-@pytest.mark.parametrize("attack", [pgd, apgd, cascade, fmn])
+@pytest.mark.parametrize("attack", [pgd, apgd, attack_ensemble, fmn])
 def test_linear_model_in_a_box_flips_just_beyond_the_exact_drop(norm, attack):
     w = torch.randn(20, generator=generator(), dtype=torch.float64)
     X = torch.rand(6, 20, generator=generator(1), dtype=torch.float64)
     eps = {"linf": 0.4, "l2": 1.2, "l1": 2.5}[norm]
-    options = {"eps": eps, "norm": norm, "bounds": (0, 1)}
+    options = {"eps": eps, "threat": ThreatModel(norm, bounds=(0, 1))}
     if attack is not fmn:
         options["random_state"] = 0
     y = torch.ones(1, dtype=torch.long)
@@ -120,7 +121,9 @@ def test_single_step_takes_the_exact_maximum_of_a_linear_model_in_a_box(norm):
     X = torch.rand(6, 20, generator=generator(1), dtype=torch.float64)
     eps = {"linf": 0.4, "l1": 2.5}[norm]
     logits = lambda rows: torch.stack([torch.zeros(len(rows)), 100 + rows @ w], dim=1)  # noqa: E731
-    X_adv = fgsm(logits, X, torch.ones(6, dtype=int), eps=eps, norm=norm, bounds=(0, 1))
+    X_adv = fgsm(
+        logits, X, torch.ones(6, dtype=int), eps=eps, threat=ThreatModel(norm, bounds=(0, 1))
+    )
     for x, x_adv in zip(X, X_adv, strict=True):
         assert float((x - x_adv) @ w) == pytest.approx(largest_drop(w, x, eps, norm, 0.0, 1.0))
 
@@ -129,8 +132,9 @@ def test_single_step_takes_the_exact_maximum_of_a_linear_model_in_a_box(norm):
 def test_scalar_eps_equals_the_same_eps_for_every_feature(norm, problem):
     model, X, y = problem
     model, X = model.double(), X.double()
-    scalar = pgd(model, X, y, eps=0.3, norm=norm, random_state=0)
-    vector = pgd(model, X, y, eps=np.full(6, 0.3), norm=norm, random_state=0)
+    scalar = pgd(model, X, y, eps=0.3, threat=norm, random_state=0)
+    units = ThreatModel(norm, units=np.full(6, 0.3))
+    vector = pgd(model, X, y, eps=1, threat=units, random_state=0)
     torch.testing.assert_close(scalar, vector, atol=1e-9, rtol=0)
 
 
@@ -265,7 +269,7 @@ def test_momentum_settles_where_constant_steps_jump_about(problem):
 )
 def test_budget_verifies_what_an_attack_returns(spoil, message):
     X = torch.zeros(2, 3, dtype=torch.float64)
-    budget = Budget.of(X, eps=0.1, bounds=(0, 1))
+    budget = Budget.of(X, eps=0.1, threat=ThreatModel(bounds=(0, 1)))
     budget.verify(X, X + 0.1)
     with pytest.raises(ValueError, match=message):
         budget.verify(X, spoil(X))

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from few_queries import for_distance
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.kernel_approximation import SkewedChi2Sampler
@@ -23,6 +24,8 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC
 from sklearn.utils import all_estimators
 
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble
 from sklearn_iso.metrics import adversarial_accuracy, adversarial_distance, robustness_report
 
 NORMS = ("linf", "l2", "l1")
@@ -136,18 +139,19 @@ def fitted(name, n_classes):
 def assert_evaluated(estimator, X, y, setting, distance, report):
     norm, size, bounded = setting
     spread = X.std(axis=0)
-    options = {"norm": norm, "n_queries": 10, "random_state": 0}
-    options["bounds"] = (X.min(axis=0), X.max(axis=0) + 0.1 * spread) if bounded else None
+    bounds = (X.min(axis=0), X.max(axis=0) + 0.1 * spread) if bounded else None
+    threat = ThreatModel(norm, units=spread, bounds=bounds)
+    options = {"threat": threat, "attack": AttackEnsemble(n_queries=10), "random_state": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         right = np.asarray(estimator.predict(X)) == y
-        accuracy = adversarial_accuracy(estimator, X, y, eps=size * spread, **options)
+        accuracy = adversarial_accuracy(estimator, X, y, eps=size, **options)
         assert isinstance(accuracy, float) and 0 <= accuracy <= right.mean()
         if distance:  # which has no budget
-            found = adversarial_distance(estimator, X, y, units=spread, **options)
+            found = adversarial_distance(estimator, X, y, **for_distance(options))
             assert (found[~right] == 0).all() and (found[right] > 0).all()
         if report:
-            told = robustness_report(estimator, X, y, eps=[0, size], units=spread, **options)
+            told = robustness_report(estimator, X, y, eps=[0, size], **options)
             assert told.accuracy[0] == right.mean() >= told.accuracy[1] >= 0
             assert str(told) and told.n_refused >= 0
 

@@ -24,7 +24,7 @@ from sklearn_iso.twins import NotDifferentiableError
 SEARCH = os.environ.get("HYPOTHESIS_PROFILE") == "search"
 #: What functions say of data or of a model, not of a parameter.
 FINDINGS = (LawBrokenError, NotDifferentiableError)
-INTERNAL = {"geometry", "training"}
+INTERNAL = {"geometry", "threat", "training"}
 
 
 @pytest.fixture(autouse=True)

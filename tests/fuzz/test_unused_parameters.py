@@ -6,10 +6,16 @@ import torch
 from sklearn.datasets import load_digits, load_iris
 from sklearn.linear_model import LogisticRegression
 
-from sklearn_iso import HierarchicalIsometricClassifier, IsometricTransformer, preset
+from sklearn_iso import (
+    HierarchicalIsometricClassifier,
+    IsometricTransformer,
+    ThreatModel,
+    preset,
+)
 from sklearn_iso.attacks import apgd, pgd
 from sklearn_iso.metrics import make_distortion_scorer
 from sklearn_iso.penalties import GlobalIsometry, WorstCaseIsometry
+from sklearn_iso.plotting import AdversarialExamplesDisplay
 
 X, y = load_iris(return_X_y=True)
 ROWS, LABELS = torch.from_numpy(X), torch.from_numpy(y)
@@ -32,8 +38,6 @@ def embedding(**params):
 
 
 def examples(**params):
-    from sklearn_iso.plotting import AdversarialExamplesDisplay
-
     rows, labels = load_digits(return_X_y=True)
     model = LogisticRegression(max_iter=50).fit(rows[:100] / 16, labels[:100])
     return AdversarialExamplesDisplay.from_estimator(
@@ -58,9 +62,9 @@ UNUSED = {
         lambda: attacked(apgd, n_targets=2),
         "n_targets is a parameter of loss='targeted_margin'",
     ),
-    "max_flips without groups": (
-        lambda: attacked(pgd, max_flips=2),
-        "max_flips is a number of groups of one_hot",
+    "max_changes without groups": (
+        lambda: ThreatModel(max_changes=2),
+        "max_changes is a number of groups of categories",
     ),
     "metric beside a penalty object": (
         lambda: embedding(metric="manhattan", penalty=GlobalIsometry()),
@@ -79,7 +83,7 @@ UNUSED = {
         "n_examples is how many images to draw",
     ),
     "units of images": (
-        lambda: examples(image_shape=(8, 8), units=np.ones(64)),
+        lambda: AdversarialExamplesDisplay(ROWS, ROWS, image_shape=(2, 2), units=np.ones(4)),
         "units are those of the features of a table",
     ),
 }

@@ -15,6 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import PGD
 from sklearn_iso.metrics.adversarial import adversarial_accuracy
 from sklearn_iso.twins import NotDifferentiableError, register
 
@@ -23,11 +25,11 @@ IRIS = load_iris(return_X_y=True)
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": np.inf}
 
 
-def exact_distances(pipeline, norm, eps=1.0):
-    """Signed distance of each row to the boundary, in units of eps; negative if misclassified."""
+def exact_distances(pipeline, norm, units=1.0):
+    """Signed distance of each row to the boundary, in units; negative if misclassified."""
     w = pipeline[-1].coef_[0] / pipeline[0].scale_
     signed = pipeline.decision_function(X) * np.where(pipeline.classes_[1] == Y, 1, -1)
-    return signed / np.linalg.norm(w * eps, ord=DUAL_ORDER[norm])
+    return signed / np.linalg.norm(w * units, ord=DUAL_ORDER[norm])
 
 
 @pytest.mark.parametrize("attack", ["pgd", "fgsm"])
@@ -38,20 +40,20 @@ def test_linear_pipeline_has_the_exact_share_of_rows_beyond_the_budget(norm, att
     distances = exact_distances(pipeline, norm)
     for eps in np.quantile(distances, [0.2, 0.5, 0.8]):
         robust = adversarial_accuracy(
-            pipeline, X, Y, eps=eps, norm=norm, attack=attack, random_state=0
+            pipeline, X, Y, eps=eps, threat=norm, attack=attack, random_state=0
         )
         assert np.mean(distances > 1.01 * eps) <= robust <= np.mean(distances > 0.99 * eps)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
-def test_per_feature_eps_counts_each_feature_in_its_own_unit(norm):
+def test_units_count_each_feature_in_its_own_unit(norm):
     pipeline = logistic()
-    eps = X.std(axis=0)
-    eps[4] = 0
-    distances = exact_distances(pipeline, norm, eps)
+    units = X.std(axis=0)
+    units[4] = 0
+    distances = exact_distances(pipeline, norm, units)
     factor = np.median(distances)
-    options = {"norm": norm, "random_state": 0}
-    robust = adversarial_accuracy(pipeline, X, Y, eps=factor * eps, **options)
+    threat = ThreatModel(norm, units=units)
+    robust = adversarial_accuracy(pipeline, X, Y, eps=factor, threat=threat, random_state=0)
     assert np.mean(distances > 1.01 * factor) <= robust <= np.mean(distances > 0.99 * factor)
 
 
@@ -59,7 +61,7 @@ def test_zero_eps_is_exactly_the_accuracy_also_without_gradients():
     pipeline = logistic()
     forest = RandomForestClassifier(5, random_state=0).fit(X[::2], Y[::2])
     for estimator in (pipeline, forest):
-        for eps in (0, np.zeros(30)):
+        for eps in (0, np.float32(0)):
             assert adversarial_accuracy(estimator, X, Y, eps=eps) == estimator.score(X, Y)
 
 
@@ -78,8 +80,8 @@ class Spy:
     def __init__(self, X_adv=None):
         self.X_adv = X_adv
 
-    def __call__(self, logits, X, y, *, eps, norm, bounds):
-        self.X, self.y, self.bounds = X, y, bounds
+    def __call__(self, logits, X, y, *, eps, threat):
+        self.X, self.y = X, y
         return X if self.X_adv is None else self.X_adv(X)
 
 
@@ -172,7 +174,7 @@ def test_frames_come_back_as_frames_with_their_columns(frame):
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(table, Y)
     assert adversarial_accuracy(pipeline, table, Y, eps=MEDIAN, random_state=0) == expected
     counted = Counted(max_iter=5000).fit(table, Y)
-    adversarial_accuracy(counted, table, Y, eps=0.1, attack="pgd", n_steps=2, random_state=0)
+    adversarial_accuracy(counted, table, Y, eps=0.1, attack=PGD(n_steps=2), random_state=0)
     assert type(counted.last_) is type(table) and list(counted.last_.columns) == COLUMNS
 
 
@@ -180,7 +182,7 @@ def test_frame_keeps_the_index_of_the_rows_that_were_attacked():
     table = pd.DataFrame(X, columns=COLUMNS, index=np.arange(len(X)) + 1000)
     counted = Counted(max_iter=5000).fit(table[:100], Y[:100])
     right = counted.predict(table) == Y
-    adversarial_accuracy(counted, table, Y, eps=0.1, attack="pgd", n_steps=2, random_state=0)
+    adversarial_accuracy(counted, table, Y, eps=0.1, attack=PGD(n_steps=2), random_state=0)
     assert list(counted.last_.index) == list(table.index[right])
 
 
@@ -201,7 +203,7 @@ def test_dtype_of_the_attack_follows_x(dtype, attacked):
     digits = digits[:200].astype(dtype)
     counted = Counted(max_iter=2000).fit(digits, labels[:200])
     robust = adversarial_accuracy(
-        counted, digits, labels[:200], eps=1.5, bounds=(0, 16), random_state=0
+        counted, digits, labels[:200], eps=1.5, threat=ThreatModel(bounds=(0, 16)), random_state=0
     )
     assert counted.last_.dtype == attacked
     assert counted.last_.min() >= 0 and counted.last_.max() <= 16
@@ -221,13 +223,13 @@ def test_bounds_bind_the_raw_features():
     x, label = IRIS[0][:1], IRIS[1][:1]
     near = (x[0] - 0.05, x[0] + 0.05)
     for bounds, robust in ((near, 1), (None, 0)):
-        options = {"eps": 2.0, "bounds": bounds, "random_state": 0}
+        options = {"eps": 2.0, "threat": ThreatModel(bounds=bounds), "random_state": 0}
         assert adversarial_accuracy(pipeline, x, label, **options) == robust
 
 
 def test_norm_by_name_and_by_order_are_the_same():
     by_name, by_order = (
-        adversarial_accuracy(logistic(), X, Y, eps=MEDIAN, norm=norm, random_state=0)
+        adversarial_accuracy(logistic(), X, Y, eps=MEDIAN, threat=norm, random_state=0)
         for norm in ("linf", np.inf)
     )
     assert 0.1 < by_name == by_order < 0.9
@@ -241,7 +243,7 @@ def test_random_state_repeats_and_leaves_the_global_generators_alone(random_stat
         for state in (random_state, random_state)
     )
     assert first == again
-    adversarial_accuracy(logistic(), X, Y, eps=MEDIAN, random_state=None, attack="pgd", n_steps=2)
+    adversarial_accuracy(logistic(), X, Y, eps=MEDIAN, random_state=None, attack=PGD(n_steps=2))
     assert torch.equal(before[0], torch.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all()
 
@@ -249,13 +251,13 @@ def test_random_state_repeats_and_leaves_the_global_generators_alone(random_stat
 def test_options_reach_the_attack():
     seen = {}
 
-    def attack(logits, X, y, *, n_steps, random_state, **others):
-        seen.update(others, n_steps=n_steps, random_state=random_state)
+    def attack(logits, X, y, *, random_state, **others):
+        seen.update(others, random_state=random_state)
         return X
 
-    options = {"n_steps": 3, "n_restarts": 2, "random_state": 5, "bounds": (0, 5000)}
-    adversarial_accuracy(logistic(), X, Y, eps=0.1, norm="l2", attack=attack, **options)
-    assert seen == {"eps": 0.1, "norm": "l2", **options}
+    options = {"random_state": 5, "threat": ThreatModel("l2", bounds=(0, 5000))}
+    adversarial_accuracy(logistic(), X, Y, eps=0.1, attack=attack, **options)
+    assert seen == {"eps": 0.1, **options}
 
 
 def test_attack_that_leaves_the_budget_is_an_error():
@@ -273,17 +275,20 @@ def nan_at_the_start(X):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"eps": -1.0}, "'eps' parameter of adversarial_accuracy must be a float in the range"),
-        ({"eps": [0.1, -0.1] * 15}, "eps must be finite and not negative"),
-        ({"eps": [0.1, 0.2]}, r"one for each feature, of shape \(30,\); got shape \(2,\)"),
-        ({"norm": "l0"}, "norm must be one of"),
-        ({"attack": "magic"}, "'attack' parameter of adversarial_accuracy must be a str among"),
-        ({"n_steps": 0}, "'n_steps' parameter"),
-        ({"n_restarts": 1.5}, "'n_restarts' parameter"),
+        ({"eps": -1.0}, "eps must be finite and not negative; got -1.0"),
+        ({"eps": np.full(30, 0.1)}, "eps must be one number(.|\\n)*Pass .* as units"),
+        ({"threat": "l0"}, "threat must be a ThreatModel or a norm, one of 'linf'"),
+        (
+            {"threat": ThreatModel(units=[0.1, 0.2])},
+            r"one for each feature, of shape \(30,\); got shape \(2,\)",
+        ),
+        ({"attack": "magic"}, "attack must be one of 'auto', .*, or a callable; got 'magic'"),
+        ({"attack": PGD}, r"attack must be one of .*Pass PGD\(\), for example"),
         ({"random_state": -1}, "'random_state' parameter"),
-        ({"bounds": (0, 1)}, r"X must lie inside bounds=\(0, 1\); found a maximum of 4254"),
-        ({"bounds": (1, 0)}, "low <= high"),
-        ({"bounds": (0,)}, "a pair"),
+        (
+            {"threat": ThreatModel(bounds=(0, 1))},
+            r"X must lie inside bounds=\(0, 1\); found a maximum of 4254",
+        ),
         ({"X": nan_at_the_start(X)}, "Input X contains NaN"),
         ({"X": X[:0], "y": Y[:0]}, "0 sample"),
         ({"X": X.astype(str).astype(object) + "?"}, r"X must hold numbers.*found '17.99\?'"),
@@ -304,7 +309,7 @@ def test_x_outside_bounds_is_an_error_even_where_misclassified():
     outside = X.copy()
     outside[wrong] *= -1
     with pytest.raises(ValueError, match="found a minimum of -"):
-        adversarial_accuracy(pipeline, outside, Y, eps=0, bounds=(0, 1e4))
+        adversarial_accuracy(pipeline, outside, Y, eps=0, threat=ThreatModel(bounds=(0, 1e4)))
 
 
 def test_estimators_that_cannot_be_attacked_are_errors():

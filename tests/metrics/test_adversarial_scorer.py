@@ -12,25 +12,24 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_iso.attacks import pgd
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import PGD, pgd
 from sklearn_iso.metrics.adversarial import adversarial_accuracy, make_adversarial_scorer
 
 IRIS = load_iris(return_X_y=True)
 
 
 def test_scorer_is_the_metric_and_survives_pickle_clone_and_print():
-    options = {"eps": 0.025, "norm": "l2", "bounds": (0, [5000.0] * 30)}
-    options |= {"attack": "pgd", "n_steps": 5}
+    options = {"eps": 0.025, "threat": ThreatModel("l2", bounds=(0, [5000.0] * 30))}
+    options |= {"attack": PGD(n_steps=5)}
     scorer = make_adversarial_scorer(**options)
     again = pickle.loads(pickle.dumps(scorer))
     assert again == scorer == clone(scorer, safe=False) and hash(again) == hash(scorer)
     pipeline = logistic()
     expected = adversarial_accuracy(pipeline, X, Y, random_state=0, **options)
     assert scorer(pipeline, X, Y) == again(pipeline, X, Y) == expected
-    assert repr(make_adversarial_scorer(eps=[0, 0.5], attack="fgsm")) == (
-        "AdversarialScorer(eps=(0.0, 0.5), norm='linf', attack='fgsm', bounds=None, "
-        "immutable=None, one_hot=None, n_steps=None, n_restarts=None, n_queries=None, "
-        "image_shape=None, random_state=0)"
+    assert repr(make_adversarial_scorer(eps=0.5, attack="fgsm")) == (
+        "AdversarialScorer(eps=0.5, threat=ThreatModel(), attack=FGSM(), random_state=0)"
     )
 
 
@@ -42,17 +41,20 @@ def test_scorer_takes_an_attack_function():
     assert pickle.loads(pickle.dumps(by_function)) == by_function
 
 
-@pytest.mark.parametrize("wrong", [{"eps": -1}, {"eps": 0.1, "n_steps": 0}, {"eps": "large"}])
-def test_scorer_refuses_bad_parameters_when_it_is_made(wrong):
-    with pytest.raises(ValueError, match="parameter of make_adversarial_scorer"):
-        make_adversarial_scorer(**wrong)
+@pytest.mark.parametrize(
+    "name, wrong",
+    [("eps", -1), ("eps", "large"), ("eps", [0.1, 0.2]), ("attack", "cascade"), ("threat", "l0")],
+)
+def test_scorer_refuses_bad_parameters_when_it_is_made(name, wrong):
+    with pytest.raises(ValueError, match=name):
+        make_adversarial_scorer(**{"eps": 0.1, name: wrong})
 
 
 def test_grid_search_over_several_scorers_is_the_same_in_parallel():
     scoring = {
         "clean": "accuracy",
-        "robust": make_adversarial_scorer(eps=0.3, attack="pgd", n_steps=5),
-        "half": make_adversarial_scorer(eps=np.full(4, 0.15)),
+        "robust": make_adversarial_scorer(eps=0.3, attack=PGD(n_steps=5)),
+        "half": make_adversarial_scorer(eps=0.5, threat=ThreatModel(units=np.full(4, 0.3))),
     }
     pipeline = make_pipeline(StandardScaler(), LogisticRegression())
     grid = {"logisticregression__C": [0.01, 1.0]}

@@ -29,16 +29,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble, RayS, Square
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     make_adversarial_scorer,
     robustness_report,
     table,
 )
+from sklearn_iso.metrics.access import Access, AccessKind
 from sklearn_iso.metrics.answers import Answers
-from sklearn_iso.metrics.breaking import Procedure
-from sklearn_iso.metrics.case import Case
-from sklearn_iso.metrics.evaluation import Access
+from sklearn_iso.metrics.evaluation import Evaluation
+from sklearn_iso.metrics.problem import Problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -102,25 +104,27 @@ def assert_evaluated(name, data, n_rows, n_queries, norm="linf"):
     estimator = fitted(name, X, y)
     rows = np.linspace(0, len(X) - 1, n_rows).astype(int)
     X, y, low, high = X[rows], y[rows], X.min(axis=0), X.max(axis=0)
-    eps = 0.3 * X.std(axis=0) * REACH[norm](X.shape[1])
-    threat = {"norm": norm, "bounds": (low, high)}
-    case = Case.of(estimator, X, y, **threat)
+    eps, units = 0.3 * REACH[norm](X.shape[1]), X.std(axis=0)
+    threat = ThreatModel(norm, units=units, bounds=(low, high))
+    case = Problem.of(estimator, X, y, threat=threat)
     right = np.flatnonzero(case.right())
-    procedure = Procedure(n_queries=n_queries, random_state=0).seeded()
-    broken = procedure.run(case, procedure.access(case, right), eps, right)
+    attack = AttackEnsemble(n_queries=n_queries)
+    broken = Evaluation.of(case, attack, 0, right).attack(right, eps)
     moved = np.abs(broken.X_adv.numpy() - X[right])
-    assert (moved <= eps * (1 + 1e-5) + 1e-12).all()
+    assert (moved <= eps * units * (1 + 1e-5) + 1e-12).all()
     assert ((broken.X_adv.numpy() >= low) & (broken.X_adv.numpy() <= high)).all()
     values = broken.X_adv.numpy()[broken.fooled]
     assert not len(values) or (estimator.predict(values) != y[right[broken.fooled]]).all()
     robust = (len(right) - broken.fooled.sum()) / len(y)
-    options = {"eps": eps, "n_queries": n_queries, "random_state": 0, **threat}
+    options = {"eps": eps, "random_state": 0, "threat": threat}
     assert adversarial_accuracy(estimator, X, y, **options) == robust
-    if Access.of(case, right).kind == "white-box":
-        by_default = adversarial_accuracy(estimator, X, y, **{**options, "n_queries": None})
-        for attack in ("square", "rays"):
-            without = adversarial_accuracy(estimator, X, y, attack=attack, **options)
-            assert by_default <= without + 0.02, attack
+    if Access.of(case, right).kind is AccessKind.WHITE_BOX:
+        by_default = adversarial_accuracy(estimator, X, y, **options)
+        for kind in (Square, RayS):
+            without = adversarial_accuracy(
+                estimator, X, y, attack=kind(n_queries=n_queries), **options
+            )
+            assert by_default <= without + 0.02, kind
     return robust
 
 
@@ -177,9 +181,9 @@ class Contrary(LogisticRegression):
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_access_is_what_the_estimator_allows(estimator, kind, reason):
-    case = Case.of(estimator.fit(X, Y), X, Y)
+    case = Problem.of(estimator.fit(X, Y), X, Y)
     access = Access.of(case, np.flatnonzero(case.right()) if kind != "decision-based" else None)
-    assert access.kind == kind
+    assert access.kind.value == kind
     assert re.search(reason, access.reason), access.reason
 
 
@@ -188,7 +192,7 @@ def test_access_is_what_the_estimator_allows(estimator, kind, reason):
 def test_scores_of_duels_decide_as_predict_does(n_classes, shape):
     digits, labels = load_digits(n_class=n_classes, return_X_y=True)
     digits, labels = digits[:200], labels[:200]
-    case = Case.of(SVC(decision_function_shape=shape).fit(digits, labels), digits, labels)
+    case = Problem.of(SVC(decision_function_shape=shape).fit(digits, labels), digits, labels)
     answers = Answers.of(case)
     assert answers.source == "its decision_function"
     scores = answers.scores(case.points())
@@ -199,7 +203,7 @@ def test_scores_of_duels_decide_as_predict_does(n_classes, shape):
 def test_contrary_estimator_is_attacked_by_its_labels():
     estimator = Contrary(max_iter=500).fit(X, Y)
     y = estimator.predict(X)
-    options = {"random_state": 0, "n_queries": 100}
+    options = {"random_state": 0, "attack": AttackEnsemble(n_queries=100)}
     curve = [adversarial_accuracy(estimator, X, y, eps=eps, **options) for eps in (0, 0.3, 4)]
     assert curve[0] == 1 > curve[1] > curve[2] and curve[2] < 0.05
 
@@ -216,7 +220,9 @@ def test_pipeline_with_an_unknown_step_as_a_resampler_falls_back_and_says_so():
             return True
 
     pipeline = make_pipeline(Resampler(), LogisticRegression(max_iter=500)).fit(X, Y)
-    report = robustness_report(pipeline, X, Y, eps=[0.5], n_queries=50, random_state=0)
+    report = robustness_report(
+        pipeline, X, Y, eps=[0.5], attack=AttackEnsemble(n_queries=50), random_state=0
+    )
     assert report.kind == "score-based" and "'resampler' (Resampler)" in report.reason
     assert report.accuracy[0] < 0.8
 
@@ -241,7 +247,7 @@ def test_regressor_is_refused():
 @pytest.mark.parametrize("model", [LogisticRegression(max_iter=500), SVC()], ids=repr)
 def test_sparse_data_give_the_result_of_dense_ones(kind, model):
     dense = model.fit(X, Y)
-    options = {"eps": 0.3, "random_state": 0, "n_queries": 50}
+    options = {"eps": 0.3, "random_state": 0, "attack": AttackEnsemble(n_queries=50)}
     expected = adversarial_accuracy(dense, X, Y, **options)
     sparse = clone(model).fit(kind(X), Y)
     assert abs(adversarial_accuracy(sparse, kind(X), Y, **options) - expected) < 0.02
@@ -270,20 +276,22 @@ class Recorded(LogisticRegression):
         return super().predict(X)
 
 
-@pytest.mark.parametrize("attack", ["cascade", "square", "rays"])
-def test_categories_stay_one_hot_and_immutable_columns_stay(attack):
+@pytest.mark.parametrize("kind", [AttackEnsemble, Square, RayS])
+def test_categories_stay_one_hot_and_immutable_columns_stay(kind):
     frame, y = with_categories()
     model = Recorded().fit(frame, y)
-    options = {"eps": 0.2, "attack": attack, "random_state": 0, "n_queries": 50}
-    groups = {"one_hot": [["red", "green", "blue"]]}
+    options = {"eps": 0.2, "attack": kind(n_queries=50), "random_state": 0}
+    groups = {"threat": ThreatModel(categories=[["red", "green", "blue"]])}
     assert adversarial_accuracy(model, frame, y, **groups, **options) < (
-        adversarial_accuracy(model, frame, y, immutable=["red", "green", "blue"], **options)
+        adversarial_accuracy(
+            model, frame, y, threat=ThreatModel(immutable=["red", "green", "blue"]), **options
+        )
     )
     adversarial_accuracy(model, frame, y, **groups, **options)
     categories = model.last_[["red", "green", "blue"]].to_numpy()
     assert ((categories == 0) | (categories == 1)).all() and (categories.sum(axis=1) == 1).all()
     by_name, by_number, by_mask = (
-        adversarial_accuracy(model, frame, y, immutable=immutable, **options)
+        adversarial_accuracy(model, frame, y, threat=ThreatModel(immutable=immutable), **options)
         for immutable in (["size"], [0], [True, False, False, False])
     )
     assert by_name == by_number == by_mask
@@ -293,16 +301,29 @@ def test_categories_stay_one_hot_and_immutable_columns_stay(attack):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ({"eps": [0.1] * 3}, r"eps must be .*shape \(4,\); got shape \(3,\)"),
-        ({"bounds": (0, 5)}, r"X must lie inside bounds=\(0, 5\); found a maximum of 7.9"),
-        ({"immutable": [True, False]}, r"immutable must be a mask .*shape \(4,\)"),
-        ({"immutable": [True] * 4}, "every feature is immutable"),
-        ({"immutable": [0, 1, 2, 3]}, "every feature is immutable"),
-        ({"immutable": [4]}, "immutable must hold column numbers from 0 to 3; got"),
-        ({"immutable": ["length"]}, r"found \['length'\], and X has no column names"),
-        ({"one_hot": [[0, 1]]}, "X must hold exactly one 1"),
-        ({"one_hot": [["a", "b"]]}, "X has no column names"),
-        ({"n_queries": -1}, "'n_queries' parameter"),
+        (
+            {"threat": ThreatModel(units=[0.1] * 3)},
+            r"units must be .*shape \(4,\); got shape \(3,\)",
+        ),
+        (
+            {"threat": ThreatModel(bounds=(0, 5))},
+            r"X must lie inside bounds=\(0, 5\); found a maximum of 7.9",
+        ),
+        (
+            {"threat": ThreatModel(immutable=[True, False])},
+            r"immutable must be a mask .*shape \(4,\)",
+        ),
+        ({"threat": ThreatModel(immutable=[0, 1, 2, 3])}, "every feature is immutable"),
+        (
+            {"threat": ThreatModel(immutable=[4])},
+            "immutable must hold column numbers from 0 to 3; got",
+        ),
+        (
+            {"threat": ThreatModel(immutable=["length"])},
+            r"found \['length'\], and X has no column names",
+        ),
+        ({"threat": ThreatModel(categories=[[0, 1]])}, "X must hold exactly one 1"),
+        ({"threat": ThreatModel(categories=[["a", "b"]])}, "X has no column names"),
         ({"y": Y.astype(str)}, r"type of the estimator's classes_, \[0, 1, 2\]; found 0"),
         ({"X": X[:0], "y": Y[:0]}, "0 sample"),
     ],
@@ -317,14 +338,17 @@ def test_bad_input_is_refused_whatever_the_estimator(model, wrong, message):
 def test_no_queries_where_there_are_no_gradients_is_an_error():
     forest = RandomForestClassifier(2).fit(X, Y)
     with pytest.raises(ValueError, match="n_queries must be positive where there are no gradients"):
-        adversarial_accuracy(forest, X, Y, eps=0.1, n_queries=0)
+        adversarial_accuracy(forest, X, Y, eps=0.1, attack=AttackEnsemble(n_queries=0))
     with pytest.raises(ValueError, match="attack='square' needs scores.*attack='rays'"):
         adversarial_accuracy(OnlyPredict(SVC()).fit(X, Y), X, Y, eps=0.1, attack="square")
 
 
 @pytest.mark.slow
 def test_search_over_trees_and_networks_is_the_same_in_parallel():
-    scoring = {"clean": "accuracy", "robust": make_adversarial_scorer(eps=0.3, n_queries=20)}
+    scoring = {
+        "clean": "accuracy",
+        "robust": make_adversarial_scorer(eps=0.3, attack=AttackEnsemble(n_queries=20)),
+    }
     pipeline = scaled(LogisticRegression())
     grid = {"logisticregression": [LogisticRegression(), RandomForestClassifier(3, random_state=0)]}
     with warnings.catch_warnings():

@@ -4,6 +4,7 @@ import broken_models as broken
 import numpy as np
 import pytest
 import torch
+from few_queries import for_distance
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
@@ -26,6 +27,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import IsometricClassifier
+from sklearn_iso.attacks import AttackEnsemble, MinimumNormEnsemble
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -70,9 +72,9 @@ def test_a_constant_classifier_is_robust_wherever_it_is_right(name):
     shown, labels = X[SHOWN], y[SHOWN]
     right = model.predict(shown) == labels
     assert len(set(model.predict(shown))) == 1 and right.any()
-    options = {"n_queries": 20, "random_state": 0}
+    options = {"attack": AttackEnsemble(n_queries=20), "random_state": 0}
     assert adversarial_accuracy(model, shown, labels, eps=1.0, **options) == right.mean()
-    distances = adversarial_distance(model, shown, labels, **options)
+    distances = adversarial_distance(model, shown, labels, **for_distance(options))
     np.testing.assert_array_equal(distances, np.where(right, np.inf, 0))
     report = robustness_report(model, shown, labels, eps=[0, 1], **options)
     assert report.accuracy.tolist() == [right.mean()] * 2 and str(report)
@@ -80,7 +82,12 @@ def test_a_constant_classifier_is_robust_wherever_it_is_right(name):
 
 def test_what_gradients_cannot_see_is_told():
     report = robustness_report(
-        INNER.fit(X, y), X[SHOWN], y[SHOWN], eps=[0, 1], n_queries=20, random_state=0
+        INNER.fit(X, y),
+        X[SHOWN],
+        y[SHOWN],
+        eps=[0, 1],
+        attack=AttackEnsemble(n_queries=20),
+        random_state=0,
     )
     assert "zero gradients" in {finding.name for finding in report.warnings}
 
@@ -100,11 +107,11 @@ ONE_CLASS = {
 def test_a_classifier_of_a_single_class_is_robust_wherever_it_is_right(name):
     labels = np.where(y[SHOWN] == 0, "one", "another")
     model = ONE_CLASS[name].fit(X, np.full(len(X), "one"))
-    options = {"n_queries": 20, "random_state": 0}
+    options = {"attack": AttackEnsemble(n_queries=20), "random_state": 0}
     with pytest.warns(UserWarning, match="not fitted on, another, and that it cannot predict"):
         assert adversarial_accuracy(model, X[SHOWN], labels, eps=1.0, **options) == 0.4
     with pytest.warns(UserWarning, match="not fitted on"):
-        distances = adversarial_distance(model, X[SHOWN], labels, **options)
+        distances = adversarial_distance(model, X[SHOWN], labels, **for_distance(options))
     np.testing.assert_array_equal(distances, [np.inf] * 4 + [0] * 6)
     with pytest.warns(UserWarning, match="not fitted on"):
         report = robustness_report(model, X[SHOWN], labels, eps=[0, 1], **options)
@@ -148,14 +155,18 @@ def twin_without_gradient():
 
 def test_a_twin_without_gradient_is_attacked_without():
     model = twin_without_gradient()
-    report = robustness_report(model, X, y, eps=[0, 1], n_queries=100, random_state=0)
+    report = robustness_report(
+        model, X, y, eps=[0, 1], attack=AttackEnsemble(n_queries=100), random_state=0
+    )
     assert report.accuracy[1] < report.accuracy[0] - 0.2
     assert "zero gradients" in {finding.name for finding in report.warnings}
 
 
 @pytest.mark.parametrize("call", [adversarial_accuracy, adversarial_distance])
 def test_following_the_gradients_of_a_twin_without_any_is_an_error(call):
-    asked = {"eps": 1.0, "attack": "pgd"} if call is adversarial_accuracy else {"n_steps": 5}
+    asked = {"attack": MinimumNormEnsemble(n_steps=5)}
+    if call is adversarial_accuracy:
+        asked = {"eps": 1.0, "attack": "pgd"}
     with pytest.raises(ValueError, match=r"logits must be differentiable in X.*Remove .detach\("):
         call(twin_without_gradient(), X, y, random_state=0, **asked)
 

@@ -10,11 +10,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_iso import IsometricClassifier
-from sklearn_iso.attacks import pgd
+from sklearn_iso import IsometricClassifier, ThreatModel
+from sklearn_iso.attacks import AttackEnsemble, Budget, pgd
 from sklearn_iso.metrics import adversarial_accuracy, robustness_report
-from sklearn_iso.metrics.breaking import Procedure
-from sklearn_iso.metrics.case import Case, Threat
+from sklearn_iso.metrics.access import Access, Slopes
 from sklearn_iso.metrics.diagnostics import (
     OF_GRADIENT_ATTACKS,
     cross_entropy_keeps_up,
@@ -25,12 +24,12 @@ from sklearn_iso.metrics.diagnostics import (
     noise_is_weaker,
     steps_suffice,
     transfer_is_weaker,
-    wide_budget,
+    unbounded,
 )
-from sklearn_iso.metrics.evaluation import Access, Slopes
+from sklearn_iso.metrics.evaluation import Evaluation
 from sklearn_iso.metrics.findings import Sample
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.metrics.repeated import search_suffices
-from sklearn_iso.metrics.table import Table
 
 DIGITS = tuple(part[:400] for part in load_digits(return_X_y=True))
 DIGITS = (DIGITS[0].astype(np.float32), DIGITS[1])
@@ -76,7 +75,7 @@ def test_evaluation_gets_past_masked_gradients(network, change):
     model, (X, y) = changed(network, change), (part[:80] for part in DIGITS)
     by_gradients, by_default = (
         adversarial_accuracy(model, X, y, eps=3.0, attack=attack, random_state=0)
-        for attack in ("pgd", "cascade")
+        for attack in ("pgd", "auto")
     )
     assert by_default < by_gradients - 0.2
 
@@ -94,8 +93,9 @@ def test_scaled_logits_hide_nothing(network):
 def test_a_search_that_more_queries_would_add_to_is_told(n_queries, told):
     X, y = load_iris(return_X_y=True)
     tree = DecisionTreeClassifier(random_state=0).fit(X, y)
+    attack = AttackEnsemble(n_queries=n_queries)
     report = robustness_report(
-        tree, X[::6], y[::6], eps=[0.6], norm="l2", n_queries=n_queries, random_state=0
+        tree, X[::6], y[::6], eps=[0.6], threat="l2", attack=attack, random_state=0
     )
     assert "search_suffices" in report.checked
     assert ("search not finished" in [finding.name for finding in report.warnings]) is told
@@ -106,7 +106,9 @@ def test_a_second_search_is_told_as_a_share_of_the_samples_that_held():
     tree = DecisionTreeClassifier(random_state=0).fit(X, y)
     sample = sample_of(tree, X, y, 2.0, n=150)
     held = np.arange(150) >= 120
-    finding = search_suffices(sample, Procedure(n_queries=200, random_state=0), held)
+    method, generator = AttackEnsemble(n_queries=200), torch.Generator().manual_seed(0)
+    evaluation = Evaluation(sample.problem, sample.access, method, generator)
+    finding = search_suffices(sample, evaluation, held)
     assert finding is not None
     assert finding.seen == "a second search with other draws breaks 30 of 30 samples that held"
     assert "of the 150 samples diagnosed" in finding.next_step
@@ -133,12 +135,12 @@ def test_isometric_network_has_no_warnings():
 def test_sound_networks_have_no_warnings_in_any_norm(norm, eps, random_state):
     for alpha in (0, 1):
         model = IsometricClassifier(alpha, max_epochs=40, random_state=random_state).fit(*DIGITS)
-        report = robustness_report(model, *DIGITS, norm=norm, eps=eps, random_state=random_state)
+        report = robustness_report(model, *DIGITS, threat=norm, eps=eps, random_state=random_state)
         assert report.warnings == (), (alpha, [str(finding) for finding in report.warnings])
 
 
 def sample_of(model, X, y, eps, n=60, **threat):
-    case = Case.of(model, X, y, **threat)
+    case = Problem.of(model, X, y, **threat)
     rows = np.flatnonzero(case.right())[:n]
     return Sample(case, Access.of(case), rows, eps, torch.Generator().manual_seed(0))
 
@@ -262,19 +264,20 @@ def test_cross_entropy_that_lags_behind_the_margin_is_flagged():
 def test_sound_linear_model_passes_each_comparison():
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(*IRIS)
     for norm, eps in (("linf", 0.5), ("l2", 0.8), ("l1", 1.2)):
-        sample = sample_of(pipeline, *IRIS, eps=eps, norm=norm)
+        sample = sample_of(pipeline, *IRIS, eps=eps, threat=norm)
         assert [check(sample) for check in OF_GRADIENT_ATTACKS] == [None] * 8
-        assert sample_of(pipeline, *IRIS, eps=wide_budget(sample.case), norm=norm).white_box.all()
+        wide = unbounded(sample.problem)
+        assert sample_of(pipeline, *IRIS, eps=1.0, threat=wide).white_box.all()
 
 
-def test_wide_budget_reaches_every_other_sample():
+def test_unbounded_threat_reaches_every_other_sample():
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(*IRIS)
     for norm in ("linf", "l2", "l1"):
-        case = Case.of(pipeline, *IRIS, norm=norm)
+        case = Problem.of(pipeline, *IRIS, threat=norm)
         X = case.points()
         for row in (0, 70):
             centre = X[row].expand_as(X)
-            case.threat.budget(centre, wide_budget(case)).verify(centre, X)
+            Budget.of(centre, threat=unbounded(case)).verify(centre, X)
 
 
 def test_slopes_tell_dead_rows_from_saturated_ones():
@@ -315,19 +318,19 @@ def test_few_samples_are_flagged_with_what_to_do(network):
     ids=["budget", "immutable", "nan"],
 )
 def test_attack_that_breaks_the_rules_is_an_error(move, message):
-    def attack(logits, X, y, *, eps, norm, bounds, immutable):
+    def attack(logits, X, y, *, eps, threat):
         return move(X)
 
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(*IRIS)
     with pytest.raises(ValueError, match=message):
-        report_on(pipeline, *IRIS, eps=[0.5], attack=attack, bounds=(0, 9), immutable=[1])
+        threat = ThreatModel(bounds=(0, 9), immutable=[1])
+        report_on(pipeline, *IRIS, eps=[0.5], attack=attack, threat=threat)
 
 
 def test_point_outside_of_the_bounds_is_an_error():
-    threat = Threat.of(Table(np.zeros((2, 2))), bounds=(0, 1))
     X = torch.zeros(2, 2)
     with pytest.raises(ValueError, match="stay within bounds"):
-        threat.verify(X, X - 0.1, eps=1.0)
+        Budget.of(X, threat=ThreatModel(bounds=(0, 1))).verify(X, X - 0.1)
 
 
 def test_diagnosis_is_seeded():

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from few_queries import for_distance
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.ensemble import RandomForestClassifier
@@ -13,6 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble
 from sklearn_iso.metrics import adversarial_accuracy, adversarial_distance, robustness_curve
 
 X, Y = load_breast_cancer(return_X_y=True)
@@ -36,7 +39,7 @@ def exact(pipeline, norm, units=1.0):
 @pytest.mark.parametrize("per_feature", [False, True])
 def test_linear_distance_is_the_closed_form(pipeline, norm, per_feature):
     units = X.std(axis=0) if per_feature else None
-    found = adversarial_distance(pipeline, X, Y, norm=norm, units=units)
+    found = adversarial_distance(pipeline, X, Y, threat=ThreatModel(norm, units=units))
     expected = exact(pipeline, norm, 1.0 if units is None else units)
     assert (found[expected == 0] == 0).all() and (expected == 0).any()
     np.testing.assert_allclose(found, expected, rtol=1e-3)
@@ -46,16 +49,18 @@ def test_feature_without_a_unit_does_not_move(pipeline):
     units = X.std(axis=0)
     units[[3, 20]] = 0
     mask = units == 0
-    by_unit = adversarial_distance(pipeline, X, Y, norm="l2", units=units)
+    by_unit = adversarial_distance(pipeline, X, Y, threat=ThreatModel("l2", units=units))
     np.testing.assert_allclose(by_unit, exact(pipeline, "l2", units), rtol=1e-3)
     by_mask = adversarial_distance(
-        pipeline, X, Y, norm="l2", units=np.where(mask, 1, units), immutable=mask
+        pipeline, X, Y, threat=ThreatModel("l2", units=np.where(mask, 1, units), immutable=mask)
     )
     np.testing.assert_allclose(by_mask, by_unit, rtol=1e-6)
 
 
 def test_float32_distance_is_the_closed_form(pipeline):
-    found = adversarial_distance(pipeline, X.astype(np.float32), Y, units=X.std(axis=0))
+    found = adversarial_distance(
+        pipeline, X.astype(np.float32), Y, threat=ThreatModel(units=X.std(axis=0))
+    )
     expected = exact(pipeline, "linf", X.std(axis=0))
     some = expected > 0.01
     np.testing.assert_allclose(found[some], expected[some], rtol=1e-3)
@@ -78,7 +83,7 @@ def test_decision_based_distance_is_near_the_closed_form(norm):
     labels = np.array(["low", "high"])[(points.sum(axis=1) <= 1).astype(int)]
     model = Threshold().fit(points, labels)
     labels = model.predict(points)
-    found = adversarial_distance(model, points, labels, norm=norm, random_state=0)
+    found = adversarial_distance(model, points, labels, threat=norm, random_state=0)
     expected = np.abs(points.sum(axis=1) - 1) / np.linalg.norm([1, 1], ord=DUAL_ORDER[norm])
     assert (found >= expected * (1 - 1e-9)).all()
     assert np.median(found / expected) < 1.05 and (found < 1.5 * expected + 1e-3).all()
@@ -96,10 +101,12 @@ def test_distance_of_a_stump_is_that_of_its_threshold():
 def test_distance_is_infinite_where_no_error_can_be_reached(pipeline):
     x, label = X[:1], Y[:1]
     near = (x[0] - 1e-4, x[0] + 1e-4)
-    assert adversarial_distance(pipeline, x, label, bounds=near, random_state=0) == np.inf
+    threat = ThreatModel(bounds=near)
+    assert adversarial_distance(pipeline, x, label, threat=threat, random_state=0) == np.inf
     near[0][3] = x[0, 3] * (1 + 4e-16)  # X is outside by rounding, which is no way to an error
     assert near[0][3] > x[0, 3]
-    assert adversarial_distance(pipeline, x, label, bounds=near, random_state=0) == np.inf
+    threat = ThreatModel(bounds=near)
+    assert adversarial_distance(pipeline, x, label, threat=threat, random_state=0) == np.inf
     assert adversarial_distance(pipeline, x, 1 - label) == 0
 
 
@@ -109,13 +116,15 @@ def test_distance_is_infinite_where_no_error_can_be_reached(pipeline):
 def test_a_point_at_the_distance_is_misclassified_and_the_curve_agrees(model):
     points, labels = IRIS[0][::3], IRIS[1][::3]
     model = model.fit(*IRIS)
-    found = adversarial_distance(model, points, labels, random_state=0, n_queries=150)
+    options = {"random_state": 0, "attack": AttackEnsemble(n_queries=150)}
+    found = adversarial_distance(model, points, labels, **for_distance(options))
     assert (found[model.predict(points) != labels] == 0).all() and np.isfinite(found).all()
     eps = [0.0, 0.2, 0.5, 2.0]
-    options = {"eps": eps, "random_state": 0, "n_queries": 150}
-    curve = robustness_curve(model, points, labels, method="distance", **options)
+    curve = robustness_curve(
+        model, points, labels, eps=eps, method="distance", **for_distance(options)
+    )
     np.testing.assert_array_equal(curve, [(found > e).mean() for e in eps])
-    nested = robustness_curve(model, points, labels, **options)
+    nested = robustness_curve(model, points, labels, eps=eps, **options)
     assert nested[0] == curve[0] == model.score(points, labels)
     assert (np.diff(nested) <= 0).all() and np.abs(nested - curve).max() < 0.12
 
@@ -124,15 +133,18 @@ def test_a_point_at_the_distance_is_misclassified_and_the_curve_agrees(model):
 def test_curve_has_the_exact_shares_in_any_order(pipeline, norm):
     distances = exact(pipeline, norm)
     eps = np.quantile(distances, [0.8, 0.2, 0.5])
-    curve = robustness_curve(pipeline, X, Y, eps=eps, norm=norm, random_state=0)
+    curve = robustness_curve(pipeline, X, Y, eps=eps, threat=norm, random_state=0)
     for budget, share in zip(eps, curve, strict=True):
         assert np.mean(distances > 1.01 * budget) <= share <= np.mean(distances > 0.99 * budget)
 
 
 def test_curve_in_units_is_that_of_budgets_per_feature(pipeline):
-    units = X.std(axis=0)
-    curve = robustness_curve(pipeline, X, Y, eps=[0.1, 0.3], units=units, random_state=0)
-    each = [adversarial_accuracy(pipeline, X, Y, eps=e * units, random_state=0) for e in (0.1, 0.3)]
+    threats = [ThreatModel(units=e * X.std(axis=0)) for e in (1, 0.1, 0.3)]
+    curve = robustness_curve(pipeline, X, Y, eps=[0.1, 0.3], threat=threats[0], random_state=0)
+    each = [
+        adversarial_accuracy(pipeline, X, Y, eps=1, threat=threat, random_state=0)
+        for threat in threats[1:]
+    ]
     np.testing.assert_allclose(curve, each, atol=0.004)
 
 
@@ -140,7 +152,7 @@ def test_attack_that_gets_weaker_still_gives_a_curve_that_never_rises(pipeline):
     """What a smaller budget broke stays broken: such rows are not attacked again."""
     seen = []
 
-    def attack(logits, X, y, *, eps, norm, bounds):
+    def attack(logits, X, y, *, eps, threat):
         seen.append(len(X))
         fooled = X.clone()
         if eps == 1.0:
@@ -155,10 +167,10 @@ def test_attack_that_gets_weaker_still_gives_a_curve_that_never_rises(pipeline):
 def test_data_frames_keep_their_columns_at_every_question():
     frame = pd.DataFrame(IRIS[0], columns=list("abcd"))
     forest = RandomForestClassifier(3, random_state=0).fit(frame, IRIS[1])
-    options = {"n_queries": 30, "random_state": 0}
-    by_frame = adversarial_distance(forest, frame[::10], IRIS[1][::10], **options)
+    options = {"attack": AttackEnsemble(n_queries=30), "random_state": 0}
+    by_frame = adversarial_distance(forest, frame[::10], IRIS[1][::10], **for_distance(options))
     bare = RandomForestClassifier(3, random_state=0).fit(*IRIS)
-    by_array = adversarial_distance(bare, IRIS[0][::10], IRIS[1][::10], **options)
+    by_array = adversarial_distance(bare, IRIS[0][::10], IRIS[1][::10], **for_distance(options))
     np.testing.assert_array_equal(by_frame, by_array)
 
 
@@ -168,11 +180,22 @@ def test_data_frames_keep_their_columns_at_every_question():
         (robustness_curve, {"eps": 0.3}, "'eps' parameter of robustness_curve"),
         (robustness_curve, {"eps": []}, "eps must be a list of budgets"),
         (robustness_curve, {"eps": [0.1, -1]}, "finite and not negative"),
-        (robustness_curve, {"eps": [[0.1] * 30]}, "Pass one value for each feature as units"),
-        (robustness_curve, {"eps": [1], "units": [1, 2]}, r"units must be .* shape \(30,\)"),
-        (adversarial_distance, {"units": [1, 2]}, r"units must be .* shape \(30,\)"),
-        (adversarial_distance, {"units": [-1] * 30}, "not negative"),
-        (adversarial_distance, {"bounds": (0, 1)}, "X must lie inside"),
+        (
+            robustness_curve,
+            {"eps": [[0.1] * 30]},
+            "Pass one value for each feature as the threat's units",
+        ),
+        (
+            robustness_curve,
+            {"eps": [1], "threat": ThreatModel(units=[1, 2])},
+            r"units must be .* shape \(30,\)",
+        ),
+        (
+            adversarial_distance,
+            {"threat": ThreatModel(units=[1, 2])},
+            r"units must be .* shape \(30,\)",
+        ),
+        (adversarial_distance, {"threat": ThreatModel(bounds=(0, 1))}, "X must lie inside"),
         (robustness_curve, {"eps": [1], "method": "magic"}, "'method' parameter"),
     ],
 )

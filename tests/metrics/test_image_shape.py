@@ -8,6 +8,7 @@ from lit_window import SIDE, LitWindow
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
+from sklearn_iso.attacks import AttackEnsemble, Square
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     make_adversarial_scorer,
@@ -16,7 +17,7 @@ from sklearn_iso.metrics import (
 )
 
 X, Y = np.zeros((5, SIDE * SIDE)), np.zeros(5, dtype=int)
-SEARCH = {"norm": "l2", "n_queries": 500, "random_state": 0}
+SEARCH = {"threat": "l2", "random_state": 0}
 SHAPE = (SIDE, SIDE)
 
 
@@ -26,18 +27,21 @@ def lit_window():
 
 
 def test_search_moves_patches_where_the_shape_of_an_image_is_told(lit_window):
-    for attack in ("square", "cascade"):
-        options = {"eps": 1.0, "attack": attack, **SEARCH}
-        assert adversarial_accuracy(lit_window, X, Y, **options) == 1
-        assert adversarial_accuracy(lit_window, X, Y, **options, image_shape=SHAPE) == 0
-        scorer = make_adversarial_scorer(**options, image_shape=list(SHAPE))
+    for kind in (Square, AttackEnsemble):
+        options = {"eps": 1.0, **SEARCH}
+        blind, seen = (kind(n_queries=500, image_shape=shape) for shape in (None, list(SHAPE)))
+        assert adversarial_accuracy(lit_window, X, Y, attack=blind, **options) == 1
+        assert adversarial_accuracy(lit_window, X, Y, attack=seen, **options) == 0
+        scorer = make_adversarial_scorer(attack=seen, **options)
         assert scorer(lit_window, X, Y) == 0 and hash(scorer)
 
 
 def test_curve_and_report_search_in_patches_too(lit_window):
-    blind = robustness_curve(lit_window, X, Y, eps=[0, 1.0], **SEARCH)
-    seen = robustness_curve(lit_window, X, Y, eps=[0, 1.0], **SEARCH, image_shape=SHAPE)
-    report = robustness_report(lit_window, X, Y, eps=[0, 1.0], **SEARCH, image_shape=SHAPE)
+    attack = AttackEnsemble(n_queries=500)
+    blind = robustness_curve(lit_window, X, Y, eps=[0, 1.0], attack=attack, **SEARCH)
+    attack = AttackEnsemble(n_queries=500, image_shape=SHAPE)
+    seen = robustness_curve(lit_window, X, Y, eps=[0, 1.0], attack=attack, **SEARCH)
+    report = robustness_report(lit_window, X, Y, eps=[0, 1.0], attack=attack, **SEARCH)
     assert blind.tolist() == [1, 1] and seen.tolist() == report.accuracy.tolist() == [1, 0]
     assert report.broken_by["square"].tolist() == [0, 5]
 
@@ -46,4 +50,4 @@ def test_shape_that_is_no_image_of_a_row_is_refused():
     digits, y = load_digits(return_X_y=True)
     model = LogisticRegression(max_iter=20, tol=1).fit(digits, y)
     with pytest.raises(ValueError, match="image_shape must hold the 64 values of a row"):
-        adversarial_accuracy(model, digits, y, eps=0.1, image_shape=(5, 5))
+        adversarial_accuracy(model, digits, y, eps=0.1, attack=AttackEnsemble(image_shape=(5, 5)))

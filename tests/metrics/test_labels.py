@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from few_queries import for_distance
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
@@ -15,6 +16,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import IsometricClassifier, IsometricClassifierCV
+from sklearn_iso.attacks import AttackEnsemble, MinimumNormEnsemble
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -68,11 +70,12 @@ def figures(model, eps=0.3):
     """All that is computed of a classifier on a few samples, in numbers."""
     few, y = X[::4], Y[::4]
     options = {"random_state": 0}
-    attack = {"attack": "fgsm"} if hasattr(model.inner, "coef_") else {"n_queries": 5}
+    by_gradients = hasattr(model.inner, "coef_")
+    attack = {"attack": "fgsm" if by_gradients else AttackEnsemble(n_queries=5)}
     report = robustness_report(model, few, y, eps=[eps], n_diagnosed=0, **options, **attack)
     return [
         adversarial_accuracy(model, few, y, eps=eps, **options, **attack),
-        *adversarial_distance(model, few, y, n_queries=20, **options),
+        *adversarial_distance(model, few, y, attack=MinimumNormEnsemble(n_queries=20), **options),
         *robustness_curve(model, few, y, eps=[0, eps], **options, **attack),
         *report.accuracy,
     ]
@@ -135,26 +138,27 @@ def test_labels_of_two_types_in_a_list_keep_them():
 )
 def test_predictions_that_are_no_classes_are_an_error_and_no_robustness_of_zero(of_labels, message):
     model = Answers(LogisticRegression().fit(X, Y), of_labels, as_it_is)
-    for metric in (adversarial_accuracy, adversarial_distance, robustness_report):
-        budget = {} if metric is adversarial_distance else {"eps": [0.1] * 4}
+    budgets = {adversarial_accuracy: {"eps": 0.1}, robustness_report: {"eps": [0.1]}}
+    for metric in (*budgets, adversarial_distance):
         with pytest.raises(ValueError, match=message):
-            metric(model, X, Y, **budget)
+            metric(model, X, Y, **budgets.get(metric, {}))
 
 
 @pytest.mark.parametrize("inner", MODELS)
 def test_labels_that_no_fit_has_seen_are_errors_and_change_no_other_sample(inner):
     inner.fit(X[Y < 2], Y[Y < 2])
     old = Y < 2
-    options = {"n_queries": 50, "random_state": 0}
+    options = {"attack": AttackEnsemble(n_queries=50), "random_state": 0}
     with pytest.warns(UserWarning, match=f"{UNSEEN}, 2, .* 16 of 50 samples") as told:
         clean = adversarial_accuracy(inner, X, Y, eps=0)
     assert len(told) == 1
     assert clean == accuracy_score(Y, inner.predict(X))
     with pytest.warns(UserWarning, match=UNSEEN):
-        distances = adversarial_distance(inner, X, Y, **options)
+        distances = adversarial_distance(inner, X, Y, **for_distance(options))
     assert (distances[~old] == 0).all()
     np.testing.assert_array_equal(
-        distances[old] == 0, adversarial_distance(inner, X[old], Y[old], **options) == 0
+        distances[old] == 0,
+        adversarial_distance(inner, X[old], Y[old], **for_distance(options)) == 0,
     )
     with pytest.warns(UserWarning, match=UNSEEN):
         curve = robustness_curve(inner, X, Y, eps=[0, 0.1], **options)

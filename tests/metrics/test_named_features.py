@@ -12,6 +12,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import MinimumNormEnsemble
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -20,9 +22,8 @@ from sklearn_iso.metrics import (
     robustness_curve,
     robustness_report,
 )
-from sklearn_iso.metrics.named import Named
-from sklearn_iso.metrics.table import Table
 from sklearn_iso.plotting import AdversarialExamplesDisplay, RobustnessCurveDisplay
+from sklearn_iso.threat.named import Named
 
 RAW, Y = load_iris(return_X_y=True, as_frame=True)
 X = RAW.rename(columns=dict(zip(RAW.columns, "dcba", strict=True)))[::5]
@@ -38,24 +39,33 @@ FORMS = [SERIES, TURNED, TURNED.to_dict(), ONE_ROW, pl.from_pandas(ONE_ROW)]
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: type(form).__module__)
-def test_budgets_by_name_are_those_in_the_order_of_the_columns(form):
-    found, expected = (adversarial_accuracy(MODEL, X, Y, eps=e, **ATTACK) for e in (form, EACH))
-    assert found == expected
-    assert expected != adversarial_accuracy(MODEL, X, Y, eps=EACH[::-1], **ATTACK)
+def test_units_by_name_are_those_in_the_order_of_the_columns(form):
+    found, expected, other = (
+        adversarial_accuracy(MODEL, X, Y, eps=1, threat=ThreatModel(units=units), **ATTACK)
+        for units in (form, EACH, EACH[::-1])
+    )
+    assert found == expected != other
 
 
 def test_units_and_bounds_by_name_are_those_in_the_order_of_the_columns():
     few, y = X[::4], Y[::4]
     low, high = few.min() - 0.1, few.max() + 0.1
-    named = {"units": TURNED, "bounds": (low.sort_index(), high.to_dict())}
-    ordered = {"units": EACH, "bounds": (low.to_numpy(), high.to_numpy())}
+    bounds = (low.to_numpy(), high.to_numpy())
     by_name, by_order, otherwise = (
         [
-            robustness_curve(MODEL, few, y, eps=[0.5, 1], **options, **ATTACK),
-            robustness_report(MODEL, few, y, eps=[1], n_diagnosed=0, **options, **ATTACK).accuracy,
-            adversarial_distance(MODEL, few, y, n_steps=2, **options),
+            robustness_curve(MODEL, few, y, eps=[0.5, 1], threat=threat, **ATTACK),
+            robustness_report(
+                MODEL, few, y, eps=[1], n_diagnosed=0, threat=threat, **ATTACK
+            ).accuracy,
+            adversarial_distance(
+                MODEL, few, y, attack=MinimumNormEnsemble(n_steps=2), threat=threat
+            ),
         ]
-        for options in (named, ordered, {**ordered, "units": EACH[::-1]})
+        for threat in (
+            ThreatModel(units=TURNED, bounds=(low.sort_index(), high.to_dict())),
+            ThreatModel(units=EACH, bounds=bounds),
+            ThreatModel(units=EACH[::-1], bounds=bounds),
+        )
     )
     for found, expected, other in zip(by_name, by_order, otherwise, strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -63,11 +73,13 @@ def test_units_and_bounds_by_name_are_those_in_the_order_of_the_columns():
 
 
 def test_pictures_follow_names():
-    of, scale = AdversarialExamplesDisplay.from_estimator, X.std().to_numpy() + EACH
+    scale = X.std().to_numpy() + EACH
     named = pd.Series(scale, index=X.columns).sort_index()
     by_name, by_position = (
-        of(MODEL, X, Y, eps=eps, units=units, **ATTACK)
-        for eps, units in ((TURNED, named), (EACH, scale))
+        AdversarialExamplesDisplay.from_estimator(
+            MODEL, X, Y, eps=0.5, threat=ThreatModel(units=units), **ATTACK
+        )
+        for units in (named, scale)
     )
     np.testing.assert_array_equal(by_name.movement, by_position.movement)
     again = AdversarialExamplesDisplay(
@@ -76,8 +88,10 @@ def test_pictures_follow_names():
     expected = AdversarialExamplesDisplay(by_name.X, by_name.X_adv, units=scale)
     np.testing.assert_array_equal(again.movement, expected.movement)
     curves = [
-        RobustnessCurveDisplay.from_estimator(MODEL, X, Y, eps=[0.5], units=u, **ATTACK).accuracy
-        for u in (TURNED, EACH)
+        RobustnessCurveDisplay.from_estimator(
+            MODEL, X, Y, eps=[0.5], threat=ThreatModel(units=units), **ATTACK
+        ).accuracy
+        for units in (TURNED, EACH)
     ]
     np.testing.assert_array_equal(*curves)
     plt.close("all")
@@ -87,12 +101,11 @@ def test_named_masks_fix_the_features_that_they_name():
     mask = SERIES == 1.0
     read_only = mask.to_numpy(copy=True)
     read_only.flags.writeable = False
-    by_name, by_dict, by_position, by_number = (
-        adversarial_accuracy(MODEL, X, Y, eps=0.9, immutable=fixed, **ATTACK)
-        for fixed in (mask.sort_index(), mask.sort_index().to_dict(), read_only, [3])
+    by_name, by_dict, by_position, by_number, otherwise = (
+        adversarial_accuracy(MODEL, X, Y, eps=0.9, threat=ThreatModel(immutable=fixed), **ATTACK)
+        for fixed in (mask.sort_index(), mask.sort_index().to_dict(), read_only, [3], [0])
     )
-    assert by_name == by_dict == by_position == by_number
-    assert by_name != adversarial_accuracy(MODEL, X, Y, eps=0.9, immutable=[0], **ATTACK)
+    assert by_name == by_dict == by_position == by_number != otherwise
 
 
 @pytest.mark.parametrize(
@@ -103,42 +116,39 @@ def test_named_masks_fix_the_features_that_they_name():
         (pd.concat([SERIES, SERIES[:1]]), X, "it names a column twice"),
         (SERIES, X.to_numpy(), r"it names \['d', 'c', 'b', 'a'\], and X has no column names"),
         (pd.Series(EACH, index=[4, 5, 6, 7]), X.to_numpy(), r"it names \[4, 5, 6, 7\]"),
-        (pd.concat([ONE_ROW, ONE_ROW]), X, r"must have one row; got shape \(2, 4\)"),
     ],
 )
 def test_names_that_are_not_those_of_the_columns_are_refused(values, frame, message):
     model = MODEL if frame is X else BARE
-    budgets = {"eps": [0.5], **ATTACK}
+    by_units, by_bounds = ThreatModel(units=values), ThreatModel(bounds=(values, values))
+    for threat in (by_units, by_bounds):
+        with pytest.raises(ValueError, match=message):
+            adversarial_accuracy(model, frame, Y, eps=1, threat=threat, **ATTACK)
     with pytest.raises(ValueError, match=message):
-        adversarial_accuracy(model, frame, Y, eps=values, **ATTACK)
+        robustness_curve(model, frame, Y, eps=[0.5], threat=by_units, **ATTACK)
     with pytest.raises(ValueError, match=message):
-        robustness_curve(model, frame, Y, units=values, **budgets)
-    with pytest.raises(ValueError, match=message):
-        adversarial_distance(model, frame, Y, units=values)
-    with pytest.raises(ValueError, match=message):
-        adversarial_accuracy(model, frame, Y, eps=0.1, bounds=(values, values), **ATTACK)
+        adversarial_distance(model, frame, Y, threat=by_units)
 
 
 def test_numbers_are_positions_unless_columns_are_named_by_other_numbers():
     values = pd.Series(EACH)
     turned = values.iloc[::-1]
     for form in (values, turned, pl.Series(EACH)):
-        assert list(Table(X).by_feature(form, "eps")) == list(EACH)
-        assert list(Table(X.to_numpy()).by_feature(form, "eps")) == list(EACH)
+        for table in (X, X.to_numpy()):
+            assert ThreatModel(units=form).resolve(table).units == tuple(EACH)
     numbered = X.set_axis([3, 2, 1, 0], axis=1)
-    assert list(Table(numbered).by_feature(turned, "eps")) == list(EACH[::-1])
+    assert ThreatModel(units=turned).resolve(numbered).units == tuple(EACH[::-1])
+    assert ThreatModel(immutable=[3]).resolve(numbered).immutable_mask().tolist()[0]
 
 
 def test_scorers_keep_names_and_still_compare_hash_and_pickle():
-    scorer = make_adversarial_scorer(
-        eps=TURNED, bounds=((X.min() - 1).to_dict(), 9), immutable=SERIES == 1.0, **ATTACK
-    )
+    threat = ThreatModel(units=TURNED, bounds=((X.min() - 1).to_dict(), 9), immutable=SERIES == 1.0)
+    scorer = make_adversarial_scorer(eps=1, threat=threat, **ATTACK)
     again = pickle.loads(pickle.dumps(scorer))
     assert again == scorer and hash(again) == hash(scorer)
-    assert "eps={'a': 1.0, 'b': 0.6, 'c': 0.3, 'd': 0.0}" in repr(scorer)
-    expected = adversarial_accuracy(
-        MODEL, X, Y, eps=EACH, bounds=((X.min() - 1).to_numpy(), 9), immutable=[3], **ATTACK
-    )
+    assert "units={'a': 1, 'b': 0.6, 'c': 0.3, 'd': 0}" in repr(scorer)
+    by_position = ThreatModel(units=EACH, bounds=((X.min() - 1).to_numpy(), 9), immutable=[3])
+    expected = adversarial_accuracy(MODEL, X, Y, eps=1, threat=by_position, **ATTACK)
     assert scorer(MODEL, X, Y) == again(MODEL, X, Y) == expected
     turned, columns = X[X.columns[::-1]], GridSearchCV(MODEL, {"C": [1.0]}, scoring=scorer, cv=2)
     assert columns.fit(turned, Y).best_score_ == columns.fit(X, Y).best_score_

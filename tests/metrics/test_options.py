@@ -1,13 +1,35 @@
-"""A parameter of an attack does something, or is an error that says who takes it."""
+"""An attack carries its own parameters, and nothing else takes them."""
+
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
+import torch
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_iso.attacks import apgd, pgd, square
+from sklearn_iso.attacks import (
+    APGD,
+    ATTACKS,
+    DDN,
+    FAB,
+    FGSM,
+    FMN,
+    PGD,
+    AttackEnsemble,
+    Coordinates,
+    MinimumNormEnsemble,
+    RayS,
+    Square,
+    apgd,
+    as_attack,
+    pgd,
+    square,
+)
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -15,27 +37,71 @@ from sklearn_iso.metrics import (
     robustness_curve,
     robustness_report,
 )
-from sklearn_iso.metrics.options import check_options
-from sklearn_iso.plotting import RobustnessCurveDisplay
+from sklearn_iso.plotting import AdversarialExamplesDisplay, RobustnessCurveDisplay
 
 X, Y = load_iris(return_X_y=True)
 X, Y = X[::3], Y[::3]
 MODEL = LogisticRegression(max_iter=500).fit(X, Y)
-VALUES = {"n_steps": 3, "n_restarts": 2, "n_queries": 7, "image_shape": (2, 2)}
+STEPS, RUNS = {"n_steps": 3}, {"n_restarts": 5}
+#: What each attack takes beside batch_size, with values of its own.
 TAKEN = {
-    "cascade": {"n_queries", "image_shape"},
-    "fgsm": set(),
-    "pgd": {"n_steps", "n_restarts"},
-    "apgd": {"n_steps", "n_restarts"},
-    "ddn": {"n_steps", "n_restarts"},
-    "fmn": {"n_steps", "n_restarts"},
-    "fab": {"n_steps"},
-    "square": {"n_restarts", "n_queries", "image_shape"},
-    "rays": {"n_queries"},
-}
+    AttackEnsemble: {"n_queries": 7, "image_shape": (2, 2), "n_targets": 3},
+    FGSM: {"loss": "margin"},
+    PGD: {**STEPS, **RUNS, "step_size": 0.1, "loss": "targeted_margin", "n_targets": 3,
+          "random_start": False},
+    APGD: {**STEPS, **RUNS, "loss": "targeted_margin", "n_targets": 3, "random_start": False},
+    DDN: {**STEPS, **RUNS},
+    FMN: {**STEPS, **RUNS},
+    FAB: {**STEPS, "n_targets": 3},
+    Square: {**RUNS, "n_queries": 7, "image_shape": (2, 2)},
+    RayS: {"n_queries": 7},
+    Coordinates: {"n_queries": 7},
+    MinimumNormEnsemble: {**STEPS, **RUNS, "n_queries": 7},
+}  # fmt: skip
+every_attack = pytest.mark.parametrize("kind", TAKEN, ids=lambda kind: kind.__name__)
 
 
-def plain(logits, X, y, *, eps, norm, bounds):
+@every_attack
+def test_an_attack_is_a_value(kind):
+    attack = kind(**TAKEN[kind], batch_size=9)
+    assert {field.name for field in fields(attack)} == {*TAKEN[kind], "batch_size"}
+    again = pickle.loads(pickle.dumps(attack))
+    assert again == attack == clone(attack, safe=False) and hash(again) == hash(attack)
+    assert eval(repr(attack)) == attack and repr(kind()) == f"{kind.__name__}()"
+    for name in TAKEN[kind].keys() - {"loss"}:
+        assert name in repr(attack) and replace(attack, batch_size=3) != attack
+    with pytest.raises(FrozenInstanceError):
+        attack.batch_size = 1
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        kind(n_stepps=3)
+
+
+@every_attack
+@pytest.mark.parametrize("name", ["n_steps", "n_restarts", "n_queries", "n_targets", "batch_size"])
+def test_bad_counts_are_refused_where_the_attack_is_made(kind, name):
+    if name not in {field.name for field in fields(kind)}:
+        return
+    for wrong in (-1, 1.5, "ten", True):
+        with pytest.raises(ValueError, match=f"^{name} must be an integer of at least"):
+            kind(**{name: wrong})
+
+
+@pytest.mark.parametrize("kind", [AttackEnsemble, Square])
+@pytest.mark.parametrize("shape", [3, (2,), (0, 2), "ab", (2.0, 2.0), (1, 2, 3, 4)])
+def test_bad_shapes_are_refused_where_the_attack_is_made(kind, shape):
+    with pytest.raises(ValueError, match=r"image_shape must be \(height, width\)"):
+        kind(image_shape=shape)
+    assert kind(image_shape=np.array([2, 2])) == kind(image_shape=[2, 2])
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_name_is_short_for_the_defaults(name):
+    attack = as_attack(name)
+    assert attack == ATTACKS[name]() and attack.name == name
+    assert as_attack(attack) is attack
+
+
+def plain(logits, X, y, *, eps, threat):
     return X
 
 
@@ -44,34 +110,29 @@ MEASURES = {
     "curve": lambda **how: robustness_curve(MODEL, X, Y, eps=[0.1], **how),
     "report": lambda **how: robustness_report(MODEL, X, Y, eps=[0.1], n_diagnosed=0, **how),
     "scorer": lambda **how: make_adversarial_scorer(eps=0.1, **how),
+    "examples": lambda **how: AdversarialExamplesDisplay.from_estimator(
+        MODEL, X, Y, eps=0.1, **how
+    ),
+    "drawn curve": lambda **how: RobustnessCurveDisplay.from_estimator(
+        MODEL, X, Y, eps=[0.1], **how
+    ),
 }
 
 
-@pytest.mark.parametrize("attack", [*TAKEN, plain], ids=[*TAKEN, "a user's"])
-@pytest.mark.parametrize("name", VALUES)
-def test_a_parameter_that_the_attack_does_not_take_is_an_error_everywhere(attack, name):
-    chosen = {"attack": attack, name: VALUES[name]}
-    if name in (set() if attack is plain else TAKEN[attack]):
-        MEASURES["scorer"](**chosen)
-        return
-    shown = "plain" if attack is plain else repr(attack)
-    message = f"{name} must be a parameter of the attack; got {name}=.* for attack={shown}, .*Leave"
-    for measure in MEASURES.values():
-        with pytest.raises(ValueError, match=message):
-            measure(**chosen)
+@pytest.mark.parametrize("measure", MEASURES)
+def test_what_is_no_attack_is_refused_everywhere(measure):
+    for wrong in ("cascade", None, 3, PGD, {"n_steps": 3}):
+        with pytest.raises(ValueError, match="attack must be one of 'auto', 'fgsm', 'pgd'"):
+            MEASURES[measure](attack=wrong)
+    for name in ("n_steps", "n_queries"):
+        with pytest.raises(TypeError, match=name):
+            MEASURES[measure](**{name: 3})
 
 
-@pytest.mark.parametrize("value", [1, 40])
-def test_the_former_defaults_are_no_exception(value):
-    with pytest.raises(ValueError, match="n_steps must be a parameter of the attack"):
-        adversarial_accuracy(MODEL, X, Y, eps=0.1, n_steps=value)
-
-
-def test_every_parameter_that_is_taken_reaches_its_attack():
-    """Where one is not set, the attack's own default holds."""
+def test_every_parameter_reaches_its_attack():
     network = MLPClassifier((6,), max_iter=300, random_state=0, solver="lbfgs").fit(X, Y)
 
-    def found(attack, **how):
+    def found(attack):
         seen = []
 
         def attacked(logits, X, y, **options):
@@ -80,15 +141,28 @@ def test_every_parameter_that_is_taken_reaches_its_attack():
             seen.append(sum(calls))
             return X_adv
 
-        adversarial_accuracy(network, X, Y, eps=0.02, attack=attacked, random_state=0, **how)
+        adversarial_accuracy(network, X, Y, eps=0.02, attack=attacked, random_state=0)
         return seen[0]
 
-    for attack in (pgd, apgd):
-        assert found(attack, n_steps=2) < found(attack, n_steps=9) < found(attack)
-        assert found(attack, n_steps=9, n_restarts=3) > found(attack, n_steps=9)
-        default = {pgd: 40, apgd: 100}[attack]
-        assert found(attack) == found(attack, n_steps=default, n_restarts=1)
-    assert found(square, n_queries=9, n_restarts=3) > found(square, n_queries=9)
+    for kind, function, default in ((PGD, pgd, 40), (APGD, apgd, 100)):
+        assert found(kind(n_steps=2)) < found(kind(n_steps=9)) < found(kind())
+        assert found(kind(n_steps=9, n_restarts=3)) > found(kind(n_steps=9))
+        assert found(kind()) == found(function) == found(kind(n_steps=default, n_restarts=1))
+    few = Square(n_queries=9)
+    assert found(replace(few, n_restarts=3)) > found(few) and found(few) < found(square)
+
+
+@pytest.mark.parametrize(
+    "function, kind, parameters",
+    [(pgd, PGD, {**STEPS, **RUNS}), (apgd, APGD, STEPS), (square, Square, {"n_queries": 7})],
+)
+def test_a_function_is_its_attack_in_one_call(function, kind, parameters):
+    logits = lambda x: torch.stack([x.sum(1), 4 - x.sum(1)], dim=1)  # noqa: E731
+    rows = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
+    y = logits(rows).argmax(dim=1)
+    options = {"eps": 0.2, "threat": "l2", "random_state": 3}
+    in_one_call = function(logits, rows, y, **options, **parameters)
+    assert torch.equal(in_one_call, kind(**parameters)(logits, rows, y, **options))
 
 
 def test_runs_of_random_search_are_as_many_as_asked_for():
@@ -96,57 +170,55 @@ def test_runs_of_random_search_are_as_many_as_asked_for():
     rows, predict = [], tree.predict_proba
     tree.predict_proba = lambda X: rows.append(len(X)) or predict(X)
     used = []
-    for n_restarts in (None, 1, 4):
+    for attack in (Square(n_queries=5), Square(n_queries=5, n_restarts=4)):
         rows.clear()
-        adversarial_accuracy(
-            tree, X, Y, eps=1e-3, attack="square", n_queries=5, n_restarts=n_restarts,
-            random_state=0,
-        )  # fmt: skip
+        adversarial_accuracy(tree, X, Y, eps=1e-3, attack=attack, random_state=0)
         used.append(sum(rows))
-    assert used[0] == used[1] < used[2]
-
-
-def test_function_that_must_have_a_number_of_steps_gets_one():
-    seen = {}
-
-    def attack(logits, X, y, *, eps, norm, bounds, n_steps, n_restarts=7):
-        seen.update(n_steps=n_steps, n_restarts=n_restarts)
-        return X
-
-    adversarial_accuracy(MODEL, X, Y, eps=0.1, attack=attack)
-    assert seen == {"n_steps": 40, "n_restarts": 7}
+    assert used[0] < used[1]
 
 
 @pytest.mark.parametrize("name", ["n_steps", "n_restarts"])
 def test_steps_of_a_distance_are_an_error_where_there_are_no_gradients(name):
     tree = DecisionTreeClassifier(random_state=0).fit(X, Y)
+    attack = MinimumNormEnsemble(n_queries=5, **{name: 3})
     with pytest.raises(ValueError, match=f"{name} must be left out where there are no gradients"):
-        adversarial_distance(tree, X, Y, n_queries=5, **{name: 3})
+        adversarial_distance(tree, X, Y, attack=attack)
     short, usual = (
-        adversarial_distance(MODEL, X, Y, norm="l2", **{name: steps}) for steps in (1, None)
+        adversarial_distance(MODEL, X, Y, threat="l2", attack=MinimumNormEnsemble(**{name: steps}))
+        for steps in (1, None)
     )
     assert (np.isfinite(short) & np.isfinite(usual)).all()
 
 
-def test_curve_by_distance_takes_the_steps_of_a_distance_and_no_attack():
+def test_a_minimum_norm_attack_alone_finds_no_closer_errors_than_all_of_them():
     network = MLPClassifier((6,), max_iter=300, random_state=0, solver="lbfgs").fit(X, Y)
-    options = {"n_steps": 4, "n_restarts": 2, "random_state": 0}
+    options = {"threat": "l2", "random_state": 0}
+    together = adversarial_distance(network, X, Y, attack=MinimumNormEnsemble(), **options)
+    parts = [
+        adversarial_distance(network, X, Y, attack=attack, **options)
+        for attack in (DDN(n_steps=100, n_restarts=1), FAB())
+    ]
+    np.testing.assert_allclose(together, np.minimum(*parts), rtol=1e-12)
+    by_labels = adversarial_distance(network, X, Y, attack=RayS(n_queries=300), **options)
+    right = together > 0
+    assert 1 <= np.median(by_labels[right] / together[right]) < 1.05
+    tree = DecisionTreeClassifier(random_state=0).fit(X, Y)
+    with pytest.raises(TypeError, match="DecisionTreeClassifier"):
+        adversarial_distance(tree, X, Y, attack="fmn")
+
+
+@pytest.mark.parametrize("wrong", ["pgd", PGD(), plain, AttackEnsemble(), "square", None])
+def test_a_distance_takes_minimum_norm_attacks_alone(wrong):
+    with pytest.raises(ValueError, match="attack must be a minimum-norm attack, one of 'auto'"):
+        adversarial_distance(MODEL, X, Y, attack=wrong)
+    with pytest.raises(ValueError, match="attack must be a minimum-norm attack"):
+        robustness_curve(MODEL, X, Y, eps=[0.1], method="distance", attack=wrong)
+
+
+def test_curve_by_distance_takes_the_attack_of_a_distance():
+    network = MLPClassifier((6,), max_iter=300, random_state=0, solver="lbfgs").fit(X, Y)
+    options = {"attack": MinimumNormEnsemble(n_steps=4, n_restarts=2), "random_state": 0}
     distances = adversarial_distance(network, X, Y, **options)
     eps = np.quantile(distances, [0.3, 0.6])
     curve = robustness_curve(network, X, Y, eps=eps, method="distance", **options)
     assert curve.tolist() == (distances > eps[:, None]).mean(axis=1).tolist()
-    for wrong in ({"attack": "pgd"}, {"attack": plain}, {"image_shape": np.array([2, 2])}):
-        (name,) = wrong
-        with pytest.raises(ValueError, match=f"{name} must be left out for method='distance'"):
-            robustness_curve(network, X, Y, eps=eps, method="distance", **wrong)
-
-
-def test_display_refuses_a_shape_that_its_attack_has_no_use_for():
-    with pytest.raises(ValueError, match="image_shape must be a parameter of the attack"):
-        RobustnessCurveDisplay.from_estimator(
-            MODEL, X, Y, eps=[0.1], attack="pgd", image_shape=(2, 2)
-        )
-
-
-def test_function_that_takes_anything_is_trusted():
-    check_options(lambda logits, X, y, **options: X, **VALUES)

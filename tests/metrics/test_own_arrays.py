@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from few_queries import for_distance
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
@@ -12,6 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -29,44 +31,39 @@ from sklearn_iso.twins import as_torch, verify
 X, Y = load_iris(return_X_y=True)
 X, Y = X[::5], Y[::5]
 MODEL = LogisticRegression(max_iter=500).fit(X, Y)
-EPS = np.array([0.1, 0.2, 0.1, 0.2])
+THREAT = ThreatModel(units=[0.1, 0.2, 0.1, 0.2])
 
 
 def far(logits, X, y, **options):
     return X.add_(10.0)
 
 
-def far_by_a_widened_budget(logits, X, y, *, eps, **options):
-    eps *= 1000
-    return X + 10.0
-
-
-def far_by_freed_features(logits, X, y, *, eps, immutable, **options):
-    immutable[:] = False
-    return X + torch.as_tensor(eps)
-
-
-@pytest.mark.parametrize("attack", [far, far_by_a_widened_budget])
 @pytest.mark.parametrize(
     "evaluate",
     [
-        lambda **k: adversarial_accuracy(MODEL, X, Y, eps=EPS.copy(), **k),
-        lambda **k: robustness_curve(MODEL, X, Y, eps=[1.0], units=EPS, **k),
-        lambda **k: robustness_report(MODEL, X, Y, eps=[1.0], units=EPS, **k),
-        lambda **k: make_adversarial_scorer(eps=EPS, **k)(MODEL, X, Y),
-        lambda **k: AdversarialExamplesDisplay.from_estimator(MODEL, X, Y, eps=EPS.copy(), **k),
+        lambda **k: adversarial_accuracy(MODEL, X, Y, eps=1, threat=THREAT, **k),
+        lambda **k: robustness_curve(MODEL, X, Y, eps=[1.0], threat=THREAT, **k),
+        lambda **k: robustness_report(MODEL, X, Y, eps=[1.0], threat=THREAT, **k),
+        lambda **k: make_adversarial_scorer(eps=1, threat=THREAT, **k)(MODEL, X, Y),
+        lambda **k: AdversarialExamplesDisplay.from_estimator(
+            MODEL, X, Y, eps=1, threat=THREAT, **k
+        ),
     ],
 )
-def test_an_attack_that_writes_into_what_it_gets_is_held_to_its_budget(attack, evaluate):
+def test_an_attack_that_writes_into_what_it_gets_is_held_to_its_budget(evaluate):
     with pytest.raises(ValueError, match="must stay within eps; found a perturbation of"):
-        evaluate(attack=attack)
+        evaluate(attack=far)
 
 
-def test_an_attack_that_writes_into_the_mask_may_not_move_what_is_immutable():
-    fixed = np.array([True, False, False, False])
+def test_a_threat_keeps_what_it_was_made_of():
+    fixed, units = np.array([True, False, False, False]), np.ones(4)
+    threat = ThreatModel(units=units, immutable=fixed)
+    fixed[:], units[:] = False, 1000.0
     with pytest.raises(ValueError, match="must leave immutable features as they are"):
-        adversarial_accuracy(MODEL, X, Y, eps=EPS, immutable=fixed, attack=far_by_freed_features)
-    assert fixed.tolist() == [True, False, False, False]
+        adversarial_accuracy(
+            MODEL, X, Y, eps=1, threat=threat, attack=lambda logits, X, y, **options: X + 1
+        )
+    assert threat == ThreatModel(units=np.ones(4), immutable=[True, False, False, False])
 
 
 def test_an_attack_that_writes_into_the_labels_changes_no_verdict():
@@ -99,10 +96,10 @@ def test_a_predict_that_writes_into_x_gets_the_figures_of_one_that_does_not(cont
     tree = DecisionTreeClassifier(random_state=0).fit(container(X - 1.0), Y)
     plain = DecisionTreeClassifier(random_state=0).fit(container(X), Y)
     writes, rows = make_pipeline(Drops(), tree), container(X)
-    options = {"n_queries": 20, "random_state": 0}
+    options = {"attack": AttackEnsemble(n_queries=20), "random_state": 0}
     found, expected = (
         [
-            *adversarial_distance(model, rows, Y, **options),
+            *adversarial_distance(model, rows, Y, **for_distance(options)),
             *robustness_curve(model, rows, Y, eps=[0, 0.3, 0.6], **options),
             adversarial_accuracy(model, rows, Y, eps=0.6, **options),
         ]
@@ -130,15 +127,10 @@ def test_a_scaler_without_a_copy_neither_spoils_x_nor_the_comparison_with_the_tw
 
 
 def test_laws_are_checked_on_originals():
-    def far_in_a_box(logits, X, y, *, eps, norm, bounds=None):
-        return X.clone() if bounds is None else X.add_(2.0)
+    def far_in_a_box(logits, X, y, *, eps, threat):
+        return X.clone() if threat.bounds is None else X.add_(2.0)
 
-    def widens(logits, X, y, *, eps, norm, bounds=None):
-        if isinstance(eps, torch.Tensor):
-            return X + eps.mul_(100)
-        return X + eps * 0.5
-
-    for attack in (far, far_in_a_box, widens):
+    for attack in (far, far_in_a_box):
         with pytest.raises(LawBrokenError):
             check_attack(attack, norms="linf", reach=None)
 

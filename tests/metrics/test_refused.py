@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from few_queries import for_distance
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
@@ -25,6 +26,8 @@ from sklearn.preprocessing import (
 from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 from sklearn.svm import SVC, NuSVC
 
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble
 from sklearn_iso.exceptions import RefusedPointsWarning
 from sklearn_iso.metrics import (
     adversarial_accuracy,
@@ -33,11 +36,11 @@ from sklearn_iso.metrics import (
     robustness_curve,
     robustness_report,
 )
-from sklearn_iso.metrics.case import Case
+from sklearn_iso.metrics.problem import Problem
 from sklearn_iso.metrics.refused import Refused
 
 NORMS = ("linf", "l2", "l1")
-FEW = {"n_queries": 40, "random_state": 0}
+FEW = {"attack": AttackEnsemble(n_queries=40), "random_state": 0}
 
 
 class Fenced(ClassifierMixin, BaseEstimator):
@@ -69,17 +72,19 @@ Y = np.array([1, 1, 1, 0, 0])
     [("linf", ValueError), ("linf", IndexError), ("l2", TypeError), ("l1", ArithmeticError)],
 )
 def test_a_fence_is_as_bounds_are(norm, error):
-    options = {"norm": norm, "random_state": 0, "n_queries": 200}
+    options = {"threat": norm, "random_state": 0, "attack": AttackEnsemble(n_queries=200)}
     fenced, bounds = Fenced(error).fit(X, Y), ([0, -np.inf], [np.inf, np.inf])
     with pytest.warns(RefusedPointsWarning, match=r"X must not be negative.*bounds=.*immutable="):
-        found = adversarial_distance(fenced, X, Y, **options)
+        found = adversarial_distance(fenced, X, Y, **for_distance(options))
     np.testing.assert_allclose(found, np.abs(X[:, 0] - 0.5), rtol=0.05, atol=1e-2)
-    np.testing.assert_allclose(found, adversarial_distance(fenced, X, Y, bounds=bounds, **options),
-                               rtol=0.05)  # fmt: skip
+    bounded = {**options, "threat": ThreatModel(norm, bounds=bounds)}
+    np.testing.assert_allclose(
+        found, adversarial_distance(fenced, X, Y, **for_distance(bounded)), rtol=0.05
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RefusedPointsWarning)
         accuracy = adversarial_accuracy(fenced, X, Y, eps=0.6, **options)
-    assert accuracy == 0.2 == adversarial_accuracy(fenced, X, Y, eps=0.6, bounds=bounds, **options)
+    assert accuracy == 0.2 == adversarial_accuracy(fenced, X, Y, eps=0.6, **bounded)
 
 
 @pytest.mark.parametrize("n_refused", [0, 1, 7, 300])
@@ -128,9 +133,9 @@ MEASURES = {
     "scorer": lambda *case: make_adversarial_scorer(eps=0.2, **FEW)(*case),
     "curve": lambda *case: robustness_curve(*case, eps=[0, 0.2], **FEW),
     "curve of distances": lambda *case: robustness_curve(
-        *case, eps=[0, 0.2], method="distance", **FEW
+        *case, eps=[0, 0.2], method="distance", **for_distance(FEW)
     ),
-    "distance": lambda *case: adversarial_distance(*case, **FEW),
+    "distance": lambda *case: adversarial_distance(*case, **for_distance(FEW)),
     "report": lambda *case: robustness_report(*case, eps=[0, 0.2], **FEW),
 }
 every_measure = pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
@@ -205,18 +210,18 @@ def test_estimators_with_a_domain_are_evaluated_without_a_flood_of_warnings(name
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", RefusedPointsWarning)
         warnings.filterwarnings("ignore", "The search by labels alone")  # of so few queries
-        options = {"norm": norm, **FEW}
+        options = {"threat": norm, **FEW}
         accuracies = [
             adversarial_accuracy(estimator, points, SPECIES, eps=eps, **options) for eps in (0.4, 3)
         ]
-        distances = adversarial_distance(estimator, points, SPECIES, **options)
+        distances = adversarial_distance(estimator, points, SPECIES, **for_distance(options))
     assert right.mean() >= max(accuracies) >= min(accuracies) >= 0
     assert (distances[~right] == 0).all() and (distances[right] > 0).all()
 
 
 @pytest.mark.parametrize("kind", [LabelPropagation, LabelSpreading])
 def test_label_of_scores_that_are_no_numbers_is_no_error(kind):
-    case = Case.of(kind().fit(IRIS, SPECIES), IRIS, SPECIES)
+    case = Problem.of(kind().fit(IRIS, SPECIES), IRIS, SPECIES)
     rows = np.flatnonzero(case.codes == 2)[:2]
     far = case.points(rows) + 1000
     with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -242,7 +247,7 @@ def test_walks_off_to_infinity_end_no_evaluation(load, estimator):
     points, y = load(return_X_y=True)
     estimator.fit(points, y)
     points, y = points[::10], y[::10]
-    found = adversarial_accuracy(estimator, points, y, eps=0.1, norm="l2", **FEW)
+    found = adversarial_accuracy(estimator, points, y, eps=0.1, threat="l2", **FEW)
     assert 0 < found <= estimator.score(points, y)
 
 
@@ -250,5 +255,5 @@ def test_powers_that_overflow_end_no_evaluation():
     points, y = load_iris(return_X_y=True)
     inner = make_pipeline(PowerTransformer(), LogisticRegression())
     estimator = CalibratedClassifierCV(inner).fit(points, y)
-    eps, points, y = 0.4 * points.std(axis=0), points[::5], y[::5]
-    assert 0 < adversarial_accuracy(estimator, points, y, eps=eps, **FEW) < 1
+    threat, points, y = ThreatModel(units=points.std(axis=0)), points[::5], y[::5]
+    assert 0 < adversarial_accuracy(estimator, points, y, eps=0.4, threat=threat, **FEW) < 1

@@ -10,6 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
+from sklearn_iso.attacks import AttackEnsemble
 from sklearn_iso.metrics import robustness_curve, robustness_report
 from sklearn_iso.twins import NotDifferentiableError
 
@@ -79,10 +80,14 @@ def test_text_and_html_hold_the_figures_and_html_escapes_names(report):
 
 def test_kind_of_evaluation_is_told_with_its_reason():
     forest = RandomForestClassifier(5, random_state=0).fit(X, Y)
-    report = robustness_report(forest, X, Y, eps=[0.2], n_queries=50, random_state=0)
+    report = robustness_report(
+        forest, X, Y, eps=[0.2], attack=AttackEnsemble(n_queries=50), random_state=0
+    )
     assert report.kind == "score-based" and "trees are piecewise constant" in report.reason
     assert set(report.broken_by) <= {"clean", "transfer", "square", "rays"}
-    vectors = robustness_report(SVC().fit(X, Y), X, Y, eps=[0.2], n_queries=50, random_state=0)
+    vectors = robustness_report(
+        SVC().fit(X, Y), X, Y, eps=[0.2], attack=AttackEnsemble(n_queries=50), random_state=0
+    )
     assert vectors.kind == "surrogate" and "votes of one-vs-one duels" in vectors.reason
 
 

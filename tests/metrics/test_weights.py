@@ -64,7 +64,7 @@ LEVELED = Leveled(1).fit(X, PATHS)
 #: ``(X, y, sample_weight) -> float or array``; each pair of samples or each sample counts alone.
 MEASURES = {
     "accuracy": lambda X, y, w: adversarial_accuracy(MODEL, X, y, **STEP, sample_weight=w),
-    "cascade": lambda X, y, w: adversarial_accuracy(
+    "auto": lambda X, y, w: adversarial_accuracy(
         MODEL, X, y, eps=0.3, random_state=0, sample_weight=w
     ),
     "curve": lambda X, y, w: robustness_curve(
@@ -147,7 +147,7 @@ def test_weights_that_are_none_are_refused_by_every_measure(wrong, message):
         adversarial_distance(MODEL, X, Y, sample_weight=wrong)
 
 
-@pytest.mark.parametrize("attack", ["cascade", "pgd"])
+@pytest.mark.parametrize("attack", ["auto", "pgd"])
 def test_at_budget_zero_it_is_the_weighted_accuracy(attack):
     weight, y = np.random.RandomState(1).rand(N), np.where(np.arange(N) % 3, Y, 2 - Y)
     expected = accuracy_score(y, MODEL.predict(X), sample_weight=weight)
@@ -159,7 +159,7 @@ def test_at_budget_zero_it_is_the_weighted_accuracy(attack):
 def test_samples_of_weight_zero_are_not_even_attacked():
     seen = []
 
-    def attack(logits, X, y, *, eps, norm, bounds):
+    def attack(logits, X, y, *, eps, threat):
         seen.append(len(X))
         return X
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cells import ORDER, exact_distances, grid, leaves
+from few_queries import for_distance
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.dummy import DummyClassifier
@@ -14,6 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer, KBinsDiscretizer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble, RayS
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -39,11 +42,11 @@ def test_trees_get_the_exact_robust_accuracy_and_distance(norm, seed):
     exact = exact_distances(leaves(tree), X, y, norm)
     assert ((exact == 0) == (tree.predict(X) != y)).all()
     right = exact > 0
-    found = adversarial_distance(tree, X, y, norm=norm, random_state=0)[right] / exact[right]
+    found = adversarial_distance(tree, X, y, threat=norm, random_state=0)[right] / exact[right]
     assert found.min() >= 1 - 1e-4  # trees round to float32
     assert np.median(found) < 1.05 and np.quantile(found, 0.95) < 1.25
     eps = np.quantile(exact[right], [0.3, 0.6])
-    curve = robustness_curve(tree, X, y, eps=eps, norm=norm, random_state=0)
+    curve = robustness_curve(tree, X, y, eps=eps, threat=norm, random_state=0)
     np.testing.assert_allclose(curve, [(exact > e).mean() for e in eps], atol=0.03)
 
 
@@ -56,7 +59,7 @@ def test_a_tree_behind_a_scaler_gets_the_exact_distance():
     X, y = X[1::2] * scale, y[1::2]
     exact = exact_distances(leaves(tree), scaler.transform(X), y, "l2")
     right = exact > 0
-    options = {"norm": "l2", "units": scaler.scale_, "random_state": 0}
+    options = {"threat": ThreatModel("l2", units=scaler.scale_), "random_state": 0}
     found = adversarial_distance(model, X, y, **options)[right] / exact[right]
     assert found.min() >= 1 - 1e-4
     assert np.median(found) < 1.05 and np.quantile(found, 0.95) < 1.25
@@ -72,7 +75,7 @@ def test_forests_get_the_exact_robust_accuracy(norm):
     edges = [np.unique(np.hstack([s.threshold[s.feature == j] for s in splits])) for j in (0, 1)]
     exact = exact_distances(grid(forest, edges), X, y, norm)
     eps = np.quantile(exact[exact > 0], [0.3, 0.6])
-    curve = robustness_curve(forest, X, y, eps=eps, norm=norm, random_state=0)
+    curve = robustness_curve(forest, X, y, eps=eps, threat=norm, random_state=0)
     np.testing.assert_allclose(curve, [(exact > e).mean() for e in eps], atol=0.05)
 
 
@@ -86,7 +89,7 @@ def test_brute_force_finds_no_errors_of_a_forest_that_were_overlooked(norm):
         v = rng.exponential(size=8) * rng.choice([-1, 1], size=8) * (rng.permutation(8) < n_moved)
         robust &= forest.predict(X + eps * v / np.linalg.norm(v, ORDER[norm])) == y
     assert 0.2 < robust.mean() < 0.8
-    found = adversarial_accuracy(forest, X, y, eps=eps, norm=norm, random_state=0)
+    found = adversarial_accuracy(forest, X, y, eps=eps, threat=norm, random_state=0)
     assert found <= robust.mean() + 0.05
 
 
@@ -117,7 +120,7 @@ def test_discretised_features_get_the_exact_robust_accuracy(first, last, norm):
     X, y = X[:60], y[:60]
     exact = exact_distances(cells_of(model), X, y, norm)
     eps = np.quantile(exact[exact > 0], [0.3, 0.6])
-    curve = robustness_curve(model, X, y, eps=eps, norm=norm, random_state=0)
+    curve = robustness_curve(model, X, y, eps=eps, threat=norm, random_state=0)
     truth = np.array([(exact > e).mean() for e in eps])
     assert (curve >= truth - 1e-9).all() and (curve <= truth + 0.05).all()
 
@@ -138,21 +141,25 @@ def voting():
 
 def test_what_is_found_for_a_sample_does_not_depend_on_others(voting):
     model, X, y, alone, beside = voting
-    options = {"units": X.std(axis=0), "n_queries": 150, "random_state": 0}
-    found = adversarial_distance(model, X[alone], y[alone], **options)
+    options = {
+        "threat": ThreatModel(units=X.std(axis=0)),
+        "attack": AttackEnsemble(n_queries=150),
+        "random_state": 0,
+    }
+    found = adversarial_distance(model, X[alone], y[alone], **for_distance(options))
     assert np.isfinite(found).all()
-    together = adversarial_distance(model, X[beside], y[beside], **options)
+    together = adversarial_distance(model, X[beside], y[beside], **for_distance(options))
     np.testing.assert_array_equal(together[: len(alone)], found)
 
 
 def test_samples_of_a_single_class_are_no_more_robust_than_beside_others(voting):
     model, X, y, alone, beside = voting
-    options = {"attack": "rays", "n_queries": 200, "random_state": 0}
-    eps = X.std(axis=0)
-    robust = adversarial_accuracy(model, X[alone], y[alone], eps=eps, **options)
-    both = adversarial_accuracy(model, X[beside], y[beside], eps=eps, **options)
+    options = {"attack": RayS(n_queries=200), "random_state": 0}
+    options |= {"eps": 1, "threat": ThreatModel(units=X.std(axis=0))}
+    robust = adversarial_accuracy(model, X[alone], y[alone], **options)
+    both = adversarial_accuracy(model, X[beside], y[beside], **options)
     others = beside[len(alone) :]
-    rest = adversarial_accuracy(model, X[others], y[others], eps=eps, **options)
+    rest = adversarial_accuracy(model, X[others], y[others], **options)
     assert both == pytest.approx((robust + rest) / 2) and robust < 0.7
 
 
@@ -172,12 +179,12 @@ def test_samples_that_met_no_other_label_are_told():
     X, y = problem(8)
     model = LabelsAlone().fit(X, y)
     n = int((model.predict(X) == y).sum())
-    options = {"n_queries": 20, "random_state": 0}
+    options = {"attack": AttackEnsemble(n_queries=20), "random_state": 0}
     told = f"another label was met for {n} of 300 samples"
     with pytest.warns(UserWarning, match=f"{told}.* the accuracy may be too high. Raise n_queries"):
         assert adversarial_accuracy(model, X, y, eps=1.0, **options) == n / 300
     with pytest.warns(UserWarning, match=told):
-        distances = adversarial_distance(model, X, y, **options)
+        distances = adversarial_distance(model, X, y, **for_distance(options))
     assert np.isinf(distances).sum() == n
     report = robustness_report(model, X, y, eps=[0.5, 1.0], **options)
     assert report.n_unseen == n and told in str(report)

@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_iso import ThreatModel
 from sklearn_iso.metrics import adversarial_accuracy
 from sklearn_iso.plotting import AdversarialExamplesDisplay
 
@@ -108,9 +109,9 @@ def test_a_second_model_is_drawn_on_the_features_of_the_first():
 
 def test_an_attack_fools_as_many_as_the_metric_counts(wine):
     model, X, y = wine
-    eps = X.std().to_numpy()
-    display = AdversarialExamplesDisplay.from_estimator(model, X, y, eps=eps)
-    robust = adversarial_accuracy(model, X, y, eps=eps, norm="l2", random_state=0)
+    threat = ThreatModel("l2", units=X.std())
+    display = AdversarialExamplesDisplay.from_estimator(model, X, y, eps=1, threat=threat)
+    robust = adversarial_accuracy(model, X, y, eps=1, threat=threat, random_state=0)
     held = (~display.fooled).sum() / len(X)
     assert held == pytest.approx(robust)
     assert len(display.fooled) == round(accuracy_score(y, model.predict(X)) * len(X))
@@ -118,9 +119,9 @@ def test_an_attack_fools_as_many_as_the_metric_counts(wine):
 
 def test_examples_lie_within_the_budget_and_are_what_the_estimator_errs_on(wine):
     model, X, y = wine
-    eps = X.std().to_numpy()
-    display = AdversarialExamplesDisplay.from_estimator(model, X, y, eps=eps, immutable=["ash"])
-    lengths = np.linalg.norm((display.X_adv - display.X) / eps, axis=1)
+    threat = ThreatModel("l2", units=X.std(), immutable=["ash"])
+    display = AdversarialExamplesDisplay.from_estimator(model, X, y, eps=1, threat=threat)
+    lengths = np.linalg.norm((display.X_adv - display.X) / X.std().to_numpy(), axis=1)
     assert 0 < lengths.max() <= 1 + 1e-6
     predicted = model.predict(pd.DataFrame(display.X_adv, columns=X.columns))
     np.testing.assert_array_equal(predicted != display.y_pred, display.fooled)
@@ -149,7 +150,7 @@ def test_nobody_fooled_is_drawn_without_a_warning():
 def test_images_that_are_drawn_are_searched_in_patches():
     X, y = np.zeros((5, SIDE * SIDE)), np.zeros(5, dtype=int)
     model = LitWindow().fit(X, [0, 0, 0, 0, 1])
-    options = {"eps": 1.0, "norm": "l2", "random_state": 0}
+    options = {"eps": 1.0, "threat": "l2", "random_state": 0}
     shape = {"image_shape": (SIDE, SIDE)}
     assert AdversarialExamplesDisplay.from_estimator(model, X, y, **options, **shape).fooled.any()
     assert not AdversarialExamplesDisplay.from_estimator(model, X, y, **options).fooled.any()

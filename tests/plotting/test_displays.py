@@ -16,7 +16,7 @@ AXIS = [0.0, 1.0, 2.0]
 DISTANCES = np.arange(1.0, 7.0)[:, None]
 #: Arguments of from_predictions; whether several models fit on one axes.
 KNOWN = {
-    "RobustnessCurveDisplay": (([0, 1], [0.9, 0.1]), {"norm": "l2"}, True),
+    "RobustnessCurveDisplay": (([0, 1], [0.9, 0.1]), {"threat": "l2"}, True),
     "ShepardDisplay": ((DISTANCES, DISTANCES**2), {}, True),
     "DistortionMapDisplay": ((AXIS, AXIS, JACOBIANS), {}, False),
     "TrainingCurveDisplay": (({"epoch": [1, 2], "penalty": [0.5, 0.1]},), {}, True),

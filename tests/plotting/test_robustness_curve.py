@@ -11,6 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_iso import ThreatModel
+from sklearn_iso.attacks import AttackEnsemble
 from sklearn_iso.metrics import robustness_curve
 from sklearn_iso.plotting import RobustnessCurveDisplay
 
@@ -31,18 +33,19 @@ def fitted():
 
 
 def draw(**parameters):
-    return RobustnessCurveDisplay.from_predictions(EPS, ACCURACY, norm="linf", **parameters)
+    return RobustnessCurveDisplay.from_predictions(EPS, ACCURACY, threat="linf", **parameters)
 
 
 def test_parameters_are_attributes():
     display = draw(n_samples=100, name="model")
     np.testing.assert_array_equal(display.eps, EPS)
     np.testing.assert_array_equal(display.accuracy, ACCURACY)
-    assert (display.norm, display.n_samples, display.estimator_name) == ("linf", 100, "model")
+    found = (display.threat, display.n_samples, display.estimator_name)
+    assert found == (ThreatModel("linf"), 100, "model")
 
 
 def test_constructor_draws_nothing_and_plot_returns_the_display():
-    display = RobustnessCurveDisplay(EPS, ACCURACY, norm="l2")
+    display = RobustnessCurveDisplay(EPS, ACCURACY, threat="l2")
     assert not plt.get_fignums()
     assert display.plot() is display
     assert display.figure_ is display.ax_.figure
@@ -54,8 +57,8 @@ def test_curve_goes_through_the_accuracies():
 
 def test_curve_from_an_estimator_has_the_values_of_the_metric(fitted):
     model, X, y = fitted
-    display = RobustnessCurveDisplay.from_estimator(model, X, y, eps=[0, 0.5, 2], norm="l2")
-    expected = robustness_curve(model, X, y, eps=[0, 0.5, 2], norm="l2", random_state=0)
+    display = RobustnessCurveDisplay.from_estimator(model, X, y, eps=[0, 0.5, 2], threat="l2")
+    expected = robustness_curve(model, X, y, eps=[0, 0.5, 2], threat="l2", random_state=0)
     np.testing.assert_array_equal(display.accuracy, expected)
     assert display.accuracy[0] == model.score(X, y) > display.accuracy[-1]
     assert display.n_samples == len(X)
@@ -75,9 +78,10 @@ def test_weighted_curve_has_the_band_of_as_many_equal_samples(fitted):
 def test_curve_from_an_estimator_of_images_is_searched_in_patches():
     X, y = np.zeros((5, SIDE * SIDE)), np.zeros(5, dtype=int)
     model = LitWindow().fit(X, [0, 0, 0, 0, 1])
-    options = {"eps": [0, 1.0], "norm": "l2", "random_state": 0}
+    options = {"eps": [0, 1.0], "threat": "l2", "random_state": 0}
     blind = RobustnessCurveDisplay.from_estimator(model, X, y, **options)
-    seen = RobustnessCurveDisplay.from_estimator(model, X, y, **options, image_shape=(SIDE, SIDE))
+    attack = AttackEnsemble(image_shape=(SIDE, SIDE))
+    seen = RobustnessCurveDisplay.from_estimator(model, X, y, attack=attack, **options)
     assert blind.accuracy.tolist() == [1, 1] and seen.accuracy[1] < 1
 
 
@@ -116,13 +120,13 @@ def test_without_n_samples_there_is_no_band():
     "norm, symbol", [("linf", r"\infty"), (np.inf, r"\infty"), ("l2", "2"), (2, "2"), (1, "1")]
 )
 def test_label_names_the_norm_and_the_unit(norm, symbol):
-    label = RobustnessCurveDisplay(EPS, ACCURACY, norm=norm).plot().ax_.get_xlabel()
+    label = RobustnessCurveDisplay(EPS, ACCURACY, threat=norm).plot().ax_.get_xlabel()
     assert f"_{symbol}$" in label
     assert "units of the features" in label
 
 
 def test_name_and_style_of_plot_override_those_of_the_display():
-    display = RobustnessCurveDisplay(EPS, ACCURACY, norm="l2", estimator_name="old")
+    display = RobustnessCurveDisplay(EPS, ACCURACY, threat="l2", estimator_name="old")
     display.plot(name="new", color="black", linestyle="--")
     assert display.line_.get_label() == "new"
     assert (display.line_.get_color(), display.line_.get_linestyle()) == ("black", "--")
@@ -134,29 +138,29 @@ def test_an_unnamed_curve_has_no_legend():
 
 def test_unequal_lengths_are_an_error():
     with pytest.raises(ValueError, match=r"same length; found shapes \(3,\) and \(2,\)"):
-        RobustnessCurveDisplay(EPS, [0.9, 0.8], norm="l2")
+        RobustnessCurveDisplay(EPS, [0.9, 0.8], threat="l2")
 
 
 @pytest.mark.parametrize("wrong", [97, -0.1, np.nan])
 def test_accuracies_that_are_no_shares_are_an_error(wrong):
     with pytest.raises(ValueError, match=r"accuracy must lie in \[0, 1\].*not percentages"):
-        RobustnessCurveDisplay(EPS, [wrong, 0.5, 0.1], norm="l2")
+        RobustnessCurveDisplay(EPS, [wrong, 0.5, 0.1], threat="l2")
 
 
 def test_units_and_fixed_columns_reach_the_attack(fitted):
     model, X, y = fitted
-    threat = {"eps": [0.2, 0.5], "norm": "l2", "units": X.std(axis=0), "immutable": [1]}
+    threat = {"eps": [0.2, 0.5], "threat": ThreatModel("l2", units=X.std(axis=0), immutable=[1])}
     display = RobustnessCurveDisplay.from_estimator(model, X, y, **threat)
     expected = robustness_curve(model, X, y, random_state=0, **threat)
     np.testing.assert_array_equal(display.accuracy, expected)
     assert display.accuracy[-1] > robustness_curve(
-        model, X, y, eps=[0.5], norm="l2", units=X.std(axis=0), random_state=0
+        model, X, y, eps=[0.5], threat=ThreatModel("l2", units=X.std(axis=0)), random_state=0
     )
     assert "the units given" in display.ax_.get_xlabel()
 
 
 def test_budgets_are_drawn_in_order():
-    display = RobustnessCurveDisplay([0.2, 0, 0.1], [0, 0.9, 0.5], norm="l2", n_samples=10).plot()
+    display = RobustnessCurveDisplay([0.2, 0, 0.1], [0, 0.9, 0.5], threat="l2", n_samples=10).plot()
     np.testing.assert_array_equal(display.line_.get_xydata(), [[0, 0.9], [0.1, 0.5], [0.2, 0]])
     band = display.band_.get_paths()[0].vertices
     for eps, accuracy in display.line_.get_xydata():
@@ -167,17 +171,17 @@ def test_budgets_are_drawn_in_order():
 @pytest.mark.parametrize("wrong", [-0.1, np.nan, np.inf])
 def test_budgets_that_are_none_are_an_error(wrong):
     with pytest.raises(ValueError, match="eps must be finite and at least 0"):
-        RobustnessCurveDisplay([wrong, 0, 0.1], ACCURACY, norm="l2")
+        RobustnessCurveDisplay([wrong, 0, 0.1], ACCURACY, threat="l2")
 
 
 @pytest.mark.parametrize("wrong", [0, -3, 2.5])
 def test_numbers_of_samples_that_are_no_counts_are_an_error(wrong):
     with pytest.raises(ValueError, match=f"n_samples must be a whole number.*got {wrong}"):
-        RobustnessCurveDisplay(EPS, ACCURACY, norm="l2", n_samples=wrong)
+        RobustnessCurveDisplay(EPS, ACCURACY, threat="l2", n_samples=wrong)
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    display = RobustnessCurveDisplay(EPS, ACCURACY, norm="l2")
+    display = RobustnessCurveDisplay(EPS, ACCURACY, threat="l2")
     with pytest.raises(ImportError, match=r"RobustnessCurveDisplay.*sklearn-iso\[plot\]"):
         display.plot()

@@ -47,9 +47,9 @@ Z = MODEL.transform(X)
 SMALL = {"X": X[:6], "y": Y[:6]}
 TENSORS = {"X": torch.from_numpy(X[:6]), "y": torch.from_numpy(Y[:6])}
 PAIRS = {"metric": "euclidean", "max_exact": 2000, "n_pairs": 100, "random_state": 0}
-BUDGET = {"eps": 0.1, "n_steps": 1, "n_queries": 2, "n_restarts": 1, "random_state": 0}
-STEPS = {"eps": 0.1, "attack": "pgd", "n_steps": 1, "n_restarts": 1, "random_state": 0}
-QUERIES = {"eps": 0.1, "n_queries": 2, "random_state": 0}
+FEWEST = {"n_steps": 1, "n_queries": 2, "n_restarts": 1}
+STEPS = {"eps": 0.1, "attack": attacks.PGD(n_steps=1), "random_state": 0}
+QUERIES = {"eps": 0.1, "attack": attacks.AttackEnsemble(n_queries=2), "random_state": 0}
 FOLDER = Path(tempfile.mkdtemp())
 MODEL.save(FOLDER / "model.safetensors")
 
@@ -88,13 +88,32 @@ def fitting(options, target):
     return {k: v for k, v in options.items() if k in inspect.signature(target).parameters}
 
 
-# ---- attacks, datasets, hierarchy
+# ---- threat, attacks, datasets, hierarchy
+
+call("ThreatModel", sklearn_iso.ThreatModel, units=[1, 2, 3, 4], categories=[(0, 1)])
+call("ThreatModel.from_data", sklearn_iso.ThreatModel.from_data, X=X)
+call("ThreatModel.resolve", sklearn_iso.ThreatModel().resolve, X=X)
 
 LOGITS = MODEL.to_torch()
-for name in (*attacks.ATTACKS, "cascade_stages", "closest_errors", "coordinates"):
+KINDS = [*attacks.ATTACKS.values(), attacks.Coordinates,
+         attacks.MinimumNormEnsemble]  # fmt: skip
+
+
+def attacked(kind):
+    """Return a function that makes an attack of its parameters and runs it."""
+    threat = "l2" if kind is attacks.DDN else "linf"
+    budget = {"eps": 0.1, "threat": threat, "random_state": 0}
+    return lambda **params: kind(**params)(LOGITS, *TENSORS.values(), **budget)
+
+
+for kind in KINDS:
+    call(f"attacks.{kind.__name__}", kind, attacked(kind), **fitting(FEWEST, kind))
+for name in (*attacks.ATTACKS.keys() - {"auto"}, "attack_ensemble", "coordinates"):
     attack = getattr(attacks, name)
     first = next(iter(inspect.signature(attack).parameters))
-    call(f"attacks.{name}", attack, **{first: LOGITS}, **TENSORS, **fitting(BUDGET, attack))
+    seed = fitting({"random_state": 0}, attack)
+    call(f"attacks.{name}", attack, **{first: LOGITS}, **TENSORS, eps=0.1, **seed)
+call("attacks.as_attack", attacks.as_attack, attack="pgd")
 call("attacks.distances", attacks.distances, logits=LOGITS, X_adv=TENSORS["X"] + 0.1, **TENSORS)
 call("attacks.get_norm", attacks.get_norm, norm="l2")
 call("attacks.Budget", attacks.Budget.of, X=TENSORS["X"], eps=0.1)
@@ -119,7 +138,9 @@ call("datasets.load_mnist", datasets.load_mnist, load_mnist, path=FOLDER)
 # ---- metrics
 
 measure = metrics.adversarial_distance
-call("metrics.adversarial_distance", measure, estimator=MODEL, **SMALL, **fitting(BUDGET, measure))
+nearest = attacks.MinimumNormEnsemble(n_steps=1, n_queries=2)
+call("metrics.adversarial_distance", measure, estimator=MODEL, **SMALL, attack=nearest,
+     random_state=0)  # fmt: skip
 for how, options in {"": STEPS, " by queries": QUERIES}.items():
     measure, given = metrics.adversarial_accuracy, {"estimator": MODEL, **SMALL, **options}
     call(f"metrics.adversarial_accuracy{how}", measure, **given)
@@ -153,7 +174,7 @@ make = metrics.make_distortion_scorer
 call("metrics.make_distortion_scorer", make, scored(make, MODEL, X, Y), measure="stress")
 make = metrics.make_hierarchical_scorer
 call("metrics.make_hierarchical_scorer", make, scored(make, LEVELS, X, PATHS), measure="f1")
-make, robust = metrics.make_level_scorer, metrics.make_adversarial_scorer(eps=0.1, n_queries=2)
+make, robust = metrics.make_level_scorer, metrics.make_adversarial_scorer(**QUERIES)
 call("metrics.make_level_scorer", make, scored(make, LEVELS, X, PATHS), scorer=robust, level=0)
 
 # ---- model_selection, modules, penalties, persistence, twins
@@ -194,7 +215,7 @@ call("twins.surrogates", twins.surrogates, twin=twins.as_torch(LINEAR))
 
 # ---- plotting
 
-CURVE = {"eps": [0, 0.1], "accuracy": [0.9, 0.5], "norm": "l2"}
+CURVE = {"eps": [0, 0.1], "accuracy": [0.9, 0.5], "threat": "l2"}
 DISTANCES = {"d_X": [1.0, 2.0], "d_Z": [1.0, 2.0]}
 PATH = {"alpha": [0.1, 1], "scores": {"accuracy": [0.1, 0.2]}}
 GRID = {"x0": np.arange(3.0), "x1": np.arange(3.0), "jacobians": np.tile(np.eye(2), (3, 3, 1, 1))}
@@ -242,7 +263,7 @@ call("testing.check_rigid_motion_invariance", testing.check_rigid_motion_invaria
 call("testing.check_penalty", testing.check_penalty, penalty=Zero(), max_examples=2)
 call("testing.check_attack", testing.check_attack, attack="fgsm", norms=["linf"])
 call("testing.check_adversarial_scorer", testing.check_adversarial_scorer,
-     scorer=metrics.make_adversarial_scorer(eps=0.1), eps=0.1, norm="linf")  # fmt: skip
+     scorer=metrics.make_adversarial_scorer(eps=0.1), eps=0.1, threat="linf")  # fmt: skip
 
 # ---- methods of estimators
 
@@ -297,7 +318,8 @@ NOT_CALLED = {
                 "twins.Agreement", "estimators.LevelClassifier"],
     "errors": ["testing.LawBrokenError", "twins.NotDifferentiableError"],
     "parts that a fit makes of parameters it has checked": [
-        "modules.Autoencoder", "modules.BestLeaf", "modules.LeafScores", "modules.Representation",
+        "attacks.Attack", "modules.Autoencoder", "modules.BestLeaf", "modules.LeafScores",
+        "modules.Representation",
         "modules.Rescaled", "modules.ResidualMLP", "modules.Stack", "modules.StackLevel",
         "penalties.Batch", "penalties.PairwiseIsometry", "penalties.Penalty"],
     "functions of what as_paths returned": ["hierarchy.common_depth", "hierarchy.depths",

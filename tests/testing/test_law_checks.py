@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -196,8 +197,9 @@ def beyond(logits, X, y, **budget):
     return X + 2 * (pgd(logits, X, y, random_state=0, **budget) - X)
 
 
-def beyond_the_bounds(logits, X, y, *, bounds=None, **budget):
-    return pgd(logits, X, y, random_state=0, **budget)
+def beyond_the_bounds(logits, X, y, *, threat, **budget):
+    unbounded = replace(threat, bounds=None)
+    return pgd(logits, X, y, random_state=0, threat=unbounded, **budget)
 
 
 def lazy(logits, X, y, **budget):

@@ -4,7 +4,7 @@ import pytest
 from reliability import told
 from sklearn.base import clone
 
-from sklearn_iso.attacks import ATTACKS, NORMS
+from sklearn_iso.attacks import ATTACKS, NORMS, RayS, Square
 from sklearn_iso.metrics import (
     bi_lipschitz_ratio,
     continuity,
@@ -94,9 +94,8 @@ def test_every_penalty_class_is_held_to_the_laws():
 
 
 # In two dimensions, where a few hundred queries find the boundary.
-FEW = {"n_queries": 400, "n_features": 2, "reach": 1.05}
-OPTIONS = {"square": FEW, "rays": FEW}
-DETERMINISTIC = {"fgsm", "ddn", "fmn", "fab"}
+FEW = {"n_features": 2, "reach": 1.05}
+SEARCHES = {"square": Square(n_queries=400), "rays": RayS(n_queries=400)}
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -104,13 +103,13 @@ DETERMINISTIC = {"fgsm", "ddn", "fmn", "fab"}
 def test_attack_of_the_list_keeps_the_laws(name, norm):
     if name == "ddn" and norm != "l2":
         pytest.skip("takes the Euclidean norm only")
-    options = {} if name in DETERMINISTIC else {"random_state": 0}
-    check_attack(name, norms=[norm], **options, **OPTIONS.get(name, {}))
+    options = FEW if name in SEARCHES else {}
+    check_attack(SEARCHES.get(name, name), norms=[norm], **options)
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_own_scorer_keeps_the_laws(norm):
-    check_adversarial_scorer(make_adversarial_scorer(eps=0.3, norm=norm))
+    check_adversarial_scorer(make_adversarial_scorer(eps=0.3, threat=norm))
 
 
 MEASURES = {

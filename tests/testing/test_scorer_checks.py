@@ -86,15 +86,15 @@ def weights_ignored(estimator, X, y, sample_weight=None):
 )
 def test_broken_law_of_a_scorer_is_named(scorer, message):
     with pytest.raises(LawBrokenError, match=message):
-        check_adversarial_scorer(scorer, eps=0.2, norm="linf")
+        check_adversarial_scorer(scorer, eps=0.2, threat="linf")
 
 
 @pytest.mark.parametrize("change", [{"eps": np.inf}, {"eps": 0}, {"reach": 1}, {"reach": np.nan}])
 def test_check_of_a_scorer_that_cannot_be_is_an_error(change):
     with pytest.raises(ValueError, match=next(iter(change))):
-        check_adversarial_scorer(right_scorer, **{"eps": 0.2, "norm": "linf"} | change)
+        check_adversarial_scorer(right_scorer, **{"eps": 0.2, "threat": "linf"} | change)
 
 
 def test_scorer_without_a_budget_must_be_told_one():
-    with pytest.raises(ValueError, match="Pass eps=0.1, norm='linf'"):
+    with pytest.raises(ValueError, match="Pass eps=0.1, threat='linf'"):
         check_adversarial_scorer(overstated)

@@ -16,7 +16,7 @@ class Named:
 
     Examples
     --------
-    >>> from sklearn_iso.metrics.named import Named
+    >>> from sklearn_iso.threat.named import Named
     >>> Named(("age", "height"), (1.0, 0.1))
     {'age': 1.0, 'height': 0.1}
     """

@@ -14,108 +14,20 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from sklearn_iso.attacks import Budget, get_norm
-from sklearn_iso.attacks.categories import groups_of
-from sklearn_iso.attacks.square import layout_of
-from sklearn_iso.attacks.survivors import NO_ANSWER
-from sklearn_iso.metrics.named import Named
+from sklearn_iso.attacks import Budget
+from sklearn_iso.attacks.attack import NO_ANSWER
 from sklearn_iso.metrics.refused import Refused
 from sklearn_iso.metrics.table import Table
+from sklearn_iso.metrics.weights import weighted
+from sklearn_iso.threat import Threat, ThreatModel, as_threat
+from sklearn_iso.threat.parts import numbers_of
 from sklearn_iso.twins.labels import classes_of, columns_of, kinds_of, one_each
 
-Bounds = tuple[ArrayLike, ArrayLike] | None
 FAR = 1e3  # standard deviations
 
 
 @dataclass(frozen=True)
-class Threat:
-    """What an attack may do, but for how far: its norm, bounds, fixed features, categories.
-
-    Parameters
-    ----------
-    norm : str, number or Norm
-    bounds : (low, high) or None
-    immutable : ndarray of bool, or None
-    one_hot : list of ndarray of int, or None
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_iso.metrics.case import Threat
-    >>> from sklearn_iso.metrics.table import Table
-    >>> Threat.of(Table(np.zeros((1, 3))), norm="l2", immutable=[0, 2]).options()["immutable"]
-    array([ True, False,  True])
-    """
-
-    norm: Any = "linf"
-    bounds: Any = None
-    immutable: Any = None
-    one_hot: Any = None
-
-    @classmethod
-    def of(
-        cls,
-        table: Table,
-        *,
-        norm: Any = "linf",
-        bounds: Bounds = None,
-        immutable: Any = None,
-        one_hot: Any = None,
-    ) -> Threat:
-        """Return a threat whose columns, told by number or name, are those of the table."""
-        if isinstance(bounds, (tuple, list)):
-            bounds = tuple(table.by_feature(side, "bounds") for side in bounds)
-        if (named := Named.of(immutable)) is not None and named.is_mask:
-            immutable = table.by_feature(named, "immutable")
-        groups = [table.positions(group, "one_hot") for group in groups_of(one_hot)] or None
-        return cls(norm, bounds, _mask(table, immutable), groups)
-
-    def options(self) -> dict[str, Any]:
-        """Arguments of an attack; those that say nothing are left out."""
-        rare = {"immutable": self.immutable, "one_hot": self.one_hot}
-        told = {name: value for name, value in rare.items() if value is not None}
-        return {"norm": self.norm, "bounds": self.bounds, **told}
-
-    def budget(self, X: Tensor, eps: Any) -> Budget:
-        """Budget around the rows of X, checked."""
-        return Budget.of(X, eps=eps, **self.options())
-
-    def verify(self, X: Tensor, X_adv: Tensor, eps: Any) -> None:
-        """Raise a ValueError where X_adv is not what this threat allows within eps."""
-        if self.immutable is not None and X_adv.shape == X.shape:
-            moved = (X_adv != X) & X_adv.isfinite() & torch.from_numpy(self.immutable)
-            if moved.any():
-                raise ValueError(
-                    "An attack must leave immutable features as they are; it moved feature "
-                    f"{tuple(moved.nonzero()[0].tolist()[1:])} of row {int(moved.nonzero()[0, 0])}."
-                )
-        self.budget(X, eps).verify(X, X_adv)
-
-
-def _mask(table: Table, immutable: Any) -> NDArray | None:
-    """Return immutable columns as a mask; masks pass as they are and are checked later."""
-    if immutable is None:
-        return None
-    try:
-        given = np.array(immutable)
-    except ValueError:  # lists of unequal length
-        given = np.asarray({})
-    if given.dtype == object and given.ndim == 0:
-        raise ValueError(
-            f"immutable must be a mask of booleans, or a list of column numbers or names; got "
-            f"{immutable!r}."
-        )
-    if not given.size:
-        return None
-    if given.dtype == bool or table.values.ndim > 2:
-        return given
-    mask = np.zeros(table.values.shape[1], dtype=bool)
-    mask[table.positions(immutable, "immutable")] = True
-    return mask
-
-
-@dataclass(frozen=True)
-class Case:
+class Problem:
     """A fitted classifier with samples and their labels, under a threat.
 
     Parameters
@@ -125,9 +37,10 @@ class Case:
     codes : ndarray of shape (n,)
         Columns of the labels in classes, -1 for those that are not among them.
     classes : ndarray of shape (n_classes,)
-    threat : Threat
-    image_shape : sequence of int, optional
-        What a flat row holds, where it is an image.
+    threat : ThreatModel
+        For the columns of the table, by position.
+    weight : ndarray of shape (n,), or None
+        Weights of the samples.
     refused : Refused
         Perturbed points at which the estimator gave no answer.
 
@@ -135,10 +48,10 @@ class Case:
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.naive_bayes import GaussianNB
-    >>> from sklearn_iso.metrics.case import Case
+    >>> from sklearn_iso.metrics.problem import Problem
     >>> X, y = load_iris(return_X_y=True)
-    >>> case = Case.of(GaussianNB().fit(X, y), X, y, norm="l2")
-    >>> case.right().mean().round(2), case.predict(X[:2])
+    >>> problem = Problem.of(GaussianNB().fit(X, y), X, y, threat="l2")
+    >>> problem.right().mean().round(2), problem.predict(X[:2])
     (np.float64(0.96), array([0, 0]))
     """
 
@@ -146,13 +59,21 @@ class Case:
     table: Table
     codes: NDArray
     classes: NDArray
-    threat: Threat
-    image_shape: Any = None
+    threat: ThreatModel
+    weight: NDArray | None = None
     refused: Refused = field(default_factory=Refused, compare=False)
 
     @classmethod
-    def of(cls, estimator: Any, X: Any, y: Any, *, image_shape: Any = None, **threat: Any) -> Case:
-        """Return a checked case.
+    def of(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        threat: Threat = "linf",
+        sample_weight: Any = None,
+    ) -> Problem:
+        """Return a checked problem, without the samples of weight 0.
 
         Raises
         ------
@@ -161,13 +82,16 @@ class Case:
         ValueError
             If X, y or the threat are not what they must be.
         """
+        weight = None
+        if sample_weight is not None:
+            weight, X, y = weighted(sample_weight, X, y)
         classes = check_classifier(estimator)
         table = Table(X)
         codes = label_columns(y, classes, table)
-        case = cls(estimator, table, codes, classes, Threat.of(table, **threat), image_shape)
-        layout_of(case.points(), image_shape)
-        case.threat.budget(case.points(), 0)  # checks the threat on all rows, also wrong ones
-        return case
+        by_position = as_threat(threat).resolve(table.container)
+        problem = cls(estimator, table, codes, classes, by_position, weight)
+        problem.budget(problem.points(), 0)  # checks the threat on all rows, also wrong ones
+        return problem
 
     def points(self, rows: Any = slice(None)) -> Tensor:
         """Rows of X as a tensor."""
@@ -176,6 +100,17 @@ class Case:
     def labels(self, rows: Any = slice(None)) -> Tensor:
         """Columns of the labels as a tensor; -1 is for no attack to see, and never `right`."""
         return torch.from_numpy(self.codes[rows])
+
+    def budget(self, X: Tensor, eps: float) -> Budget:
+        """Budget around some of the samples, checked."""
+        return Budget.of(X, eps=eps, threat=self.threat)
+
+    def count_refusals_within(self, radius: NDArray) -> None:
+        """Count refused points no farther than a radius from the range of X, or of categories."""
+        low, high = (X - sign * radius for X, sign in zip(self.table.range(), (1, -1), strict=True))
+        for group in self.threat.categories or ():
+            low[list(group)], high[list(group)] = 0, 1
+        self.refused.reach = low, high
 
     def right(self) -> NDArray:
         """Which rows are classified correctly without an attack: none of a label not in classes.
@@ -240,7 +175,7 @@ class Case:
         moved = FAR * np.ptp(X, axis=0)
         values = np.stack([X[0] - moved, X[0] + moved]).astype(X.dtype)
         if self.threat.bounds is not None:
-            low, high = (np.asarray(side, dtype=X.dtype) for side in self.threat.bounds)
+            low, high = (numbers_of(side).astype(X.dtype) for side in self.threat.bounds)
             values = values.clip(low, high)
         return bool(replace(self, refused=Refused()).knows(values).all())
 
@@ -253,11 +188,6 @@ class Case:
             wrong[wrong] = self.knows(values[wrong], rows[wrong])
         return wrong
 
-    @property
-    def norm_name(self) -> str:
-        """Name of the norm."""
-        return get_norm(self.threat.norm).name
-
 
 def check_classifier(estimator: Any) -> NDArray:
     """Return the classes of a fitted classifier of one output.
@@ -265,7 +195,7 @@ def check_classifier(estimator: Any) -> NDArray:
     Examples
     --------
     >>> from sklearn.dummy import DummyClassifier
-    >>> from sklearn_iso.metrics.case import check_classifier
+    >>> from sklearn_iso.metrics.problem import check_classifier
     >>> check_classifier(DummyClassifier().fit([[0], [1]], ["a", "b"]))
     array(['a', 'b'], dtype='<U1')
     """
@@ -309,7 +239,7 @@ def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_iso.metrics.case import label_columns
+    >>> from sklearn_iso.metrics.problem import label_columns
     >>> from sklearn_iso.metrics.table import Table
     >>> label_columns(["b", "a"], np.array(["a", "b"]), Table([[0.0], [1.0]]))
     array([1, 0])

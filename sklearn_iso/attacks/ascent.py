@@ -1,17 +1,18 @@
-"""One run of a first-order attack over a batch: evaluate, drop what is fooled, step."""
+"""Gradient ascent: one run over a batch, and the runs of an attack on what is still robust."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks.budget import Ball
-from sklearn_iso.attacks.losses import Loss
-from sklearn_iso.attacks.survivors import Logits, check_shape
+from sklearn_iso.attacks.attack import Attack, AttackState, Logits, check_shape
+from sklearn_iso.attacks.budget import Ball, Budget
+from sklearn_iso.attacks.losses import Loss, get_loss, margin
+from sklearn_iso.attacks.parameters import N_TARGETS, check_counts, check_flags, check_targets
 from sklearn_iso.geometry.norm import along
 
 
@@ -33,7 +34,7 @@ class Objective:
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks.climb import Objective
+    >>> from sklearn_iso.attacks.ascent import Objective
     >>> from sklearn_iso.attacks.losses import margin
     >>> objective = Objective(lambda x: x @ torch.tensor([[2.0, -1.0]]), margin)
     >>> objective.slope(torch.tensor([[1.0]]), torch.tensor([0]))
@@ -89,7 +90,7 @@ def labels_of(goals: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks.climb import labels_of
+    >>> from sklearn_iso.attacks.ascent import labels_of
     >>> labels_of(torch.tensor([[3, 1], [0, 2]]))
     tensor([3, 0])
     """
@@ -135,7 +136,7 @@ class Walk(ABC):
 
     Examples
     --------
-    >>> from sklearn_iso.attacks.climb import Straight
+    >>> from sklearn_iso.attacks.ascent import Straight
     >>> len(Straight([0.5, 0.5]))
     2
     """
@@ -162,7 +163,7 @@ class Straight(Walk):
 
     Examples
     --------
-    >>> from sklearn_iso.attacks.climb import Straight
+    >>> from sklearn_iso.attacks.ascent import Straight
     >>> len(Straight([0.5, 0.25]))
     2
     """
@@ -214,7 +215,7 @@ def climb(
     --------
     >>> import torch
     >>> from sklearn_iso.attacks.budget import Budget
-    >>> from sklearn_iso.attacks.climb import Objective, Straight, climb
+    >>> from sklearn_iso.attacks.ascent import Objective, Straight, climb
     >>> from sklearn_iso.attacks.losses import margin
     >>> X, y = torch.tensor([[1.0]]), torch.tensor([0])
     >>> objective = Objective(lambda x: x @ torch.tensor([[2.0, -1.0]]), margin)
@@ -249,3 +250,74 @@ def climb(
     else:
         trail.note(rows, v, *objective.value(ball.point(v), y))
     return whole.point_within(trail.v), trail.loss, trail.fooled
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GradientAscent(Attack):
+    """Runs of gradient ascent on a loss, each on the samples that are still robust.
+
+    Parameters
+    ----------
+    n_steps : int, default=40
+        Steps of each run.
+    n_restarts : int, default=1
+        Runs; each attacks the samples that the ones before could not get misclassified.
+    loss : {"cross_entropy", "margin", "targeted_margin"}, default="cross_entropy"
+        What to climb, see :mod:`sklearn_iso.attacks.losses`. "targeted_margin" takes one wrong
+        class after the other, that of the largest logit at X first.
+    n_targets : int, default=9
+        Most wrong classes that "targeted_margin" tries.
+    random_start : bool, default=True
+        Whether the first run starts at a random point of the ball instead of at X; further
+        runs always do.
+    batch_size : int, default=1000
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks import APGD, PGD
+    >>> from sklearn_iso.attacks.ascent import GradientAscent
+    >>> [issubclass(kind, GradientAscent) for kind in (PGD, APGD)]
+    [True, True]
+    """
+
+    n_steps: int = 40
+    n_restarts: int = 1
+    loss: str = "cross_entropy"
+    n_targets: int = N_TARGETS
+    random_start: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        get_loss(self.loss)
+        check_counts(n_steps=self.n_steps, n_restarts=self.n_restarts)
+        check_targets(self.loss, self.n_targets)
+        check_flags(random_start=self.random_start)
+
+    @abstractmethod
+    def walk(self, start: Tensor) -> Walk:
+        """Return fresh steps for samples that start at some coordinates."""
+
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Attack the samples that are still robust, and record what comes of it."""
+        if budget.is_zero:
+            return
+        objective = Objective(state.logits, get_loss(self.loss))
+        untargeted = margin if self.loss == "targeted_margin" else objective.loss
+        value = Objective(state.logits, untargeted).value
+        for _ in state.rounds(budget.categories, value):
+            for first, rank in self._runs(state):
+                for rows in state.batches():
+                    ball = budget.around(state.centres[rows])
+                    random = self.random_start or not first
+                    start = ball.random(generator) if random else ball.centre()
+                    goals = state.goals(rows, rank)
+                    walk, check, state.is_fresh = self.walk(start), state.is_fresh, False
+                    state.record(rows, *climb(objective, ball, goals, start, walk, check))
+
+    def _runs(self, state: AttackState) -> Iterator[tuple[bool, int | None]]:
+        """Whether a run is the first, and the rank of the target or None."""
+        n_targets = min(self.n_targets, state.ranking.shape[1])
+        ranks = range(n_targets) if self.loss == "targeted_margin" else [None]
+        for restart in range(self.n_restarts):
+            yield from ((restart == 0, rank) for rank in ranks)

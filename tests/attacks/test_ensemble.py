@@ -1,9 +1,9 @@
-"""The cascade is never weaker than its parts, and says which of them fooled a row."""
+"""The ensemble is never weaker than its parts, and says which of them fooled a row."""
 
 import pytest
 import torch
 
-from sklearn_iso.attacks import NORMS, STAGES, cascade, cascade_stages, pgd
+from sklearn_iso.attacks import NORMS, STAGES, AttackEnsemble, attack_ensemble, pgd
 
 
 def fooled(model, X_adv, y):
@@ -14,21 +14,21 @@ def fooled(model, X_adv, y):
 def test_cascade_fools_no_fewer_rows_than_any_loss_alone(norm, problem):
     model, X, y = problem
     eps = {"linf": 0.1, "l2": 0.25, "l1": 0.6}[norm]
-    ours = fooled(model, cascade(model, X, y, eps=eps, norm=norm, random_state=0), y)
+    ours = fooled(model, attack_ensemble(model, X, y, eps=eps, threat=norm, random_state=0), y)
     assert 0 < ours.sum() < len(y)
     for loss in ("cross_entropy", "margin", "targeted_margin"):
-        alone = pgd(model, X, y, eps=eps, norm=norm, loss=loss, random_state=0)
+        alone = pgd(model, X, y, eps=eps, threat=norm, loss=loss, random_state=0)
         assert ours.sum() >= fooled(model, alone, y).sum()
 
 
 def test_stages_say_who_fooled_a_row(problem):
     model, X, y = problem
     y = torch.where(torch.arange(50) < 5, (y + 1) % 3, y)
-    X_adv, stage = cascade_stages(model, X, y, eps=0.1, n_queries=20, random_state=0)
+    X_adv, stage = AttackEnsemble(n_queries=20).with_stages(model, X, y, eps=0.1, random_state=0)
     assert (stage[:5] == 0).all() and (stage[5:] != 0).all()
     assert torch.equal(stage >= 0, fooled(model, X_adv, y))
     assert stage.max() < len(STAGES) and (stage == 1).any() and (stage == -1).any()
-    assert torch.equal(X_adv, cascade(model, X, y, eps=0.1, n_queries=20, random_state=0))
+    assert torch.equal(X_adv, attack_ensemble(model, X, y, eps=0.1, n_queries=20, random_state=0))
 
 
 def test_gradient_free_stage_breaks_what_hides_its_gradients(problem):
@@ -37,8 +37,8 @@ def test_gradient_free_stage_breaks_what_hides_its_gradients(problem):
     def rounded(x):
         return model(((x * 20).round() / 20 - x).detach() + 0 * x + x.detach())
 
-    _, without = cascade_stages(rounded, X, y, eps=0.3, random_state=0)
-    _, stage = cascade_stages(rounded, X, y, eps=0.3, n_queries=200, random_state=0)
+    _, without = AttackEnsemble().with_stages(rounded, X, y, eps=0.3, random_state=0)
+    _, stage = AttackEnsemble(n_queries=200).with_stages(rounded, X, y, eps=0.3, random_state=0)
     assert (without == -1).sum() > (stage == -1).sum()
     assert (stage == STAGES.index("square")).any()
 
@@ -53,7 +53,7 @@ def mirage(x):
 def test_boundary_stage_breaks_rows_that_no_ascent_in_the_ball_does():
     generator = torch.Generator().manual_seed(0)
     X, y = torch.randn(40, 20, generator=generator) / 100, torch.zeros(40, dtype=int)
-    X_adv, stage = cascade_stages(mirage, X, y, eps=1.0, norm="l2", random_state=0)
+    X_adv, stage = AttackEnsemble().with_stages(mirage, X, y, eps=1.0, threat="l2", random_state=0)
     broken = stage == STAGES.index("boundary")
     assert broken.any()
     assert fooled(mirage, X_adv, y)[broken].all()
@@ -63,11 +63,11 @@ def test_boundary_stage_breaks_rows_that_no_ascent_in_the_ball_does():
 def test_later_stages_see_survivors_only(counting):
     X = torch.tensor([[0.1]] * 90 + [[9.0]] * 10)
     logits = counting(lambda x: torch.cat([x, -x], dim=1))
-    cascade(logits, X, torch.zeros(100, dtype=int), eps=1.0, random_state=0)
+    attack_ensemble(logits, X, torch.zeros(100, dtype=int), eps=1.0, random_state=0)
     assert max(logits.seen[3:]) == 10
 
 
 def test_negative_queries_are_an_error(problem):
     model, X, y = problem
     with pytest.raises(ValueError, match="n_queries must be an integer of at least 0; got -1"):
-        cascade(model, X, y, eps=0.1, n_queries=-1)
+        attack_ensemble(model, X, y, eps=0.1, n_queries=-1)

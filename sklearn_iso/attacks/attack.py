@@ -1,62 +1,25 @@
-"""The rows that an attack has not fooled yet: the only ones that still cost time."""
+"""What every attack shares: its call, and the state of the samples that it attacks."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_iso.attacks.budget import Budget
 from sklearn_iso.attacks.categories import Categories
-from sklearn_iso.attacks.parameters import check_counts
+from sklearn_iso.attacks.parameters import RandomState, as_generator, check_counts
+from sklearn_iso.modules.ambient import gradients_on
+from sklearn_iso.threat import Threat
 
 Logits = Callable[[Tensor], Tensor]
 Value = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 #: Label of a point that got none: one that the classifier refuses. It is no adversarial example.
 NO_ANSWER = torch.iinfo(torch.int64).min
-RandomState = int | np.random.RandomState | np.random.Generator | torch.Generator | None
-
-
-def as_generator(random_state: RandomState) -> torch.Generator:
-    """Return a generator on the CPU for a seed, a generator, or (None) fresh entropy.
-
-    Examples
-    --------
-    >>> from sklearn_iso.attacks.survivors import as_generator
-    >>> as_generator(0).initial_seed()
-    0
-    """
-    if isinstance(random_state, torch.Generator):
-        return random_state
-    generator = torch.Generator()
-    if random_state is None:
-        generator.seed()
-    elif isinstance(random_state, np.random.RandomState):
-        generator.manual_seed(int(random_state.randint(np.iinfo(np.int32).max)))
-    elif isinstance(random_state, np.random.Generator):
-        generator.manual_seed(int(random_state.integers(np.iinfo(np.int32).max)))
-    elif isinstance(random_state, (int, np.integer)) and random_state >= 0:
-        generator.manual_seed(int(random_state))
-    else:
-        raise ValueError(
-            "random_state must be None, an integer >= 0, a numpy RandomState or Generator, or a "
-            f"torch.Generator; got {random_state!r}."
-        )
-    return generator
-
-
-def fork_seed(generator: torch.Generator) -> int:
-    """Draw the seed of a generator of one's own: one draw, whatever is drawn from that.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_iso.attacks.survivors import fork_seed
-    >>> fork_seed(torch.Generator().manual_seed(0)) == fork_seed(torch.Generator().manual_seed(0))
-    True
-    """
-    return int(torch.randint(2**62, (1,), generator=generator))
 
 
 def check_shape(logits: Tensor, n_rows: int) -> None:
@@ -65,7 +28,7 @@ def check_shape(logits: Tensor, n_rows: int) -> None:
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks.survivors import check_shape
+    >>> from sklearn_iso.attacks.attack import check_shape
     >>> check_shape(torch.zeros(5, 2), n_rows=5)
     """
     if logits.ndim != 2 or logits.shape[0] != n_rows or logits.shape[1] < 2:
@@ -89,7 +52,7 @@ def check_labels(y: Tensor, n_rows: int) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks.survivors import check_labels
+    >>> from sklearn_iso.attacks.attack import check_labels
     >>> check_labels(torch.tensor([0, 2], dtype=torch.uint8), n_rows=2)
     tensor([0, 2])
     """
@@ -115,7 +78,7 @@ def verdict(outputs: Tensor, y: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks.survivors import verdict
+    >>> from sklearn_iso.attacks.attack import verdict
     >>> y = torch.tensor([0, 1])
     >>> verdict(torch.tensor([[2.0, 1.0], [3.0, 0.0]]), y), verdict(torch.tensor([0, 1]), y)
     (tensor([False,  True]), tensor([False, False]))
@@ -140,8 +103,8 @@ def _on_copies(logits: Logits) -> Logits:
     return lambda x: logits(x.clone())
 
 
-class Survivors:
-    """Rows under attack, with the best point found for each.
+class AttackState:
+    """Samples under attack, with the best point found for each.
 
     Rows that are misclassified from the start are never attacked. A row leaves as soon as a
     point fools the network; for the others the point of the highest loss is kept.
@@ -162,20 +125,23 @@ class Survivors:
         The best points so far.
     centres : Tensor of shape (n, ...)
         What the balls surround: X, but for the categories that were flipped.
-    alive : Tensor of shape (n,), bool
+    robust : Tensor of shape (n,), bool
         Rows not fooled yet.
     is_fresh : bool
         Whether no gradient was taken yet: if the first are no numbers, the callable is at fault.
+    seen : Tensor of shape (n,), bool
+        For which samples an error was met, within the budget or beyond it. Kept by searches that
+        need one to start from.
     ranking : Tensor of shape (n, n_classes - 1)
         Wrong classes, that of the largest logit at X first; empty for labels.
 
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.attacks.survivors import Survivors
+    >>> from sklearn_iso.attacks.attack import AttackState
     >>> X = torch.tensor([[1.0], [-1.0], [2.0]])
-    >>> hunt = Survivors(lambda x: torch.cat([x, -x], dim=1), X, torch.zeros(3, dtype=int), 10)
-    >>> list(hunt.batches())
+    >>> state = AttackState(lambda x: torch.cat([x, -x], dim=1), X, torch.zeros(3, dtype=int), 10)
+    >>> list(state.batches())
     [tensor([0, 2])]
     """
 
@@ -185,12 +151,13 @@ class Survivors:
         self.y = check_labels(y, len(X)).to(X.device)
         self.X_adv, self.centres = X.detach().clone(), X.detach()
         self.best_loss = torch.full((len(X),), -torch.inf, dtype=X.dtype, device=X.device)
-        self.alive = torch.zeros(len(X), dtype=torch.bool, device=X.device)
+        self.robust = torch.zeros(len(X), dtype=torch.bool, device=X.device)
         self.is_fresh = True
         rankings = []
         for rows in _batches(torch.arange(len(X), device=X.device), self.batch_size):
-            self.alive[rows], ranking = self._judge(rows)
+            self.robust[rows], ranking = self._judge(rows)
             rankings.append(ranking)
+        self.seen = ~self.robust
         self.ranking = torch.cat(rankings) if rankings else self.y.new_empty(0, 0)
 
     @torch.no_grad()
@@ -211,7 +178,7 @@ class Survivors:
 
     def batches(self) -> Iterator[Tensor]:
         """Iterate over the rows not fooled yet, packed into full batches."""
-        return _batches(self.alive.nonzero().squeeze(1), self.batch_size)
+        return _batches(self.robust.nonzero().squeeze(1), self.batch_size)
 
     def goals(self, rows: Tensor, rank: int | None) -> Tensor:
         """Labels of the rows, beside the wrong class of a rank where one is given."""
@@ -219,7 +186,7 @@ class Survivors:
         return y if rank is None else torch.stack([y, self.ranking[rows, rank]], dim=1)
 
     def rounds(self, categories: Categories | None, value: Value) -> Iterator[None]:
-        """Yield once for the categories of X, then once after each flip of the survivors.
+        """Yield once for the categories of X, then once after each flip of those still robust.
 
         A flip is greedy: of all single flips of a survivor's centre, with the other features of
         its best point, the one of the highest value becomes its new centre.
@@ -235,7 +202,7 @@ class Survivors:
         if categories is None:
             return
         self.centres = self.centres.clone()
-        for _ in range(categories.max_flips):
+        for _ in range(categories.max_changes):
             for rows in self.batches():
                 self._flip(categories, rows, value)
             yield
@@ -257,4 +224,149 @@ class Survivors:
         better = fooled | (loss > self.best_loss[rows])
         self.X_adv[rows[better]] = points[better]
         self.best_loss[rows[better]] = loss[better].to(self.best_loss)
-        self.alive[rows[fooled]] = False
+        self.robust[rows[fooled]] = False
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Attack(ABC):
+    """An attack with its parameters, called on tensors.
+
+    It compares, hashes, prints and pickles. Attacks of this package derive from it; a callable of
+    the same signature does as well wherever an attack is asked for.
+
+    Parameters
+    ----------
+    batch_size : int, default=1000
+        Most samples that the callable sees at once.
+
+    Attributes
+    ----------
+    name : str
+        What is short for this attack with its defaults.
+    asks : {"gradients", "scores", "labels"}
+        What the callable must give: logits that differentiate, scores, or labels alone.
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks import PGD
+    >>> PGD(n_steps=10).asks, PGD(n_steps=10) == PGD(n_steps=10)
+    ('gradients', True)
+    """
+
+    name: ClassVar[str]
+    asks: ClassVar[str] = "gradients"
+
+    batch_size: int = 1000
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        check_counts(batch_size=self.batch_size)
+
+    @gradients_on()
+    def __call__(
+        self,
+        logits: Logits,
+        X: Tensor,
+        y: Tensor,
+        *,
+        eps: float,
+        threat: Threat = "linf",
+        random_state: RandomState = None,
+    ) -> Tensor:
+        """Return perturbed samples.
+
+        Parameters
+        ----------
+        logits : callable
+            Maps points of shape (n, ...) to logits of shape (n, n_classes), each row by itself
+            (put modules in eval mode). Attacks that ask for scores take decision values or
+            probabilities too, and those that ask for labels integers of shape (n,).
+        X : Tensor of shape (n, ...), float32 or float64
+        y : Tensor of shape (n,), integers
+            Columns of the logits.
+        eps : float
+            Radius of the ball, in units of the threat.
+        threat : ThreatModel, or the name of a norm
+            What the attack may do, see :class:`sklearn_iso.ThreatModel`.
+        random_state : int, numpy generator, torch.Generator or None
+            Draws starting points and random steps; None takes fresh entropy.
+
+        Returns
+        -------
+        Tensor of the shape of X
+
+        Raises
+        ------
+        ValueError
+            If X lies outside the bounds or is not finite, an argument is out of its range, logits
+            are not finite at X, or the gradient is not finite for any sample. Elsewhere a point
+            whose logits are not finite is no adversarial example.
+        """
+        self.check(X, threat)
+        budget = Budget.of(X, eps=eps, threat=threat)
+        state = AttackState(logits, X, y, self.batch_size)
+        self.run(state, budget, as_generator(random_state))
+        return state.X_adv
+
+    def __repr__(self) -> str:
+        """Return the parameters that are not the default."""
+        values = ((field, getattr(self, field.name)) for field in fields(self))
+        told = (f"{field.name}={value!r}" for field, value in values if value != field.default)
+        return f"{type(self).__name__}({', '.join(told)})"
+
+    def check(self, X: Tensor, threat: Threat) -> None:  # noqa: B027 - most fit all samples
+        """Raise a ValueError where the attack cannot be of samples like X, or of the threat."""
+
+    @abstractmethod
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Attack the samples that are still robust, and record what comes of it."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MinimumNormAttack(Attack):
+    """An attack that looks for the closest error, within a budget or without one.
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks import FMN
+    >>> from sklearn_iso.attacks.attack import MinimumNormAttack
+    >>> isinstance(FMN(), MinimumNormAttack)
+    True
+    """
+
+    def __call__(
+        self,
+        logits: Logits,
+        X: Tensor,
+        y: Tensor,
+        *,
+        eps: float | None = None,
+        threat: Threat = "linf",
+        random_state: RandomState = None,
+    ) -> Tensor:
+        """Return the closest misclassified points.
+
+        As :meth:`Attack.__call__`, but for eps: the largest budget, in units of the threat.
+        Samples without a misclassified point within it come back unchanged. None: no limit.
+        """
+        return self.closest_errors(
+            logits, X, y, eps=eps, threat=threat, random_state=random_state
+        ).X_adv
+
+    @gradients_on()
+    def closest_errors(
+        self,
+        logits: Logits,
+        X: Tensor,
+        y: Tensor,
+        *,
+        eps: float | None = None,
+        threat: Threat = "linf",
+        random_state: RandomState = None,
+    ) -> AttackState:
+        """Attack, and return the state: the points, and for which samples an error was seen."""
+        self.check(X, threat)
+        budget = Budget.of(X, eps=eps, threat=threat)
+        state = AttackState(logits, X, y, self.batch_size)
+        self.run(state, budget, as_generator(random_state))
+        return state
