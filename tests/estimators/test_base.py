@@ -46,7 +46,7 @@ def test_the_object_of_a_name_is_the_one_that_a_fit_would_take():
         named.fit(X, y).predict_proba(X), given.fit(X, y).predict_proba(X)
     )
     terms = [repr(t) for *_, t in IsometricRegressor()._penalty_by_name("isometric").terms()]
-    assert terms == ["NeighborIsometry()", "WorstCaseIsometry(start='random')"]
+    assert terms == ["NeighborIsometry(max_rows=64)", "WorstCaseIsometry(start='random')"]
 
 
 def test_name_and_parameter_may_come_together_in_any_order():

@@ -298,7 +298,7 @@ def test_search_gives_the_same_scores_whatever_n_jobs(backend):
 
     scoring = {
         "accuracy": "accuracy",
-        "robust": make_adversarial_scorer(eps=0.5, norm="l2"),
+        "robust": make_adversarial_scorer(eps=0.5, threat="l2"),
         "distortion": make_distortion_scorer(),
     }
     grid = {"isometricclassifier__alpha": [0.0, 1.0]}
