@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Real
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from sklearn_iso.geometry.l1 import L1
 from sklearn_iso.geometry.norm import Norm, along, scaled_by_peak
 
-__all__ = ["L1", "L2", "NORMS", "LInf", "Norm", "get_norm"]
+__all__ = ["L1", "L2", "NORMS", "LInf", "Norm", "NormName", "get_norm"]
 
 #: Lengths between this and its reciprocal square without under- or overflow in float32.
 _SAFE = 1e-15
@@ -107,6 +108,7 @@ class L2(Norm):
         return direction * along(radius ** (1 / max(1, math.prod(shape[1:]))), direction)
 
 
+NormName = Literal["linf", "l2", "l1"]
 NORMS: dict[str, Norm] = {norm.name: norm for norm in (LInf(), L2(), L1())}
 
 

@@ -117,7 +117,7 @@ def assert_evaluated(name, data, n_rows, n_queries, norm="linf"):
     assert not len(values) or (estimator.predict(values) != y[right[broken.fooled]]).all()
     robust = (len(right) - broken.fooled.sum()) / len(y)
     options = {"eps": eps, "random_state": 0, "threat": threat}
-    assert adversarial_accuracy(estimator, X, y, **options) == robust
+    assert adversarial_accuracy(estimator, X, y, attack=attack, **options) == robust
     if Access.of(case, right).kind is AccessKind.WHITE_BOX:
         by_default = adversarial_accuracy(estimator, X, y, **options)
         for kind in (Square, RayS):
