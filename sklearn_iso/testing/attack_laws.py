@@ -62,7 +62,8 @@ def check_attack(
     n_features : int, default=5
         Features of the linear model; attacks without gradients need many queries for more.
     **options
-        Passed to the attack, such as ``random_state=0`` or ``n_queries=3000``.
+        Passed to the call of the attack, such as ``random_state=0``; attacks of this package carry
+        their other parameters, ``Square(n_queries=3000)``, and draw from seed 0 by default.
 
     Raises
     ------
