@@ -273,7 +273,7 @@ def main() -> None:
     settings: dict[str, Any] = {
         "images": n_images, "seed": SEED, "hidden_layer_sizes": HIDDEN, "epochs": EPOCHS,
         "budgets": BUDGETS, "bounds": [0, 1], "dtype": "float32", "threads": 1,
-        "versions": {name: version(name) for name in PACKAGES}
+        "versions": {name: version(name) for name in PACKAGES},
     }  # fmt: skip
     print(json.dumps(settings), flush=True)
     models = networks(torch.from_numpy(X_train).float(), torch.from_numpy(y_train).long())

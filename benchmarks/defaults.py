@@ -86,14 +86,14 @@ def mnist() -> dict[str, Any]:
         model.fit(X_train, y_train)
         seconds = time.perf_counter() - start
         robust = {
-            attack: {
+            name: {
                 f"{norm} {eps}": adversarial_accuracy(
                     model, few, labels, eps=eps, threat=ThreatModel(norm, bounds=(0, 1)),
                     attack=attack, random_state=0,
                 )
                 for norm, eps in BUDGETS
             }
-            for attack in (PGD(n_restarts=5), "auto")
+            for name, attack in (("pgd", PGD(n_restarts=5)), ("cascade", "auto"))
         }  # fmt: skip
         results[f"alpha={alpha:g}"] = {
             "clean": model.score(X_test, y_test), "robust": robust,

@@ -248,7 +248,7 @@ def main() -> None:
         "data": "MNIST", "train images": 2000 if quick else 60_000, "epochs": 1 if quick else 5,
         "images": 100 if quick else 1000, "attack batch": BATCH, "norm": "linf", "eps": EPS,
         "bounds": [0, 1], "threads": 1, "preset": repr(preset("paper")),
-        "versions": {name: version(name) for name in ("torch", "scikit-learn", "sklearn-iso")}
+        "versions": {name: version(name) for name in ("torch", "scikit-learn", "sklearn-iso")},
     }  # fmt: skip
     print(json.dumps(settings), flush=True)
     if quick:

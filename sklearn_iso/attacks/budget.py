@@ -140,6 +140,8 @@ class Budget:
         """
         check_points(X)
         threat = as_threat(threat).resolve(X)
+        if len(X):
+            threat = threat.holding(X.amin(dim=0).cpu().numpy(), X.amax(dim=0).cpu().numpy())
         values = _check_eps(1.0 if eps is None else eps, threat, X)
         box = _check_bounds(threat, X)
         if threat.immutable is not None:

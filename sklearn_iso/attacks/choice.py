@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from torch import Tensor
 
@@ -15,7 +16,8 @@ from sklearn_iso.attacks.rays import RayS
 from sklearn_iso.attacks.square import Square
 
 #: What functions take: an attack, its name, or a callable of the signature of an attack.
-AttackLike = str | Attack | Callable[..., Tensor]
+AttackName = Literal["auto", "fgsm", "pgd", "apgd", "ddn", "fmn", "fab", "square", "rays"]
+AttackLike = AttackName | Attack | Callable[..., Tensor]
 ATTACKS: dict[str, type[Attack]] = {
     kind.name: kind for kind in (AttackEnsemble, FGSM, PGD, APGD, DDN, FMN, FAB, Square, RayS)
 }

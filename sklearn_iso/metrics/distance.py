@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from sklearn_iso.modules.ambient import gradients_on
 from sklearn_iso.threat import Threat
 from sklearn_iso.threat.parts import numbers_of
 
+MinimumNormName = Literal["auto", "ddn", "fmn", "fab", "rays"]
 N_BISECTIONS = 20
 OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
@@ -44,7 +45,7 @@ def adversarial_distance(
     y: ArrayLike,
     *,
     threat: Threat = "linf",
-    attack: str | MinimumNormAttack = "auto",
+    attack: MinimumNormName | MinimumNormAttack = "auto",
     random_state: Any = None,
     sample_weight: ArrayLike | None = None,
 ) -> NDArray:
@@ -124,12 +125,14 @@ def adversarial_distance(
     method.check(problem.points(), problem.threat)
     found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
     if len(rows):
-        found[rows] = Search(problem, method, as_generator(random_state)).distances(rows)
+        search = Search(problem, method, as_generator(random_state))
+        found[rows], n_unseen = search.distances(rows)
+        warn_of_unseen(n_unseen, len(problem.table), "their distance, infinity,")
     problem.refused.warn()
     return _of_all(found, counts)
 
 
-def as_minimum_norm(attack: str | MinimumNormAttack) -> MinimumNormAttack:
+def as_minimum_norm(attack: MinimumNormName | MinimumNormAttack) -> MinimumNormAttack:
     """Return a minimum-norm attack, with its defaults where a name came.
 
     Examples
@@ -181,7 +184,7 @@ class Search:
     >>> from sklearn_iso.metrics.distance import Search
     >>> X, y = load_iris(return_X_y=True)
     >>> problem = Problem.of(GaussianNB().fit(X, y), X, y, threat=ThreatModel(units=[1, 1, 0, 2]))
-    >>> Search(problem, FAB(), torch.Generator()).distances(np.array([0, 99])).round(2)
+    >>> Search(problem, FAB(), torch.Generator()).distances(np.array([0, 99]))[0].round(2)
     array([0.37, 0.3 ])
     """
 
@@ -189,29 +192,28 @@ class Search:
     method: MinimumNormAttack
     generator: torch.Generator
 
-    def distances(self, rows: NDArray) -> NDArray:
-        """Return the distance of the closest error found for samples that are right."""
+    def distances(self, rows: NDArray) -> tuple[NDArray, int]:
+        """Return the distances of the closest errors found for samples that are right.
+
+        And of how many samples nothing is known, as labels alone were searched and no other label
+        was met.
+        """
         problem, method = self.problem, self.method
         problem.count_refusals_within(np.ptp(problem.table.values, axis=0))
         access = Access.of(problem, rows, method.asks)
         distance = np.full(len(rows), np.inf)
         if self._follows_gradients(access):
-            points = self._inside(
-                self._found(method, access.logits, rows).X_adv, problem.points(rows)
-            )
-            _, distance = self.settle(points, rows, exact=access.trusted)
+            state = self._found(method, access.logits, rows)
+            distance = self.settle(state.X_adv, rows, exact=access.trusted)
         search = method if isinstance(method, RayS) else self._search_by_labels()
         left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
         if search is None or not len(left):
-            return distance
-        found = self._found(search, access.answers.predict, rows[left])
-        points = self._inside(found.X_adv, problem.points(rows[left]))
-        _, shorter = self.settle(points, rows[left], exact=False)
+            return distance, 0
+        state = self._found(search, access.answers.predict, rows[left])
+        shorter = self.settle(state.X_adv, rows[left], exact=False)
         distance[left] = np.minimum(distance[left], shorter)
-        if not access.trusted:
-            n_unseen = int((np.isinf(distance[left]) & ~found.seen.numpy()).sum())
-            warn_of_unseen(n_unseen, len(problem.table), "their distance, infinity,")
-        return distance
+        unseen = np.isinf(distance[left]) & ~state.seen.numpy() & (not access.trusted)
+        return distance, int(unseen.sum())
 
     def _follows_gradients(self, access: Access) -> bool:
         """Whether to walk, also where gradients vanish in places if steps were asked for."""
@@ -251,13 +253,15 @@ class Search:
         # X itself may lie outside by rounding, and what did not move must stay.
         return points.clamp(torch.minimum(low, X), torch.maximum(high, X))
 
-    def settle(self, points: Tensor, rows: NDArray, exact: bool) -> tuple[Tensor, NDArray]:
-        """Errors of the estimator on the way through the points, and their distances.
+    def settle(self, points: Tensor, rows: NDArray, exact: bool) -> NDArray:
+        """Return the distances of errors of the estimator on the way through points.
 
         Points just short of an error are pushed on; where the points are not exact, errors are
         pulled back by bisection.
         """
-        X, fooled = self.problem.points(rows), self.problem.fools(points, rows)
+        X = self.problem.points(rows)
+        points = self._inside(points.clone(), X)
+        fooled = self.problem.fools(points, rows)
         moved = (points != X).flatten(1).any(dim=1).numpy()
         for overshoot in OVERSHOOTS:
             left = np.flatnonzero(~fooled & moved)
@@ -269,7 +273,8 @@ class Search:
         if not exact and fooled.any():
             hit = np.flatnonzero(fooled)
             points[hit] = self._pulled_back(X[hit], points[hit], rows[hit])
-        return points, np.where(fooled, self._sizes(X, points), np.inf)
+        distances: NDArray = np.where(fooled, self._sizes(X, points), np.inf)
+        return distances
 
     def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
         x = X + (points - X) * share

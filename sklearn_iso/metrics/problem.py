@@ -88,7 +88,7 @@ class Problem:
         classes = check_classifier(estimator)
         table = Table(X)
         codes = label_columns(y, classes, table)
-        by_position = as_threat(threat).resolve(table.container)
+        by_position = as_threat(threat).resolve(table.container).holding(*table.range())
         problem = cls(estimator, table, codes, classes, by_position, weight)
         problem.budget(problem.points(), 0)  # checks the threat on all rows, also wrong ones
         return problem

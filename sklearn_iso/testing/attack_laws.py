@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sklearn_iso.attacks import Attack, Budget, as_attack, get_norm
 from sklearn_iso.attacks.choice import AttackLike
+from sklearn_iso.geometry.norms import NormName
 from sklearn_iso.modules import MLP
 from sklearn_iso.testing.broken import LawBrokenError, require, shown
 from sklearn_iso.testing.generators import require_global_generators_kept
@@ -31,7 +32,7 @@ from sklearn_iso.threat import ThreatModel
 def check_attack(
     attack: AttackLike,
     *,
-    norms: str | Sequence[str] = ("linf", "l2", "l1"),
+    norms: NormName | Sequence[NormName] = ("linf", "l2", "l1"),
     reach: float | None = 1.01,
     n_features: int = 5,
     **options: Any,
@@ -61,7 +62,8 @@ def check_attack(
     n_features : int, default=5
         Features of the linear model; attacks without gradients need many queries for more.
     **options
-        Passed to the attack, such as ``random_state=0`` or ``n_queries=3000``.
+        Passed to the call of the attack, such as ``random_state=0``; attacks of this package carry
+        their other parameters, ``Square(n_queries=3000)``, and draw from seed 0 by default.
 
     Raises
     ------
@@ -116,7 +118,9 @@ def linear_logits(w: Tensor) -> Callable[[Tensor], Tensor]:
 class _Run:
     """An attack in one norm, on a small network with points in the unit box."""
 
-    def __init__(self, attack: Callable[..., Tensor], norm: str, options: dict[str, Any]) -> None:
+    def __init__(
+        self, attack: Callable[..., Tensor], norm: NormName, options: dict[str, Any]
+    ) -> None:
         self.attack, self.norm, self.options = attack, norm, options
         generator = torch.Generator().manual_seed(0)
         self.model = MLP(

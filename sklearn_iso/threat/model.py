@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_iso.geometry.norms import NORMS, Norm, get_norm
+from sklearn_iso.geometry.norms import NORMS, Norm, NormName, get_norm
 from sklearn_iso.threat.named import Named
 from sklearn_iso.threat.observed import Observed
 from sklearn_iso.threat.parts import (
     SIDES,
     Columns,
     Mask,
+    ObservedRange,
     Values,
     bounds_of,
     categories_of,
@@ -23,6 +24,7 @@ from sklearn_iso.threat.parts import (
     check_order,
     check_some_left,
     immutable_of,
+    like,
     numbers_of,
     shown,
     units_of,
@@ -204,7 +206,7 @@ class ThreatModel:
 
     def __init__(
         self,
-        norm: str | float | Norm = "linf",
+        norm: NormName | float | Norm = "linf",
         *,
         units: Any = None,
         bounds: Any = None,
@@ -230,6 +232,8 @@ class ThreatModel:
 
         Units are the standard deviations of the numeric columns (of all values, with n and not
         n - 1 in the denominator), bounds their least and largest values; NaN does not count.
+        Where samples under attack lie beyond these bounds, they are widened to hold them, unlike
+        bounds that are passed.
         Columns of text, categories and booleans are immutable. So are columns of one value
         alone: data tell no unit of them, which counts as 1, and no other value they might take.
 
@@ -240,8 +244,6 @@ class ThreatModel:
             frames.
         **overrides
             Parameters of :class:`ThreatModel`, which count in place of what the data say.
-            Samples outside of the bounds cannot be attacked: pass ``bounds=None``, or wider
-            ones, where new data may lie beyond these.
 
         Returns
         -------
@@ -296,7 +298,7 @@ class ThreatModel:
                 for side, name in zip(bounds, SIDES, strict=True)
             )
             check_order(numbers_of(low), numbers_of(high), shown((low, high)))
-            bounds = low, high
+            bounds = like(bounds, low, high)
         if groups is not None:
             groups = tuple(features.group(group) for group in groups)
         fixed = features.mask(self.immutable)
@@ -304,6 +306,19 @@ class ThreatModel:
             check_some_left(fixed.array())
         units = None if self.units is None else features.values(self.units, "units")
         return replace(self, units=units, bounds=bounds, immutable=fixed, categories=groups)
+
+    def holding(self, low: NDArray, high: NDArray) -> ThreatModel:
+        """Return the threat with bounds that hold some range, where data have shown them.
+
+        Parameters
+        ----------
+        low, high : ndarray of the shape of a sample
+            Least and largest values of the samples under attack.
+        """
+        if not isinstance(self.bounds, ObservedRange):
+            return self
+        least, most = (numbers_of(side) for side in self.bounds)
+        return replace(self, bounds=(np.minimum(least, low), np.maximum(most, high)))
 
     def radius(self, eps: float) -> NDArray:
         """Return how far a budget lets each feature move: eps times the units, in float64."""
@@ -326,7 +341,7 @@ class ThreatModel:
 
 
 #: What functions take: a threat, or what is short for a threat of a norm alone.
-Threat = ThreatModel | str | float | Norm
+Threat = ThreatModel | NormName | float | Norm
 
 
 def as_threat(threat: Threat) -> ThreatModel:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_iso.threat.parts import ObservedRange
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -68,7 +70,7 @@ class Observed:
             fixed = None if fixed is None else names[fixed].tolist()
         return {
             "units": self._by_name(units),
-            "bounds": tuple(map(self._by_name, bounds)),
+            "bounds": ObservedRange(map(self._by_name, bounds)),
             "immutable": fixed,
         }
 

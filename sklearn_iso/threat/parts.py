@@ -58,6 +58,33 @@ class Mask:
         return f"<mask of {len(self.positions)} among {int(np.prod(self.shape))} features>"
 
 
+class ObservedRange(tuple[Values, Values]):
+    """Bounds that data have shown: no rule of a domain, so that samples beyond widen them.
+
+    Examples
+    --------
+    >>> from sklearn_iso.threat.parts import ObservedRange
+    >>> ObservedRange((0.0, 1.0)) == (0.0, 1.0)
+    False
+    """
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is such a range, of the same bounds."""
+        return isinstance(other, ObservedRange) and tuple(self) == tuple(other)
+
+    def __ne__(self, other: object) -> bool:
+        """Whether the other is no such range, or of other bounds."""
+        return not self == other
+
+    def __hash__(self) -> int:
+        """Return a hash of the bounds."""
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        """Return the bounds, and where they are from."""
+        return f"<seen in data: {shown(tuple(self))}>"
+
+
 def check_eps(eps: Any) -> float:
     """Return a budget as a number: finite, not negative, and one for all features.
 
@@ -170,7 +197,12 @@ def bounds_of(bounds: Any) -> tuple[Values, Values] | None:
         # Others are compared once the order of their names is known.
         low_numbers, high_numbers = (_sorted_by_name(side) for side in sides)
         check_order(low_numbers, high_numbers, bounds)
-    return low, high
+    return like(bounds, low, high)
+
+
+def like(bounds: Any, low: Values, high: Values) -> tuple[Values, Values]:
+    """Return other bounds of the same kind: those that data have shown, or a rule."""
+    return ObservedRange((low, high)) if isinstance(bounds, ObservedRange) else (low, high)
 
 
 SIDES = ("low", "high")
@@ -327,7 +359,7 @@ def shown(part: Any) -> str:
             return f"<{len(part)} values by name>"
         pairs = zip(part.names, part.values, strict=True)
         return "{" + ", ".join(f"{name!r}: {shown(value)}" for name, value in pairs) + "}"
-    if not isinstance(part, tuple):
+    if isinstance(part, ObservedRange) or not isinstance(part, tuple):
         return repr(part)
     if len(part) > MOST_SHOWN or any(isinstance(one, tuple) and _is_deep(one) for one in part):
         return f"<{_count(part)} values>"

@@ -11,7 +11,7 @@ def fooled(model, X_adv, y):
 
 
 @pytest.mark.parametrize("norm", list(NORMS))
-def test_cascade_fools_no_fewer_rows_than_any_loss_alone(norm, problem):
+def test_ensemble_fools_no_fewer_samples_than_any_loss_alone(norm, problem):
     model, X, y = problem
     eps = {"linf": 0.1, "l2": 0.25, "l1": 0.6}[norm]
     ours = fooled(model, attack_ensemble(model, X, y, eps=eps, threat=norm, random_state=0), y)

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ from sklearn_iso.metrics import (
     robustness_report,
     table,
 )
-from sklearn_iso.metrics.access import Access, AccessKind
+from sklearn_iso.metrics.access import Access, AccessKind, Gradients
 from sklearn_iso.metrics.answers import Answers
 from sklearn_iso.metrics.evaluation import Evaluation
 from sklearn_iso.metrics.problem import Problem
@@ -117,7 +118,7 @@ def assert_evaluated(name, data, n_rows, n_queries, norm="linf"):
     assert not len(values) or (estimator.predict(values) != y[right[broken.fooled]]).all()
     robust = (len(right) - broken.fooled.sum()) / len(y)
     options = {"eps": eps, "random_state": 0, "threat": threat}
-    assert adversarial_accuracy(estimator, X, y, **options) == robust
+    assert adversarial_accuracy(estimator, X, y, attack=attack, **options) == robust
     if Access.of(case, right).kind is AccessKind.WHITE_BOX:
         by_default = adversarial_accuracy(estimator, X, y, **options)
         for kind in (Square, RayS):
@@ -185,6 +186,18 @@ def test_access_is_what_the_estimator_allows(estimator, kind, reason):
     access = Access.of(case, np.flatnonzero(case.right()) if kind != "decision-based" else None)
     assert access.kind.value == kind
     assert re.search(reason, access.reason), access.reason
+
+
+def test_the_reason_of_an_access_decides_nothing():
+    case = Problem.of(Contrary(max_iter=500).fit(X, Y), X, Y)
+    access = Access.of(case)
+    assert access.gradients is Gradients.DISAGREE and not access.climbs
+    with pytest.raises(ValueError, match="it differs: in other words"):
+        replace(access, reason="in other words").require_gradients()
+    sound = Access.of(Problem.of(LogisticRegression(max_iter=500).fit(X, Y), X, Y))
+    assert sound.gradients is Gradients.TRUSTED
+    told_otherwise = replace(sound, reason="its twin predicts otherwise")
+    assert told_otherwise.trusted and told_otherwise.require_gradients() is None
 
 
 @pytest.mark.parametrize("shape", ["ovo", "ovr"])

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import FrozenInstanceError, fields, replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -30,6 +31,8 @@ from sklearn_iso.attacks import (
     pgd,
     square,
 )
+from sklearn_iso.attacks.choice import AttackName
+from sklearn_iso.geometry.norms import NORMS, NormName
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -92,6 +95,10 @@ def test_bad_shapes_are_refused_where_the_attack_is_made(kind, shape):
     with pytest.raises(ValueError, match=r"image_shape must be \(height, width\)"):
         kind(image_shape=shape)
     assert kind(image_shape=np.array([2, 2])) == kind(image_shape=[2, 2])
+
+
+def test_the_names_that_type_checkers_know_are_those_of_the_list():
+    assert get_args(AttackName) == tuple(ATTACKS) and get_args(NormName) == tuple(NORMS)
 
 
 @pytest.mark.parametrize("name", ATTACKS)

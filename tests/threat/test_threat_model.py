@@ -8,11 +8,15 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
 
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import Budget
 from sklearn_iso.geometry.norms import NORMS, get_norm
+from sklearn_iso.metrics import adversarial_accuracy
 from sklearn_iso.threat import as_threat
+from sklearn_iso.threat.parts import ObservedRange
 
 FRAME = pd.DataFrame({"age": [30.0, 50.0], "red": [1.0, 0.0], "blue": [0.0, 1.0]})
 EVERYTHING = {
@@ -236,7 +240,8 @@ def test_data_tell_units_bounds_and_what_stays():
     low = {"age": 20, "income": 1, "plan": -inf, "colour": -inf, "smokes": -inf, "one": 7}
     high = {"age": 80, "income": 5, "plan": inf, "colour": inf, "smokes": inf, "one": 7}
     fixed = ["plan", "colour", "smokes", "one"]
-    expected = ThreatModel(units=units | {"one": 1}, bounds=(low, high), immutable=fixed)
+    bounds = ObservedRange((low, high))
+    expected = ThreatModel(units=units | {"one": 1}, bounds=bounds, immutable=fixed)
     assert threat == expected
     assert ThreatModel.from_data(RAW, norm="l2", bounds=None, immutable=None) == ThreatModel(
         "l2", units=units | {"one": 1}
@@ -254,8 +259,34 @@ def test_data_of_every_container_tell_the_same():
     numbers = frame[["age", "income"]].to_numpy()
     assert ThreatModel.from_data(numbers) == ThreatModel(
         units=np.nanstd(numbers, axis=0),
-        bounds=(np.nanmin(numbers, axis=0), np.nanmax(numbers, axis=0)),
+        bounds=ObservedRange((np.nanmin(numbers, axis=0), np.nanmax(numbers, axis=0))),
     )
+
+
+def test_bounds_that_data_have_shown_are_widened_by_samples_and_those_that_are_passed_are_not():
+    X, y = load_iris(return_X_y=True)
+    train, test = X[::2], X[1::2]
+    assert (test.min(axis=0) < train.min(axis=0)).any()
+    seen = ThreatModel.from_data(train)
+    assert seen != replace(seen, bounds=tuple(seen.bounds))
+    assert pickle.loads(pickle.dumps(seen)) == seen and "seen in data" in repr(seen)
+    both = ThreatModel(
+        units=train.std(axis=0),
+        bounds=(np.minimum(train.min(0), test.min(0)), np.maximum(train.max(0), test.max(0))),
+    )
+    model = LogisticRegression(max_iter=500).fit(train, y[::2])
+    found, expected = (
+        adversarial_accuracy(model, test, y[1::2], eps=0.4, threat=threat, random_state=0)
+        for threat in (seen, both)
+    )
+    assert found == expected < model.score(test, y[1::2])
+    rows = torch.from_numpy(test)
+    for side, other in zip(
+        Budget.of(rows, threat=seen).box, Budget.of(rows, threat=both).box, strict=True
+    ):
+        assert torch.equal(side, other)
+    with pytest.raises(ValueError, match="X must lie inside bounds"):
+        Budget.of(rows, threat=replace(seen, bounds=tuple(seen.bounds)))
 
 
 def test_images_tell_a_unit_of_each_pixel():
