@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ from torch import nn
 from sklearn_iso._typed import (
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
+    Constraints,
     MetaEstimatorMixin,
     TransformerMixin,
     clone,
@@ -97,7 +98,7 @@ class IsometricClassifierCV(
     (3,)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[Constraints] = {
         "alphas": ["array-like"],
         "estimator": "no_validation",  # by _inner, which says what to pass
         "cv": ["cv_object"],

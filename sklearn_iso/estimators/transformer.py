@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from torch import nn
 
 from sklearn_iso._typed import (
     ClassNamePrefixFeaturesOutMixin,
+    Constraints,
     TransformerMixin,
     available_if,
     fit_context,
@@ -165,7 +166,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     (75, 4)
     """
 
-    _parameter_constraints: dict = EMBEDDING
+    _parameter_constraints: ClassVar[Constraints] = EMBEDDING
 
     stress_: float
     reconstruction_error_: float

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from sklearn_iso._typed import Constraints
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
@@ -50,7 +51,7 @@ class JacobianIsometry(Penalty):
 
     needs_input_gradient = True
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[Constraints] = {
         "scale": [StrOptions({"fitted"}), Interval(Real, 0, None, closed="neither")],
         "layers": [str, "array-like", None],
     }
