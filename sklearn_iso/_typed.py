@@ -6,8 +6,8 @@ and a class that inherits from it may be anything to a type checker. At run time
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 import sklearn.base
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Container = Literal["default", "pandas", "polars"]
 #: Constraints of parameters by name, as scikit-learn reads them.
-Constraints = dict[str, list[Any] | Literal["no_validation"]]
+Constraints = Mapping[str, Sequence[Any]]
 
 
 def validate_params(
@@ -110,7 +110,7 @@ if TYPE_CHECKING:
     class BaseEstimator:
         """What the package uses of scikit-learn's base class."""
 
-        _parameter_constraints: ClassVar[Constraints]
+        _parameter_constraints: Constraints
         n_features_in_: int
         feature_names_in_: NDArray[Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,6 @@ from torch import nn
 from sklearn_iso._typed import (
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
-    Constraints,
     available_if,
     fit_context,
 )
@@ -174,7 +173,7 @@ class IsometricClassifier(
     True
     """
 
-    _parameter_constraints: ClassVar[Constraints] = CLASSIFIER
+    _parameter_constraints = CLASSIFIER
 
     classes_: NDArray
     alpha_: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,6 @@ from torch import nn
 from sklearn_iso._typed import (
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
-    Constraints,
     MetaEstimatorMixin,
     TransformerMixin,
     clone,
@@ -98,7 +97,7 @@ class IsometricClassifierCV(
     (3,)
     """
 
-    _parameter_constraints: ClassVar[Constraints] = {
+    _parameter_constraints: dict = {
         "alphas": ["array-like"],
         "estimator": "no_validation",  # by _inner, which says what to pass
         "cv": ["cv_object"],

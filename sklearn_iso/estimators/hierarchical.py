@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from torch import nn
 from sklearn_iso._typed import (
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
-    Constraints,
     TransformerMixin,
     fit_context,
 )
@@ -143,7 +142,7 @@ class HierarchicalIsometricClassifier(
 
     __metadata_request__transform = {"level": UNUSED}
 
-    _parameter_constraints: ClassVar[Constraints] = HIERARCHY
+    _parameter_constraints = HIERARCHY
 
     classes_: Any
     tree_: LabelTree

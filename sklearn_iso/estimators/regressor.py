@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,6 @@ from torch import nn
 
 from sklearn_iso._typed import (
     ClassNamePrefixFeaturesOutMixin,
-    Constraints,
     RegressorMixin,
     available_if,
     fit_context,
@@ -139,7 +138,7 @@ class IsometricRegressor(
     True
     """
 
-    _parameter_constraints: ClassVar[Constraints] = TRAINING | {
+    _parameter_constraints: dict = TRAINING | {
         "penalty": [StrOptions(set(PENALTIES) - {"within_class"}), Penalty],
         "layers": [str, "array-like"],
         "module": [callable, None],

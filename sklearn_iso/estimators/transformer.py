@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,6 @@ from torch import nn
 
 from sklearn_iso._typed import (
     ClassNamePrefixFeaturesOutMixin,
-    Constraints,
     TransformerMixin,
     available_if,
     fit_context,
@@ -166,7 +165,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     (75, 4)
     """
 
-    _parameter_constraints: ClassVar[Constraints] = EMBEDDING
+    _parameter_constraints: dict = EMBEDDING
 
     stress_: float
     reconstruction_error_: float

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor, nn
 
-from sklearn_iso._typed import Constraints, clone
+from sklearn_iso._typed import clone
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.geometry.box import rounding_slack
 from sklearn_iso.geometry.norms import NormName, get_norm
@@ -43,7 +43,7 @@ class AdversarialPenalty(Penalty):
          "warmup", "layers", "image_shape"}
     )  # fmt: skip
 
-    _parameter_constraints: ClassVar[Constraints] = {
+    _parameter_constraints: dict[str, list[Any]] = {
         "radius": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "norm": [StrOptions({"linf", "l2", "l1"}), Options(Real, {1, 2, np.inf})],
         "n_steps": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],

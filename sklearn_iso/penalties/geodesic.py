@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from sklearn_iso._typed import Constraints
 from sklearn_iso.geometry import one_block
 from sklearn_iso.geometry.norms import NormName
 from sklearn_iso.modules import Layers
@@ -78,7 +77,7 @@ class GeodesicIsometry(StressPenalty):
 
     needs_all_rows = True
 
-    _parameter_constraints: ClassVar[Constraints] = {
+    _parameter_constraints: dict = {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "n_landmarks": [Interval(Integral, 1, None, closed="left")],
         "loss": [StrOptions({"normalized_stress", "raw_stress", "relative"})],

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from sklearn_iso._typed import Constraints
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
 from sklearn_iso.penalties.batch import Batch
@@ -51,7 +50,7 @@ class JacobianIsometry(Penalty):
 
     needs_input_gradient = True
 
-    _parameter_constraints: ClassVar[Constraints] = {
+    _parameter_constraints: dict = {
         "scale": [StrOptions({"fitted"}), Interval(Real, 0, None, closed="neither")],
         "layers": [str, "array-like", None],
     }

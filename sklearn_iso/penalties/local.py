@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor
 
-from sklearn_iso._typed import Constraints
 from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.geometry.norms import NormName, get_norm
 from sklearn_iso.modules import Layers
@@ -62,7 +61,7 @@ class LocalIsometry(Penalty):
 
     common_params = frozenset({"radius", "norm"})
 
-    _parameter_constraints: ClassVar[Constraints] = {
+    _parameter_constraints: dict = {
         "radius": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "scale": [StrOptions({"fitted"}), Interval(Real, 0, None, closed="neither")],
         "norm": [StrOptions({"linf", "l2", "l1"}), Options(Real, {1, 2, np.inf})],

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
-from sklearn_iso._typed import Constraints
 from sklearn_iso.geometry import Blocks, Metric
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.batch import Batch
@@ -47,7 +46,7 @@ class NeighborIsometry(PairwiseIsometry):
     NeighborIsometry(n_neighbors=3)
     """
 
-    _parameter_constraints: ClassVar[Constraints] = PairwiseIsometry._parameter_constraints | {
+    _parameter_constraints = PairwiseIsometry._parameter_constraints | {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
     }
 

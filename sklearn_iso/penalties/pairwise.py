@@ -5,14 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor
 
-from sklearn_iso._typed import Constraints
 from sklearn_iso.geometry import Blocks, Kernel, Metric, Stress, one_block
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.base import Penalty
@@ -126,7 +125,7 @@ class PairwiseIsometry(StressPenalty):
     BetweenClassIsometry(scale=2.0)
     """
 
-    _parameter_constraints: ClassVar[Constraints] = {
+    _parameter_constraints: dict[str, list[Any]] = {
         "loss": [StrOptions(set(LOSSES))],
         "scale": [StrOptions({"fitted"}), Interval(Real, 0, None, closed="neither")],
         "two_sided": ["boolean"],

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from sklearn_iso._typed import Constraints
 from sklearn_iso.geometry.norms import NormName, get_norm
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties.adversarial import AdversarialCrossEntropy, AdversarialPenalty
@@ -125,7 +124,7 @@ class WorstCaseIsometry(AdversarialPenalty):
     WorstCaseIsometry(n_steps=3, norm='linf', radius=0.3)
     """
 
-    _parameter_constraints: ClassVar[Constraints] = AdversarialPenalty._parameter_constraints | {
+    _parameter_constraints = AdversarialPenalty._parameter_constraints | {
         "scale": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "two_sided": ["boolean"],
     }
