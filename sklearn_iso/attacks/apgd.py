@@ -39,7 +39,7 @@ def checkpoints(n_steps: int) -> list[int]:
 
 
 class Momentum(Walk):
-    r"""Steps with momentum, halved row by row where the loss has stopped rising.
+    r"""Steps with momentum, halved sample by sample where the loss has stopped rising.
 
     .. math:: z = \Pi(v_t + \eta u(\nabla)), \qquad
               v_{t+1} = \Pi\bigl(v_t + \alpha (z - v_t) + (1 - \alpha)(v_t - v_{t-1})\bigr)
@@ -80,7 +80,7 @@ class Momentum(Walk):
         return self.n_steps
 
     def keep(self, rows: Tensor) -> None:
-        """Forget all rows but those of a mask."""
+        """Forget all samples but those of a mask."""
         for name in self._of_rows:
             setattr(self, name, getattr(self, name)[rows])
 

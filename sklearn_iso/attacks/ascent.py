@@ -20,7 +20,7 @@ from sklearn_iso.geometry.norm import along
 class Objective:
     """What an attack climbs: a loss of the logits, and whether they are wrong.
 
-    A row whose logits are NaN or infinite has no adversarial example there: its loss is minus
+    A sample whose logits are NaN or infinite has no adversarial example there: its loss is minus
     infinity and its gradient 0. A gradient that is NaN or infinite counts as 0 too.
 
     Parameters
@@ -28,7 +28,7 @@ class Objective:
     logits : callable
         Maps points of shape (n, ...) to logits of shape (n, n_classes).
     loss : callable
-        Maps logits and y to one value for each row. For a targeted loss y has two columns,
+        Maps logits and y to one value for each sample. For a targeted loss y has two columns,
         label and target.
 
     Examples
@@ -46,7 +46,7 @@ class Objective:
 
     @torch.no_grad()
     def value(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss of each row, and whether it is misclassified."""
+        """Loss of each sample, and whether it is misclassified."""
         logits = self.logits(x)
         return self._judged(logits, y)
 
@@ -72,7 +72,7 @@ class Objective:
         return loss, wrong
 
     def check_slope(self, X: Tensor, y: Tensor) -> None:
-        """Raise a ValueError if the logits of rows of X are finite, but no row's gradient is."""
+        """Raise a ValueError if the logits of X are finite, but no sample's gradient is."""
         with torch.enable_grad():
             x = X.detach().requires_grad_()
             loss, _ = self._judged(self.logits(x), y)
@@ -117,7 +117,7 @@ def _finite_rows(values: Tensor) -> Tensor:
 
 
 class _Trail:
-    """Best coordinates of each row along a run."""
+    """Best coordinates of each sample along a run."""
 
     def __init__(self, v: Tensor) -> None:
         self.v = v.clone()
@@ -132,7 +132,7 @@ class _Trail:
 
 
 class Walk(ABC):
-    """How the rows of one run step; a walk may remember something of each row.
+    """How the samples of one run step; a walk may remember something of each sample.
 
     Examples
     --------
@@ -150,11 +150,11 @@ class Walk(ABC):
         """Coordinates after step number `step` from v, where loss and gradient were taken."""
 
     def keep(self, rows: Tensor) -> None:  # noqa: B027 - many walks remember nothing
-        """Forget all rows but those of a mask."""
+        """Forget all samples but those of a mask."""
 
 
 class Straight(Walk):
-    """Steps of given lengths, the same for each row.
+    """Steps of given lengths, the same for each sample.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def climb(
     walk: Walk,
     check_slope: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Walk from the start; rows leave as soon as they are fooled.
+    """Walk from the start; samples leave as soon as they are fooled.
 
     From a point without finite logits a row steps anew from the one before, along the gradient
     that it had there.
@@ -196,20 +196,20 @@ def climb(
     ----------
     objective : Objective
     ball : Ball
-        Around n rows.
+        Around n samples.
     y : Tensor of shape (n,) or (n, 2)
         Labels, or labels and targets.
     start : Tensor of shape (n, ...)
         Coordinates in the ball.
     walk : Walk
-        Fresh, for n rows.
+        Fresh, for n samples.
     check_slope : bool
-        Whether it is an error that no row has a gradient that is a number.
+        Whether it is an error that no sample has a gradient that is a number.
 
     Returns
     -------
     points, loss, fooled : Tensor
-        For each row its fooling point, or else its point of the highest loss.
+        For each sample its fooling point, or else its point of the highest loss.
 
     Examples
     --------

@@ -59,11 +59,11 @@ def check_labels(y: Tensor, n_rows: int) -> Tensor:
     try:
         y = torch.as_tensor(y)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"y must hold one integer for each row; got {y!r}.") from error
+        raise ValueError(f"y must hold one integer for each sample; got {y!r}.") from error
     if y.is_floating_point() or y.dtype == torch.bool or y.shape != (n_rows,):
         raise ValueError(
-            f"y must hold one integer for each row, of shape ({n_rows},); got {y.dtype} of shape "
-            f"{tuple(y.shape)}. Pass column numbers of the logits."
+            f"y must hold one integer for each sample, of shape ({n_rows},); got {y.dtype} of "
+            f"shape {tuple(y.shape)}. Pass column numbers of the logits."
         )
     if len(y) and y.min() < 0:
         raise ValueError(f"y must hold column numbers of the logits; found {int(y.min())}.")
@@ -71,9 +71,9 @@ def check_labels(y: Tensor, n_rows: int) -> Tensor:
 
 
 def verdict(outputs: Tensor, y: Tensor) -> Tensor:
-    """Which rows are misclassified, from logits or scores (n, n_classes) or from labels (n,).
+    """Which samples are misclassified, from logits or scores (n, n_classes) or from labels (n,).
 
-    A row whose scores are NaN or infinite, or whose label is `NO_ANSWER`, is not.
+    A sample whose scores are NaN or infinite, or whose label is `NO_ANSWER`, is not.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def _on_copies(logits: Logits) -> Logits:
 class AttackState:
     """Samples under attack, with the best point found for each.
 
-    Rows that are misclassified from the start are never attacked. A row leaves as soon as a
+    Samples that are misclassified from the start are never attacked. A sample leaves as soon as a
     point fools the network; for the others the point of the highest loss is kept.
 
     Parameters
@@ -117,7 +117,7 @@ class AttackState:
     y : Tensor of shape (n,)
         Columns of the logits.
     batch_size : int
-        Most rows that logits sees at once.
+        Most samples that logits sees at once.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class AttackState:
     centres : Tensor of shape (n, ...)
         What the balls surround: X, but for the categories that were flipped.
     robust : Tensor of shape (n,), bool
-        Rows not fooled yet.
+        Samples not fooled yet.
     is_fresh : bool
         Whether no gradient was taken yet: if the first are no numbers, the callable is at fault.
     seen : Tensor of shape (n,), bool
@@ -162,7 +162,7 @@ class AttackState:
 
     @torch.no_grad()
     def _judge(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Which rows are classified correctly, and their wrong classes by logit."""
+        """Which samples are classified correctly, and their wrong classes by logit."""
         outputs, y = self.logits(self.X[rows]), self.y[rows]
         wrong = verdict(outputs, y)
         if outputs.ndim == 1:
@@ -177,11 +177,11 @@ class AttackState:
         return ~wrong, order[order != y.unsqueeze(1)].view(len(y), -1)
 
     def batches(self) -> Iterator[Tensor]:
-        """Iterate over the rows not fooled yet, packed into full batches."""
+        """Iterate over the samples not fooled yet, packed into full batches."""
         return _batches(self.robust.nonzero().squeeze(1), self.batch_size)
 
     def goals(self, rows: Tensor, rank: int | None) -> Tensor:
-        """Labels of the rows, beside the wrong class of a rank where one is given."""
+        """Labels of the samples, beside the wrong class of a rank where one is given."""
         y = self.y[rows]
         return y if rank is None else torch.stack([y, self.ranking[rows, rank]], dim=1)
 
@@ -220,7 +220,7 @@ class AttackState:
         self.best_loss.fill_(-torch.inf)
 
     def record(self, rows: Tensor, points: Tensor, loss: Tensor, fooled: Tensor) -> None:
-        """Keep the points of rows that were fooled or whose loss is the highest yet."""
+        """Keep the points of samples that were fooled or whose loss is the highest yet."""
         better = fooled | (loss > self.best_loss[rows])
         self.X_adv[rows[better]] = points[better]
         self.best_loss[rows[better]] = loss[better].to(self.best_loss)
@@ -278,7 +278,7 @@ class Attack(ABC):
         Parameters
         ----------
         logits : callable
-            Maps points of shape (n, ...) to logits of shape (n, n_classes), each row by itself
+            Maps points of shape (n, ...) to logits of shape (n, n_classes), each sample by itself
             (put modules in eval mode). Attacks that ask for scores take decision values or
             probabilities too, and those that ask for labels integers of shape (n,).
         X : Tensor of shape (n, ...), float32 or float64

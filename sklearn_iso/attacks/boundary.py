@@ -43,7 +43,7 @@ class BoundaryWalk:
     logits : callable
     n_steps : int
     within : float
-        Rows leave once a misclassified point of this size is found; 0 for the closest point.
+        Samples leave once a misclassified point of this size is found; 0 for the closest point.
 
     References
     ----------
@@ -72,7 +72,7 @@ class BoundaryWalk:
         Parameters
         ----------
         ball : Ball
-            Around n rows, classified correctly.
+            Around n samples, classified correctly.
         goals : Tensor of shape (n, 2)
             Labels and targets.
         """

@@ -35,7 +35,7 @@ def check_points(X: Tensor) -> None:
             "Pass for example torch.as_tensor(X, dtype=torch.float32)."
         )
     if not torch.isfinite(X).all():
-        raise ValueError("X must be finite; found NaN or infinity. Impute or drop these rows.")
+        raise ValueError("X must be finite; found NaN or infinity. Impute or drop these samples.")
 
 
 def _check_eps(eps: float, threat: ThreatModel, X: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ class Budget:
         return not flips and not bool((self.eps > 0).any())
 
     def around(self, X: Tensor) -> Ball:
-        """Ball around each row of X."""
+        """Ball around each sample of X."""
         if self.box is None:
             return Ball(self, X, None)
         movable = self.eps > 0
@@ -213,7 +213,7 @@ class Budget:
             row, *feature = moved.nonzero()[0].tolist()
             raise ValueError(
                 "An attack must leave immutable features as they are; it moved feature "
-                f"{tuple(feature)} of row {row}."
+                f"{tuple(feature)} of sample {row}."
             )
 
     def perturbations(self, X: Tensor, X_adv: Tensor) -> Tensor:
@@ -227,7 +227,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Ball:
-    r"""Balls of a budget around rows of X, in coordinates :math:`v = (x - X) / \varepsilon`.
+    r"""Balls of a budget around samples of X, in coordinates :math:`v = (x - X) / \varepsilon`.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ class Ball:
     def step(self, v: Tensor, gradient: Tensor, length: float | Tensor, step: int = 0) -> Tensor:
         """Move v by a step of the length, then back into the ball and the box.
 
-        The length is one number, or one for each row (of shape (n, 1, ...)). The gradient is
+        The length is one number, or one for each sample (of shape (n, 1, ...)). The gradient is
         taken with respect to X.
         """
         return self.ascend(v, gradient * self.budget.eps, length, step)
@@ -304,7 +304,7 @@ class Ball:
         return FARTHEST * self.budget.norm.size(v).clamp(min=1)
 
     def __getitem__(self, keep: Tensor) -> Ball:
-        """Balls of the rows that a mask or an index selects."""
+        """Balls of the samples that a mask or an index selects."""
         box = None if self.box is None else (self.box[0][keep], self.box[1][keep])
         return Ball(self.budget, self.X[keep], box)
 

@@ -23,7 +23,7 @@ def _check_one_hot(X: Tensor, group: Tensor) -> None:
         row = int(wrong.nonzero()[0])
         raise ValueError(
             f"X must hold exactly one 1, and 0 elsewhere, in each group of categories; columns "
-            f"{group.tolist()} of row {row} hold {block[row].tolist()}. Pass the columns of one "
+            f"{group.tolist()} of sample {row} hold {block[row].tolist()}. Pass the columns of one "
             "encoded feature, before any scaling."
         )
 
@@ -89,7 +89,7 @@ class Categories:
         return self.max_changes > 0 and any(int(self.movable[g].sum()) > 1 for g in self.groups)
 
     def flips(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every flip of one group: which rows may make it, and all rows after it."""
+        """Every flip of one group: which samples may make it, and all samples after it."""
         for group in self.groups:
             from_movable = (x[:, group] * self.movable[group]).sum(dim=1) > 0.5
             for column in group[self.movable[group]].tolist():
@@ -108,7 +108,7 @@ class Categories:
         return best
 
     def graft(self, X: Tensor, x: Tensor) -> Tensor:
-        """Rows of X with the categories of x."""
+        """Return X with the categories of x."""
         return torch.where(self.columns, x, X)
 
     def verify(self, X: Tensor, X_adv: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Minimum-norm attacks: the closest misclassified point to each row."""
+"""Minimum-norm attacks: the closest misclassified point to each sample."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def distances(
     threat: Threat = "l2",
     batch_size: int = 1000,
 ) -> Tensor:
-    r"""Return how far each row was moved, infinity where X_adv is not misclassified.
+    r"""Return how far each sample was moved, infinity where X_adv is not misclassified.
 
     .. math:: d_i = \|(x_i' - x_i) / u\|
 

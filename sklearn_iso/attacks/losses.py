@@ -1,4 +1,4 @@
-"""Losses that an attack climbs: one value for each row, larger is closer to an error."""
+"""Losses that an attack climbs: one value for each sample, larger is closer to an error."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 def margin(logits: Tensor, y: Tensor) -> Tensor:
     r"""Best wrong logit minus the logit of the label, :math:`\max_{j \ne y_i} z_{ij} - z_{iy_i}`.
 
-    Positive where the row is misclassified.
+    Positive where the sample is misclassified.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def targeted_margin(logits: Tensor, goals: Tensor) -> Tensor:
     ----------
     logits : Tensor of shape (n, n_classes)
     goals : Tensor of shape (n, 2), integers
-        Label and target of each row.
+        Label and target of each sample.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def get_loss(loss: str) -> Loss:
     Returns
     -------
     callable
-        Maps logits and y (for "targeted_margin" label and target) to one value for each row.
+        Maps logits and y (for "targeted_margin" label and target) to one value for each sample.
 
     Raises
     ------

@@ -18,12 +18,12 @@ SHARE_OF_PATCHES = 0.5
 
 
 class Proposals:
-    """Unit steps of a norm on random features, at lengths that adapt row by row.
+    """Unit steps of a norm on random features, at lengths that adapt sample by sample.
 
     The number of features is log-uniform from 1 to all that may move. On images half of the
     steps move a patch of neighbouring pixels instead. Half of the lengths are drawn afresh,
     log-uniformly, so that a row on a plateau still sees long steps; the others grow after a
-    success and decay after a failure. All rows share the draws: what is proposed to one depends
+    success and decay after a failure. All samples share the draws: what is proposed to one depends
     on its own successes, not on how many others there are.
 
     Where the gain of each step is told, a slope that explains the gains is learned by
@@ -33,7 +33,7 @@ class Proposals:
     Parameters
     ----------
     ball : Ball
-        Around n rows.
+        Around n samples.
     generator : torch.Generator
         On the CPU.
     layout : ImageLayout, optional
@@ -106,7 +106,7 @@ class Proposals:
         return torch.rand(shape, generator=self.generator, dtype=self.length.dtype)
 
     def learn(self, success: Tensor) -> None:
-        """Adapt the lengths of the rows."""
+        """Adapt the lengths of the samples."""
         factor = torch.where(success.cpu(), GROWTH, DECAY)
         self.length = (self.length * factor).clamp(SHORTEST, LONGEST)
 
@@ -119,6 +119,6 @@ class Proposals:
         self.slope = self.slope + along(share, moved) * moved
 
     def keep(self, rows: Tensor) -> None:
-        """Forget all rows but those of a mask."""
+        """Forget all samples but those of a mask."""
         self.ball, self.slope = self.ball[rows], self.slope[rows]
         self.length = self.length[rows.cpu()]

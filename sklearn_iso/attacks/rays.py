@@ -32,7 +32,7 @@ class Rays:
     Parameters
     ----------
     ball : Ball
-        Around n rows.
+        Around n samples.
     y : Tensor of shape (n,)
     direction : Tensor of shape (n, ...)
     radius : Tensor of shape (n,)
@@ -67,7 +67,7 @@ class Rays:
         return self.ball.boxed(direction * along(reach, direction))
 
     def errs(self, predict: Logits, direction: Tensor, radius: Tensor) -> Tensor:
-        """Which rows are misclassified at a radius of a direction."""
+        """Which samples are misclassified at a radius of a direction."""
         inside = radius <= 1
         v = self.along(direction, radius)
         points = self.ball.point(v)
@@ -82,12 +82,12 @@ class Rays:
         closest[rows] = some
 
     def adopt(self, rows: Tensor, direction: Tensor, radius: Tensor) -> None:
-        """Take over directions and radii for the rows of a mask."""
+        """Take over directions and radii for the samples of a mask."""
         self.direction = torch.where(along(rows, direction), direction, self.direction)
         self.radius = torch.where(rows, radius, self.radius)
 
     def __getitem__(self, keep: Tensor) -> Rays:
-        """Rays of the rows of a mask."""
+        """Rays of the samples of a mask."""
         return Rays(self.ball[keep], self.y[keep], self.direction[keep], self.radius[keep])
 
 

@@ -25,7 +25,7 @@ def _cosine(first: float, last: float, step: int, n_steps: int) -> float:
 
 @dataclass(frozen=True)
 class Shrinking:
-    """A walk that steps to an error and shrinks the radius, row by row.
+    """A walk that steps to an error and shrinks the radius, sample by sample.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def nearest_boundaries(
     objective : Objective
         Only its logits are used.
     ball : Ball
-        Around n rows.
+        Around n samples.
     y : Tensor of shape (n,)
     wrong_classes : Tensor of shape (n, n_targets)
     n_nearest : int
@@ -205,7 +205,7 @@ def pull_back(
     ----------
     objective : Objective
     ball : Ball
-        Around n rows, classified correctly.
+        Around n samples, classified correctly.
     y : Tensor of shape (n,)
     v : Tensor of shape (n, ...)
     largest : float

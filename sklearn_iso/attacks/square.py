@@ -161,7 +161,7 @@ def shape_of(image_shape: Sequence[int] | None) -> tuple[int, ...] | None:
 
 
 def layout_of(X: Tensor, image_shape: Sequence[int] | None) -> ImageLayout | None:
-    """Return the layout of the rows, or None where they are no images.
+    """Return the layout of the samples, or None where they are no images.
 
     Examples
     --------

@@ -43,7 +43,7 @@ def scores_by_alpha(
     scorer: Scorer,
     warm: bool = False,
 ) -> NDArray[np.float64]:
-    """Return the scores (n_alphas, n_folds) on the rows that each fold leaves out.
+    """Return the scores (n_alphas, n_folds) on the samples that each fold leaves out.
 
     They are those of fits one by one: the copies that train at once see the same batches, start
     at the same weights and share the draws of the penalty, as fits with the same seed do.
@@ -53,9 +53,9 @@ def scores_by_alpha(
     classifier : IsometricClassifier
         With an integer as random_state.
     alphas : sequence of float
-    rows : Rows
+    rows : Samples
     folds : iterable of (ndarray, ndarray)
-        Rows to train on and rows to score.
+        Samples to train on and samples to score.
     scorer : callable
     warm : bool
         Start each fit at the weights of the one with the next smaller alpha.
@@ -82,14 +82,14 @@ def scores_by_alpha(
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows with their labels and, where given, their weights."""
+    """Samples with their labels and, where given, their weights."""
 
     X: Any
     y: Any
     weight: Any = None
 
     def at(self, index: NDArray) -> Rows:
-        """Return some of the rows."""
+        """Return some of the samples."""
         weight = None if self.weight is None else self.weight[index]
         return Rows(self.X[index], self.y[index], weight)
 

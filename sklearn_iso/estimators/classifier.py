@@ -77,7 +77,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         Samples of a batch, within which pairs are formed. "auto" is 256, and in a cross-fit as
         many as make 8 batches, between 16 and 256.
     shuffle : bool, default=True
-        Order the rows anew in every epoch.
+        Order the samples anew in every epoch.
     rows_per_class : int or None, default=None
         Balanced batches, for many classes: samples of one class come in groups of at least so
         many (all of a smaller class; at most half a batch), so that every batch holds few
@@ -85,7 +85,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         evenly spread over it; batches differ in size by less than two groups. None mixes all
         classes; with hundreds of them, few samples of a batch then have a partner.
     early_stopping : bool, default=False
-        Hold out `validation_fraction` of the rows, stop once their loss has not improved by
+        Hold out `validation_fraction` of the samples, stop once their loss has not improved by
         the factor `tol` for `n_iter_no_change` epochs, and keep the best weights.
     validation_fraction : float, default=0.1
     n_iter_no_change : int, default=10
@@ -100,7 +100,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         torch.compile, for example ``{"mode": "max-autotune"}``. It takes seconds or minutes
         at first. Penalties that differentiate twice ("jacobian") do not go with it.
     mixed_precision : bool, default=False
-        Train with products in bfloat16, which pays for wide layers and convolutions; rows of
+        Train with products in bfloat16, which pays for wide layers and convolutions; samples of
         float64 become float32, and so does all that comes of them: weights, losses, distances,
         representations and probabilities.
     verbose : bool, default=False
@@ -108,7 +108,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
     warm_start : bool, default=False
         Let :meth:`fit` start at the weights of the last fit; optimiser and schedule are new.
     random_state : int, RandomState instance or None, default=None
-        Decides weights, order of rows and the draws of the penalty.
+        Decides weights, order of samples and the draws of the penalty.
 
     Attributes
     ----------
@@ -193,12 +193,12 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or torch Dataset
             Input; more dimensions are passed on to a `module`. float32 and float64 keep
-            their precision. Sparse rows become dense batch by batch, and a Dataset of pairs
+            their precision. Sparse samples become dense batch by batch, and a Dataset of pairs
             (x, y), which has a length, is read so; then leave out y.
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights; rows of weight 0 are left out.
+            Non-negative weights; samples of weight 0 are left out.
 
         Returns
         -------
@@ -229,9 +229,9 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> IsometricClassifier:
-        """Train for one epoch on some rows, for data that come chunk by chunk.
+        """Train for one epoch on some samples, for data that come chunk by chunk.
 
-        The first call builds the network and calibrates the penalty on its rows; the later
+        The first call builds the network and calibrates the penalty on its samples; the later
         ones, also after :meth:`fit`, go on with weights, optimiser and random draws. The
         learning rate is constant, and a warm-up of the penalty counts calls against
         `max_epochs`.
@@ -274,7 +274,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         return self
 
     def predict(self, X: ArrayLike) -> NDArray:
-        """Return the most probable class of each row.
+        """Return the most probable class of each sample.
 
         Parameters
         ----------

@@ -76,7 +76,7 @@ class IsometricClassifierCV(
     cv_results_ : dict of str to ndarray
         "alpha", "mean_test_score", "std_test_score" and "split0_test_score", ...
     estimator_ : IsometricClassifier
-        Fitted on all rows with the best alpha.
+        Fitted on all samples with the best alpha.
     classes_ : ndarray of shape (n_classes,)
     n_features_in_ : int
     feature_names_in_ : ndarray of str
@@ -127,7 +127,7 @@ class IsometricClassifierCV(
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricClassifierCV:
-        """Score every alpha on every fold, and fit the best one on all rows.
+        """Score every alpha on every fold, and fit the best one on all samples.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class IsometricClassifierCV(
             As in :meth:`IsometricClassifier.fit`; a Dataset is read into memory by folds.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
-            Weights of the rows in every fit and, where `scoring` takes weights, in every score;
+            Weights of the samples in every fit and, where `scoring` takes weights, in every score;
             under metadata routing, where `scoring` asks for them.
 
         Returns
@@ -187,7 +187,7 @@ class IsometricClassifierCV(
     def _refit(
         self, classifier: IsometricClassifier, alphas: list[float], rows: Rows, parts: Parts
     ) -> None:
-        """Fit the best alpha on all rows, as the folds came to it."""
+        """Fit the best alpha on all samples, as the folds came to it."""
         smaller = [alpha for alpha in alphas if alpha < self.alpha_ and self.warm_start]
         for _ in fits_by_alpha(classifier, smaller, rows, self.warm_start):
             pass
@@ -197,7 +197,7 @@ class IsometricClassifierCV(
         self.classes_ = self.estimator_.classes_
 
     def _rows(self, X: Any, y: Any, sample_weight: Any, many_dimensions: bool) -> Rows:
-        """Return the checked rows; sparse ones stay so until a batch asks for them."""
+        """Return the checked samples; sparse ones stay so until a batch asks for them."""
         checked, labels = check_fit_input(self, X, y, many_dimensions=many_dimensions, lazy=True)
         check_classification_targets(labels)
         weight = sample_weight
@@ -250,7 +250,7 @@ class IsometricClassifierCV(
         self.alpha_, self.best_score_ = alphas[best], float(mean[best])
 
     def predict(self, X: ArrayLike) -> NDArray:
-        """Return the most probable class of each row."""
+        """Return the most probable class of each sample."""
         return self._fitted().predict(X)
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
@@ -262,7 +262,7 @@ class IsometricClassifierCV(
         return self._fitted().predict_log_proba(X)
 
     def transform(self, X: ArrayLike) -> NDArray:
-        """Return the representation of each row, as :meth:`IsometricClassifier.transform` does."""
+        """Return the representation of each sample, as :class:`IsometricClassifier` does."""
         return self._fitted().transform(X)
 
     def to_torch(self, *, transform: bool = False) -> nn.Module:
@@ -293,7 +293,7 @@ class IsometricClassifierCV(
 
 
 def _folds(cv: Any, X: NDArray, y: NDArray) -> list[tuple[NDArray, NDArray]]:
-    """Return the rows to train and to test on, of each fold."""
+    """Return the samples to train and to test on, of each fold."""
     if isinstance(cv, str | bytes):  # whose own split is another one
         raise ValueError(f"cv must be a number of folds or a splitter; got {cv!r}.")
     try:
@@ -302,10 +302,12 @@ def _folds(cv: Any, X: NDArray, y: NDArray) -> list[tuple[NDArray, NDArray]]:
     except (TypeError, ValueError) as error:
         if hasattr(cv, "split") or isinstance(cv, Integral):
             raise  # a splitter says itself why it cannot
-        raise ValueError(f"cv must give pairs of rows to train and test on; got {cv!r}.") from error
+        raise ValueError(
+            f"cv must give pairs of samples to train and test on; got {cv!r}."
+        ) from error
     if not folds or not all(rows.dtype.kind in "iub" for fold in folds for rows in fold):
         raise ValueError(
-            f"cv must give pairs of rows to train and test on, one or more; got {cv!r}."
+            f"cv must give pairs of samples to train and test on, one or more; got {cv!r}."
         )
     return folds
 

@@ -57,7 +57,7 @@ from sklearn_iso.training import (
     row_weights,
 )
 
-#: Rows from which the coordinates of a guide are found.
+#: Samples from which the coordinates of a guide are found.
 N_LANDMARKS = 500
 
 
@@ -111,7 +111,7 @@ class Embedder:
 
     @own_modes()
     def fit_chunk(self, X: NDArray, y: NDArray | None, sample_weight: Any) -> None:
-        """Train for one epoch on some rows, from where the estimator is or from the start."""
+        """Train for one epoch on some samples, from where the estimator is or from the start."""
         estimator = self.estimator
         rows, kept = _numbered(X, sample_weight)
         y = None if y is None else y[kept]
@@ -179,7 +179,7 @@ class Embedder:
     def _guide(
         self, penalty: Penalty, targets: Targets, rows: ArrayDataset, encoder: nn.Module
     ) -> torch.Tensor | None:
-        """Return where distances that X does not show place the rows, if any are to be kept."""
+        """Return where distances that X does not show place the samples, if any are to be kept."""
         terms = (term for _, _, term in penalty.terms())
         if starts_warm(self.estimator) or not any(
             isinstance(term, GeodesicIsometry | GlobalIsometry) for term in terms
@@ -244,23 +244,23 @@ def embeds_by_chunks(estimator: Any) -> bool:
         return True  # a parameter out of its range is what partial_fit itself complains of
     if metric == "precomputed" or any(term.needs_all_rows for _, _, term in penalty.terms()):
         raise AttributeError(
-            "Geodesic and precomputed distances are known among all rows only, while partial_fit "
-            f"sees one chunk of rows at a time; got penalty={estimator.penalty!r} and "
-            f"metric={estimator.metric!r}. Choose penalty='neighbors' or 'global' with a norm as "
-            "metric, or call fit."
+            "Geodesic and precomputed distances are known among all samples only, while "
+            f"partial_fit sees one chunk of samples at a time; got penalty={estimator.penalty!r} "
+            f"and metric={estimator.metric!r}. Choose penalty='neighbors' or 'global' with a norm "
+            "as metric, or call fit."
         )
     return True
 
 
 def _numbered(X: NDArray, sample_weight: Any) -> tuple[ArrayDataset, NDArray]:
-    """Return the rows that weigh anything, known by their number, and which of X they are."""
+    """Return the samples that weigh anything, known by their number, and which of X they are."""
     weight = row_weights(sample_weight, X)
     kept = positive_rows(X, np.arange(len(X)), weight)
     return ArrayDataset(kept.X, np.arange(len(kept)), kept.weight), kept.y
 
 
 def _labels(penalty: Penalty, y: NDArray | None, n_samples: int) -> NDArray:
-    """Return the class of each row; all 0 where there are none and none are needed."""
+    """Return the class of each sample; all 0 where there are none and none are needed."""
     needed = any(term.needs_labels for _, _, term in penalty.terms())
     if y is None and needed:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What a fitted transformer does to rows: there, back again, and how well."""
+"""What a fitted transformer does to samples: there, back again, and how well."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn_iso.training import inference, private_random_state
 
 
 def embed(estimator: Any, X: ArrayLike) -> NDArray:
-    """Return the embedding (n_samples, n_components) of rows."""
+    """Return the embedding (n_samples, n_components) of samples."""
     check_is_fitted(estimator)
     return _encoded(estimator, check_predict_input(estimator, X, many_dimensions=False))
 
@@ -24,7 +24,7 @@ def _encoded(estimator: Any, X: NDArray) -> NDArray:
 
 
 def bring_back(estimator: Any, embeddings: ArrayLike) -> NDArray:
-    """Return the rows (n_samples, n_features) that embeddings stand for."""
+    """Return the samples (n_samples, n_features) that embeddings stand for."""
     check_is_fitted(estimator)
     Z = check_array(embeddings, dtype=[np.float64, np.float32])
     if Z.shape[1] != estimator._n_features_out:
@@ -36,10 +36,10 @@ def bring_back(estimator: Any, embeddings: ArrayLike) -> NDArray:
 
 
 def stress_of_rows(estimator: Any, X: ArrayLike, distances: ArrayLike | None) -> float:
-    """Return the scale-optimal normalised stress of some rows, new ones or not."""
+    """Return the scale-optimal normalised stress of some samples, new ones or not."""
     check_is_fitted(estimator)
     X = check_predict_input(estimator, X, many_dimensions=False)
-    rng = private_random_state(0)  # scores of the same rows compare
+    rng = private_random_state(0)  # scores of the same samples compare
     given = check_distances(estimator.metric, distances, X)
     targets = targets_among(estimator, X, given, rng)
     rows = targets.sample(rng)

@@ -43,9 +43,9 @@ class EmbeddingNetworks:
     def at_start(
         self, rows: ArrayDataset, spread: float | None, rng: np.random.RandomState
     ) -> tuple[Autoencoder, float]:
-        """Return encoder and decoder at principal components, and the mean square of the rows.
+        """Return encoder and decoder at principal components, and the mean square of the samples.
 
-        The embedding is to have the size `spread`; None means that of the rows.
+        The embedding is to have the size `spread`; None means that of the samples.
         """
         shift, factor = input_similarity(rows.X, rows.weight)
         own = self._own(len(shift))
@@ -131,19 +131,19 @@ def _checked(role: str, network: nn.Module, rows: Tensor, n_outputs: int, what: 
     output = _output(role, network, rows)
     if tuple(output.shape) != (len(rows), n_outputs):
         raise ValueError(
-            f"{role} must return {what}, shape ({len(rows)}, {n_outputs}) for {len(rows)} rows; "
+            f"{role} must return {what}, shape ({len(rows)}, {n_outputs}) for {len(rows)} samples; "
             f"got {tuple(output.shape)}. Set the width of its last layer to {n_outputs}."
         )
     return output
 
 
 def _output(role: str, network: nn.Module, rows: Tensor) -> Tensor:
-    """Return what a network makes of some rows, in evaluation mode."""
+    """Return what a network makes of some samples, in evaluation mode."""
     try:
         with torch.no_grad():
             return first_output(network.eval()(rows))
     except RuntimeError as error:
         raise ValueError(
-            f"{role} must take rows of {rows.shape[1]} values; given shape {tuple(rows.shape)} it "
-            f"raises: {error}. Set the width of its first layer to {rows.shape[1]}."
+            f"{role} must take samples of {rows.shape[1]} values; given shape {tuple(rows.shape)} "
+            f"it raises: {error}. Set the width of its first layer to {rows.shape[1]}."
         ) from error

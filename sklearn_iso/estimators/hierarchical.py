@@ -93,7 +93,7 @@ class HierarchicalIsometricClassifier(
     warm_start : bool, default=False
         Let :meth:`fit` start at the weights of the last fit, whose tree of labels it must find.
     random_state : int, RandomState instance or None, default=None
-        Decides weights, order of rows and the draws of the penalties.
+        Decides weights, order of samples and the draws of the penalties.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class HierarchicalIsometricClassifier(
     Notes
     -----
     Paths may end early, with None, NaN or "" after their end. One that ends at a label which
-    has children in other rows leaves the finer label open: such rows train the coarse levels
+    has children in other samples leaves the finer label open: such samples train the coarse levels
     alone, and predictions go on to a leaf. The labels of a level must be all text or all
     numbers. Numbers are codes of their level; text names one label of the whole tree.
 
@@ -181,7 +181,7 @@ class HierarchicalIsometricClassifier(
             Labels, coarse to fine; or the finest alone, with `hierarchy`. Without one, a 1-D
             `y` is a hierarchy of one level.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights; rows of weight 0 are left out.
+            Non-negative weights; samples of weight 0 are left out.
 
         Returns
         -------
@@ -203,7 +203,7 @@ class HierarchicalIsometricClassifier(
         return self
 
     def predict(self, X: ArrayLike) -> NDArray:
-        """Return the most probable path of each row; its last label, if `y` was 1-D.
+        """Return the most probable path of each sample; its last label, if `y` was 1-D.
 
         Parameters
         ----------
@@ -218,7 +218,7 @@ class HierarchicalIsometricClassifier(
         return self.labels_.answers[best]
 
     def predict_paths(self, X: ArrayLike) -> NDArray:
-        """Return the most probable path of each row, all of its labels whatever `y` was.
+        """Return the most probable path of each sample, all of its labels whatever `y` was.
 
         Parameters
         ----------
@@ -251,7 +251,7 @@ class HierarchicalIsometricClassifier(
         return self.labels_.probabilities(leaves)
 
     def transform(self, X: ArrayLike, level: int = -1) -> NDArray:
-        """Return the representation of each row after the block of a level.
+        """Return the representation of each sample after the block of a level.
 
         Parameters
         ----------
@@ -269,7 +269,7 @@ class HierarchicalIsometricClassifier(
         return inference.representation(module, X, "last_hidden")
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the share of rows whose path is right in every label that `y` tells.
+        """Return the share of samples whose path is right in every label that `y` tells.
 
         Parameters
         ----------

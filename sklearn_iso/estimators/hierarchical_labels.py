@@ -59,7 +59,7 @@ class Labels:
         ]
 
     def agreement(self, y: ArrayLike, predicted: NDArray, hierarchy: Any) -> NDArray:
-        """Return for each row whether the predicted path has every label that y tells."""
+        """Return for each sample whether the predicted path has every label that y tells."""
         paths = self._paths(y, hierarchy)
         check_consistent_length(paths, predicted)
         self.tree.warn_of_unknown(paths)
@@ -76,7 +76,7 @@ class Labels:
             return as_paths(labels[:, None])
         found = ancestry_paths(labels, hierarchy).astype(object)
         paths = np.full((len(found), self.tree.n_levels), None, dtype=object)
-        # These rows may be of less depth than the deepest of the fit.
+        # These samples may be of less depth than the deepest of the fit.
         width = min(found.shape[1], paths.shape[1])
         paths[:, :width] = found[:, :width]
         return paths
@@ -118,7 +118,7 @@ def check_hierarchical_input(
 
 
 def is_column(y: Any) -> bool:
-    """Return whether labels come one for each row, as 1-D or as a single column.
+    """Return whether labels come one for each sample, as 1-D or as a single column.
 
     Examples
     --------

@@ -112,7 +112,7 @@ class HierarchicalLearner:
             result.take_history()
 
     def _penalty(self, level: int, train: ArrayDataset, labels: Labels) -> Penalty:
-        """Return the penalty of a level, calibrated on the rows whose label there is known."""
+        """Return the penalty of a level, calibrated on the samples whose label there is known."""
         penalty = make_penalty(self.estimator.penalty)
         if self.estimator.alpha > 0:
             y = labels.tree.end_cells[train.y, level].astype(np.int64)
@@ -125,7 +125,7 @@ class HierarchicalLearner:
     def _split(self, rows: ArrayDataset, ends: NDArray) -> tuple[ArrayDataset, ArrayDataset | None]:
         if not self.estimator.early_stopping:
             return rows, None
-        # By the finest level whose every label has rows for both sides.
+        # By the finest level whose every label has samples for both sides.
         finest_first = ends[rows.y].T[::-1]
         return split_rows(self.estimator, rows, self.rng, rows.y, *finest_first)
 

@@ -42,8 +42,8 @@ def check_fit_input(
 ) -> tuple[NDArray, NDArray]:
     """Validate training data and remember its features, or compare them with ``reset=False``.
 
-    With ``lazy=True`` sparse matrices and torch data sets pass, as rows read batch by batch.
-    Mixed precision takes rows of float32.
+    With ``lazy=True`` sparse matrices and torch data sets pass, as samples read batch by batch.
+    Mixed precision takes samples of float32.
 
     Returns
     -------
@@ -88,8 +88,8 @@ def _is_dataset(X: Any, lazy: bool) -> bool:
         )
     if isinstance(X, Dataset) and not lazy:
         raise TypeError(
-            f"X must be an array here; got {type(X).__name__}, a torch Dataset. Pass its rows as "
-            "an array, such as a memory map."
+            f"X must be an array here; got {type(X).__name__}, a torch Dataset. Pass its samples "
+            "as an array, such as a memory map."
         )
     return isinstance(X, Dataset)
 
@@ -102,7 +102,7 @@ def _check_dataset(estimator: Any, X: Dataset, reset: bool) -> tuple[Any, NDArra
 
 
 def by_batch(X: Any) -> Any:
-    """Return rows that become dense, and floats, when a batch asks for them."""
+    """Return samples that become dense, and floats, when a batch asks for them."""
     if issparse(X):
         return sparse_rows(X)
     return X if X.dtype.kind == "f" and X.dtype.isnative else mapped_rows(X)
@@ -174,7 +174,7 @@ def check_embedding_input(
 
 
 def check_width(n_components: int, X: NDArray) -> None:
-    """Raise a ValueError if an embedding of rows X cannot have so many components."""
+    """Raise a ValueError if an embedding of samples X cannot have so many components."""
     if n_components > min(X.shape):
         raise ValueError(
             f"n_components must be at most min(n_samples, n_features) = {min(X.shape)}; got "
@@ -184,7 +184,7 @@ def check_width(n_components: int, X: NDArray) -> None:
 
 
 def check_optional_labels(y: ArrayLike | None, X: NDArray) -> NDArray | None:
-    """Return the labels, one for each row, where there are any."""
+    """Return the labels, one for each sample, where there are any."""
     if y is None:
         return None
     labels: NDArray = column_or_1d(y, warn=True)
@@ -193,13 +193,13 @@ def check_optional_labels(y: ArrayLike | None, X: NDArray) -> NDArray | None:
 
 
 def check_distances(metric: Any, distances: ArrayLike | None, X: NDArray) -> NDArray | None:
-    """Return the distances between the rows of X, where metric="precomputed" calls for them.
+    """Return the distances between the samples of X, where metric="precomputed" calls for them.
 
     Raises
     ------
     ValueError
         If they come without being called for or the other way round, are too large or small
-        for their squares, or are no distances: not square, of other rows than X, NaN, infinite,
+        for their squares, or are no distances: not square, of other samples than X, NaN, infinite,
         negative, asymmetric, or not 0 between a row and itself, each by more than rounding:
         1e-5 of the largest.
     """
@@ -215,7 +215,7 @@ def check_distances(metric: Any, distances: ArrayLike | None, X: NDArray) -> NDA
     D: NDArray = check_array(distances, dtype=[np.float64, np.float32], input_name="distances")
     if D.shape != (len(X), len(X)):
         raise ValueError(
-            f"distances must have a row and a column for each of the {len(X)} rows of X; got "
+            f"distances must have a row and a column for each of the {len(X)} samples of X; got "
             f"shape {D.shape}."
         )
     _check_largest(D)

@@ -110,7 +110,7 @@ class Learner:
     def fit_chunk(
         self, X: NDArray, y: NDArray, classes: NDArray, sample_weight: ArrayLike | None
     ) -> None:
-        """Train for one epoch on some rows, from where the estimator is or from the start."""
+        """Train for one epoch on some samples, from where the estimator is or from the start."""
         estimator = self.estimator
         labels = encode_among(classes, y)
         weight = combine_weights(X, labels, classes, sample_weight, estimator.class_weight)
@@ -233,7 +233,7 @@ class Learner:
         return mlps
 
     def _check_outputs(self, module: nn.Module, train: ArrayDataset, n_outputs: int) -> int:
-        """Return the width of the representation, having tried the module on two rows."""
+        """Return the width of the representation, having tried the module on two samples."""
         module.eval()
         layers = self.estimator.layers
         rows = torch.from_numpy(train.X[np.arange(min(2, len(train)))])
@@ -242,7 +242,7 @@ class Learner:
         if tuple(logits.shape) != (len(rows), n_outputs):
             raise ValueError(
                 f"module must return {_OUTPUTS[self.data_term]}, shape ({len(rows)}, {n_outputs}) "
-                f"for {len(rows)} rows; got {tuple(logits.shape)}. Set the width of its last "
+                f"for {len(rows)} samples; got {tuple(logits.shape)}. Set the width of its last "
                 f"layer to {n_outputs}."
             )
         return int(representations[-1].shape[1])
@@ -303,14 +303,14 @@ def check_warm_classes(estimator: Any, classes: NDArray) -> None:
 #: What a module returns, by the data term.
 _OUTPUTS = {
     "classification_loss": "one logit for each class",
-    "squared_error": "one prediction for each row",
+    "squared_error": "one prediction for each sample",
 }
 
 
 def split_rows(
     estimator: Any, rows: ArrayDataset, rng: np.random.RandomState, *labels: NDArray
 ) -> tuple[ArrayDataset, ArrayDataset]:
-    """Return the rows to train on, and those that early stopping holds out.
+    """Return the samples to train on, and those that early stopping holds out.
 
     Both have every class of the first of the labels (n_samples,) by which that is possible.
     """
@@ -361,7 +361,7 @@ def run_net(
 
 
 def as_module(net: PenalizedNet, X: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
-    """Return rows and weights in the precision of a trained net."""
+    """Return samples and weights in the precision of a trained net."""
     double = next(net.module_.parameters()).dtype == torch.float64
     dtype = np.float64 if double else np.float32
     return X.astype(dtype, copy=False), weight.astype(dtype, copy=False)
@@ -371,19 +371,19 @@ def learns_by_chunks(estimator: Any) -> bool:
     """Return True; raise an AttributeError if a parameter needs all samples at once."""
     if estimator.early_stopping:
         raise AttributeError(
-            "early_stopping=True holds out rows of one fit, while partial_fit sees one chunk of "
-            "rows at a time. Set early_stopping=False."
+            "early_stopping=True holds out samples of one fit, while partial_fit sees one chunk of "
+            "samples at a time. Set early_stopping=False."
         )
     if getattr(estimator, "class_weight", None) == "balanced":
         raise AttributeError(
-            "class_weight='balanced' counts all rows, while partial_fit sees one chunk of rows "
-            "at a time. Pass class_weight as a dict of weights."
+            "class_weight='balanced' counts all samples, while partial_fit sees one chunk of "
+            "samples at a time. Pass class_weight as a dict of weights."
         )
     return True
 
 
 def positive_rows(X: NDArray, labels: NDArray, weight: NDArray) -> ArrayDataset:
-    """Return the rows that weigh anything."""
+    """Return the samples that weigh anything."""
     if weight.all():
         return ArrayDataset(X, labels, weight)
     index = np.flatnonzero(weight)

@@ -41,7 +41,7 @@ from sklearn_iso.training.crossfit import Members
 from sklearn_iso.training.selection import Selection, select_for_numbers
 
 #: Steepest slope that is free: standard deviations of y over one root mean square distance of
-#: the rows from their mean.
+#: the samples from their mean.
 SLOPE = 4.0
 
 #: Sizes of a target that leave room for predictions beyond it, and for their digits.
@@ -91,13 +91,13 @@ class RegressionLearner:
 
     @own_modes()
     def fit_chunk(self, X: NDArray, y: NDArray, sample_weight: ArrayLike | None) -> None:
-        """Train for one epoch on some rows, from where the estimator is or from the start."""
+        """Train for one epoch on some samples, from where the estimator is or from the start."""
         estimator = self.estimator
         settings = replace(settings_of(estimator), learning_rate_schedule="constant")
         rows = self._rows(X, y, sample_weight)
         known = ("net_", "penalty_", "alpha_", "target_mean_", "target_std_")
         self.learner.result = found_before(estimator, *known)
-        if not getattr(estimator, "target_std_", 0):  # the first rows that tell units
+        if not getattr(estimator, "target_std_", 0):  # the first samples that tell units
             self._set_units(rows)
         if not hasattr(estimator, "net_"):
             rows = self._standardised(rows)
@@ -126,7 +126,7 @@ class RegressionLearner:
             y = y.astype(rows.X.dtype)
         if not np.isfinite(y).all():
             raise ValueError(
-                f"y must be near the mean {mean:.3g} of the first rows in units "
+                f"y must be near the mean {mean:.3g} of the first samples in units "
                 f"of their standard deviation {unit:.3g}; got values up to "
                 f"{np.abs(rows.y).max():.3g}, which are further off than {rows.X.dtype} holds. "
                 "Scale y alike in every chunk, or fit a clone."

@@ -38,9 +38,9 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
 
     .. math:: L = \frac{\sum_i w_i (f(x_i) - y_i)^2}{\sigma_y^2 \sum_i w_i} + \alpha P(f, X)
 
-    With the default penalty, the hidden layers keep the distances of each row to its nearest
+    With the default penalty, the hidden layers keep the distances of each sample to its nearest
     ones up to scale (:class:`~sklearn_iso.penalties.NeighborIsometry`), and the prediction
-    moves no faster, in the worst direction at any row, than a slope that is free
+    moves no faster, in the worst direction at any sample, than a slope that is free
     (:class:`~sklearn_iso.penalties.WorstCaseIsometry`).
 
     Parameters
@@ -53,7 +53,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         "jacobian"; one that needs no classes. "auto" in it means, in the absence
         of classes, for the radius half the median distance of a row to its nearest other row;
         for the scale four standard deviations of y over the root mean square distance of the
-        rows from their mean; and a start "margin" becomes "random". Numbers for the scale are
+        samples from their mean; and a start "margin" becomes "random". Numbers for the scale are
         in standard deviations of y for each unit of X.
     layers : {"hidden", "last_hidden", "logits"} or sequence of str, default="hidden"
         Representations whose distances are kept, and the last of which is the output of
@@ -80,9 +80,9 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         Samples of a batch, within which pairs are formed. "auto" is 256, and in a cross-fit as
         many as make 5 batches, between 16 and 256.
     shuffle : bool, default=True
-        Order the rows anew in every epoch.
+        Order the samples anew in every epoch.
     early_stopping : bool, default=False
-        Hold out `validation_fraction` of the rows, stop once their loss has not improved by
+        Hold out `validation_fraction` of the samples, stop once their loss has not improved by
         the factor `tol` for `n_iter_no_change` epochs, and keep the best weights.
     validation_fraction : float, default=0.1
     n_iter_no_change : int, default=10
@@ -98,7 +98,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     warm_start : bool, default=False
         Let :meth:`fit` start at the weights of the last fit; optimiser and schedule are new.
     random_state : int, RandomState instance or None, default=None
-        Decides weights, order of rows and the draws of the penalty.
+        Decides weights, order of samples and the draws of the penalty.
 
     Attributes
     ----------
@@ -184,12 +184,12 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or torch Dataset
             Input; more dimensions are passed on to a `module`. float32 and float64 keep
-            their precision. Sparse rows become dense batch by batch, and a Dataset of pairs
+            their precision. Sparse samples become dense batch by batch, and a Dataset of pairs
             (x, y), which has a length, is read so; then leave out y.
         y : array-like of shape (n_samples,)
             Target values.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights; rows of weight 0 are left out.
+            Non-negative weights; samples of weight 0 are left out.
 
         Returns
         -------
@@ -215,9 +215,9 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricRegressor:
-        """Train for one epoch on some rows, for data that come chunk by chunk.
+        """Train for one epoch on some samples, for data that come chunk by chunk.
 
-        The first call builds the network, and takes the units of X and y from its rows (those
+        The first call builds the network, and takes the units of X and y from its samples (those
         of y from the first chunk in which it varies); the later ones, also after :meth:`fit`,
         go on. The learning rate is constant.
 
@@ -247,7 +247,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         return self
 
     def predict(self, X: ArrayLike) -> NDArray:
-        """Return the predicted target of each row.
+        """Return the predicted target of each sample.
 
         Parameters
         ----------

@@ -28,13 +28,13 @@ METRICS: dict[Any, Any] = {
     "precomputed": "precomputed",
 }
 
-#: Rows between which all distances are measured; more are sampled.
+#: Samples between which all distances are measured; more are sampled.
 MAX_MEASURED = 2000
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Distances between rows, from wherever they come.
+    """Distances between samples, from wherever they come.
 
     Attributes
     ----------
@@ -53,12 +53,12 @@ class Targets:
     paths: GeodesicIsometry | None = None
 
     def sample(self, rng: np.random.RandomState, size: int = MAX_MEASURED) -> NDArray:
-        """Return the rows to measure, all of them where there are no more than `size`."""
+        """Return the samples to measure, all of them where there are no more than `size`."""
         rows = np.arange(len(self.X)) if self.paths is None else self.paths.landmarks_
         return rows if len(rows) <= size else np.sort(rng.choice(rows, size, replace=False))
 
     def between(self, rows: NDArray) -> NDArray:
-        """Return the distances (n, n) between some rows, in float64."""
+        """Return the distances (n, n) between some samples, in float64."""
         if self.paths is not None:
             found: NDArray = self.paths.distances_between(torch.from_numpy(rows)).numpy()
             return found.astype(np.float64)
@@ -69,14 +69,14 @@ class Targets:
         return one_block(torch.ones(len(X))).distances(X, metric)[0].numpy()
 
     def known_from(self, rows: NDArray) -> NDArray | None:
-        """Return distances (n, n_samples) from some rows; None where X itself tells them."""
+        """Return distances (n, n_samples) from some samples; None where X itself tells them."""
         if self.paths is not None:
             found: NDArray = self.paths.distances_from(torch.from_numpy(rows)).numpy()
             return found
         return None if self.distances is None else self.distances[rows]
 
     def spread(self, rng: np.random.RandomState, weight: NDArray) -> float | None:
-        """Return how far weighted rows are from their centre; None where X itself tells."""
+        """Return how far weighted samples are from their centre; None where X itself tells."""
         if self.paths is not None:
             return self.paths.spread_
         if self.distances is None and self.metric == "l2":
@@ -86,7 +86,7 @@ class Targets:
         return float(np.sqrt(share @ np.square(self.between(rows)) @ share / 2))
 
     def stress(self, Z: NDArray, rows: NDArray) -> float:
-        """Return the scale-optimal normalised stress of the embedding Z of some rows."""
+        """Return the scale-optimal normalised stress of the embedding Z of some samples."""
         d_X = torch.from_numpy(self.between(rows))[None]
         blocks = one_block(torch.ones(len(rows), dtype=torch.float64))
         embedded = torch.from_numpy(Z.astype(np.float64))
@@ -97,12 +97,12 @@ class Targets:
 
 
 def given_distances(estimator: Any, distances: NDArray | None, rows: NDArray) -> NDArray | None:
-    """Return the given distances of some rows, or the shortest paths that penalty="geodesic" asks.
+    """Return the given distances of some samples, or the paths that penalty="geodesic" asks.
 
     Raises
     ------
     ValueError
-        If there are too many rows for their shortest paths, or the graph falls apart.
+        If there are too many samples for their shortest paths, or the graph falls apart.
     """
     if distances is None:
         return None
@@ -112,8 +112,9 @@ def given_distances(estimator: Any, distances: NDArray | None, rows: NDArray) ->
         return distances
     if len(distances) > MAX_EXACT:
         raise ValueError(
-            f"Shortest paths through precomputed distances are found for up to {MAX_EXACT} rows; "
-            f"got {len(distances)}. Pass fewer rows, or a norm as metric, which takes landmarks."
+            f"Shortest paths through precomputed distances are found for up to {MAX_EXACT} "
+            f"samples; got {len(distances)}. Pass fewer samples, or a norm as metric, which takes "
+            "landmarks."
         )
     graph = neighbour_graph(distances, estimator.n_neighbors, "precomputed")
     return geodesic_distances(graph, np.arange(len(distances)), distances.dtype)
@@ -164,14 +165,14 @@ def find_paths(penalty: Penalty) -> GeodesicIsometry | None:
 def targets_among(
     estimator: Any, X: NDArray, distances: NDArray | None, rng: np.random.RandomState
 ) -> Targets:
-    """Return the distances that a fitted estimator was to keep, between new rows."""
+    """Return the distances that a fitted estimator was to keep, between new samples."""
     given = given_distances(estimator, distances, np.arange(len(X)))
     metric = kept_metric(estimator, estimator.penalty_)
     return Targets(X, metric, given, paths_among(estimator.penalty_, X, rng))
 
 
 def paths_among(penalty: Penalty, X: NDArray, rng: np.random.RandomState) -> Any:
-    """Return a penalty that knows the geodesics among new rows, where there is one at all."""
+    """Return a penalty that knows the geodesics among new samples, where there is one at all."""
     term = find_paths(penalty)
     if term is None:
         return None

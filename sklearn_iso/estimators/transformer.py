@@ -40,8 +40,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
               + \alpha P(f, X)
 
     The encoder f is metric multidimensional scaling (or Isomap, by `penalty`) that also
-    embeds new rows, and the decoder g goes back; c is the root mean square distance of the
-    rows from their mean. Both are networks that start at principal component analysis and its
+    embeds new samples, and the decoder g goes back; c is the root mean square distance of the
+    samples from their mean. Both are networks that start at principal component analysis and its
     inverse, so that a small budget of epochs suffices and the seed hardly matters; geodesic and
     precomputed distances draw the map to their classical scaling first.
 
@@ -56,10 +56,10 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Which distances are kept:
 
         - "global": those of all pairs, as metric multidimensional scaling does;
-        - "neighbors": those to the `n_neighbors` nearest rows of the batch;
-        - "geodesic": shortest paths through the graph of the `n_neighbors` nearest rows, as
+        - "neighbors": those to the `n_neighbors` nearest samples of the batch;
+        - "geodesic": shortest paths through the graph of the `n_neighbors` nearest samples, as
           Isomap does (:class:`~sklearn_iso.penalties.GeodesicIsometry`);
-        - "within_class": those between rows of one class; needs y.
+        - "within_class": those between samples of one class; needs y.
 
         An object brings its own metric and number of neighbours. A grid reaches its parameters,
         and those of a name, for example ``penalty__loss``.
@@ -87,13 +87,13 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         "linear" and "cosine" let the learning rate fall to 0 over the epochs.
     weight_decay : float, default=0.0
     max_epochs : int, default=60
-        Passes over the training rows.
+        Passes over the training samples.
     batch_size : int, default=256
-        Rows of a batch. Pairs are formed within a batch.
+        Samples of a batch. Pairs are formed within a batch.
     shuffle : bool, default=True
-        Order the rows anew in every epoch.
+        Order the samples anew in every epoch.
     early_stopping : bool, default=False
-        Hold out `validation_fraction` of the rows, stop once their loss has not improved by
+        Hold out `validation_fraction` of the samples, stop once their loss has not improved by
         the factor `tol` for `n_iter_no_change` epochs, and keep the best weights.
     validation_fraction : float, default=0.1
     n_iter_no_change : int, default=10
@@ -109,16 +109,16 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     warm_start : bool, default=False
         Let :meth:`fit` start at the weights of the last fit; optimiser and schedule are new.
     random_state : int, RandomState instance or None, default=None
-        Decides weights, order of rows and the draws of the penalty.
+        Decides weights, order of samples and the draws of the penalty.
 
     Attributes
     ----------
     stress_ : float
-        Scale-optimal normalised stress of the training rows, in [0, 1]:
+        Scale-optimal normalised stress of the training samples, in [0, 1]:
         ``sqrt(1 - cos^2)`` of the distances that were to be kept and those of the embedding;
-        over all pairs of up to 2,000 rows, a random sample of those above.
+        over all pairs of up to 2,000 samples, a random sample of those above.
     reconstruction_error_ : float
-        Squared distance of the training rows from their way there and back, over that from
+        Squared distance of the training samples from their way there and back, over that from
         their mean: 0 is perfect, and 1 minus it is the explained variance.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` has an ``encoder`` and a ``decoder``.
@@ -212,12 +212,12 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows. float32 and float64 keep their precision; mixed precision makes both
+            Training samples. float32 and float64 keep their precision; mixed precision makes both
             float32.
         y : array-like of shape (n_samples,), optional
             Class labels, for penalties that use them.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights; rows of weight 0 are left out.
+            Non-negative weights; samples of weight 0 are left out.
         distances : array-like of shape (n_samples, n_samples), optional
             The distances to keep, for ``metric="precomputed"``: symmetric, not negative, 0
             between a row and itself.
@@ -246,11 +246,11 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> IsometricTransformer:
-        """Train for one epoch on some rows, for data that come chunk by chunk.
+        """Train for one epoch on some samples, for data that come chunk by chunk.
 
-        The first call starts at the principal components of its rows; the later ones, also
+        The first call starts at the principal components of its samples; the later ones, also
         after :meth:`fit`, go on. The learning rate is constant. ``stress_`` and
-        ``reconstruction_error_`` are those of the rows of the last call.
+        ``reconstruction_error_`` are those of the samples of the last call.
 
         Parameters
         ----------
@@ -279,7 +279,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         return self
 
     def transform(self, X: ArrayLike) -> NDArray:
-        """Embed rows, each by itself.
+        """Embed samples, each by itself.
 
         Parameters
         ----------
@@ -293,7 +293,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         return embed(self, X)
 
     def inverse_transform(self, X: ArrayLike) -> NDArray:
-        """Go back from embeddings to rows.
+        """Go back from embeddings to samples.
 
         Parameters
         ----------
@@ -307,13 +307,13 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         return bring_back(self, X)
 
     def score(self, X: ArrayLike, y: Any = None, *, distances: ArrayLike | None = None) -> float:
-        """Return the negative scale-optimal normalised stress of some rows, greater is better.
+        """Return the negative scale-optimal normalised stress of some samples, greater is better.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows, new ones or not; above 2,000 a random sample of them is measured. With
-            geodesic distances, the shortest paths are those among these rows.
+            Samples, new ones or not; above 2,000 a random sample of them is measured. With
+            geodesic distances, the shortest paths are those among these samples.
         y : ignored
         distances : array-like of shape (n_samples, n_samples), optional
             The distances between them, for ``metric="precomputed"``.

@@ -1,4 +1,4 @@
-"""Rows grouped by class, so that within-class pairs cost no more than they must."""
+"""Samples grouped by class, so that within-class pairs cost no more than they must."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Metric = float | Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Blocks:
-    """Rows of a batch in blocks, every one padded to the same length.
+    """Samples of a batch in blocks, every one padded to the same length.
 
     Attributes
     ----------
     index : Tensor of shape (n_blocks, n_rows)
-        Row of the batch that stands at each place; padding may repeat any row.
+        Sample of the batch that stands at each place; padding may repeat any sample.
     place : Tensor of shape (n_samples,)
-        The one place of each row that counts, in the flattened blocks.
+        The one place of each sample that counts, in the flattened blocks.
     pair_weight : Tensor of shape (n_blocks, n_rows, n_rows)
         ``w_i w_j`` of each pair that counts, 0 elsewhere.
     total_weight : float
-        Sum of the weights of all rows.
+        Sum of the weights of all samples.
     """
 
     index: Tensor
@@ -66,7 +66,7 @@ class Blocks:
 
 
 def one_block(weight: Tensor) -> Blocks:
-    """Return all rows of a batch as one block, every pair counted.
+    """Return all samples of a batch as one block, every pair counted.
 
     Parameters
     ----------
@@ -98,9 +98,9 @@ def class_blocks(y: Tensor, weight: Tensor) -> Blocks:
     Parameters
     ----------
     y : Tensor of shape (n_samples,)
-        Class of each row, a non-negative integer.
+        Class of each sample, a non-negative integer.
     weight : Tensor of shape (n_samples,)
-        Weight of each row.
+        Weight of each sample.
 
     Returns
     -------

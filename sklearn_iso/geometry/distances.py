@@ -50,17 +50,17 @@ def unit_for_powers(X: Tensor, order: float = 2.0) -> float:
 
 
 def centred_rows(Z: Tensor, index: Tensor) -> Tensor:
-    """Return the rows (n_samples, d) in blocks (n_blocks, n_rows, d), each about its mean."""
+    """Return the samples (n_samples, d) in blocks (n_blocks, n_rows, d), each about its mean."""
     rows = Z.index_select(0, index.flatten()).unflatten(0, index.shape)
     # Out of place where Z itself came back: a view of it must not be changed.
     return rows - rows.mean(1, keepdim=True)
 
 
 def stacked_distances(maps: Sequence[Tensor]) -> Tensor:
-    """Return the distances (n_maps, n_blocks, n_rows, n_rows) within blocks of centred rows.
+    """Return the distances (n_maps, n_blocks, n_rows, n_rows) within blocks of centred samples.
 
     The Gram expansion ``|a|^2 + |b|^2 - 2ab`` cancels for near pairs far from the origin:
-    hence centred rows.
+    hence centred samples.
     """
     n_blocks, n_rows, _ = maps[0].shape
     gram = maps[0].new_empty(len(maps), n_blocks, n_rows, n_rows)
@@ -73,7 +73,7 @@ def stacked_distances(maps: Sequence[Tensor]) -> Tensor:
 
 
 def pull_rows(maps: Sequence[Tensor], distances: Tensor, slope: Tensor) -> list[Tensor]:
-    r"""Return the gradients in the rows, given symmetric slopes in the stacked distances.
+    r"""Return the gradients in the samples, given symmetric slopes in the stacked distances.
 
     .. math:: \frac{\partial L}{\partial z_i} = \sum_j
               \Bigl( \frac{\partial L}{\partial d_{ij}} + \frac{\partial L}{\partial d_{ji}}
@@ -107,7 +107,7 @@ class _PairwiseDistances(torch.autograd.Function):
 
 
 def pairwise_distances(Z: Tensor) -> Tensor:
-    r"""Return the Euclidean distances between all rows.
+    r"""Return the Euclidean distances between all samples.
 
     .. math:: d_{ij} = \lVert z_i - z_j \rVert_2
 

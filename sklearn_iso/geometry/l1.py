@@ -12,7 +12,7 @@ from sklearn_iso.geometry.norm import Norm, columns_of, room_along, scaled_by_pe
 
 
 def _shrunk_into(magnitudes: Tensor, room: Tensor) -> Tensor:
-    r"""Rows :math:`\min(\max(m - \lambda, 0), room)` with the :math:`\lambda` of sum 1.
+    r"""Return :math:`\min(\max(m - \lambda, 0), room)` with the :math:`\lambda` of sum 1.
 
     The sum falls from more than 1 to 0 as lambda grows, linearly between the breakpoints m
     and m - room: these are sorted, and lambda interpolates the two around a sum of 1.
@@ -95,7 +95,7 @@ class L1(Norm):
         return (step * columns.sign()).view_as(gradient)
 
     def project(self, v: Tensor) -> Tensor:
-        """Entries shrunk towards 0 by one threshold for each row, found by sorting [2]_."""
+        """Entries shrunk towards 0 by one threshold for each sample, found by sorting [2]_."""
         outside = self.size(v) > 1
         if not outside.any():
             return v

@@ -30,13 +30,13 @@ def nearest_other_class_distance(
     Parameters
     ----------
     X : Tensor of shape (n_samples, ...)
-        Input, flattened by row.
+        Input, flattened by sample.
     y : Tensor of shape (n_samples,)
-        Class of each row.
+        Class of each sample.
     order : float, default=2.0
         The p of the norm: 1, 2, infinity or any other p >= 1.
     sample_weight : Tensor of shape (n_samples,), optional
-        Weights of the median; a weight of 2 counts as the row twice.
+        Weights of the median; a weight of 2 counts as the sample twice.
     generator : torch.Generator, optional
         Draws the subsample: at most 500 points are measured against at most 2000.
 
@@ -89,7 +89,7 @@ def _nearest(X: Tensor, y: Tensor, queries: Tensor, references: Tensor, order: f
 
 
 def _weighted_median(values: Tensor, weight: Tensor) -> float:
-    """Return the midpoint median of the rows repeated by their weights."""
+    """Return the midpoint median of the samples repeated by their weights."""
     if not len(values):
         return 0.0
     values, order = values.sort()

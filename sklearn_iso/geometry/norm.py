@@ -14,22 +14,22 @@ TOLERANCE = 1e-4
 
 
 def columns_of(v: Tensor) -> Tensor:
-    """Rows as vectors: shape (n, d) whatever the trailing shape."""
-    return v.reshape(v.shape[0], math.prod(v.shape[1:]))  # -1 says nothing of no rows
+    """Return samples as vectors: shape (n, d) whatever the trailing shape."""
+    return v.reshape(v.shape[0], math.prod(v.shape[1:]))  # -1 says nothing of no samples
 
 
 def along(factor: Tensor, v: Tensor) -> Tensor:
-    """One factor for each row, shaped to broadcast against the rows of v."""
+    """One factor for each sample, shaped to broadcast against the samples of v."""
     return factor.reshape(-1, *[1] * (v.ndim - 1))
 
 
 def attached(values: Tensor, x: Tensor) -> Tensor:
-    """Rows of values as functions of the rows of x that are flat where they did not depend on x."""
+    """Return values as functions of x that are flat where they did not depend on x."""
     return values + along(columns_of(x)[:, :0].sum(dim=1), values)
 
 
 def steep(gradient: Tensor, climb: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows scaled by their largest entry, and what a step along them has to climb then."""
+    """Scale samples by their largest entry, and what a step along them has to climb then."""
     if gradient.numel() == 0:
         return gradient, climb
     peak = columns_of(gradient).abs().amax(dim=1)
@@ -38,7 +38,7 @@ def steep(gradient: Tensor, climb: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def scaled_by_peak(gradient: Tensor) -> Tensor:
-    """Rows divided by their largest entry, so that no square under- or overflows."""
+    """Divide samples by their largest entry, so that no square under- or overflows."""
     return steep(gradient, gradient.new_zeros(len(gradient)))[0]
 
 
@@ -52,7 +52,7 @@ def room_along(gradient: Tensor, low: Tensor | None, high: Tensor | None) -> Ten
 
 
 class Norm(ABC):
-    r"""A norm on the rows of a tensor, of shape (n, ...), and its unit ball.
+    r"""A norm on the samples of a tensor, of shape (n, ...), and its unit ball.
 
     Attributes
     ----------
@@ -74,14 +74,14 @@ class Norm(ABC):
     order: float
 
     def size(self, v: Tensor) -> Tensor:
-        r"""Size of each row, :math:`\|v_i\|_p`, of shape (n,)."""
+        r"""Size of each sample, :math:`\|v_i\|_p`, of shape (n,)."""
         return torch.linalg.vector_norm(columns_of(v), ord=self.order, dim=1)
 
     @abstractmethod
     def steepest(self, gradient: Tensor) -> Tensor:
         r"""Return the unit step u that climbs most, the maximum of :math:`\langle g_i, u\rangle`.
 
-        Its slope is the dual norm of the gradient. A row without a gradient does not move.
+        Its slope is the dual norm of the gradient. A sample without a gradient does not move.
         """
 
     def ascent(self, gradient: Tensor, step: int = 0) -> Tensor:
@@ -90,12 +90,12 @@ class Norm(ABC):
 
     @abstractmethod
     def project(self, v: Tensor) -> Tensor:
-        """Nearest point (Euclidean) of the unit ball to each row; rows inside stay as they are."""
+        """Nearest point (Euclidean) of the unit ball to each; what is inside stays as it is."""
 
     def project_into(self, v: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        """Move rows into the unit ball and a box with low <= 0 <= high, both at once.
+        """Move samples into the unit ball and a box with low <= 0 <= high, both at once.
 
-        Clipping shortens every entry, so a clipped row stays in the ball; it is the nearest
+        Clipping shortens every entry, so a clipped sample stays in the ball; it is the nearest
         such point only for norms that override this.
         """
         return self.project(v).clamp(low, high)
@@ -156,7 +156,7 @@ class Norm(ABC):
         """Move v by a step of the length, then back into the unit ball and a box around 0.
 
         Features that the box already holds back are left out, so that none of the step is
-        spent on them. The length is a number, or one for each row, of shape (n, 1, ...).
+        spent on them. The length is a number, or one for each sample, of shape (n, 1, ...).
         """
         held = ((v >= high) & (gradient > 0)) | ((v <= low) & (gradient < 0))
         ascent = self.ascent(gradient.masked_fill(held, 0), step)
@@ -202,4 +202,4 @@ class Norm(ABC):
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        """Rows drawn uniformly from the unit ball, on the device of the generator."""
+        """Draw samples uniformly from the unit ball, on the device of the generator."""

@@ -86,11 +86,11 @@ class L2(Norm):
         if size.numel() and size.min() > _SAFE and size.max() < 1 / _SAFE:
             return gradient * along(1 / size, gradient)
         scaled = scaled_by_peak(gradient)
-        # A scaled row has length 0 or at least 1, so the clamp touches rows of zeros only.
+        # A scaled sample has length 0 or at least 1, so the clamp touches samples of zeros only.
         return scaled / along(self.size(scaled).clamp(min=1), scaled)
 
     def project(self, v: Tensor) -> Tensor:
-        """Rows longer than 1 shortened to length 1."""
+        """Shorten what is longer than 1 to length 1."""
         return v / along(self.size(v).clamp(min=1), v)
 
     def random(

@@ -41,7 +41,7 @@ class ImageLayout:
 
     @classmethod
     def of(cls, row_shape: Sequence[int], image_shape: Sequence[int] | None = None) -> ImageLayout:
-        """Return the layout of rows of a shape.
+        """Return the layout of samples of a shape.
 
         Parameters
         ----------
@@ -49,7 +49,7 @@ class ImageLayout:
             Shape of a row of X.
         image_shape : (height, width), (channels, height, width) or (height, width, channels), \
                 optional
-            What a flat row holds; by default the shape of the row itself where it has one, or
+            What a flat sample holds; by default the shape of the sample itself where it has one, or
             else one square channel. The channels are the smaller one of the outer two sizes.
 
         Raises
@@ -122,9 +122,9 @@ def _square(n_values: int) -> tuple[int, int]:
     side = math.isqrt(n_values)
     if side * side != n_values:
         raise ValueError(
-            f"image_shape must be given where rows are flat and not square; they have {n_values} "
-            "values. Pass image_shape=(height, width), with the channels first or last where "
-            "there are several."
+            "image_shape must be given where samples are flat and not square; they have "
+            f"{n_values} values. Pass image_shape=(height, width), with the channels first or last "
+            "where there are several."
         )
     return side, side
 
@@ -141,7 +141,7 @@ def _checked(image_shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _from_middle(size: int, side: Tensor, place: Tensor) -> Tensor:
-    """Return how far each pixel is from the middle of the window of each row."""
+    """Return how far each pixel is from the middle of the window of each sample."""
     first = (place * (size - side + 1)).floor()
     return torch.arange(size, dtype=side.dtype) - first - (side - 1) / 2
 

@@ -140,7 +140,7 @@ class Stress:
 
     @classmethod
     def raw(cls, blocks: Blocks, d_X: Tensor, **options: Unpack[Options]) -> Stress:
-        """Return the stress over the weight of all pairs of rows, counted or not."""
+        """Return the stress over the weight of all pairs of samples, counted or not."""
         return cls(blocks, d_X, blocks.pair_weight, blocks.total_weight**2, **options)
 
     @classmethod
@@ -214,7 +214,7 @@ class _Stress(torch.autograd.Function):
 
 
 def _placed(rows: Tensor, place: Tensor, n_samples: int) -> Tensor:
-    """Return the rows at their places; the samples after those are in no pair."""
+    """Return the samples at their places; the samples after those are in no pair."""
     if n_samples == len(place):
         return rows.index_select(0, place)
     whole = rows.new_zeros(n_samples, rows.shape[1])

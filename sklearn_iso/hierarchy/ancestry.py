@@ -52,7 +52,7 @@ def ancestry_paths(labels: ArrayLike, hierarchy: Any) -> NDArray:
     if given.ndim != 1:
         raise ValueError(
             f"labels must have shape (n_samples,); got {given.shape}. Pass the finest label of "
-            "each row."
+            "each sample."
         )
     if unknown := sorted({str(label) for label in asked if label not in known}):
         raise ValueError(
@@ -90,7 +90,7 @@ def _below_root(line: list[Hashable]) -> list[Hashable]:
     if len(line) == 1:
         raise ValueError(
             f"A label of y must lie below the root, which all labels share and so says nothing; "
-            f"got {line[0]!r}, the root itself. Drop these rows."
+            f"got {line[0]!r}, the root itself. Drop these samples."
         )
     return line[1:]
 

@@ -28,7 +28,7 @@ def as_paths(y: ArrayLike) -> NDArray:
     Raises
     ------
     ValueError
-        If rows differ in length, a path misses a level before its end, or has no label at all.
+        If samples differ in length, a path misses a level before its end, or has no label at all.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def _array(y: ArrayLike) -> NDArray:
     if array.dtype == object and array.ndim == 1 and all(map(_is_row, array)):
         lengths = sorted({len(row) for row in array})
         if len(lengths) > 1:
-            raise ValueError(_SAME_LENGTH.format(came=f"found rows of {lengths} labels"))
+            raise ValueError(_SAME_LENGTH.format(came=f"found samples of {lengths} labels"))
         return np.array(array.tolist(), dtype=object)
     return array
 
@@ -115,13 +115,13 @@ def _check_gaps(paths: NDArray) -> None:
     rows = np.flatnonzero(missing[:, 0])
     if len(rows):
         raise ValueError(
-            f"Every row of y must have a label at the first level; {len(rows)} have none, the "
-            f"first of them row {rows[0]}: {paths[rows[0]].tolist()}. Drop these rows."
+            f"Every sample of y must have a label at the first level; {len(rows)} have none, the "
+            f"first of them sample {rows[0]}: {paths[rows[0]].tolist()}. Drop these samples."
         )
     rows = np.flatnonzero((missing[:, :-1] & ~missing[:, 1:]).any(axis=1))
     if len(rows):
         raise ValueError(
-            f"Labels may be missing only at the end of a path; row {rows[0]} misses one in the "
+            f"Labels may be missing only at the end of a path; sample {rows[0]} misses one in the "
             f"middle: {paths[rows[0]].tolist()}. Fill in the label of that level."
         )
 
@@ -139,7 +139,7 @@ def depths(paths: NDArray) -> NDArray:
 
 
 def common_depth(first: NDArray, second: NDArray) -> NDArray:
-    """Return how many labels two paths share from their start, row by row.
+    """Return how many labels two paths share from their start, sample by sample.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from sklearn_iso.hierarchy.paths import as_paths, is_missing
 class LabelTree:
     r"""Labels of each level, who is under whom, and where paths end.
 
-    At every level the rows fall into *cells*: the labels of that level and, after them, the
+    At every level the samples fall into *cells*: the labels of that level and, after them, the
     leaves whose paths have ended above it. So each leaf lies in one cell of every level, and
     the cells of a level are finer than those of the level above.
 
@@ -33,7 +33,7 @@ class LabelTree:
         For each label of a level, the position of its parent in the level above; -1 at the
         first.
     ends : ndarray of int of shape (n_ends, n_levels)
-        The different paths of the rows, as positions in `levels`; -1 after their end.
+        The different paths of the samples, as positions in `levels`; -1 after their end.
     leaves : ndarray of shape (n_leaves, n_levels)
         Paths that lead to a label without children, as labels.
     leaf_cells : ndarray of int of shape (n_leaves, n_levels)
@@ -80,7 +80,7 @@ class LabelTree:
         if self.n_cells[0] == 1:
             raise ValueError(
                 f"The first level must hold at least 2 classes; got 1 class: "
-                f"{self.levels[0].tolist()}. Drop that level, or pass rows of another class."
+                f"{self.levels[0].tolist()}. Drop that level, or pass samples of another class."
             )
 
     @property

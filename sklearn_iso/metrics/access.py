@@ -27,7 +27,7 @@ SHARE_THAT_MAY_VANISH = 0.1
 
 @dataclass(frozen=True)
 class Slopes:
-    """Shares of rows whose gradients are of no use to an attack.
+    """Shares of samples whose gradients are of no use to an attack.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Slopes:
 
     @classmethod
     def of(cls, logits: nn.Module, X: Tensor, y: Tensor, spread: Tensor) -> Slopes:
-        """Return the shares for rows of X, with the standard deviation of each feature."""
+        """Return the shares for samples of X, with the standard deviation of each feature."""
         x = X.detach().clone().requires_grad_()
         with torch.enable_grad():
             scores = logits(x)

@@ -152,7 +152,7 @@ def adversarial_accuracy(
 class Runs:
     """What nested runs broke.
 
-    A row that breaks at one budget is broken at all larger ones, as these contain it: accuracy
+    A sample that breaks at one budget is broken at all larger ones, as these contain it: accuracy
     never rises with the budget, by construction.
 
     Attributes
@@ -160,13 +160,13 @@ class Runs:
     accuracy : ndarray of shape (n_budgets,)
         In the order in which the budgets came.
     robust : ndarray of bool, shape (n_budgets, n)
-        Which rows hold at each budget.
+        Which samples hold at each budget.
     stage : ndarray of str, shape (n,)
-        What broke each row: "clean" without an attack, empty where nothing did.
+        What broke each sample: "clean" without an attack, empty where nothing did.
     evaluation : Evaluation or None
         None if there was nothing to attack.
     unseen : ndarray of bool, shape (n,)
-        Which rows hold because a search by labels alone met no other label.
+        Which samples hold because a search by labels alone met no other label.
 
     Examples
     --------
@@ -195,7 +195,7 @@ def nested_runs(
     random_state: Any,
     progress: bool = False,
 ) -> Runs:
-    """Attack with growing budgets, each the rows that are left.
+    """Attack with growing budgets, each the samples that are left.
 
     Parameters
     ----------

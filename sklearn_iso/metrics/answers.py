@@ -20,7 +20,7 @@ SHARE_THAT_MAY_DIFFER = 0.01  # ties that rounding decides
 
 
 def agrees(n_different: int, n_rows: int) -> bool:
-    """Whether two predictors that differ on some rows still count as one.
+    """Whether two predictors that differ on some samples still count as one.
 
     Examples
     --------

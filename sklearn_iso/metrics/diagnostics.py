@@ -22,7 +22,7 @@ Check = Callable[[Sample], Finding | None]
 N_NOISE, N_QUERIES, N_STEPS = 20, 200, 40
 STEEPEST = PGD(n_steps=N_STEPS, random_start=False)
 FEWEST_SAMPLES = 100
-# On sound networks the margin leads by up to a few rows in a hundred.
+# On sound networks the margin leads by up to a few samples in a hundred.
 SHARE_MARGIN_MAY_LEAD = 0.15
 
 

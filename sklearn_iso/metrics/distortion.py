@@ -77,7 +77,7 @@ def isometry_distortion(
     X : array-like of shape (n_samples, ...)
         Points of the input space. Further axes, such as those of images, are flattened.
     Z : array-like of shape (n_samples, ...)
-        The representations of the same points, row by row.
+        The representations of the same points, sample by sample.
     y : array-like of shape (n_samples,), default=None
         Class labels. If given, only pairs of the same class count.
     metric : {"euclidean", "cityblock", "chebyshev"}, default="euclidean"

@@ -195,7 +195,7 @@ class _Run:
         X_adv = method(logits, X.clone(), y.clone(), eps=self.eps, threat=problem.threat, **options)
         if not isinstance(X_adv, Tensor):
             raise TypeError(
-                f"An attack must return a tensor of perturbed rows; got {type(X_adv).__name__}."
+                f"An attack must return a tensor of perturbed samples; got {type(X_adv).__name__}."
             )
         self._record(self.everywhere, X_adv.detach(), name)
 

@@ -1,4 +1,4 @@
-"""What a diagnosis found, and the sample of rows that it looks at."""
+"""What a diagnosis found, and the sample of samples that it looks at."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Sample:
-    """A seeded sample of rows that are right without an attack, under one budget.
+    """A seeded sample of samples that are right without an attack, under one budget.
 
     Parameters
     ----------
@@ -97,11 +97,11 @@ class Sample:
         return attached(self.access.logits(x), x)
 
     def fooled_by(self, attack: Attack, answer: Callable) -> NDArray:
-        """Which rows an attack on an answer gets the estimator to err on, within eps."""
+        """Which samples an attack on an answer gets the estimator to err on, within eps."""
         return self.within(self.eps, attack, answer)
 
     def within(self, eps: float, attack: Attack, answer: Callable) -> NDArray:
-        """Which rows an attack gets the estimator to err on, within any budget."""
+        """Which samples an attack gets the estimator to err on, within any budget."""
         threat, generator = self.problem.threat, self.generator
         X_adv = attack(answer, self.X, self.y, eps=eps, threat=threat, random_state=generator)
         self.problem.budget(self.X, eps).verify(self.X, X_adv)
@@ -109,24 +109,24 @@ class Sample:
 
     @cached_property
     def white_box(self) -> NDArray:
-        """Which rows the gradient attacks of the evaluation fool."""
+        """Which samples the gradient attacks of the evaluation fool."""
         return self.climbed(self.eps)
 
     def climbed(self, eps: float) -> NDArray:
-        """Which rows the gradient attacks of the evaluation fool within a budget."""
+        """Which samples the gradient attacks of the evaluation fool within a budget."""
         return self.within(eps, AttackEnsemble(), self.logits)
 
     def share(self, count: int) -> str:
-        """Tell a count of rows as words."""
+        """Tell a count of samples as words."""
         return f"{count} of {len(self.rows)} samples"
 
     def many(self, count: int, share: float = 0.02) -> bool:
-        """Whether a count of rows is more than chance and rounding explain."""
+        """Whether a count of samples is more than chance and rounding explain."""
         return count > max(1, share * len(self.rows))
 
 
 def draw(right: NDArray, n_samples: int, generator: torch.Generator) -> NDArray:
-    """Draw rows that are right without an attack.
+    """Draw samples that are right without an attack.
 
     Examples
     --------

@@ -42,7 +42,7 @@ def hierarchical_precision_score(
     Raises
     ------
     ValueError
-        If the labels are no paths, or not the same in number of rows or levels; if weights are
+        If the labels are no paths, or not the same in number of samples or levels; if weights are
         negative or all 0.
 
     References
@@ -156,7 +156,7 @@ def tree_distance(
     y_true, y_pred, hierarchy, sample_weight
         As in :func:`hierarchical_precision_score`.
     errors_only : bool, default=False
-        The mean over the rows whose path is wrong; 0 where none is.
+        The mean over the samples whose path is wrong; 0 where none is.
 
     Returns
     -------
@@ -244,7 +244,9 @@ class _Counts:
 
 def _weights(sample_weight: Any, rows: NDArray) -> NDArray:
     if not len(rows):
-        raise ValueError("A mean over rows needs at least one row; got none. Check the selection.")
+        raise ValueError(
+            "A mean over samples needs at least one sample; got none. Check the selection."
+        )
     if sample_weight is None:
         return np.ones(len(rows))
     try:
@@ -253,13 +255,13 @@ def _weights(sample_weight: Any, rows: NDArray) -> NDArray:
         weight = np.empty(0)
     if weight.shape != (len(rows),):
         raise ValueError(
-            f"sample_weight must hold one number for each of {len(rows)} rows; got "
+            f"sample_weight must hold one number for each of {len(rows)} samples; got "
             f"{sample_weight!r}."
         )
     if not (weight >= 0).all() or not 0 < weight.sum() < np.inf:
         raise ValueError(
-            f"sample_weight must be finite, at least 0, and not 0 in every row; got values from "
-            f"{weight.min():.3g} to {weight.max():.3g}. Drop rows that do not count."
+            f"sample_weight must be finite, at least 0, and not 0 in every sample; got values from "
+            f"{weight.min():.3g} to {weight.max():.3g}. Drop samples that do not count."
         )
     return weight
 

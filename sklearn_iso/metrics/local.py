@@ -82,7 +82,7 @@ def _check_width(estimator: Any, X: ArrayLike) -> None:
     if expected is not None and len(shape) == 2 and shape[1] != expected:
         raise ValueError(
             f"X must have the {expected} features that the estimator was fitted on; got "
-            f"{shape[1]}. Pass rows of the same table."
+            f"{shape[1]}. Pass samples of the same table."
         )
 
 
@@ -92,7 +92,7 @@ def jacobians(twin: torch.nn.Module, X: ArrayLike) -> Iterator[NDArray[np.float6
     Parameters
     ----------
     twin : nn.Module
-        Maps every row by itself.
+        Maps every sample by itself.
     X : array-like of shape (n_samples, ...)
 
     Yields
@@ -123,7 +123,7 @@ def _jacobians(twin: torch.nn.Module, points: torch.Tensor) -> torch.Tensor:
     points = points.clone().requires_grad_()
     with torch.enable_grad():
         Z = twin(points).flatten(1)
-        # Rows are independent, so the gradient of a column's sum is that of every row.
+        # Samples are independent, so the gradient of a column's sum is that of every sample.
         columns = [
             torch.autograd.grad(Z[:, k].sum(), points, retain_graph=True)[0].flatten(1)
             for k in range(Z.shape[1])

@@ -43,7 +43,7 @@ def trustworthiness(
     X : array-like of shape (n_samples, ...)
         Points of the input space; further axes are flattened.
     Z : array-like of shape (n_samples, ...)
-        Their representations, row by row.
+        Their representations, sample by sample.
     n_neighbors : int, default=5
         The k, less than half of the points.
     metric : str, default="euclidean"
@@ -161,7 +161,7 @@ def check_n_neighbors(n_neighbors: int) -> None:
 def _excess_ranks(
     X: NDArray[Any], Z: NDArray[Any], rows: NDArray[np.intp], k: int, metric: str
 ) -> NDArray[np.float64]:
-    """Return for each of the rows how far its neighbours in Z lie beyond the k-th in X."""
+    """Return for each of the samples how far its neighbours in Z lie beyond the k-th in X."""
     found = NearestNeighbors(n_neighbors=k + 1).fit(Z).kneighbors(Z[rows], return_distance=False)
     # Not the point itself, which is not always the first where points coincide.
     own = found == rows[:, None]

@@ -75,8 +75,8 @@ def check_pair_of_spaces(
     X, Z = check_points(X, "X"), check_points(Z, "Z")
     if len(X) != len(Z):
         raise ValueError(
-            f"X and Z must describe the same points, row by row; found {len(X)} rows in X and "
-            f"{len(Z)} in Z. Pass Z = transform(X) of the same X."
+            f"X and Z must describe the same points, sample by sample; found {len(X)} samples in X "
+            f"and {len(Z)} in Z. Pass Z = transform(X) of the same X."
         )
     return X, Z, None if y is None else check_classes(y, len(X))
 
@@ -86,8 +86,8 @@ def check_classes(y: ArrayLike, n_samples: int) -> NDArray[np.intp]:
     labels = column_or_1d(y)
     if len(labels) != n_samples:
         raise ValueError(
-            f"y must hold one label for each row of X; found {len(labels)} labels for "
-            f"{n_samples} rows. Pass the labels of the same samples."
+            f"y must hold one label for each sample of X; found {len(labels)} labels for "
+            f"{n_samples} samples. Pass the labels of the same samples."
         )
     if (labels != labels).any():  # of all values, NaN alone differs from itself
         raise ValueError("y must not hold NaN, which belongs to no class. Drop those samples.")

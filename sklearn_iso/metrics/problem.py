@@ -90,11 +90,11 @@ class Problem:
         codes = label_columns(y, classes, table)
         by_position = as_threat(threat).resolve(table.container).holding(*table.range())
         problem = cls(estimator, table, codes, classes, by_position, weight)
-        problem.budget(problem.points(), 0)  # checks the threat on all rows, also wrong ones
+        problem.budget(problem.points(), 0)  # checks the threat on all samples, also wrong ones
         return problem
 
     def points(self, rows: Any = slice(None)) -> Tensor:
-        """Rows of X as a tensor."""
+        """Return samples of X as a tensor."""
         return torch.from_numpy(self.table.values[rows])
 
     def labels(self, rows: Any = slice(None)) -> Tensor:
@@ -113,7 +113,7 @@ class Problem:
         self.refused.reach = low, high
 
     def right(self) -> NDArray:
-        """Which rows are classified correctly without an attack: none of a label not in classes.
+        """Which samples are classified correctly without an attack: none of a label not in classes.
 
         Raises
         ------
@@ -126,12 +126,12 @@ class Problem:
         return (predicted == self.codes) & (self.codes >= 0)
 
     def predict(self, values: NDArray, rows: NDArray | None = None) -> NDArray:
-        """Columns of what the estimator predicts for values of some rows."""
+        """Columns of what the estimator predicts for values of some samples."""
         predicted = self.estimator.predict(self.table.with_values(values, rows))
         return columns_of(predicted, self.classes)
 
     def predict_perturbed(self, values: NDArray, rows: NDArray | None = None) -> NDArray:
-        """Columns of what the estimator predicts for perturbed values of some rows.
+        """Columns of what the estimator predicts for perturbed values of some samples.
 
         `NO_ANSWER` where it refuses: it raises an error, or predicts NaN.
         """
@@ -180,7 +180,7 @@ class Problem:
         return bool(replace(self, refused=Refused()).knows(values).all())
 
     def fools(self, X_adv: Tensor, rows: NDArray) -> NDArray:
-        """Which of the rows the estimator gets wrong at X_adv; none where it refuses to answer."""
+        """Which samples the estimator gets wrong at X_adv; none where it refuses to answer."""
         values = X_adv.detach().cpu().numpy()
         columns = self._columns_at(values, rows, thorough=True)
         wrong: NDArray = (columns != self.codes[rows]) & (columns != NO_ANSWER)
@@ -229,7 +229,7 @@ def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
     Raises
     ------
     ValueError
-        If there is not one label for each row, or none is of the type of the classes.
+        If there is not one label for each sample, or none is of the type of the classes.
 
     Warns
     -----

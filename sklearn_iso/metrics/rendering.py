@@ -26,7 +26,7 @@ def _verdict(report: Any) -> str:
 
 
 def _table(report: Any) -> tuple[list[str], list[list[str]]]:
-    """Head and rows; the last column is text."""
+    """Head and samples; the last column is text."""
     labels = [str(label) for label in report.classes.tolist()]
     shown = labels if len(labels) <= MOST_CLASSES else []
     head = ["eps", "accuracy", "95% interval", *shown, "broken by"]

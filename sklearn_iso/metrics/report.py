@@ -170,7 +170,7 @@ def robustness_report(
     """Evaluate the robustness of any fitted classifier, and whether to believe the figures.
 
     Besides the curve of :func:`robustness_curve` the report tells what evaluation was possible,
-    which attack broke what, and the diagnostics of false robustness on a seeded sample of rows:
+    which attack broke what, and the diagnostics of false robustness on a seeded sample of samples:
     gradients that vanish or are NaN, probabilities in place of logits, predictions that do not
     repeat, weak attacks that beat strong ones (one step, noise, transfer from a linear model,
     random search), more steps that break more, survivors of an unbounded budget, larger budgets
@@ -287,7 +287,7 @@ def _diagnose(
     n_diagnosed: int,
     generator: Any,
 ) -> tuple[list[Finding], tuple[str, ...], int]:
-    """Return findings, names of the checks, and how many rows they looked at."""
+    """Return findings, names of the checks, and how many samples they looked at."""
     n, n_unseen = len(problem.table), int(runs.unseen.sum())
     few = samples_suffice(round(effective_number(problem.weight, n)))
     found = [f for f in (few, starts_were_found(n_unseen, n)) if f is not None]

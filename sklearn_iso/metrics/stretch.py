@@ -154,7 +154,7 @@ def expansion(
     X : array-like of shape (n_samples, ...)
         Points of the input space; further axes are flattened.
     Z : array-like of shape (n_samples, ...)
-        Their representations, row by row.
+        Their representations, sample by sample.
     y : array-like of shape (n_samples,), default=None
         Class labels. If given, only pairs of the same class count.
     quantile : float, default=0.95

@@ -28,7 +28,7 @@ def _densified(X: Any) -> NDArray:
         raise ValueError(
             f"Sparse X must fit in memory as a dense array, as an attack moves every feature; "
             f"shape {X.shape} would take {n_bytes / 2**30:.3g} GiB of at most "
-            f"{LARGEST_DENSE_BYTES / 2**30:.3g}. Pass fewer rows, or select features first."
+            f"{LARGEST_DENSE_BYTES / 2**30:.3g}. Pass fewer samples, or select features first."
         )
     return X.toarray()
 
@@ -77,7 +77,7 @@ def own_copy(X: Any) -> Any:
 
 
 class Table:
-    """Rows of features in the container of a user: array, sparse matrix, pandas or polars frame.
+    """Samples of features in the container of a user: array, sparse matrix, pandas or polars frame.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Table:
         self.columns = list(X.columns) if hasattr(X, "columns") else None
 
     def __len__(self) -> int:
-        """Return the number of rows."""
+        """Return the number of samples."""
         return len(self.values)
 
     def range(self) -> tuple[NDArray, NDArray]:
@@ -131,9 +131,9 @@ class Table:
         return own_copy(self.container)
 
     def with_values(self, values: NDArray, rows: NDArray | None = None) -> Any:
-        """Values of some of the rows, in the container, with the columns and index, of X.
+        """Values of some of the samples, in the container, with the columns and index, of X.
 
-        Without rows the index is a new one. It is a copy: what an estimator writes into it, as
+        Without samples the index is a new one. It is a copy: what an estimator writes into it, as
         StandardScaler(copy=False) does, changes neither the values nor any figure.
         """
         X, values = self.container, values.copy()

@@ -1,4 +1,4 @@
-"""A small convolutional network for images that arrive as rows."""
+"""A small convolutional network for images that arrive as samples."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class ConvNet(nn.Module):
         )
 
     def forward(self, X: Tensor) -> Tensor:
-        """Return the logits of rows (n_samples, n_features) or images ``(n_samples, *shape)``.
+        """Return the logits of samples (n_samples, n_features) or images ``(n_samples, *shape)``.
 
         Raises
         ------

@@ -24,7 +24,7 @@ def is_keyword(layers: Layers) -> bool:
 
 
 def represent(module: nn.Module, X: Tensor, layers: Layers) -> tuple[Tensor, ...]:
-    """Return the chosen representations of X, flattened by row.
+    """Return the chosen representations of X, flattened by sample.
 
     A hidden representation is what a linear or convolution layer after the first receives:
     the activation of the layer before it, whatever stands between. A module without one

@@ -31,7 +31,7 @@ class Penalty(BaseEstimator, ABC):
     needs_input_gradient : bool
         Whether the penalty differentiates representations with respect to X.
     needs_all_rows : bool
-        Whether it is calibrated on every training row and not on a sample of them.
+        Whether it is calibrated on every training sample and not on a sample of them.
     needs_labels : bool
         Whether it means nothing without y.
     common_params : frozenset of str

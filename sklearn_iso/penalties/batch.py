@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Batch:
-    """A batch of rows with the representations that the penalties ask for.
+    """A batch of samples with the representations that the penalties ask for.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ class Batch:
     X : Tensor of shape (n_samples, ...)
         Input.
     y : Tensor of shape (n_samples,)
-        Class of each row, as an index.
+        Class of each sample, as an index.
     weight : Tensor of shape (n_samples,)
-        Weight of each row, positive.
+        Weight of each sample, positive.
     layers : {"hidden", "last_hidden", "logits"} or sequence of str
         Representations meant by a penalty that names none of its own.
     choices : sequence of layers
@@ -36,9 +36,9 @@ class Batch:
     progress : float, default=1.0
         Share of the training done, from 0 to 1.
     index : Tensor of shape (n_samples,), optional
-        Number of each row among the training rows.
+        Number of each sample among the training samples.
     distances : Tensor of shape (n_samples, n_samples), optional
-        Distances between the rows that were given instead of a metric.
+        Distances between the samples that were given instead of a metric.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ class Batch:
 
 
 def _towards_runner_up(logits: Tensor) -> Tensor:
-    """Return for each row +1 at the second largest logit and -1 at the largest."""
+    """Return for each sample +1 at the second largest logit and -1 at the largest."""
     top = logits.detach().topk(2, dim=1).indices
     signs = logits.new_tensor([-1.0, 1.0]).expand(len(logits), 2)
     return torch.zeros_like(logits).scatter_(1, top, signs)

@@ -46,7 +46,7 @@ def expansion_penalty(
     Returns
     -------
     penalty : Tensor, scalar
-        A row whose delta is 0 has no pair and counts as undistorted.
+        A sample whose delta is 0 has no pair and counts as undistorted.
     """
     Z = joined(batch.representations(layers))
     size = norm.size(delta)

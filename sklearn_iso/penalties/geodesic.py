@@ -30,18 +30,18 @@ class GeodesicIsometry(StressPenalty):
     .. math:: P = \frac{\sum_{ij} w_i w_j (d_Z(z_i, z_j) / s - d_G(x_i, x_j))^2}
                        {\sum_{ij} w_i w_j\, d_G(x_i, x_j)^2}
 
-    with the shortest path :math:`d_G` through the graph of the `n_neighbors` nearest rows.
-    Up to 5,000 rows the distances of all pairs are known. Above, they are known from
-    `n_landmarks` rows drawn at random to all: every batch is then completed with as many
-    landmarks as it has rows, and only pairs with a landmark count. The network learns the
-    map, so a new row needs no path of its own. Coincident rows are one node of the graph.
+    with the shortest path :math:`d_G` through the graph of the `n_neighbors` nearest samples.
+    Up to 5,000 samples the distances of all pairs are known. Above, they are known from
+    `n_landmarks` samples drawn at random to all: every batch is then completed with as many
+    landmarks as it has samples, and only pairs with a landmark count. The network learns the
+    map, so a new sample needs no path of its own. Coincident samples are one node of the graph.
 
     Parameters
     ----------
     n_neighbors : int, default=10
-        Nearest rows that each row is linked to.
+        Nearest samples that each sample is linked to.
     n_landmarks : int, default=500
-        Rows from which shortest paths are found where there are more than 5,000.
+        Samples from which shortest paths are found where there are more than 5,000.
     loss : {"normalized_stress", "raw_stress", "relative"}, default="normalized_stress"
         As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
     scale : "fitted" or float, default="fitted"
@@ -51,15 +51,15 @@ class GeodesicIsometry(StressPenalty):
     layers : layers, optional
         Representations the penalty acts on; None means those of the estimator.
     max_rows : int or None, default=128
-        Rows of a batch that pairs are formed from, its first. None takes all.
+        Samples of a batch that pairs are formed from, its first. None takes all.
 
     Attributes
     ----------
     landmarks_ : ndarray of shape (n_landmarks,)
-        Rows with known paths; all rows where there are no more than 5,000.
+        Samples with known paths; all samples where there are no more than 5,000.
     spread_ : float
-        Root weighted mean square of the geodesic distances over the root of 2: how far the rows are
-        from their centre, were they flat.
+        Root weighted mean square of the geodesic distances over the root of 2: how far the samples
+        are from their centre, were they flat.
 
     References
     ----------
@@ -114,7 +114,7 @@ class GeodesicIsometry(StressPenalty):
         sample_weight: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> GeodesicIsometry:
-        """Find the shortest paths between all rows of the training data, or from landmarks."""
+        """Find the shortest paths between all samples of the training data, or from landmarks."""
         self.check()
         rows = X.detach().flatten(1).cpu().numpy()
         self.landmarks_ = self._draw_landmarks(len(rows), generator)
@@ -132,21 +132,21 @@ class GeodesicIsometry(StressPenalty):
         return self
 
     def release(self) -> None:
-        """Let go of the paths and of the landmarks' rows."""
+        """Let go of the paths and of the landmarks' samples."""
         for name in ("_paths_from", "_landmark_rows", "_place"):
             self.__dict__.pop(name, None)
 
     def distances_from(self, index: Tensor) -> Tensor:
-        """Return the geodesic distances (n, n_samples) from landmarks, given by training row."""
+        """Return the geodesic distances (n, n_samples) from landmarks, given by training sample."""
         return self._paths_from[self._place[index]]
 
     def distances_between(self, index: Tensor) -> Tensor:
-        """Return the geodesic distances (n, n) between landmarks, given by training row."""
+        """Return the geodesic distances (n, n) between landmarks, given by training sample."""
         return self.distances_from(index)[:, index]
 
     def _paths(self, rows: NDArray) -> NDArray:
-        # Coincident rows would fill each other's neighbourhoods, and weight 2 would differ
-        # from the row twice.
+        # Coincident samples would fill each other's neighbourhoods, and weight 2 would differ
+        # from the sample twice.
         distinct, node = np.unique(rows, axis=0, return_inverse=True)
         if len(distinct) == 1:
             return np.zeros((len(self.landmarks_), len(rows)), dtype=rows.dtype)
@@ -165,7 +165,7 @@ class GeodesicIsometry(StressPenalty):
         """Return the mean stress of the layers."""
         if batch.index is None:
             raise ValueError(
-                "GeodesicIsometry needs the number of each training row, which this estimator "
+                "GeodesicIsometry needs the number of each training sample, which this estimator "
                 "does not tell. Use it as the penalty of an IsometricTransformer."
             )
         rows = slice(self.max_rows)

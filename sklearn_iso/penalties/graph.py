@@ -11,7 +11,7 @@ from sklearn.neighbors import kneighbors_graph
 
 from sklearn_iso.geometry.distances import unit_for_powers
 
-#: Rows up to which the distances between all of them are kept.
+#: Samples up to which the distances between all of them are kept.
 MAX_EXACT = 5000
 #: Edges of the largest graph that is built to find what would join the components.
 _MOST_EDGES = 20_000_000
@@ -20,12 +20,12 @@ _SOURCES = 200
 
 
 def neighbour_graph(X: NDArray, n_neighbors: int, order: float | str = 2.0) -> csr_array:
-    """Return the graph that links each row to its nearest ones, checked to be connected.
+    """Return the graph that links each sample to its nearest ones, checked to be connected.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Distinct rows; or their distances, (n_samples, n_samples), for "precomputed".
+        Distinct samples; or their distances, (n_samples, n_samples), for "precomputed".
     n_neighbors : int
         Taken as ``n_samples - 1`` where that is less.
     order : float or "precomputed", default=2.0
@@ -34,7 +34,7 @@ def neighbour_graph(X: NDArray, n_neighbors: int, order: float | str = 2.0) -> c
     Returns
     -------
     graph : csr_array of shape (n_samples, n_samples)
-        Lengths of the edges, from each row to its neighbours.
+        Lengths of the edges, from each sample to its neighbours.
 
     Raises
     ------
@@ -56,13 +56,13 @@ def neighbour_graph(X: NDArray, n_neighbors: int, order: float | str = 2.0) -> c
         few = ", ".join(map(str, sizes[:5])) + (", ..." if n_components > 5 else "")
         raise ValueError(
             f"A geodesic distance needs a connected neighbour graph; n_neighbors={n_neighbors} "
-            f"leaves {n_components} components, of {few} distinct rows. {_remedy(X, k, order)}"
+            f"leaves {n_components} components, of {few} distinct samples. {_remedy(X, k, order)}"
         )
     return graph
 
 
 def geodesic_distances(graph: csr_array, sources: NDArray, dtype: np.dtype) -> NDArray:
-    """Return the shortest paths (n_sources, n_samples) from some rows to all.
+    """Return the shortest paths (n_sources, n_samples) from some samples to all.
 
     Examples
     --------

@@ -73,7 +73,7 @@ class JacobianIsometry(Penalty):
         return self
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the penalty of a batch from one random cotangent, shared by its rows."""
+        """Return the penalty of a batch from one random cotangent, shared by its samples."""
         u, product = self._draw_product(batch)
         share = batch.weight / batch.weight.sum()
         size = u.shape[1]
@@ -89,7 +89,7 @@ class JacobianIsometry(Penalty):
         return torch.where(alive, ratio - 1, 0.0)
 
     def _draw_product(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return u and H u for each row, flattened."""
+        """Return u and H u for each sample, flattened."""
         Z = joined(batch.representations(self.layers))
         n_features = batch.X[0].numel()
         width = min(Z.shape[1], n_features)
@@ -103,13 +103,13 @@ class JacobianIsometry(Penalty):
 
 
 def _backward(batch: Batch, Z: Tensor, u: Tensor) -> Tensor:
-    """Return J^T u for each row, with a graph."""
+    """Return J^T u for each sample, with a graph."""
     (gradient,) = torch.autograd.grad(Z, batch.X, u, create_graph=True)
     return gradient
 
 
 def _forward(batch: Batch, v: Tensor, Z: Tensor) -> Tensor:
-    """Return J v for each row, with a graph: the derivative of J^T w in w, along v."""
+    """Return J v for each sample, with a graph: the derivative of J^T w in w, along v."""
     w = torch.zeros_like(Z, requires_grad=True)
     (transposed,) = torch.autograd.grad(Z, batch.X, w, create_graph=True)
     (product,) = torch.autograd.grad(transposed, w, v, create_graph=True)

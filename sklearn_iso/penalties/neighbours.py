@@ -1,4 +1,4 @@
-"""Isometry of near pairs: each row and its nearest neighbours in the batch."""
+"""Isometry of near pairs: each sample and its nearest neighbours in the batch."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class NeighborIsometry(PairwiseIsometry):
 
 
 def neighbour_pairs(distances: Tensor, weight: Tensor, n_neighbors: int) -> Tensor:
-    """Return which pairs are near: fewer than `n_neighbors` rows stand closer.
+    """Return which pairs are near: fewer than `n_neighbors` samples stand closer.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def neighbour_pairs(distances: Tensor, weight: Tensor, n_neighbors: int) -> Tens
     Returns
     -------
     near : Tensor of bool, shape (n, n) or (m, n, n)
-        Symmetric; False on the diagonal and between coincident rows.
+        Symmetric; False on the diagonal and between coincident samples.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def neighbour_pairs(distances: Tensor, weight: Tensor, n_neighbors: int) -> Tens
             [1, 0, 1],
             [0, 1, 0]], dtype=torch.int32)
     """
-    # Distances of a repeated row may differ by rounding: "closer" means clearly closer.
+    # Distances of a repeated sample may differ by rounding: "closer" means clearly closer.
     resolution = 1e-6 if distances.dtype == torch.float64 else 1e-3
     apart = distances > resolution * distances.amax()
     order = torch.where(apart, distances, torch.inf).sort(dim=1)

@@ -203,7 +203,7 @@ class PairwiseIsometry(StressPenalty):
             return norm_order(self.metric)
         if batch.distances is None:
             raise ValueError(
-                "metric='precomputed' needs the distances between the training rows, and there "
+                "metric='precomputed' needs the distances between the training samples, and there "
                 "are none. Pass them as "
                 "IsometricTransformer(metric='precomputed').fit(X, distances=D)."
             )

@@ -26,7 +26,7 @@ def shared_draw(Z: Tensor, batch: Batch) -> Tensor:
 
 
 def random_patches(batch: Batch, image_shape: Sequence[int] | None, norm: Norm) -> Tensor:
-    """Return the sum of a few patches, of size 1 and the same for all rows."""
+    """Return the sum of a few patches, of size 1 and the same for all samples."""
     n_patches = int(torch.randint(1, MOST_PATCHES + 1, (), generator=batch.generator))
     layout = ImageLayout.of(batch.X.shape[1:], image_shape)
     drawn = layout.patches(n_patches, batch.generator, torch.float64)

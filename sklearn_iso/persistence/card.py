@@ -37,7 +37,7 @@ def model_card(
     title : str, optional
         The name of its class by default.
     metrics : mapping of str to float, optional
-        What you measured, by name; with the data in the name, as "accuracy on test rows".
+        What you measured, by name; with the data in the name, as "accuracy on test samples".
 
     Returns
     -------

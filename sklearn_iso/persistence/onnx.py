@@ -30,9 +30,9 @@ def to_onnx(estimator: BaseEstimator, X: ArrayLike) -> onnx.ModelProto:
     """Return a fitted estimator or pipeline as an ONNX graph.
 
     Steps of a pipeline may be whatever has a twin: :func:`sklearn_iso.twins.as_torch`. The
-    graph takes an input "X" of any number of rows, of float32 or float64 as the X passed is; for
-    integers, bool and float16 it is the one that the estimator computes in, so cast the rows that
-    the graph is run on. It gives
+    graph takes an input "X" of any number of samples, of float32 or float64 as the X passed is; for
+    integers, bool and float16 it is the one that the estimator computes in, so cast the samples
+    that the graph is run on. It gives
 
     - for a classifier "label", as ``predict`` does, and "probabilities" (or "scores", without
       ``predict_proba``);
@@ -42,7 +42,7 @@ def to_onnx(estimator: BaseEstimator, X: ArrayLike) -> onnx.ModelProto:
     ----------
     estimator : fitted estimator or Pipeline
     X : array-like of shape (n_samples, n_features)
-        Some rows as they will come, which the estimator must accept. Only their shape and their
+        Some samples as they will come, which the estimator must accept. Only their shape and their
         type count, so values may be missing where a step fills them in. Many runtimes lack
         convolutions in float64: pass float32.
 
@@ -131,7 +131,7 @@ def _require_onnx() -> None:
 def _precision(estimator: BaseEstimator, X: ArrayLike) -> type:
     """Return the type of a graph's input; the estimator refuses an X that is not for it."""
     if issparse(X):
-        raise TypeError("A graph takes dense rows; got a sparse X. Pass X[:2].toarray().")
+        raise TypeError("A graph takes dense samples; got a sparse X. Pass X[:2].toarray().")
     answers = ("predict_proba", "decision_function", "transform", "predict")
     answer = getattr(estimator, next(name for name in answers if hasattr(estimator, name)))
     with warnings.catch_warnings():
@@ -143,7 +143,7 @@ def _precision(estimator: BaseEstimator, X: ArrayLike) -> type:
 
 
 def _two_rows(X: ArrayLike, dtype: type) -> NDArray:
-    """Return two rows: a graph traced with one would be a graph of one."""
+    """Return two samples: a graph traced with one would be a graph of one."""
     return np.zeros((2, *np.asarray(X).shape[1:]), dtype=dtype)
 
 
@@ -167,8 +167,8 @@ def _export(twin: nn.Module, rows: Tensor, name: str) -> onnx.ModelProto:
     model = program.model_proto
     if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
         raise ValueError(
-            "A graph must take any number of rows, and torch finds the number built into this "
-            f"estimator, {type(twin).__name__}: kernels, for one, go by blocks of rows. Export "
+            "A graph must take any number of samples, and torch finds the number built into this "
+            f"estimator, {type(twin).__name__}: kernels, for one, go by blocks of samples. Export "
             "the steps before it, or choose another estimator."
         )
     for part in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
@@ -184,7 +184,7 @@ def _storable(classes: Any) -> NDArray:
     classes = as_array(classes)
     if classes.ndim != 1 or any(np.ndim(label) for label in classes):
         raise ValueError(
-            f"A graph tells one label for each row; got an estimator of {len(classes)} outputs. "
+            f"A graph tells one label for each sample; got an estimator of {len(classes)} outputs. "
             "Export one of them, of a hierarchy at_level(estimator, level)."
         )
     if classes.dtype.kind in "iu":

@@ -12,7 +12,7 @@ _MOST_FEATURES = 15
 def movement(
     X: NDArray[np.float64], X_adv: NDArray[np.float64], units: ArrayLike | None
 ) -> NDArray[np.float64]:
-    r"""Return the mean absolute change of each feature in its unit; NaN where there are no rows.
+    r"""Return the mean absolute change of each feature in its unit; NaN where there are no samples.
 
     .. math:: m_j = \frac1n \sum_i |x'_{ij} - x_{ij}| / u_j
 

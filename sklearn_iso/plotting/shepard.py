@@ -139,7 +139,7 @@ class ShepardDisplay:
         X : array-like of shape (n_samples, ...)
             Points of the input space.
         Z : array-like of shape (n_samples, ...)
-            Their representations, row by row.
+            Their representations, sample by sample.
         y : array-like of shape (n_samples,), default=None
             Class labels. If given, half of the pairs drawn are of the same class, and line and
             stress are those of the pairs within classes.

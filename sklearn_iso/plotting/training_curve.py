@@ -31,7 +31,7 @@ _WHOLE = {"valid_loss": "validation loss"}
 
 
 class TrainingCurveDisplay:
-    """Loss, penalty and the loss on validation rows of a fit against its epochs.
+    """Loss, penalty and the loss on validation samples of a fit against its epochs.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`; draw several fits on one axes
     by passing the `ax_` of the first as `ax` of the next: colours then tell the terms and line
@@ -43,7 +43,7 @@ class TrainingCurveDisplay:
         The `history_` of an estimator: columns of equal length, "epoch" among them.
     terms : sequence of str, default=None
         Columns to draw. If None, of those that are there: "classification_loss", "squared_error"
-        or "reconstruction_error", "penalty", and that loss on validation rows,
+        or "reconstruction_error", "penalty", and that loss on validation samples,
         "valid_classification_loss" for example, in which no penalty is counted, so that fits with
         different alphas compare. A penalty that is 0 throughout is left out.
     estimator_name : str, default=None

@@ -44,7 +44,7 @@ def check_attack(
 
     - returns finite points of the shape and dtype of X, without a graph, within the ball and the
       bounds, also where each feature has a unit of its own, and moves no feature of unit 0;
-    - returns X for eps 0, and returns rows unchanged that are misclassified as they are;
+    - returns X for eps 0, and returns samples unchanged that are misclassified as they are;
     - fools a linear model at `reach` times its exact distance
       :math:`|f(x)| / \|w\|_*` in the dual norm;
     - leaves X, y, the network (weights, gradients, training mode) and all global generators as
@@ -57,7 +57,7 @@ def check_attack(
     norms : str or sequence of str
         The norms that it takes.
     reach : float or None, default=1.01
-        Budget over the exact distance, more than 1, at which every row of a linear model must be
+        Budget over the exact distance, more than 1, at which every sample of a linear model must be
         fooled. None leaves that out, as for an attack that looks at one step only.
     n_features : int, default=5
         Features of the linear model; attacks without gradients need many queries for more.
@@ -68,7 +68,7 @@ def check_attack(
     Raises
     ------
     LawBrokenError
-        If a law is broken: an AssertionError that names it and the worst row.
+        If a law is broken: an AssertionError that names it and the worst sample.
     ValueError
         If a parameter is out of its range.
 
@@ -98,13 +98,13 @@ def check_attack(
 
 
 def linear_problem(n_features: int, norm: str, n: int = 20) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the weights of a linear model, rows in turn of each class, and their distances."""
+    """Return the weights of a linear model, samples in turn of each class, and their distances."""
     generator = torch.Generator().manual_seed(int(n_features))
     w = torch.randn(int(n_features), generator=generator, dtype=torch.float64)
     X = torch.randn(n, int(n_features), generator=generator, dtype=torch.float64)
     order = get_norm(norm).order
     dual = {np.inf: 1.0, 1.0: np.inf}.get(order, 2.0)
-    # Every row at the same distance, so that one budget reaches all of them or none.
+    # Every sample at the same distance, so that one budget reaches all of them or none.
     value = 0.7 * torch.linalg.vector_norm(w, ord=dual) * (-1.0) ** torch.arange(n)
     X += (value - X @ w)[:, None] * w / (w @ w)
     return w, X, (X @ w).abs() / torch.linalg.vector_norm(w, ord=dual)
@@ -211,15 +211,15 @@ class _Run:
 
     @staticmethod
     def lost(X_adv: Tensor) -> str:
-        """Return the first row that is not finite."""
+        """Return the first sample that is not finite."""
         lost = ~torch.isfinite(X_adv).all(dim=1)
         row = int(lost.int().argmax())
-        return f", row {row}: {shown(X_adv[row].detach())}" if lost.any() else " with one"
+        return f", sample {row}: {shown(X_adv[row].detach())}" if lost.any() else " with one"
 
     def told(self, X_adv: Tensor) -> str:
-        """Return the row that moved farthest."""
+        """Return the sample that moved farthest."""
         row = int((X_adv - self.X).abs().amax(1).argmax())
         return (
-            f"in norm {self.norm!r}, row {row} came from {shown(self.X[row])} to "
+            f"in norm {self.norm!r}, sample {row} came from {shown(self.X[row])} to "
             f"{shown(X_adv[row])}."
         )

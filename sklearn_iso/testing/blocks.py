@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 # Hypothesis changes examples by copying parts of one place to places drawn by a strategy that
 # looks alike. What does not fit there becomes the simplest value: bytes of another size become
 # zeros, numbers out of range the lowest. Half of all clouds were empty so, and nearly half had
-# two rows. Hence blocks of one size for everything, numbers by strategies that do not look
+# two samples. Hence blocks of one size for everything, numbers by strategies that do not look
 # alike, and nothing mapped on the way.
 
 #: Enough for 20 points of 5 features; 15 blocks exhaust what one test may draw.
@@ -28,7 +28,7 @@ class Block:
     """Numbers read off a block, and beyond it from a seed that it makes.
 
     Drawn one by one they would take fifty times as long. The block is read from its end: there
-    hypothesis shrinks last, so that what is left stands in the first rows and the others go.
+    hypothesis shrinks last, so that what is left stands in the first samples and the others go.
     """
 
     def __init__(self, raw: bytes) -> None:

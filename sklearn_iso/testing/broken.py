@@ -14,7 +14,7 @@ class LawBrokenError(AssertionError):
     Attributes
     ----------
     pair : tuple or None
-        The pair of rows at fault: two row numbers of X for
+        The pair of samples at fault: two sample numbers of X for
         :func:`check_distance_preservation`, two points for :func:`check_lipschitz`.
 
     Examples

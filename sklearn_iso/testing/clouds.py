@@ -53,7 +53,7 @@ def point_clouds(
 
     A failing example shrinks towards few points of few features, uniform, at scale 1, with
     coordinates of 0. Coordinates are multiples of 2^-10 (2^-14 within clusters) times the
-    scale, so that two rows either coincide or are well apart. Of a large cloud the first 130
+    scale, so that two samples either coincide or are well apart. Of a large cloud the first 130
     coordinates or so shrink one by one, and the others come from a seed that these make.
 
     Parameters
@@ -62,12 +62,12 @@ def point_clouds(
         Bounds of the shape, 1 or more.
     shapes : sequence of str
         Some of "uniform", "collinear", "clustered", "heavy_tailed" (coordinates up to 1,023
-        times as large as the usual), "duplicates" (few distinct rows, repeated).
+        times as large as the usual), "duplicates" (few distinct samples, repeated).
     scales : (float, float), default=(1e-6, 1e6)
         Smallest and largest factor on all coordinates, a power of ten.
     general_position : bool, default=False
         Shift every coordinate by a fixed amount below the lattice, so that in float64 no two
-        rows coincide and no two distances are equal: for what depends on the order of
+        samples coincide and no two distances are equal: for what depends on the order of
         distances. Leaves "duplicates" and "collinear" out.
     dtype : dtype, default=float64
         A kind of float that holds the scales.
@@ -126,7 +126,7 @@ def _known_shapes(shapes: Sequence[str], general_position: bool) -> tuple[str, .
     known = tuple(s for s in shapes if s in _GENERAL or not general_position)
     if not known:
         raise ValueError(
-            f"general_position needs shapes among {_GENERAL}, as rows of the others coincide or "
+            f"general_position needs shapes among {_GENERAL}, as samples of the others coincide or "
             f"lie on a line; got {shapes!r}."
         )
     return known
@@ -243,9 +243,9 @@ def labelled_point_clouds(
     min_classes, max_classes : int
         Bounds of the number of classes; each has a member.
     min_per_class : int, default=1
-        Rows of the smallest class.
+        Samples of the smallest class.
     **clouds
-        As for :func:`point_clouds`; there are at least as many rows as the classes need.
+        As for :func:`point_clouds`; there are at least as many samples as the classes need.
 
     Returns
     -------

@@ -20,7 +20,7 @@ from sklearn_iso.randomness import private_random_state
 from sklearn_iso.testing.broken import LawBrokenError, shown
 from sklearn_iso.testing.images import as_map, images_of
 
-#: Rows up to which every pair is looked at; above, as many pairs are drawn.
+#: Samples up to which every pair is looked at; above, as many pairs are drawn.
 MAX_EXACT = 2000
 
 
@@ -55,7 +55,7 @@ def check_distance_preservation(
     transformer : fitted transformer, torch module or callable
         Has ``transform``, or maps X to Z itself.
     X : array-like of shape (n_samples, n_features)
-        Above 2,000 rows, 1,999,000 pairs are drawn.
+        Above 2,000 samples, 1,999,000 pairs are drawn.
     max_distortion : float
         Largest ratio allowed, 1 or more, without a unit. At 1 rounding alone breaks the law:
         allow for it, as in ``1 + 1e-6``.
@@ -75,7 +75,7 @@ def check_distance_preservation(
     ------
     LawBrokenError
         If the distortion is larger, with the worst pair of rows, or if a row has no finite
-        image: an AssertionError, whose ``pair`` holds the two row numbers of the worst pair.
+        image: an AssertionError, whose ``pair`` holds the two sample numbers of the worst pair.
     ValueError
         If the points break their rule, or a parameter is out of its range.
 
@@ -156,7 +156,7 @@ def _told(points: NDArray, pair: tuple[int, int], d_X: float, d_Z: float, median
     i, j = pair
     verb = "stretched" if d_X == 0 or d_Z >= median * d_X > 0 else "shrunk"
     return (
-        f"The worst pair is {verb}: rows {i} and {j}, {d_X:.6g} apart in X and {d_Z:.6g} in Z, "
+        f"The worst pair is {verb}: samples {i} and {j}, {d_X:.6g} apart in X and {d_Z:.6g} in Z, "
         f"where the median ratio is {median:.6g}.\n"
-        f"row {i}: {shown(points[i])}\nrow {j}: {shown(points[j])}"
+        f"sample {i}: {shown(points[i])}\nsample {j}: {shown(points[j])}"
     )

@@ -1,4 +1,4 @@
-"""What a transformer, a function or a torch module makes of rows."""
+"""What a transformer, a function or a torch module makes of samples."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def as_map(transformer: Any) -> Callable[[Any], Any]:
 
 
 def images_of(function: Callable[[Any], Any], X: Any, points: ArrayLike) -> NDArray[Any]:
-    """Return one row of finite numbers for each row of X, which `points` shows as an array.
+    """Return one sample of finite numbers for each sample of X, which `points` shows as an array.
 
     Raises
     ------
     LawBrokenError
-        If there is none for some row.
+        If there is none for some sample.
     """
     images = function(own_copy(X))
     Z = np.asarray(images.toarray() if issparse(images) else images)
@@ -45,15 +45,15 @@ def images_of(function: Callable[[Any], Any], X: Any, points: ArrayLike) -> NDAr
     if Z.shape[:1] != (len(rows),):
         raise LawBrokenError(
             f"A map must return one row for each row of X; got an array of shape {Z.shape} for "
-            f"{len(rows)} rows."
+            f"{len(rows)} samples."
         )
     Z = Z.reshape(len(Z), -1)
     lost = ~np.isfinite(Z.astype(np.float64)).all(axis=1)
     if lost.any():
         row = int(lost.argmax())
         raise LawBrokenError(
-            f"A map must return finite numbers; row {row} of {len(rows)} became {shown(Z[row])}.\n"
-            f"row {row}: {shown(rows[row])}"
+            f"A map must return finite numbers; sample {row} of {len(rows)} became "
+            f"{shown(Z[row])}.\nsample {row}: {shown(rows[row])}"
         )
     return Z
 

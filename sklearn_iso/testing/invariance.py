@@ -45,7 +45,7 @@ def check_rigid_motion_invariance(
     Parameters
     ----------
     metric : callable
-        ``metric(X, Z) -> float`` for points X and their images Z, row by row.
+        ``metric(X, Z) -> float`` for points X and their images Z, sample by sample.
     scale_invariant : bool, default=False
         Whether it must not depend on the units of either side.
     min_samples : int, default=12

@@ -28,7 +28,7 @@ _POWER_STEPS = 5
 _QUERIES_A_STEP = 4  # without gradients
 _ROUNDINGS = 4  # of the images of a pair, which are no expansion
 
-#: Points to their images, one row of numbers each.
+#: Points to their images, one sample of numbers each.
 Images = Callable[[NDArray], NDArray]
 
 
@@ -53,7 +53,7 @@ def check_lipschitz(
     rtol: float = 1e-3,
     random_state: int | None = 0,
 ) -> float:
-    r"""Check that a map expands no pair near the rows of X by more than a bound.
+    r"""Check that a map expands no pair near the samples of X by more than a bound.
 
     .. math:: \frac{|f(u) - f(v)|}{|u - v|} \le \mathrm{bound} \qquad
               \text{for all } u, v \text{ with } |u - x| \le r, |v - x| \le r
@@ -77,7 +77,7 @@ def check_lipschitz(
     n_steps : int, default=50
         Steps of each climb.
     n_starts : int, default=2
-        Climbs for each row, the first of them along the steepest direction.
+        Climbs for each sample, the first of them along the steepest direction.
     rtol : float, default=1e-3
         Slack of the bound, for the rounding of networks in float32.
     random_state : int or None, default=0
@@ -139,7 +139,7 @@ def check_lipschitz(
         u, v, number = worst
         raise LawBrokenError(
             f"No pair may be expanded by more than {bound:g}; found {found:.6g} within "
-            f"{radius:g} of row {number}, for two points {np.linalg.norm(u - v):.6g} apart.\n"
+            f"{radius:g} of sample {number}, for two points {np.linalg.norm(u - v):.6g} apart.\n"
             f"u: {shown(u)}\nv: {shown(v)}",
             (u, v),
         )
@@ -193,7 +193,7 @@ def _length(rows: NDArray) -> NDArray:
 
 @dataclass
 class _Search:
-    """Pairs of points within a ball around each row, and two ways to make them worse."""
+    """Pairs of points within a ball around each sample, and two ways to make them worse."""
 
     X: Tensor
     radius: float

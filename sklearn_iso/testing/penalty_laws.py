@@ -51,12 +51,12 @@ def check_penalty(
     A penalty
 
     - is a finite scalar and at least 0;
-    - does not depend on the order of the rows;
+    - does not depend on the order of the samples;
     - counts a row of weight 2 as the row twice, which asks that random draws be shared by the
       batch;
     - is 0 for maps that keep distances, where `zero_at` says so;
     - has the gradient that finite differences have;
-    - is finite, with its gradient, where all rows coincide, where no two rows share a class
+    - is finite, with its gradient, where all samples coincide, where no two samples share a class
       and where the network is dead;
     - is the same in float32 to 1e-4, for which random numbers are drawn in one dtype;
     - leaves the batch, the network and the global generators as they were, and repeats itself;
@@ -118,7 +118,7 @@ def check_penalty(
 
 @dataclass(frozen=True)
 class Points:
-    """Rows with their classes and weights."""
+    """Samples with their classes and weights."""
 
     X: Tensor
     y: Tensor
@@ -126,14 +126,14 @@ class Points:
 
     @classmethod
     def drawn(cls, n: int = 12, dtype: torch.dtype = torch.float64, seed: int = 0) -> Points:
-        """Return normal rows in turn of each class, of unequal weights."""
+        """Return normal samples in turn of each class, of unequal weights."""
         generator = torch.Generator().manual_seed(seed)
         X = torch.randn(n, N_FEATURES, generator=generator, dtype=torch.float64)
         weight = torch.rand(n, generator=generator, dtype=torch.float64) + 0.5
         return cls(X.to(dtype), torch.arange(n) % N_CLASSES, weight.to(dtype))
 
     def take(self, index: Tensor, weight: Tensor | None = None) -> Points:
-        """Return some of the rows, in the order of the index."""
+        """Return some of the samples, in the order of the index."""
         return Points(
             self.X[index], self.y[index], self.weight[index] if weight is None else weight
         )
@@ -176,7 +176,7 @@ class _Case:
 
 
 def batch_of(penalty: Penalty, module: nn.Module, points: Points, seed: int = 0) -> Batch:
-    """Return the batch that a fit would show to a penalty, numbered as training rows."""
+    """Return the batch that a fit would show to a penalty, numbered as training samples."""
     return Batch(
         module,
         points.X.detach().requires_grad_(),
@@ -246,7 +246,7 @@ def _check_side_effects(case: _Case) -> None:
 
 
 def _check_rows(case: _Case, max_examples: int) -> None:
-    """Look at points of every shape: not negative, finite, whatever the order of the rows."""
+    """Look at points of every shape: not negative, finite, whatever the order of the samples."""
     clouds = labelled_point_clouds(
         min_classes=2,
         max_classes=N_CLASSES,

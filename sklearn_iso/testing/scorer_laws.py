@@ -48,9 +48,9 @@ def check_adversarial_scorer(
     whose exact distances :math:`|f(x)| / \|w\|_*` are known,
 
     - counts a row just within the budget as fooled and one just beyond it as right;
-    - counts rows that are wrong without an attack as fooled: the denominator is all rows;
+    - counts samples that are wrong without an attack as fooled: the denominator is all samples;
     - finds the same where the estimator hides its gradient, knowing labels alone;
-    - does not depend on the order of the rows;
+    - does not depend on the order of the samples;
     - counts a row of weight 2 twice and leaves out one of weight 0, if it takes `sample_weight`;
     - returns one number, and leaves the estimator, X, y and all global generators as they were,
       and repeats itself.
@@ -65,7 +65,7 @@ def check_adversarial_scorer(
     threat : ThreatModel, or the name of a norm, optional
         Its threat, of a norm alone; by default its attribute ``threat``.
     reach : float, default=1.02
-        More than 1. Rows lie at eps over this number, where they must be fooled, and at eps
+        More than 1. Samples lie at eps over this number, where they must be fooled, and at eps
         times it, where they cannot be.
 
     Raises
@@ -82,7 +82,7 @@ def check_adversarial_scorer(
     >>> check_adversarial_scorer(make_adversarial_scorer(eps=0.2))
     >>> check_adversarial_scorer(lambda model, X, y: model.score(X, y), eps=0.2, threat="linf")
     Traceback (most recent call last):
-    sklearn_iso.testing.broken.LawBrokenError: A row within the budget must count as fooled; ...
+    sklearn_iso.testing.broken.LawBrokenError: A sample within the budget must count as fooled; ...
     """
     budget = getattr(scorer, "eps", None) if eps is None else eps
     norm = _norm_of(getattr(scorer, "threat", None) if threat is None else threat)
@@ -122,8 +122,8 @@ def _check_share(scorer: Scorer, linear: Any, X: NDArray, y: NDArray, near: NDAr
         law = "beyond the budget must count as right"
     require(
         abs(found - expected) < 0.5 / len(X),
-        f"A row {law}; {near.sum()} of {len(X)} rows are closer to the boundary than eps, so that "
-        f"the score is {expected}; got {found}.",
+        f"A sample {law}; {near.sum()} of {len(X)} samples are closer to the boundary than eps, so "
+        f"that the score is {expected}; got {found}.",
     )
     right = np.arange(len(y)) % 4 < 3
     partly = np.where(right, y, _CLASSES.sum() - y)
@@ -179,7 +179,7 @@ def _linear_classifier() -> LogisticRegression:
 
 
 def _rows(eps: float, norm: Norm, reach: float) -> tuple[NDArray, NDArray, NDArray]:
-    """Return rows of both classes, and which of them are closer to the boundary than eps."""
+    """Return samples of both classes, and which of them are closer to the boundary than eps."""
     normal = np.random.RandomState(0).normal(size=(_N_SAMPLES, len(_WEIGHTS))) * eps
     order = norm.order
     dual = np.linalg.norm(_WEIGHTS, ord={np.inf: 1, 1: np.inf}.get(order, 2))

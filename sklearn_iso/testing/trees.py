@@ -25,8 +25,8 @@ def label_trees(
 ) -> st.SearchStrategy[NDArray[np.int64]]:
     """Draw hierarchies of classes, as the path of labels of every finest class.
 
-    Row k holds the labels of class k on every level, coarse to fine; a label has one parent.
-    The labels Y of rows whose finest classes are y are ``paths[y]``. A failing example shrinks
+    Sample k holds the labels of class k on every level, coarse to fine; a label has one parent.
+    The labels Y of samples whose finest classes are y are ``paths[y]``. A failing example shrinks
     towards one level of two classes.
 
     Parameters

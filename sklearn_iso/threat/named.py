@@ -1,4 +1,4 @@
-"""Values that tell by name which feature they are for: Series, frames of one row, dicts."""
+"""Values that tell by name which feature they are for: Series, frames of one sample, dicts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Named:
         Raises
         ------
         ValueError
-            If a frame has not exactly one row.
+            If a frame has not exactly one sample.
 
         Examples
         --------
@@ -48,7 +48,7 @@ class Named:
         if hasattr(values, "columns"):
             if len(array) != 1:
                 raise ValueError(
-                    "A frame that holds one value for each feature must have one row; got shape "
+                    "A frame that holds one value for each feature must have one sample; got shape "
                     f"{array.shape}. Pass for example a frame's std() or max()."
                 )
             return cls(tuple(values.columns), tuple(array[0].tolist()))

@@ -1,4 +1,4 @@
-"""Batches in which every class comes with several rows."""
+"""Batches in which every class comes with several samples."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ def class_batches(
     rows_per_class: int,
     generator: torch.Generator | None = None,
 ) -> list[NDArray]:
-    r"""Divide one pass over the rows into batches of few classes with several rows each.
+    r"""Divide one pass over the samples into batches of few classes with several samples each.
 
-    A class of :math:`n_c` rows is cut into :math:`\lfloor n_c / m \rfloor` groups (at least
-    one) of nearly equal size, so that a group has :math:`\min(m, n_c)` rows or more. The
+    A class of :math:`n_c` samples is cut into :math:`\lfloor n_c / m \rfloor` groups (at least
+    one) of nearly equal size, so that a group has :math:`\min(m, n_c)` samples or more. The
     groups of each class are spread evenly over the pass, and batches are cut between groups.
-    The rows of a group stand together: any leading part of a batch holds pairs of a class.
+    The samples of a group stand together: any leading part of a batch holds pairs of a class.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,)
-        Class of each row, as an index.
+        Class of each sample, as an index.
     n_batches : int
         Between 1 and n_samples.
     rows_per_class : int
-        The m; at most half of the rows of a batch count.
+        The m; at most half of the samples of a batch count.
     generator : torch.Generator, optional
-        Draws the groups and their order anew; None keeps the order of the rows within a
+        Draws the groups and their order anew; None keeps the order of the samples within a
         class, and that of the classes.
 
     Returns
     -------
     batches : list of ndarray of int
-        Rows of each batch; every row is in exactly one.
+        Samples of each batch; every sample is in exactly one.
 
     References
     ----------
     A. Hermans, L. Beyer, B. Leibe, "In Defense of the Triplet Loss for Person
-    Re-Identification", 2017, for batches of P classes with K rows each.
+    Re-Identification", 2017, for batches of P classes with K samples each.
 
     Examples
     --------

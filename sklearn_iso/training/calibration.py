@@ -11,10 +11,10 @@ from sklearn_iso.penalties import Penalty
 from sklearn_iso.training.data import ArrayDataset
 from sklearn_iso.training.randomness import new_generator
 
-#: Rows that penalties are calibrated on.
+#: Samples that penalties are calibrated on.
 MAX_ROWS = 2000
 
-#: Root mean square length of the rows that enter the built-in network.
+#: Root mean square length of the samples that enter the built-in network.
 INPUT_LENGTH = 8.0
 
 #: Root mean square distances from the mean that leave room for sums of squares over all pairs, for
@@ -25,7 +25,7 @@ SIZES = {"float32": (1e-15, 1e15), "float64": (1e-145, 1e145)}
 def calibrate(penalty: Penalty, dataset: ArrayDataset, rng: np.random.RandomState) -> Penalty:
     """Calibrate a penalty in place, and return it.
 
-    On a subsample of the training rows, unless a term needs all of them.
+    On a subsample of the training samples, unless a term needs all of them.
     """
     index = np.arange(len(dataset))
     needs_all = any(term.needs_all_rows for _, _, term in penalty.terms())
@@ -38,7 +38,7 @@ def calibrate(penalty: Penalty, dataset: ArrayDataset, rng: np.random.RandomStat
 
 
 def input_similarity(X: NDArray, weight: NDArray) -> tuple[NDArray, float]:
-    r"""Return the mean of the rows, and the factor that brings them to a distance of 8 from it.
+    r"""Return the mean of the samples, and the factor that brings them to a distance of 8 from it.
 
     .. math:: \mu = \frac{\sum_i w_i x_i}{\sum_i w_i}, \qquad
               c^2 = \frac{\sum_i w_i \lVert x_i - \mu \rVert^2}{\sum_i w_i}, \qquad
@@ -56,7 +56,7 @@ def input_similarity(X: NDArray, weight: NDArray) -> tuple[NDArray, float]:
     -------
     shift : ndarray of shape (n_features,)
     factor : float
-        ``1 / c``; 1 where all rows are equal.
+        ``1 / c``; 1 where all samples are equal.
     """
     total = weight.sum(dtype=np.float64)
     batches = list(gen_batches(len(X), 1024))
@@ -81,10 +81,10 @@ def _check_squares(X: NDArray, spread: float) -> None:
         return
     batches = list(gen_batches(len(X), 1024))
     if spread < 1 and not any((X[rows] != X[:1]).any() for rows in batches):
-        return  # all rows are equal, and the spread is that of rounding
+        return  # all samples are equal, and the spread is that of rounding
     largest = max(np.abs(X[rows]).max() for rows in batches)
     raise ValueError(
-        f"The squared distances between rows of X, and their sums, must be numbers that {dtype} "
+        f"The squared distances between samples of X, and their sums, must be numbers that {dtype} "
         f"holds, of distances from {least:.0e} to {most:.0e} on the average. The values of X go up "
         f"to {largest:.3g}. Scale the features."
     )

@@ -15,7 +15,7 @@ _SIZE = {"train": "train_batch_size", "valid": "valid_batch_size"}
 
 
 class EpochMeans(Callback):
-    """Record for each epoch the mean over its rows of every value recorded by batch.
+    """Record for each epoch the mean over its samples of every value recorded by batch.
 
     And whether its losses are the best so far, under the names that skorch gives them.
     """

@@ -1,4 +1,4 @@
-"""In-memory rows, batch by batch."""
+"""In-memory samples, batch by batch."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from sklearn_iso.training.rows import Index, rows_at
 
 
 class ArrayDataset(Dataset):
-    """Rows of X with their class and weight.
+    """Samples of X with their class and weight.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, ...)
         Input; a memory map is read batch by batch.
     y : ndarray of shape (n_samples,)
-        Class of each row, as an index.
+        Class of each sample, as an index.
     weight : ndarray of shape (n_samples,) or (n_samples, n_members)
-        Weight of each row, or its weight for each of several networks.
+        Weight of each sample, or its weight for each of several networks.
     """
 
     def __init__(self, X: NDArray, y: NDArray, weight: NDArray) -> None:
         self.X, self.y, self.weight = X, y, weight
 
     def __len__(self) -> int:
-        """Return the number of rows."""
+        """Return the number of samples."""
         return len(self.X)
 
     def __getitem__(self, index: Index) -> tuple[NDArray, tuple[NDArray, NDArray]]:
-        """Return rows in the ``X, y`` form of skorch, the weight beside y."""
+        """Return samples in the ``X, y`` form of skorch, the weight beside y."""
         return self.X[index], (self.y[index], self.weight[index])
 
     def take(self, index: NDArray) -> tuple[NDArray, tuple[NDArray, NDArray]]:
-        """Return the rows of an index, for less than ``self[index]``."""
+        """Return the samples of an index, for less than ``self[index]``."""
         return self.X.take(index, axis=0), (self.y.take(index), self.weight.take(index, axis=0))
 
     def subset(self, index: NDArray) -> ArrayDataset:
-        """Return the rows of an index as a data set of their own; a memory map stays one."""
+        """Return the samples of an index as a data set of their own; a memory map stays one."""
         return ArrayDataset(rows_at(self.X, index), self.y[index], self.weight[index])
 
 
@@ -54,11 +54,11 @@ class ArrayBatches:
     ----------
     dataset : ArrayDataset
     batch_size : int
-        Rows of a batch; the last may be smaller.
+        Samples of a batch; the last may be smaller.
     generator : torch.Generator, optional
-        Shuffles the rows anew for every pass; None keeps their order.
+        Shuffles the samples anew for every pass; None keeps their order.
     rows_per_class : int, optional
-        Rows of one class that come together, as :func:`class_batches` says; a batch then
+        Samples of one class that come together, as :func:`class_batches` says; a batch then
         differs from the others in size by less than two such groups.
     """
 
@@ -83,7 +83,7 @@ class ArrayBatches:
             yield torch.from_numpy(X), (torch.from_numpy(y), torch.from_numpy(weight))
 
     def _batches(self) -> list[NDArray]:
-        """Return the rows of each batch of a new pass."""
+        """Return the samples of each batch of a new pass."""
         if self.rows_per_class is not None:
             return class_batches(self.dataset.y, len(self), self.rows_per_class, self.generator)
         n_samples = len(self.dataset)

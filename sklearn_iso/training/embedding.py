@@ -31,22 +31,22 @@ class EmbeddingObjective(nn.Module):
     penalty : Penalty
         Calibrated; acts on the encoder.
     decoder_penalty : Penalty or None
-        Calibrated; acts on the decoder, at the embeddings of the rows.
+        Calibrated; acts on the decoder, at the embeddings of the samples.
     alpha : float
         Strength of both; 0 leaves a plain autoencoder.
     mean_square : float
-        The :math:`c^2`: mean squared distance of the training rows from their mean.
+        The :math:`c^2`: mean squared distance of the training samples from their mean.
     labels : Tensor of shape (n_training_rows,)
-        Class of each training row, all 0 without y.
+        Class of each training sample, all 0 without y.
     distances : ndarray of shape (n_training_rows, n_training_rows), optional
         Those of metric="precomputed".
     guide : Tensor of shape (n_training_rows, n_components), optional
-        Where the rows are drawn to at first, so that a map that starts folded unfolds whatever
+        Where the samples are drawn to at first, so that a map that starts folded unfolds whatever
         the seed: a term that fades to 0 over the first tenth of the training.
 
     Notes
     -----
-    The y of a batch is the number of each of its rows among the training rows: what else is
+    The y of a batch is the number of each of its samples among the training samples: what else is
     known about a row is looked up by it.
     """
 

@@ -37,7 +37,7 @@ def build_net(
     objective : Objective or EmbeddingObjective
     settings : TrainingSettings
     shuffling : torch.Generator
-        Orders the rows of every epoch.
+        Orders the samples of every epoch.
     valid : ArrayDataset, optional
     net_class : type, default=PenalizedNet
         What takes the steps.
@@ -67,9 +67,9 @@ def resume_net(net: PenalizedNet, settings: TrainingSettings, shuffling: torch.G
     net : PenalizedNet
         Changed in place.
     settings : TrainingSettings
-        Its learning rate, order of rows and callbacks hold from here on.
+        Its learning rate, order of samples and callbacks hold from here on.
     shuffling : torch.Generator
-        Orders the rows of every epoch.
+        Orders the samples of every epoch.
     """
     check_monitors(settings.callbacks, validates=False)
     for group in net.optimizer_.param_groups:
@@ -131,9 +131,9 @@ def check_monitors(callbacks: Sequence[Callback], *, validates: bool) -> None:
         if monitor in ("valid_loss", "valid_loss_best"):
             kind = found if isinstance(found, type) else type(found)
             raise ValueError(
-                f"{kind.__name__} watches {monitor!r}, which takes rows that are held out, and "
+                f"{kind.__name__} watches {monitor!r}, which takes samples that are held out, and "
                 "this fit holds out none. Set early_stopping=True, which holds out the share "
-                "validation_fraction of the rows (partial_fit never does), or let it watch "
+                "validation_fraction of the samples (partial_fit never does), or let it watch "
                 "monitor='train_loss'."
             )
 

@@ -1,4 +1,4 @@
-"""A trained module over rows of numpy, a batch at a time."""
+"""A trained module over samples of numpy, a batch at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn_iso.modules import Autoencoder, Layers, represent
 from sklearn_iso.modules.ambient import own_modes
 from sklearn_iso.modules.representations import first_output
 
-#: Rows that pass through the network at once.
+#: Samples that pass through the network at once.
 ROWS = 1024
 
 
@@ -29,7 +29,7 @@ def representation(module: nn.Module, X: NDArray, layers: Layers) -> NDArray:
 
 
 def squared_errors(module: Autoencoder, X: NDArray) -> NDArray:
-    """Return how far (n_samples,), squared, each row is from its way there and back."""
+    """Return how far (n_samples,), squared, each sample is from its way there and back."""
     return _by_batch(module, X, lambda rows: (module(rows)[1] - rows).flatten(1).square().sum(1))
 
 

@@ -36,7 +36,7 @@ def known_classes(classes: ArrayLike | None, known: NDArray | None) -> NDArray:
     if classes is None:
         if known is None:
             raise ValueError(
-                "classes must be passed on the first call to partial_fit: rows of a class may "
+                "classes must be passed on the first call to partial_fit: samples of a class may "
                 "come later. Pass classes=numpy.unique(y) of all labels."
             )
         return known
@@ -79,12 +79,12 @@ def check_several_classes(y: NDArray) -> None:
     if len(present) < 2:
         raise ValueError(
             f"y must contain at least 2 classes with a positive weight; got {len(present)} "
-            f"class: {present!r}. Pass rows of another class."
+            f"class: {present!r}. Pass samples of another class."
         )
 
 
 def row_weights(sample_weight: ArrayLike | None, X: NDArray) -> NDArray:
-    """Return one finite, non-negative weight for each row, in the dtype of X.
+    """Return one finite, non-negative weight for each sample, in the dtype of X.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def row_weights(sample_weight: ArrayLike | None, X: NDArray) -> NDArray:
     weight: NDArray = _check_sample_weight(
         sample_weight, X, dtype=X.dtype, ensure_non_negative=True, copy=True
     )
-    # scikit-learn looks at the numbers of an array, but not at one number for all rows.
+    # scikit-learn looks at the numbers of an array, but not at one number for all samples.
     with np.errstate(over="ignore"):
         total = weight.sum()
     if not np.isfinite(total):
@@ -179,7 +179,7 @@ def _some_positive(weight: NDArray) -> NDArray:
     # scikit-learn refuses such weights itself since version 1.9, those of classes apart.
     if not weight.any():
         raise ValueError(
-            "sample_weight, times class_weight, must be positive for at least one row; all are 0, "
-            "so no row is left to train on. Pass sample_weight=None for equal weights."
+            "sample_weight, times class_weight, must be positive for at least one sample; all are "
+            "0, so no sample is left to train on. Pass sample_weight=None for equal weights."
         )
     return weight

@@ -13,7 +13,7 @@ _NOISE = 1e-10
 def landmark_coordinates(
     distances: NDArray, landmarks: NDArray, weight: NDArray, n_components: int
 ) -> NDArray[np.float64]:
-    r"""Return coordinates of all rows whose distances come close to those from some of them.
+    r"""Return coordinates of all samples whose distances come close to those from some of them.
 
     With :math:`W` the weights of the landmarks, of sum 1, and :math:`\Delta` their squared
     distances, centred by it, the leading eigenvalues and vectors of
@@ -23,13 +23,13 @@ def landmark_coordinates(
     .. math:: z = -\tfrac12 \Lambda^{-1/2} U^\top W^{1/2} (\delta - \bar\delta)
 
     with the mean :math:`\bar\delta` of the landmarks' own. Distances of points in n_components
-    dimensions are kept exactly; a weight of 2 is the row twice.
+    dimensions are kept exactly; a weight of 2 is the sample twice.
 
     Parameters
     ----------
     distances : ndarray of shape (n_landmarks, n_samples)
     landmarks : ndarray of shape (n_landmarks,)
-        Which rows the landmarks are.
+        Which samples the landmarks are.
     weight : ndarray of shape (n_samples,)
     n_components : int
 

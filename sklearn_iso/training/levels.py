@@ -24,8 +24,8 @@ class LevelsObjective(nn.Module):
 
     .. math:: L = \sum_k \bigl(\mathrm{CE}(f_k(X), y_k) + \alpha P_k(f_k, X, y_k)\bigr)
 
-    A row whose path leaves a level open counts neither in its classification loss nor in its
-    penalty. The y of a batch is the number of the path of each row.
+    A sample whose path leaves a level open counts neither in its classification loss nor in its
+    penalty. The y of a batch is the number of the path of each sample.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class LevelsObjective(nn.Module):
     target : {"input", "previous"}
         Whose distances a block keeps: those of X, or of the output of the block before it.
     weighted : bool
-        False where all rows weigh the same.
+        False where all samples weigh the same.
     """
 
     def __init__(

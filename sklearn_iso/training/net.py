@@ -134,8 +134,9 @@ class PenalizedNet(NeuralNet):
         if isinstance(watched, str) and watched not in columns:
             raise ValueError(
                 f"{type(callback).__name__} must watch a column of the history, which are "
-                f"{', '.join(columns)}; got monitor={watched!r}. Those of held out rows come with "
-                "early_stopping=True and validation_fraction, others from a callback before it."
+                f"{', '.join(columns)}; got monitor={watched!r}. Those of held out samples come "
+                "with early_stopping=True and validation_fraction, others from a callback before "
+                "it."
             ) from error
 
     def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:

@@ -54,7 +54,7 @@ class Objective(nn.Module):
     layers : layers
         Representations of the penalties that name none.
     weighted : bool, default=True
-        False where all rows weigh the same, which torch's mean serves faster.
+        False where all samples weigh the same, which torch's mean serves faster.
     data_term : {"classification_loss", "squared_error"}
         Cross-entropy, or the mean of ``(f(x) - y)^2``.
     """
@@ -117,7 +117,7 @@ class Objective(nn.Module):
 
 
 def cross_entropy(logits: Tensor, y: Tensor, weight: Tensor, weighted: bool) -> Tensor:
-    """Return the weighted mean cross-entropy; unweighted, all rows weigh the same."""
+    """Return the weighted mean cross-entropy; unweighted, all samples weigh the same."""
     if not weighted:
         return nn.functional.cross_entropy(logits, y)
     losses = nn.functional.cross_entropy(logits, y, reduction="none")

@@ -1,4 +1,4 @@
-"""Principal axes of weighted rows: where the map of an embedding starts."""
+"""Principal axes of weighted samples: where the map of an embedding starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def principal_axes(
     n_components: int,
     rng: np.random.RandomState,
 ) -> NDArray[np.float64]:
-    r"""Return the orthonormal axes along which weighted rows vary most.
+    r"""Return the orthonormal axes along which weighted samples vary most.
 
     The leading eigenvectors of :math:`\sum_i w_i (x_i - \mu) (x_i - \mu)^\top`, each with its
     largest entry positive.

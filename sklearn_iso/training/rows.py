@@ -1,4 +1,4 @@
-"""Rows that are read when a batch asks for them: sparse, memory-mapped, of torch data sets."""
+"""Samples that are read when a batch asks for them: sparse, memory-mapped, of torch data sets."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-#: What picks rows of an array.
+#: What picks samples of an array.
 Index = int | slice | NDArray
 
 
 class LazyRows:
-    """Dense rows on demand, by the part of an array's manners that training needs.
+    """Dense samples on demand, by the part of an array's manners that training needs.
 
     Parameters
     ----------
     read : callable
-        Returns the rows (n, ...) of an integer index of shape (n,).
+        Returns the samples (n, ...) of an integer index of shape (n,).
     shape : tuple of int
     dtype : numpy dtype
 
@@ -41,24 +41,24 @@ class LazyRows:
         self.ndim = len(shape)
 
     def __len__(self) -> int:
-        """Return the number of rows."""
+        """Return the number of samples."""
         return self.shape[0]
 
     def __getitem__(self, index: Index) -> NDArray:
-        """Return dense rows."""
+        """Return dense samples."""
         return self._read(np.arange(len(self))[index]).astype(self.dtype, copy=False)
 
     def take(self, index: NDArray, axis: int = 0) -> NDArray:
-        """Return dense rows."""
+        """Return dense samples."""
         return self[index]
 
     def astype(self, dtype: DTypeLike, copy: bool = True) -> LazyRows:
-        """Return the same rows in another precision."""
+        """Return the same samples in another precision."""
         return LazyRows(self._read, self.shape, dtype)
 
 
 def rows_at(X: Any, index: NDArray) -> Any:
-    """Return some rows: a copy of an array in memory, by need of what is not."""
+    """Return some samples: a copy of an array in memory, by need of what is not."""
     if isinstance(X, LazyRows) or is_mapped(X):
         return LazyRows(lambda batch: X[index[batch]], (len(index), *X.shape[1:]), X.dtype)
     return X[index]
@@ -74,13 +74,13 @@ def is_mapped(X: Any) -> bool:
 
 
 def mapped_rows(X: NDArray) -> LazyRows:
-    """Return the rows of a memory map of small integers, or in foreign byte order, as floats."""
+    """Return the samples of a memory map of small integers, or in foreign byte order, as floats."""
     dtype = np.float64 if X.dtype.kind == "f" and X.dtype.itemsize == 8 else np.float32
     return LazyRows(lambda index: X[index], X.shape, dtype)
 
 
 def single_rows(X: Any) -> Any:
-    """Return rows as float32; those of a memory map when a batch asks for them.
+    """Return samples as float32; those of a memory map when a batch asks for them.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def dataset_rows(dataset: Dataset) -> tuple[LazyRows, NDArray]:
             "Give it one, or pass its chunks to partial_fit."
         )
     if not len(dataset):
-        raise ValueError("A torch Dataset must hold at least one row; got one of length 0.")
+        raise ValueError("A torch Dataset must hold at least one sample; got one of length 0.")
     first = _pair(dataset[0])[0]
     dtype = first.dtype if first.dtype in (np.float32, np.float64) else np.dtype(np.float32)
     y = np.array([_pair(dataset[i])[1] for i in range(len(dataset))])
@@ -135,8 +135,8 @@ def dataset_rows(dataset: Dataset) -> tuple[LazyRows, NDArray]:
         items = [_pair(dataset[int(i)])[0] for i in index]
         if shapes := {item.shape for item in items} - {first.shape}:
             raise ValueError(
-                f"Rows of a Dataset must be of one shape; the first is of {first.shape}, another "
-                f"of {shapes.pop()}. Pad or crop them in __getitem__."
+                f"Samples of a Dataset must be of one shape; the first is of {first.shape}, "
+                f"another of {shapes.pop()}. Pad or crop them in __getitem__."
             )
         rows = np.stack(items).astype(dtype, copy=False)
         if not np.isfinite(rows).all():

@@ -16,7 +16,7 @@ from sklearn_iso.training.callbacks import all_finite
 from sklearn_iso.training.data import ArrayDataset
 from sklearn_iso.training.state import State, net_settings, to_arrays, to_tensors
 
-#: Rows that are read at once, of data that may be a memory map.
+#: Samples that are read at once, of data that may be a memory map.
 _ROWS = 4096
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
@@ -25,7 +25,7 @@ _STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights
 def run_fingerprint(net: NeuralNet, train: ArrayDataset) -> str:
     """Return what tells one run from another before its first step.
 
-    Two runs of one fingerprint have the same rows, first weights, random draws and settings,
+    Two runs of one fingerprint have the same samples, first weights, random draws and settings,
     and so the same results.
     """
     digest = hashlib.blake2b(digest_size=32)

@@ -101,7 +101,7 @@ class StackedMLP(nn.Module):
         )
 
     def forward(self, X: Tensor) -> Tensor:
-        """Return the logits (n_copies * n, n_outputs) of stacked rows."""
+        """Return the logits (n_copies * n, n_outputs) of stacked samples."""
         return self.forward_hidden(X)[0]
 
     def forward_hidden(self, X: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -271,7 +271,7 @@ def train_stacked(
     rows : ArrayDataset
     settings : TrainingSettings
     shuffling : torch.Generator
-        Orders the rows of every epoch.
+        Orders the samples of every epoch.
     randomness : Randomness
         Draws of the penalty, the same for every copy.
 

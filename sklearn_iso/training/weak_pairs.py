@@ -14,7 +14,7 @@ from sklearn_iso.penalties import Batch, Penalty, WorstCaseIsometry
 from sklearn_iso.training.data import ArrayDataset
 from sklearn_iso.training.objective import as_predicting
 
-#: Training rows that are looked at, from all over the data.
+#: Training samples that are looked at, from all over the data.
 N_ROWS = 256
 #: Gain of one more step that is warned of. Networks that are sound show 1.0 to 1.6.
 LARGE_GAIN = 2.0

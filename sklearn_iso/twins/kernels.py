@@ -13,12 +13,12 @@ from torch.utils.checkpoint import checkpoint
 from sklearn_iso.twins.affine import constant
 from sklearn_iso.twins.scalers import Normalize
 
-# Entries of the largest block of (rows, points) that is held at once: 32 MiB in float64.
+# Entries of the largest block of (samples, points) that is held at once: 32 MiB in float64.
 BLOCK = 2**22
 
 
 def by_rows(function: Callable[[Tensor], Tensor], X: Tensor, n_points: int) -> Tensor:
-    """Apply a function to blocks of rows; their gradients recompute them.
+    """Apply a function to blocks of samples; their gradients recompute them.
 
     Examples
     --------

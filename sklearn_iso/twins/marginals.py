@@ -75,7 +75,7 @@ def _power_of_log(logarithm: Tensor, power: Tensor) -> Tensor:
 
 
 def interpolate(X: Tensor, knots: Tensor, values: Tensor, *, from_right: bool) -> Tensor:
-    """Interpolate linearly between knots, for every row of features by itself.
+    """Interpolate linearly between knots, for every sample of features by itself.
 
     Parameters
     ----------

@@ -117,7 +117,7 @@ def _max_abs(scaler: MaxAbsScaler) -> nn.Module:
 
 
 class Normalize(nn.Module):
-    """Rows divided by their norm; rows of zeros pass, with a finite gradient.
+    """Samples divided by their norm; samples of zeros pass, with a finite gradient.
 
     Examples
     --------
@@ -133,7 +133,7 @@ class Normalize(nn.Module):
         self.norm = norm
 
     def forward(self, X: Tensor) -> Tensor:
-        """Return rows of norm 1."""
+        """Return samples of norm 1."""
         if self.norm == "l2":
             squares = X.square().sum(dim=1, keepdim=True)
             sizes = torch.where(squares > 0, squares, 1).sqrt() * (squares > 0)

@@ -151,7 +151,7 @@ def test_a_dataset_of_no_pairs_is_refused():
 
 
 def test_a_dataset_without_rows_is_refused():
-    with pytest.raises(ValueError, match="at least one row; got one of length 0"):
+    with pytest.raises(ValueError, match="at least one sample; got one of length 0"):
         classifier().fit(Pairs(lambda index: (X[index], y[index]), 0))
 
 

@@ -163,8 +163,8 @@ def test_other_penalties_and_held_out_rows_go_with_own_networks(penalty):
     [
         ("encoder", nn.Linear(5, 3), r"n_components=2 values.*got \(2, 3\).*last layer to 2"),
         ("decoder", nn.Linear(2, 4), r"the 5 features of X.*got \(2, 4\).*last layer to 5"),
-        ("encoder", nn.Linear(4, 2), "encoder must take rows of 5 values.*first layer to 5"),
-        ("decoder", nn.Linear(3, 5), "decoder must take rows of 2 values.*first layer to 2"),
+        ("encoder", nn.Linear(4, 2), "encoder must take samples of 5 values.*first layer to 5"),
+        ("decoder", nn.Linear(3, 5), "decoder must take samples of 2 values.*first layer to 2"),
         ("encoder", nn.Identity(), "encoder must have weights"),
     ],
     ids=["too wide", "too narrow", "other input", "other embedding", "no weights"],

@@ -210,7 +210,7 @@ def test_a_single_class_is_refused():
 
 
 def test_balanced_class_weights_need_all_samples_and_so_take_partial_fit_away():
-    assert "counts all rows" in why_no_partial_fit(classifier(class_weight="balanced"))
+    assert "counts all samples" in why_no_partial_fit(classifier(class_weight="balanced"))
 
 
 def test_fit_starts_anew_whatever_came_by_chunks():
@@ -247,7 +247,7 @@ def test_labels_of_a_chunk_reach_the_within_class_penalty():
 
 @pytest.mark.parametrize("params", [{"penalty": "geodesic"}, {"metric": "precomputed"}])
 def test_distances_known_among_all_samples_only_take_partial_fit_away(params):
-    assert "known among all rows only" in why_no_partial_fit(embedding(**params))
+    assert "known among all samples only" in why_no_partial_fit(embedding(**params))
 
 
 def test_a_parameter_out_of_its_range_is_named_and_hides_nothing():

@@ -219,12 +219,12 @@ def test_a_penalty_that_climbs_logits_is_refused():
 
 
 def test_weights_that_are_all_zero_are_refused():
-    with pytest.raises(ValueError, match="at least one (non-zero number|row)"):
+    with pytest.raises(ValueError, match="at least one (non-zero number|sample)"):
         regressor().fit(X[FIT], y[FIT], sample_weight=np.zeros(300))
 
 
 def test_a_module_of_another_width_is_refused():
-    with pytest.raises(ValueError, match="one prediction for each row"):
+    with pytest.raises(ValueError, match="one prediction for each sample"):
         regressor(module=torch.nn.Linear(10, 2)).fit(X[FIT], y[FIT])
 
 

@@ -103,7 +103,7 @@ def test_similarities_are_told_from_distances_by_their_diagonal():
 
 
 def test_distances_of_other_rows_are_refused():
-    with pytest.raises(ValueError, match=r"each of the 150 rows of X; got shape \(149, 149\)"):
+    with pytest.raises(ValueError, match=r"each of the 150 samples of X; got shape \(149, 149\)"):
         embedding(metric="precomputed").fit(X, distances=cdist(X[1:], X[1:]))
 
 

@@ -67,7 +67,7 @@ def test_layout_is_that_of_the_row_or_the_one_asked_for(row_shape, image_shape, 
     ("image_shape", "found"),
     [
         ((3, 3), r"must hold the 10 values of a row; \(3, 3\) holds 9"),
-        (None, r"must be given where rows are flat and not square; they have 10 values"),
+        (None, r"must be given where samples are flat and not square; they have 10 values"),
         ((10,), r"must be \(height, width\), or three sizes"),
         ((2.5, 4), "positive integers; got"),
         ((True, 10), "positive integers; got"),

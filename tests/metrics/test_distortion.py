@@ -240,9 +240,9 @@ def test_single_sample_is_an_error():
 
 def test_unequal_lengths_are_errors_with_both_counts():
     X, Z, y = points(0)
-    with pytest.raises(ValueError, match="same points.*20 rows in X and 19 in Z"):
+    with pytest.raises(ValueError, match="same points.*20 samples in X and 19 in Z"):
         isometry_distortion(X, Z[:-1])
-    with pytest.raises(ValueError, match="one label for each row.*19 labels for 20 rows"):
+    with pytest.raises(ValueError, match="one label for each sample.*19 labels for 20 samples"):
         isometry_distortion(X, Z, y[:-1])
 
 

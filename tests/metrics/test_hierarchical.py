@@ -125,7 +125,7 @@ def test_weights_that_have_no_mean_are_refused(measure, weight, came):
 
 
 def test_no_rows_have_no_mean():
-    with pytest.raises(ValueError, match=r"needs at least one row"):
+    with pytest.raises(ValueError, match=r"needs at least one sample"):
         hierarchical_f1_score(np.empty((0, 2)), np.empty((0, 2)))
 
 

@@ -101,7 +101,7 @@ class _Half(nn.Module):
 
 def test_classifier_says_that_it_tells_no_row_numbers():
     model = IsometricClassifier(penalty=GeodesicIsometry(n_neighbors=30), max_epochs=1)
-    with pytest.raises(ValueError, match="needs the number of each training row.*Transformer"):
+    with pytest.raises(ValueError, match="needs the number of each training sample.*Transformer"):
         model.fit(ROLL, np.arange(120) % 2)
 
 

@@ -89,7 +89,7 @@ def test_labels_are_those_of_predict(labels):
 
 
 def test_a_step_that_counts_rows_is_refused():
-    with pytest.raises(ValueError, match="must take any number of rows"):
+    with pytest.raises(ValueError, match="must take any number of samples"):
         to_onnx(SVC().fit(X[FIT], y[FIT]), X)
 
 
@@ -227,7 +227,7 @@ class _Opaque(TransformerMixin, BaseEstimator):
 def test_several_outputs_are_refused():
     X, Y = make_torus(60, n_levels=2, random_state=0)
     fitted = HierarchicalIsometricClassifier(max_epochs=1, random_state=0).fit(X, Y)
-    with pytest.raises(ValueError, match=r"one label for each row; got .* 2 outputs.*at_level"):
+    with pytest.raises(ValueError, match=r"one label for each sample; got .* 2 outputs.*at_level"):
         to_onnx(fitted, X)
 
 

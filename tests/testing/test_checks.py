@@ -62,7 +62,9 @@ def moved_apart(X):
 
 
 def test_worst_pair_is_named():
-    with pytest.raises(LawBrokenError, match="worst pair is stretched: rows . and 7|7 and") as info:
+    with pytest.raises(
+        LawBrokenError, match="worst pair is stretched: samples . and 7|7 and"
+    ) as info:
         check_distance_preservation(moved_apart, X, max_distortion=1.5)
     assert 7 in info.value.pair
     i, j = info.value.pair
@@ -80,7 +82,7 @@ def test_pair_unlike_the_others_is_named_on_either_side(factor, verb):
         return Z
 
     apart = np.vstack([line * 1e4, line[-1:] * 1e4 + 1])
-    with pytest.raises(LawBrokenError, match=f"worst pair is {verb}: rows 5 and 6") as info:
+    with pytest.raises(LawBrokenError, match=f"worst pair is {verb}: samples 5 and 6") as info:
         check_distance_preservation(other_axis, apart, max_distortion=2)
     assert info.value.pair == (5, 6)
 
@@ -98,14 +100,16 @@ def test_classes_leave_pairs_between_them_out():
 
 def test_merged_pair_is_named():
     above = np.vstack([X, X[3] + [0, 0, 0, 5]])  # differs from row 3 in what the map drops
-    with pytest.raises(LawBrokenError, match="found inf.*shrunk: rows 3 and 30") as info:
+    with pytest.raises(LawBrokenError, match="found inf.*shrunk: samples 3 and 30") as info:
         check_distance_preservation(lambda X: X[:, :3], above, max_distortion=100)
     assert info.value.pair == (3, 30)
 
 
 @pytest.mark.parametrize("quantile", [0.5, 1.0])
 def test_map_to_one_point_is_shrunk_without_end(quantile):
-    with pytest.raises(LawBrokenError, match="found inf. The worst pair is shrunk: rows 0 and 1"):
+    with pytest.raises(
+        LawBrokenError, match="found inf. The worst pair is shrunk: samples 0 and 1"
+    ):
         check_distance_preservation(
             lambda X: np.zeros((len(X), 2)), X, max_distortion=2, quantile=quantile
         )
@@ -118,7 +122,7 @@ def lose_row_3(X):
 @pytest.mark.parametrize(
     "broken, message",
     [
-        (lose_row_3, r"finite numbers; row 3 of .* became \[nan"),
+        (lose_row_3, r"finite numbers; sample 3 of .* became \[nan"),
         (lambda X: X[:-1], "one row for each row of X; got an array of shape"),
         (lambda X: 1.0, "one row for each row of X; got an array of shape"),
     ],
@@ -136,7 +140,7 @@ def test_map_that_writes_into_the_points_does_not_hide_what_it_does():
         X[0] += 5
         return X
 
-    with pytest.raises(LawBrokenError, match="rows 0 and"):
+    with pytest.raises(LawBrokenError, match="samples 0 and"):
         check_distance_preservation(double_in_place, X.copy(), max_distortion=1.5)
 
 
@@ -215,7 +219,7 @@ def test_climb_finds_the_slope_that_samples_miss():
     u, v = steps / np.linalg.norm(steps, axis=2, keepdims=True)
     model = RampTransformer()
     assert expansion(model.transform, u, v).max() < 2.5
-    with pytest.raises(LawBrokenError, match="within 1 of row") as info:
+    with pytest.raises(LawBrokenError, match="within 1 of sample") as info:
         check_lipschitz(model, ORIGIN, bound=4.0, radius=1.0)
     u, v = (point[None] for point in info.value.pair)
     assert expansion(model.transform, u, v) > 4
