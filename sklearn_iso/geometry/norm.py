@@ -73,6 +73,18 @@ class Norm(ABC):
     name: str
     order: float
 
+    @property
+    def dual_order(self) -> float:
+        r"""The order q of the dual norm, :math:`1/p + 1/q = 1`."""
+        if self.order == 1:
+            return math.inf
+        return 1.0 if math.isinf(self.order) else self.order / (self.order - 1)
+
+    @property
+    def symbol(self) -> str:
+        """The norm in mathematical notation, as labels of axes show it."""
+        return r"$L_\infty$" if math.isinf(self.order) else f"$L_{self.order:g}$"
+
     def size(self, v: Tensor) -> Tensor:
         r"""Size of each sample, :math:`\|v_i\|_p`, of shape (n,)."""
         return torch.linalg.vector_norm(columns_of(v), ord=self.order, dim=1)

@@ -217,6 +217,8 @@ def nested_runs(
     """
     for eps in budgets:
         problem.budget(problem.points(slice(1)), eps)
+    if isinstance(attack, Attack):  # also where nothing is left to attack
+        attack.check(problem.points(slice(1)), problem.threat)
     right = problem.right()
     alive, stage = right.copy(), np.where(right, "", "clean").astype(object)
     robust = np.zeros((len(budgets), len(right)), dtype=bool)

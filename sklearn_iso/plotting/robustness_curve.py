@@ -15,8 +15,6 @@ from sklearn_iso.plotting.checks import as_numbers, check_parameters
 from sklearn_iso.threat import Threat, as_threat
 from sklearn_iso.weighting import effective_number
 
-_SYMBOLS = {"linf": r"$L_\infty$", "l2": "$L_2$", "l1": "$L_1$"}
-
 
 class RobustnessCurveDisplay:
     """Accuracy under attack against the budget of the attack, with its confidence interval.
@@ -252,8 +250,7 @@ class RobustnessCurveDisplay:
         return np.array([test.proportion_ci(0.95, method="wilson") for test in tests]).T
 
     def _annotate(self, ax: Any) -> None:
-        norm = self.threat.norm.name
-        symbol = _SYMBOLS.get(norm, norm)
+        symbol = self.threat.norm.symbol
         unit = "units of the features" if self.threat.units is None else "the units given"
         ax.set_xlabel(f"{symbol} budget eps, in {unit}")
         ax.set_ylabel("Accuracy under attack")

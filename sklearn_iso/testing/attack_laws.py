@@ -102,8 +102,7 @@ def linear_problem(n_features: int, norm: str, n: int = 20) -> tuple[Tensor, Ten
     generator = torch.Generator().manual_seed(int(n_features))
     w = torch.randn(int(n_features), generator=generator, dtype=torch.float64)
     X = torch.randn(n, int(n_features), generator=generator, dtype=torch.float64)
-    order = get_norm(norm).order
-    dual = {np.inf: 1.0, 1.0: np.inf}.get(order, 2.0)
+    dual = get_norm(norm).dual_order
     # Every sample at the same distance, so that one budget reaches all of them or none.
     value = 0.7 * torch.linalg.vector_norm(w, ord=dual) * (-1.0) ** torch.arange(n)
     X += (value - X @ w)[:, None] * w / (w @ w)

@@ -181,8 +181,7 @@ def _linear_classifier() -> LogisticRegression:
 def _rows(eps: float, norm: Norm, reach: float) -> tuple[NDArray, NDArray, NDArray]:
     """Return samples of both classes, and which of them are closer to the boundary than eps."""
     normal = np.random.RandomState(0).normal(size=(_N_SAMPLES, len(_WEIGHTS))) * eps
-    order = norm.order
-    dual = np.linalg.norm(_WEIGHTS, ord={np.inf: 1, 1: np.inf}.get(order, 2))
+    dual = np.linalg.norm(_WEIGHTS, ord=norm.dual_order)
     number = np.arange(_N_SAMPLES)
     side, near = number % 2, number // 2 % 2 == 0
     value = np.where(side, 1, -1) * eps * np.where(near, 1 / reach, reach) * dual

@@ -48,7 +48,7 @@ class Named:
         if hasattr(values, "columns"):
             if len(array) != 1:
                 raise ValueError(
-                    "A frame that holds one value for each feature must have one sample; got shape "
+                    "A frame that holds one value for each feature must have one row; got shape "
                     f"{array.shape}. Pass for example a frame's std() or max()."
                 )
             return cls(tuple(values.columns), tuple(array[0].tolist()))

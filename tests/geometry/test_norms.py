@@ -39,6 +39,14 @@ ORACLES = {
 
 
 @norms
+def test_a_norm_knows_its_dual_and_its_symbol(norm):
+    rows = torch.randn(9, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    climbs = (norm.steepest(rows) * rows).sum(dim=1)
+    torch.testing.assert_close(climbs, torch.linalg.vector_norm(rows, ord=norm.dual_order, dim=1))
+    assert norm.symbol == {"linf": r"$L_\infty$", "l2": "$L_2$", "l1": "$L_1$"}[norm.name]
+
+
+@norms
 @given(v=matrices)
 @settings(deadline=None)
 def test_size_is_the_norm_of_numpy(norm, v):

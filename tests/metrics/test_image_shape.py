@@ -49,5 +49,8 @@ def test_curve_and_report_search_in_patches_too(lit_window):
 def test_shape_that_is_no_image_of_a_row_is_refused():
     digits, y = load_digits(return_X_y=True)
     model = LogisticRegression(max_iter=20, tol=1).fit(digits, y)
-    with pytest.raises(ValueError, match="image_shape must hold the 64 values of a row"):
-        adversarial_accuracy(model, digits, y, eps=0.1, attack=AttackEnsemble(image_shape=(5, 5)))
+    for eps in (0, 0.1):
+        with pytest.raises(ValueError, match="image_shape must hold the 64 values of a row"):
+            adversarial_accuracy(
+                model, digits, y, eps=eps, attack=AttackEnsemble(image_shape=(5, 5))
+            )

@@ -272,7 +272,7 @@ def to_class_0(logits, X, y, *, eps, **budget):
 @pytest.mark.parametrize(
     "attack, message",
     [
-        (after(lambda f, X, y, found: found * torch.nan), r"finite points .*, row 0: \[nan"),
+        (after(lambda f, X, y, found: found * torch.nan), r"finite points .*, sample 0: \[nan"),
         (after(lambda f, X, y, found: found[1:]), r"shape \(30, 6\) .* shape \(29, 6\)"),
         (after(lambda f, X, y, found: found.double()), "torch.float64"),
         (after(lambda f, X, y, found: found.numpy()), "got a ndarray"),
