@@ -105,7 +105,7 @@ def one_network(
 ) -> dict[str, Any]:
     X_train, X_test, y_train, y_test = data
     penalty = WithinClassIsometry(
-        loss="raw_stress", scale=1 / K, layers="last_hidden", max_rows=None
+        loss="raw_stress", scale=1 / K, layers="last_hidden", max_samples=None
     )
     start = time.process_time()
     model = preset(

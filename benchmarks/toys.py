@@ -116,7 +116,9 @@ TASKS = [
 
 def fit(task: Task, beta: float, seed: int, epochs: int) -> Any:
     X, y = task.make(task.n_train, seed)
-    penalty = WithinClassIsometry(loss="raw_stress", scale=1.0, layers="last_hidden", max_rows=None)
+    penalty = WithinClassIsometry(
+        loss="raw_stress", scale=1.0, layers="last_hidden", max_samples=None
+    )
     module = partial(
         MLP, hidden_layer_sizes=(task.n_units,) * 5, activation="tanh",
         initialization="orthogonal",

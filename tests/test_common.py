@@ -20,7 +20,7 @@ ESTIMATORS = [
     IsometricClassifier(alpha=0, max_epochs=30),
     IsometricClassifier(penalty="within_class", max_epochs=30),
     IsometricClassifier(penalty="worst_case", max_epochs=30),
-    IsometricClassifier(rows_per_class=2, max_epochs=30),
+    IsometricClassifier(samples_per_class=2, max_epochs=30),
     IsometricTransformer(),
     IsometricClassifierCV((0.0, 1.0), estimator=QUICK, cv=2),
     IsometricRegressor(max_epochs=50),

@@ -120,7 +120,7 @@ class Lipschitz:
 
 
 def _paper() -> Penalty:
-    return WithinClassIsometry(loss="raw_stress", scale=0.1, layers="last_hidden", max_rows=None)
+    return WithinClassIsometry(loss="raw_stress", scale=0.1, layers="last_hidden", max_samples=None)
 
 
 def _random_pairs() -> Penalty:

@@ -78,7 +78,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         many as make 8 batches, between 16 and 256.
     shuffle : bool, default=True
         Order the samples anew in every epoch.
-    rows_per_class : int or None, default=None
+    samples_per_class : int or None, default=None
         Balanced batches, for many classes: samples of one class come in groups of at least so
         many (all of a smaller class; at most half a batch), so that every batch holds few
         classes and within-class pairs of each. Every sample comes once an epoch, the classes
@@ -174,7 +174,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
 
     alpha: float | Auto = field(default="auto", kw_only=False)
     penalty: PenaltyName | Penalty = "isometric"
-    rows_per_class: int | None = None
+    samples_per_class: int | None = None
     class_weight: dict[Any, float] | Literal["balanced"] | None = None
 
     classes_: NDArray = field(init=False)

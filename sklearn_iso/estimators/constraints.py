@@ -80,7 +80,7 @@ CLASSIFIER: dict = CHOOSING | {
     "penalty": [StrOptions(set(PENALTIES)), Penalty],
     "layers": [str, "array-like"],
     "module": [callable, None],
-    "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
+    "samples_per_class": [Interval(Integral, 2, None, closed="left"), None],
     "class_weight": [StrOptions({"balanced"}), dict, None],
 }
 
@@ -93,5 +93,5 @@ HIERARCHY: dict = {
     "target": [StrOptions({"input", "previous"})],
     "training": [StrOptions({"joint", "alternating"})],
     "hierarchy": [dict, HasMethods(["predecessors"]), HasMethods(["items"]), None],
-    "rows_per_class": [Interval(Integral, 2, None, closed="left"), None],
+    "samples_per_class": [Interval(Integral, 2, None, closed="left"), None],
 }

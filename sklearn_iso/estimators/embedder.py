@@ -203,7 +203,7 @@ class Embedder:
         if penalty is None:
             return None
         for _, _, term in penalty.terms():
-            if term.needs_all_rows or getattr(term, "metric", None) == "precomputed":
+            if term.needs_all_samples or getattr(term, "metric", None) == "precomputed":
                 raise ValueError(
                     "decoder_penalty acts on embeddings, which change, so that no distances are "
                     f"given for them and no paths found; got {term!r}. Pass it as penalty, and "
@@ -242,7 +242,7 @@ def embeds_by_chunks(estimator: Any) -> bool:
         penalty = embedding_penalty(estimator.penalty, metric, estimator.n_neighbors)
     except (KeyError, TypeError, ValueError, AttributeError):
         return True  # a parameter out of its range is what partial_fit itself complains of
-    if metric == "precomputed" or any(term.needs_all_rows for _, _, term in penalty.terms()):
+    if metric == "precomputed" or any(term.needs_all_samples for _, _, term in penalty.terms()):
         raise AttributeError(
             "Geodesic and precomputed distances are known among all samples only, while "
             f"partial_fit sees one chunk of samples at a time; got penalty={estimator.penalty!r} "

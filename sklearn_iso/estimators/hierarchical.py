@@ -88,7 +88,7 @@ class HierarchicalIsometricClassifier(
         As in :class:`IsometricClassifier`.
     mixed_precision, verbose
         As in :class:`IsometricClassifier`.
-    rows_per_class : int or None, default=None
+    samples_per_class : int or None, default=None
         Balanced batches, as in :class:`IsometricClassifier`, by the finest label.
     warm_start : bool, default=False
         Let :meth:`fit` start at the weights of the last fit, whose tree of labels it must find.
@@ -159,7 +159,7 @@ class HierarchicalIsometricClassifier(
     weight_decay: float = 0.0
     max_epochs: int = 100
     batch_size: int = 256
-    rows_per_class: int | None = None
+    samples_per_class: int | None = None
 
     classes_: Any = field(init=False)
     tree_: LabelTree = field(init=False)

@@ -17,7 +17,7 @@ def _paper() -> dict[str, Any]:
     return {
         "alpha": 0.1,
         "penalty": WithinClassIsometry(
-            loss="raw_stress", scale=0.1, layers="last_hidden", max_rows=None
+            loss="raw_stress", scale=0.1, layers="last_hidden", max_samples=None
         ),
         "module": partial(
             MLP, hidden_layer_sizes=(100,) * 5, activation="tanh", initialization="orthogonal"

@@ -214,7 +214,7 @@ def regression_penalty(penalty: str | Penalty) -> Penalty:
         If a term needs classes or the logits of a classifier.
     """
     if isinstance(penalty, str) and penalty == "isometric":
-        return NeighborIsometry(max_rows=64) + WorstCaseIsometry(start="random")
+        return NeighborIsometry(max_samples=64) + WorstCaseIsometry(start="random")
     found = make_penalty(penalty)
     if any(term.needs_labels for _, _, term in found.terms()):
         raise ValueError(

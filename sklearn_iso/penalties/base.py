@@ -30,7 +30,7 @@ class Penalty(BaseEstimator, ABC):
         The representations the penalty reads; None means those of the estimator.
     needs_input_gradient : bool
         Whether the penalty differentiates representations with respect to X.
-    needs_all_rows : bool
+    needs_all_samples : bool
         Whether it is calibrated on every training sample and not on a sample of them.
     needs_labels : bool
         Whether it means nothing without y.
@@ -52,7 +52,7 @@ class Penalty(BaseEstimator, ABC):
 
     layers: Layers | None = None
     needs_input_gradient: bool = False
-    needs_all_rows: bool = False
+    needs_all_samples: bool = False
     common_params: frozenset[str] = frozenset()
 
     @property

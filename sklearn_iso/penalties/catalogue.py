@@ -54,7 +54,7 @@ PENALTIES: dict[str, Callable[[], Penalty]] = {
 }
 
 #: On the embedding itself, in the units of X and over all pairs of a batch.
-_EMBEDDING: dict[str, Any] = {"scale": 1.0, "layers": "logits", "max_rows": None}
+_EMBEDDING: dict[str, Any] = {"scale": 1.0, "layers": "logits", "max_samples": None}
 
 
 def _geodesic(metric: MetricName | Metric, n_neighbors: int) -> Penalty:

@@ -50,7 +50,7 @@ class GeodesicIsometry(StressPenalty):
         Length of an edge.
     layers : layers, optional
         Representations the penalty acts on; None means those of the estimator.
-    max_rows : int or None, default=128
+    max_samples : int or None, default=128
         Samples of a batch that pairs are formed from, its first. None takes all.
 
     Attributes
@@ -75,7 +75,7 @@ class GeodesicIsometry(StressPenalty):
     GeodesicIsometry(n_neighbors=8, scale=1.0)
     """
 
-    needs_all_rows = True
+    needs_all_samples = True
 
     _parameter_constraints: dict = {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
@@ -84,7 +84,7 @@ class GeodesicIsometry(StressPenalty):
         "scale": PairwiseIsometry._parameter_constraints["scale"],
         "metric": [StrOptions({"l1", "l2", "linf"}), *NORM_ORDERS],
         "layers": PairwiseIsometry._parameter_constraints["layers"],
-        "max_rows": PairwiseIsometry._parameter_constraints["max_rows"],
+        "max_samples": PairwiseIsometry._parameter_constraints["max_samples"],
     }
     target = "input"  # what the pairwise penalties let one choose
 
@@ -97,7 +97,7 @@ class GeodesicIsometry(StressPenalty):
         scale: Literal["fitted"] | float = "fitted",
         metric: NormName | float = "l2",
         layers: Layers | None = None,
-        max_rows: int | None = 128,
+        max_samples: int | None = 128,
     ) -> None:
         self.n_neighbors = n_neighbors
         self.n_landmarks = n_landmarks
@@ -105,7 +105,7 @@ class GeodesicIsometry(StressPenalty):
         self.scale = scale
         self.metric = metric
         self.layers = layers
-        self.max_rows = max_rows
+        self.max_samples = max_samples
 
     def calibrate(
         self,
@@ -168,7 +168,7 @@ class GeodesicIsometry(StressPenalty):
                 "GeodesicIsometry needs the number of each training sample, which this estimator "
                 "does not tell. Use it as the penalty of an IsometricTransformer."
             )
-        rows = slice(self.max_rows)
+        rows = slice(self.max_samples)
         index, weight = batch.index[rows].cpu(), batch.weight[rows]
         layers = [Z[rows] for Z in batch.representations(self.layers)]
         if len(self.landmarks_) < len(self._place):

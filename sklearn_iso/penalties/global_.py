@@ -19,7 +19,7 @@ class GlobalIsometry(PairwiseIsometry):
     ----------
     loss, scale, two_sided, metric, target, layers
         As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
-    max_rows : int or None, default=128
+    max_samples : int or None, default=128
         As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
 
     References

@@ -31,7 +31,7 @@ class NeighborIsometry(PairwiseIsometry):
         Nearest samples of each one.
     loss, scale, two_sided, metric, target, layers
         As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
-    max_rows : int or None, default=128
+    max_samples : int or None, default=128
         As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
 
     References
@@ -60,7 +60,7 @@ class NeighborIsometry(PairwiseIsometry):
         metric: MetricName | Metric = "l2",
         target: Target = "input",
         layers: Layers | None = None,
-        max_rows: int | None = 128,
+        max_samples: int | None = 128,
     ) -> None:
         super().__init__(
             loss=loss,
@@ -69,7 +69,7 @@ class NeighborIsometry(PairwiseIsometry):
             metric=metric,
             target=target,
             layers=layers,
-            max_rows=max_rows,
+            max_samples=max_samples,
         )
         self.n_neighbors = n_neighbors
 

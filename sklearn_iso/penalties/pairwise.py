@@ -44,7 +44,7 @@ class StressPenalty(Penalty):
 
     Attributes
     ----------
-    loss, scale, two_sided, layers, max_rows
+    loss, scale, two_sided, layers, max_samples
         As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
     """
 
@@ -52,7 +52,7 @@ class StressPenalty(Penalty):
     scale: Literal["fitted"] | float
     two_sided: bool = True
     layers: Layers | None
-    max_rows: int | None
+    max_samples: int | None
 
     def check(self) -> None:
         """Raise an error unless the parameters are in range and fit together."""
@@ -108,7 +108,7 @@ class PairwiseIsometry(StressPenalty):
         are held fixed as a target.
     layers : layers, optional
         Representations the penalty acts on; None means those of the estimator.
-    max_rows : int or None, default=128
+    max_samples : int or None, default=128
         Samples of a batch that pairs are formed from, its first: batches are shuffled, so they
         are a random draw. None takes all.
 
@@ -136,7 +136,7 @@ class PairwiseIsometry(StressPenalty):
         ],
         "target": [StrOptions({"input", "previous"})],
         "layers": [str, "array-like", None],
-        "max_rows": [Interval(Integral, 2, None, closed="left"), None],
+        "max_samples": [Interval(Integral, 2, None, closed="left"), None],
     }
 
     def __init__(
@@ -148,7 +148,7 @@ class PairwiseIsometry(StressPenalty):
         metric: MetricName | Metric = "l2",
         target: Target = "input",
         layers: Layers | None = None,
-        max_rows: int | None = 128,
+        max_samples: int | None = 128,
     ) -> None:
         self.loss = loss
         self.scale = scale
@@ -156,7 +156,7 @@ class PairwiseIsometry(StressPenalty):
         self.metric = metric
         self.target = target
         self.layers = layers
-        self.max_rows = max_rows
+        self.max_samples = max_samples
 
     @abstractmethod
     def pairs(self, batch: Batch, samples: slice) -> Blocks:
@@ -184,7 +184,7 @@ class PairwiseIsometry(StressPenalty):
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the mean stress of the layers; 0 where no pair counts."""
-        samples = slice(self.max_rows)
+        samples = slice(self.max_samples)
         blocks, metric = self.pairs(batch, samples), self.metric_on(batch, samples)
         X, layers = batch.X[samples], batch.representations(self.layers)
         dtype = self.dtype(X)

@@ -26,7 +26,7 @@ class WithinClassIsometry(PairwiseIsometry):
     ----------
     loss, scale, two_sided, metric, target, layers
         As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
-    max_rows : int or None, default=64
+    max_samples : int or None, default=64
         As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
 
     References
@@ -37,7 +37,7 @@ class WithinClassIsometry(PairwiseIsometry):
     Examples
     --------
     >>> from sklearn_iso.penalties import WithinClassIsometry
-    >>> paper = WithinClassIsometry(loss="raw_stress", scale=0.1, max_rows=None)  # K = 10
+    >>> paper = WithinClassIsometry(loss="raw_stress", scale=0.1, max_samples=None)  # K = 10
     """
 
     needs_labels = True
@@ -51,7 +51,7 @@ class WithinClassIsometry(PairwiseIsometry):
         metric: MetricName | Metric = "l2",
         target: Target = "input",
         layers: Layers | None = None,
-        max_rows: int | None = 64,
+        max_samples: int | None = 64,
     ) -> None:
         super().__init__(
             loss=loss,
@@ -60,7 +60,7 @@ class WithinClassIsometry(PairwiseIsometry):
             metric=metric,
             target=target,
             layers=layers,
-            max_rows=max_rows,
+            max_samples=max_samples,
         )
 
     def pairs(self, batch: Batch, samples: slice) -> Blocks:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 def class_batches(
     y: NDArray,
     n_batches: int,
-    rows_per_class: int,
+    samples_per_class: int,
     generator: torch.Generator | None = None,
 ) -> list[NDArray]:
     r"""Divide one pass over the samples into batches of few classes with several samples each.
@@ -26,7 +26,7 @@ def class_batches(
         Class of each sample, as an index.
     n_batches : int
         Between 1 and n_samples.
-    rows_per_class : int
+    samples_per_class : int
         The m; at most half of the samples of a batch count.
     generator : torch.Generator, optional
         Draws the groups and their order anew; None keeps the order of the samples within a
@@ -46,12 +46,12 @@ def class_batches(
     --------
     >>> import numpy as np
     >>> from sklearn_iso.training.by_class import class_batches
-    >>> class_batches(np.array([0, 1, 2, 0, 1, 2]), n_batches=1, rows_per_class=2)
+    >>> class_batches(np.array([0, 1, 2, 0, 1, 2]), n_batches=1, samples_per_class=2)
     [array([0, 3, 1, 4, 2, 5])]
     """
     n_samples = len(y)
     # Groups below the length of a batch leave no batch empty.
-    m = max(1, min(rows_per_class, n_samples // n_batches // 2))
+    m = max(1, min(samples_per_class, n_samples // n_batches // 2))
     shuffled = np.arange(n_samples)
     if generator is not None:
         shuffled = torch.randperm(n_samples, generator=generator).numpy()

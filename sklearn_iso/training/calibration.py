@@ -28,7 +28,7 @@ def calibrate(penalty: Penalty, dataset: ArrayDataset, rng: np.random.RandomStat
     On a subsample of the training samples, unless a term needs all of them.
     """
     index = np.arange(len(dataset))
-    needs_all = any(term.needs_all_rows for _, _, term in penalty.terms())
+    needs_all = any(term.needs_all_samples for _, _, term in penalty.terms())
     if len(index) > MAX_ROWS and not needs_all:
         index = np.sort(rng.choice(index, MAX_ROWS, replace=False))
     X, (y, weight) = dataset[index]

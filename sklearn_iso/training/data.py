@@ -57,7 +57,7 @@ class ArrayBatches:
         Samples of a batch; the last may be smaller.
     generator : torch.Generator, optional
         Shuffles the samples anew for every pass; None keeps their order.
-    rows_per_class : int, optional
+    samples_per_class : int, optional
         Samples of one class that come together, as :func:`class_batches` says; a batch then
         differs from the others in size by less than two such groups.
     """
@@ -67,10 +67,10 @@ class ArrayBatches:
         dataset: ArrayDataset,
         batch_size: int,
         generator: torch.Generator | None = None,
-        rows_per_class: int | None = None,
+        samples_per_class: int | None = None,
     ) -> None:
         self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
-        self.rows_per_class = rows_per_class
+        self.samples_per_class = samples_per_class
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -84,8 +84,8 @@ class ArrayBatches:
 
     def _batches(self) -> list[NDArray]:
         """Return the samples of each batch of a new pass."""
-        if self.rows_per_class is not None:
-            return class_batches(self.dataset.y, len(self), self.rows_per_class, self.generator)
+        if self.samples_per_class is not None:
+            return class_batches(self.dataset.y, len(self), self.samples_per_class, self.generator)
         n_samples = len(self.dataset)
         order = np.arange(n_samples)
         if self.generator is not None:
@@ -99,9 +99,9 @@ def make_iterator(
     dataset: Dataset,
     batch_size: int,
     generator: torch.Generator | None = None,
-    rows_per_class: int | None = None,
+    samples_per_class: int | None = None,
 ) -> ArrayBatches | DataLoader:
     """Return slices of an array data set, a DataLoader over any other."""
     if isinstance(dataset, ArrayDataset):
-        return ArrayBatches(dataset, batch_size, generator, rows_per_class)
+        return ArrayBatches(dataset, batch_size, generator, samples_per_class)
     return DataLoader(dataset, batch_size, shuffle=generator is not None, generator=generator)

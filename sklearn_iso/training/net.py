@@ -233,7 +233,7 @@ class PenalizedNet(NeuralNet):
             raise MemoryError(
                 f"A batch and the penalty's pairs must fit into memory; batch_size="
                 f"{self.batch_size} does not ({str(error).splitlines()[0]}). Lower batch_size, or "
-                "max_rows of the penalty."
+                "max_samples of the penalty."
             ) from error
         finally:
             self.notify("on_train_end", X=train, y=None)

@@ -49,7 +49,7 @@ class TrainingSettings:
     max_epochs: int = 100
     batch_size: int = 256
     shuffle: bool = True
-    rows_per_class: int | None = None
+    samples_per_class: int | None = None
     n_iter_no_change: int = 10
     tol: float = 1e-4
     callbacks: Sequence[Callback] = field(default_factory=tuple)
@@ -68,7 +68,7 @@ def net_arguments(settings: TrainingSettings) -> dict[str, Any]:
         "batch_size": settings.batch_size,
         "iterator_train": make_iterator,
         "iterator_train__generator": None,
-        "iterator_train__rows_per_class": settings.rows_per_class,
+        "iterator_train__samples_per_class": settings.samples_per_class,
         "iterator_valid": make_iterator,
         "predict_nonlinearity": softmax,
         "verbose": 0,

@@ -203,7 +203,7 @@ def stacked_term(
     """
     if isinstance(term, _ADVERSARIAL):
         return term(batch) * float(alpha.sum())
-    samples = slice(term.max_rows)
+    samples = slice(term.max_samples)
     weights = weight.view(-1, len(y))[:, samples]
     ones = torch.ones_like(weights[0])
     near_only = isinstance(term, NeighborIsometry)
@@ -285,7 +285,7 @@ def train_stacked(
     schedule = SCHEDULES[settings.learning_rate_schedule]
     parameters = list(stack.parameters())
     generator = shuffling if settings.shuffle else None
-    batches = make_iterator(rows, settings.batch_size, generator, settings.rows_per_class)
+    batches = make_iterator(rows, settings.batch_size, generator, settings.samples_per_class)
     with denormals_flushed():
         for epoch in range(settings.max_epochs):
             factor = 1.0 if schedule is None else schedule(epoch, settings.max_epochs)

@@ -111,7 +111,7 @@ def net_settings(net: NeuralNet) -> State:
         "weight_decay": vars(net).get("optimizer__weight_decay", 0.0),
         "max_epochs": net.max_epochs,
         "batch_size": net.batch_size,
-        "rows_per_class": net.iterator_train__rows_per_class,
+        "samples_per_class": net.iterator_train__samples_per_class,
         "device": str(net.device),
     }
 

@@ -39,10 +39,10 @@ STACKED = {
     "labelled": network(
         penalty=WorstCaseIsometry(ascent="margin", n_steps=2).with_cross_entropy(0.5)
     ),
-    "within class only": network(penalty=3.0 * WithinClassIsometry(max_rows=16)),
+    "within class only": network(penalty=3.0 * WithinClassIsometry(max_samples=16)),
     "no shuffling": network(shuffle=False, optimizer="sgd"),
     "class weights": network(class_weight="balanced", weight_decay=1e-3, activation="tanh"),
-    "balanced batches": network(rows_per_class=4, learning_rate_schedule="constant"),
+    "balanced batches": network(samples_per_class=4, learning_rate_schedule="constant"),
 }
 
 

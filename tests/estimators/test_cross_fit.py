@@ -53,7 +53,7 @@ def test_a_weight_of_two_is_the_sample_twice(noisy):
     X, y = noisy[0][:80], noisy[1][:80]
     counts = np.random.default_rng(0).integers(0, 3, size=80)
     copies = np.repeat(np.arange(80), counts)
-    penalty = WithinClassIsometry(max_rows=1000) + WorstCaseIsometry().with_cross_entropy(0.5)
+    penalty = WithinClassIsometry(max_samples=1000) + WorstCaseIsometry().with_cross_entropy(0.5)
     whole = SMALL | {"batch_size": 1000, "shuffle": False, "penalty": penalty}
     weighted = IsometricClassifier(**whole).fit(X, y, counts)
     repeated = IsometricClassifier(**whole).fit(X[copies], y[copies])

@@ -46,7 +46,7 @@ def test_a_weight_of_two_is_the_sample_twice(noisy):
     X, y = noisy[0][:80], noisy[1][:80]
     counts = np.random.default_rng(0).integers(0, 3, size=80)
     copies = np.repeat(np.arange(80), counts)
-    penalty = NeighborIsometry(max_rows=1000) + WorstCaseIsometry(start="random")
+    penalty = NeighborIsometry(max_samples=1000) + WorstCaseIsometry(start="random")
     whole = SMALL | {"batch_size": 1000, "shuffle": False, "penalty": penalty}
     weighted = IsometricRegressor(**whole).fit(X, y, counts)
     repeated = IsometricRegressor(**whole).fit(X[copies], y[copies])

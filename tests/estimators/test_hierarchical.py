@@ -219,7 +219,7 @@ def test_a_level_of_text_and_a_level_of_numbers_go_together():
 
 
 def test_balanced_batches_are_balanced_by_the_finest_label():
-    fitted = classifier(rows_per_class=8, batch_size=32).fit(X, Y)
+    fitted = classifier(samples_per_class=8, batch_size=32).fit(X, Y)
     assert np.isfinite(fitted.loss_curve_).all()
     plain = classifier(batch_size=32).fit(X, Y)
     assert fitted.loss_curve_ != plain.loss_curve_

@@ -109,7 +109,7 @@ def test_the_learning_rate_of_a_call_is_the_one_set_before_it(make):
 def test_rows_of_weight_two_count_as_rows_that_come_twice(make):
     # Adam would make steps of the rounding of a gradient that is 0.
     params = {"shuffle": False, "batch_size": 400, "optimizer": "sgd", "learning_rate": 1e-3}
-    params["penalty"] = WithinClassIsometry(layers="logits", max_rows=None)
+    params["penalty"] = WithinClassIsometry(layers="logits", max_samples=None)
     weighted, repeated = make(**params), make(**params)
     twice = np.repeat(np.arange(150), 2)
     for _ in range(2):

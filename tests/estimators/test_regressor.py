@@ -166,7 +166,7 @@ def test_later_chunks_keep_the_units_of_the_first():
 
 def test_weight_two_is_the_row_twice():
     params = {"shuffle": False, "batch_size": 600, "optimizer": "sgd", "learning_rate": 1e-3}
-    params |= {"penalty": GlobalIsometry(max_rows=None) + WorstCaseIsometry(), "max_epochs": 3}
+    params |= {"penalty": GlobalIsometry(max_samples=None) + WorstCaseIsometry(), "max_epochs": 3}
     twice = np.repeat(np.arange(200), 2)  # no more than the units are taken from
     weighted = regressor(**params).fit(X[:200], y[:200], sample_weight=np.full(200, 2.0))
     repeated = regressor(**params).fit(X[twice], y[twice])

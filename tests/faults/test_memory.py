@@ -22,7 +22,7 @@ class AllPairs(Penalty):
         return torch.zeros(n, n).mean() + batch.logits.square().mean()
 
 
-@pytest.mark.parametrize("penalty", [WithinClassIsometry(max_rows=None), AllPairs()])
+@pytest.mark.parametrize("penalty", [WithinClassIsometry(max_samples=None), AllPairs()])
 def test_batch_that_is_too_large_names_the_parameter_to_lower(penalty):
     params = {"hidden_layer_sizes": (1,), "max_epochs": 1, "random_state": 0}
     model = IsometricClassifier(penalty=penalty, batch_size=len(X), **params)

@@ -54,7 +54,7 @@ def test_distances_of_two_neighbours_add_up_along_a_line():
 
 
 def test_isometry_of_a_line_costs_nothing_and_a_fold_does():
-    penalty = calibrated(LINE, n_neighbors=1, scale=1.0, max_rows=None)
+    penalty = calibrated(LINE, n_neighbors=1, scale=1.0, max_samples=None)
     assert value(penalty, LINE, nn.Identity()) == pytest.approx(0, abs=1e-12)
 
     class Fold(nn.Module):
@@ -67,7 +67,7 @@ def test_isometry_of_a_line_costs_nothing_and_a_fold_does():
 def test_weight_two_equals_the_row_twice():
     repeats = torch.arange(len(ROLL)) % 3 + 1
     twice = np.repeat(ROLL, repeats.numpy(), axis=0)
-    module, params = linear(3), {"n_neighbors": 6, "max_rows": None}
+    module, params = linear(3), {"n_neighbors": 6, "max_samples": None}
     weighted = value(calibrated(ROLL, **params), ROLL, module, repeats.double())
     assert weighted == pytest.approx(value(calibrated(twice, **params), twice, module), rel=1e-9)
 

@@ -39,7 +39,7 @@ def test_own_pairs_are_the_ones_that_count():
                 d_X, d_Z = (X[i] - X[j]).norm(), (Z[i] - Z[j]).norm()
                 above += weight[i] * weight[j] * (d_Z / 0.5 - d_X) ** 2
                 below += weight[i] * weight[j] * d_X**2
-    penalty = BetweenClassIsometry(scale=0.5, max_rows=9).calibrate(X, y)
+    penalty = BetweenClassIsometry(scale=0.5, max_samples=9).calibrate(X, y)
     torch.testing.assert_close(penalty(batch), above / below)
 
 
@@ -49,7 +49,7 @@ def test_a_penalty_on_pairs_shares_every_parameter_with_the_base(kind):
     own = {NeighborIsometry: {"n_neighbors"}}.get(kind, set())
     assert set(inspect.signature(kind.__init__).parameters) == shared | own
     values = {"loss": "raw_stress", "scale": 2.0, "metric": "l1", "target": "previous",
-              "two_sided": False, "layers": "logits", "max_rows": 7}  # fmt: skip
+              "two_sided": False, "layers": "logits", "max_samples": 7}  # fmt: skip
     assert {"self", *values} == shared
     found = kind(**values).get_params()
     assert {name: found[name] for name in values} == values

@@ -82,7 +82,7 @@ FITTED = {
     ).fit(X[FIT], y[FIT]),
     "balanced classes": lambda: classifier(class_weight="balanced").fit(X[FIT], y[FIT]),
     "own class weights": lambda: classifier(class_weight={3: 2.0}).fit(X[FIT], y[FIT]),
-    "balanced batches": lambda: classifier(rows_per_class=4).fit(X[FIT], y[FIT]),
+    "balanced batches": lambda: classifier(samples_per_class=4).fit(X[FIT], y[FIT]),
     "chunks": lambda: classifier().partial_fit(X[FIT], y[FIT], classes=np.arange(10)),
     "RandomState": lambda: classifier(random_state=np.random.RandomState(3)).fit(X[FIT], y[FIT]),
     "embedding": lambda: embedding().fit(X[FIT]),

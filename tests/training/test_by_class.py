@@ -12,10 +12,10 @@ from sklearn_iso.training import ArrayBatches, ArrayDataset
 from sklearn_iso.training.by_class import class_batches
 
 
-def batches_of(y, batch_size, rows_per_class, seed=0):
+def batches_of(y, batch_size, samples_per_class, seed=0):
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     n_batches = -(-len(y) // batch_size)
-    return class_batches(np.asarray(y), n_batches, rows_per_class, generator)
+    return class_batches(np.asarray(y), n_batches, samples_per_class, generator)
 
 
 labels = st.lists(st.integers(0, 8), min_size=1, max_size=80)
@@ -23,8 +23,8 @@ labels = st.lists(st.integers(0, 8), min_size=1, max_size=80)
 
 @settings(max_examples=100, deadline=None)
 @given(labels, st.integers(1, 30), st.integers(2, 9), st.sampled_from([None, 0]))
-def test_every_row_is_in_one_batch_and_no_batch_is_empty(y, batch_size, rows_per_class, seed):
-    batches = batches_of(y, batch_size, rows_per_class, seed)
+def test_every_row_is_in_one_batch_and_no_batch_is_empty(y, batch_size, samples_per_class, seed):
+    batches = batches_of(y, batch_size, samples_per_class, seed)
     assert len(batches) == -(-len(y) // batch_size)
     assert all(map(len, batches))
     assert sorted(np.concatenate(batches)) == list(range(len(y)))
@@ -44,14 +44,14 @@ def test_every_class_of_a_batch_has_as_many_rows_as_the_data_allow(y, batch_size
 
 @settings(max_examples=100, deadline=None)
 @given(labels, st.integers(8, 30), st.integers(2, 4))
-def test_batches_differ_in_size_by_less_than_two_groups(y, batch_size, rows_per_class):
-    sizes = [len(rows) for rows in batches_of(y, batch_size, rows_per_class)]
-    assert max(sizes) - min(sizes) < 2 * (2 * rows_per_class - 1)
+def test_batches_differ_in_size_by_less_than_two_groups(y, batch_size, samples_per_class):
+    sizes = [len(rows) for rows in batches_of(y, batch_size, samples_per_class)]
+    assert max(sizes) - min(sizes) < 2 * (2 * samples_per_class - 1)
 
 
 def test_few_equal_classes_come_in_equal_numbers():
     y = np.random.default_rng(0).permutation(np.repeat(np.arange(4), 64))
-    for rows in batches_of(y, batch_size=64, rows_per_class=8):
+    for rows in batches_of(y, batch_size=64, samples_per_class=8):
         counts = np.bincount(y[rows], minlength=4)
         # One group of each class in every eighth of a pass: at most one more at either end.
         assert np.abs(counts - 16).max() <= 8
@@ -60,7 +60,7 @@ def test_few_equal_classes_come_in_equal_numbers():
 
 def test_hundreds_of_classes_leave_no_row_without_a_partner():
     y = np.random.default_rng(0).permutation(np.repeat(np.arange(300), 8))
-    for rows in batches_of(y, batch_size=64, rows_per_class=4):
+    for rows in batches_of(y, batch_size=64, samples_per_class=4):
         assert np.bincount(y[rows])[y[rows]].min() >= 4
         assert len(np.unique(y[rows])) <= 16
         # The pairwise penalties look at the first rows of a batch.
@@ -72,7 +72,7 @@ def test_passes_differ_and_repeat_by_seed():
 
     def order(seed):
         generator = torch.Generator().manual_seed(seed)
-        batches = ArrayBatches(data, 20, generator, rows_per_class=4)
+        batches = ArrayBatches(data, 20, generator, samples_per_class=4)
         return [[X[:, 0].tolist() for X, _ in batches] for _ in range(2)]
 
     first, second = order(0)
@@ -83,7 +83,7 @@ def test_passes_differ_and_repeat_by_seed():
 
 def test_without_shuffling_every_pass_is_the_same_and_rows_keep_their_order_in_a_class():
     data = ArrayDataset(np.arange(60.0)[:, None], np.arange(60) % 6, np.ones(60))
-    batches = ArrayBatches(data, 20, rows_per_class=4)
+    batches = ArrayBatches(data, 20, samples_per_class=4)
     first, second = ([X[:, 0].tolist() for X, _ in batches] for _ in range(2))
     assert first == second
     assert len(first) == len(batches)
@@ -106,8 +106,8 @@ def fit(data, **params):
 
 
 def test_classifier_forms_pairs_of_many_classes_and_repeats_itself(many_classes):
-    balanced = fit(many_classes, rows_per_class=4)
-    again = fit(many_classes, rows_per_class=4)
+    balanced = fit(many_classes, samples_per_class=4)
+    again = fit(many_classes, samples_per_class=4)
     assert balanced.loss_curve_ == again.loss_curve_
     assert balanced.loss_curve_ != fit(many_classes).loss_curve_
     assert min(balanced.history_["penalty"]) > 0
@@ -116,11 +116,11 @@ def test_classifier_forms_pairs_of_many_classes_and_repeats_itself(many_classes)
 def test_every_row_counts_as_often_as_without(many_classes):
     """At a learning rate of almost zero the mean loss of an epoch does not depend on the order."""
     still = {"alpha": 0, "learning_rate": 1e-12}
-    mixed, balanced = (fit(many_classes, rows_per_class=m, **still) for m in (None, 4))
+    mixed, balanced = (fit(many_classes, samples_per_class=m, **still) for m in (None, 4))
     np.testing.assert_allclose(balanced.loss_curve_, mixed.loss_curve_, rtol=1e-6)
 
 
 @pytest.mark.parametrize("value", [1, 0, 2.5, "balanced"])
-def test_rows_per_class_must_allow_a_pair(value):
-    with pytest.raises(ValueError, match="rows_per_class"):
-        IsometricClassifier(rows_per_class=value).fit(np.eye(4), [0, 1, 0, 1])
+def test_samples_per_class_must_allow_a_pair(value):
+    with pytest.raises(ValueError, match="samples_per_class"):
+        IsometricClassifier(samples_per_class=value).fit(np.eye(4), [0, 1, 0, 1])
