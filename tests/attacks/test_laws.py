@@ -264,7 +264,7 @@ def test_no_rows_are_no_work(name):
         ),
         (
             {"threat": ThreatModel(categories=[(0, 1)])},
-            "exactly one 1, .* columns .0, 1. of row 0 hold",
+            "exactly one 1, .* columns .0, 1. of sample 0 hold",
         ),
         ({"threat": ThreatModel(categories=[(0, 6)])}, "column numbers from 0 to 5"),
         (

@@ -40,7 +40,7 @@ def test_parameters_of_a_named_penalty_are_set_in_its_object(estimator):
 
 def test_the_object_of_a_name_is_the_one_that_a_fit_would_take():
     named = IsometricClassifier(**QUICK)
-    given = IsometricClassifier(**QUICK).set_params(penalty__max_rows=64)  # as it is
+    given = IsometricClassifier(**QUICK).set_params(penalty__max_samples=64)  # as it is
     assert not isinstance(given.penalty, str)
     np.testing.assert_array_equal(
         named.fit(X, y).predict_proba(X), given.fit(X, y).predict_proba(X)

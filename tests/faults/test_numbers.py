@@ -238,6 +238,6 @@ def test_measure_of_float32_is_that_of_float64(measure, X, bend):
 
 
 def test_the_page_tells_what_is_tried():
-    assert told(r"two rows \| (\d+) data sets") == (len(DATA),)
+    assert told(r"two samples \| (\d+) data sets") == (len(DATA),)
     # The parameters of a classifier, and the alphas of an embedding.
     assert told(r"every penalty \| (\d+)") == (len(PARAMETERS) + 3,)

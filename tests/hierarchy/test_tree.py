@@ -109,9 +109,9 @@ def test_common_depth_counts_from_the_start():
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        ([["a", "b"], ["c"]], r"one label of every level .* rows of \[1, 2\] labels.*Pad"),
-        ([["a", None, "c"], ["b", "d", "e"]], r"only at the end .* row 0 .* middle.*Fill in"),
-        ([["a", "b"], [None, "c"]], r"at the first level; 1 have none.*row 1"),
+        ([["a", "b"], ["c"]], r"one label of every level .* samples of \[1, 2\] labels.*Pad"),
+        ([["a", None, "c"], ["b", "d", "e"]], r"only at the end .* sample 0 .* middle.*Fill in"),
+        ([["a", "b"], [None, "c"]], r"at the first level; 1 have none.*sample 1"),
         ([["a", "x"], ["b", "x"]], r"under one parent; 'x' lies under 'a' and 'b'"),
         ([["a", "b"], ["b", "c"]], r"belong to one level; 'b' is at levels 0 and 1"),
         ([["a", "b"], ["a", "c"]], r"first level .* at least 2 classes; got 1 class"),

@@ -306,7 +306,7 @@ def test_singular_values_of_a_network_agree_with_finite_differences():
 
 @pytest.mark.parametrize("call, message", [
     (lambda: expansion(X, Z, quantile=1.5), "quantile == 1.5, must be <= 1"),
-    (lambda: expansion(X, Z[:5]), "60 rows in X and 5 in Z"),
+    (lambda: expansion(X, Z[:5]), "60 samples in X and 5 in Z"),
     (lambda: contraction(X, Z, metric="cosine"), "metric must be one of"),
     (lambda: shepard_correlation(X * np.nan, Z), "contains NaN"),
     (lambda: trustworthiness(X, Z, n_neighbors=30), "less than half of the points; got 30 for 60"),
