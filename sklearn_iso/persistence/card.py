@@ -54,11 +54,11 @@ def model_card(
     >>> from sklearn_iso.persistence import model_card
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = IsometricClassifier(max_epochs=5, random_state=0).fit(X, y)
-    >>> print(model_card(clf, title="Iris", metrics={"accuracy on the training rows": 0.8}))
+    >>> print(model_card(clf, title="Iris", metrics={"accuracy, training": 0.8}))
     # Iris
     <BLANKLINE>
     ...
-    | accuracy on the training rows | 0.8 |
+    | accuracy, training | 0.8 |
     ...
     """
     if title is not None and not isinstance(title, str):
@@ -100,15 +100,22 @@ def _some(labels: NDArray) -> str:
 
 
 def _training(last: BaseEstimator) -> dict[str, Any]:
-    rows = {}
+    rows: dict[str, Any] = {}
     if hasattr(last, "net_"):
         rows["weights"] = sum(p.numel() for p in last.net_.module_.parameters())
+    if getattr(last, "selection_", None) is not None:
+        n_tried = len(last.selection_["alpha"])
+        rows["alpha and weight decay"] = f"chosen among {n_tried} candidates by held out samples"
     for text, name in (
+        ("alpha", "alpha_"),
+        ("weight decay", "weight_decay_"),
+        ("temperature of the logits", "temperature_"),
+        ("share of the predictions that is kept", "shrinkage_"),
         ("epochs", "n_iter_"),
         ("radius of the worst case, in units of the last step's input", "radius_"),
         ("scale of the worst case, output per unit of input", "scale_"),
-        ("stress of the training rows", "stress_"),
-        ("reconstruction error of the training rows", "reconstruction_error_"),
+        ("stress of the training samples", "stress_"),
+        ("reconstruction error of the training samples", "reconstruction_error_"),
     ):
         if hasattr(last, name):
             rows[text] = getattr(last, name)

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_iso import (
     HierarchicalIsometricClassifier,
     IsometricClassifier,
+    IsometricRegressor,
     IsometricTransformer,
 )
 from sklearn_iso.datasets import make_torus
@@ -29,6 +30,17 @@ def test_a_card_states_parameters_classes_features_and_training():
     assert "| weights | 34563 |" in card
 
 
+def test_a_card_states_what_held_out_samples_chose():
+    clf = IsometricClassifier(max_epochs=3, random_state=0).fit(X, y)
+    card = model_card(clf)
+    assert "| alpha and weight decay | chosen among 4 candidates by held out samples |" in card
+    assert f"| alpha | {clf.alpha_:.4g} |" in card
+    assert f"| temperature of the logits | {clf.temperature_:.4g} |" in card
+    regressor = IsometricRegressor(max_epochs=3, random_state=0).fit(X, y)
+    assert "| share of the predictions that is kept |" in model_card(regressor)
+    assert "chosen" not in model_card(IsometricClassifier(alpha=1, max_epochs=3).fit(X, y))
+
+
 def test_a_card_states_what_was_measured_and_nothing_else():
     clf = IsometricClassifier(max_epochs=1, random_state=0).fit(X, y)
     assert "## Measured" not in model_card(clf)
@@ -39,7 +51,7 @@ def test_a_card_of_an_embedding_states_its_stress():
     embedding = IsometricTransformer(max_epochs=2, random_state=0).fit(X)
     card = model_card(embedding, title="Iris in the plane")
     assert card.startswith("# Iris in the plane\n")
-    assert f"| stress of the training rows | {embedding.stress_:.4g} |" in card
+    assert f"| stress of the training samples | {embedding.stress_:.4g} |" in card
     assert "classes" not in card
 
 
