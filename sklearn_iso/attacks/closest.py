@@ -15,7 +15,7 @@ from sklearn_iso.attacks.attack import AttackState, Logits, MinimumNormAttack, c
 from sklearn_iso.attacks.boundary import BoundaryWalk
 from sklearn_iso.attacks.budget import Budget, check_points
 from sklearn_iso.attacks.losses import cross_entropy, margin
-from sklearn_iso.attacks.parameters import check_counts
+from sklearn_iso.attacks.parameters import RandomState, check_counts
 from sklearn_iso.attacks.shrinking import Shrinking
 from sklearn_iso.threat import Threat, as_threat
 
@@ -153,11 +153,24 @@ class DDN(ShrinkingAttack):
     >>> from sklearn_iso.attacks import DDN, distances
     >>> X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
     >>> linear = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)
-    >>> distances(linear, X, y, DDN()(linear, X, y, threat="l2"), threat="l2").round(decimals=2)
+    >>> distances(linear, X, y, DDN()(linear, X, y), threat="l2").round(decimals=2)
     tensor([1.4100, 5.6600])
     """
 
     name = "ddn"
+
+    def __call__(
+        self,
+        logits: Logits,
+        X: Tensor,
+        y: Tensor,
+        *,
+        eps: float | None = None,
+        threat: Threat = "l2",
+        random_state: RandomState = None,
+    ) -> Tensor:
+        """Return the closest misclassified points; the norm is the Euclidean one by default."""
+        return super().__call__(logits, X, y, eps=eps, threat=threat, random_state=random_state)
 
     def check(self, X: Tensor, threat: Threat) -> None:
         """Raise a ValueError where the norm is not the Euclidean one."""

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+#: Parameters that hold a penalty, or the name of one.
+PENALTY_ROLES = ("penalty", "decoder_penalty")
+
+
 class StoredEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of the estimators: ``save``, ``set_callbacks``, links in the HTML view."""
 
@@ -40,7 +44,8 @@ class StoredEstimator(CallbackSupportMixin, BaseEstimator):
     def set_params(self, **params: Any) -> Self:
         """Set parameters, those of a penalty too: a penalty by name becomes its object first.
 
-        ``penalty__radius`` thus goes with ``penalty="isometric"``, in a grid for example.
+        ``penalty__radius`` thus goes with ``penalty="isometric"``, in a grid for example, and
+        ``decoder_penalty__scale`` with ``decoder_penalty="jacobian"``.
 
         Parameters
         ----------
@@ -51,16 +56,16 @@ class StoredEstimator(CallbackSupportMixin, BaseEstimator):
         -------
         self : estimator
         """
-        inner = {key: params.pop(key) for key in list(params) if key.startswith("penalty__")}
+        inner = {key: params.pop(key) for key in list(params) if _role(key) in PENALTY_ROLES}
         super().set_params(**params)
-        penalty = getattr(self, "penalty", None)
-        if inner and isinstance(penalty, str):
-            self.penalty = self._penalty_by_name(penalty)
+        for role in {_role(key) for key in inner}:
+            if isinstance(name := getattr(self, role, None), str):
+                setattr(self, role, self._penalty_by_name(name, role))
         super().set_params(**inner)
         return self
 
-    def _penalty_by_name(self, name: str) -> Penalty:
-        """Return the object that the name of a penalty stands for."""
+    def _penalty_by_name(self, name: str, role: str = "penalty") -> Penalty:
+        """Return the object that the name of a penalty stands for, as the parameter `role`."""
         return make_penalty(name)
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
@@ -103,6 +108,12 @@ class StoredEstimator(CallbackSupportMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
+
+
+def _role(key: str) -> str:
+    """Return the parameter whose own parameter a key is; empty for one of the estimator."""
+    role, inner, _ = key.partition("__")
+    return role if inner else ""
 
 
 def with_dtypes(tags: Any, *, single: bool) -> Any:

@@ -41,9 +41,9 @@ class CrossFitLearner(Learner):
 
     fold: NDArray | None = None
 
-    def calibrated(self, train: ArrayDataset) -> Penalty:
-        """Return the penalty, calibrated."""
-        raise NotImplementedError
+    def calibrate(self, penalty: Penalty, train: ArrayDataset) -> None:
+        """Set what a penalty takes from the data."""
+        calibrate(penalty, train, self.rng)
 
     def select(self, outputs: NDArray, weight: NDArray) -> Selection:
         """Return what the held out outputs say."""
@@ -58,7 +58,7 @@ class CrossFitLearner(Learner):
         ----------
         train : ArrayDataset
         penalty : Penalty
-            Not calibrated.
+            Calibrated here, where there is a choice.
         n_outputs : int
         strata : ndarray of shape (n_samples,)
             What is to be spread over all folds.
@@ -70,7 +70,8 @@ class CrossFitLearner(Learner):
             return False
         self.fold = stratified_folds(self.group, strata, N_FOLDS, self.rng)
         settings = settings_of(self.estimator, len(train))
-        self._start_members(self.calibrated(train), n_outputs, settings)
+        self.calibrate(penalty, train)
+        self._start_members(penalty, n_outputs, settings)
         vars(self.result).update(fitted)
         self.wide = self.perceptrons(train, n_outputs, self._widths)[0]
         outside = self.fold[:, None] != np.arange(N_FOLDS)
@@ -130,10 +131,6 @@ class ChoosingLearner(CrossFitLearner):
         penalty = make_penalty(self.estimator.penalty)
         if not self.cross_fit(train, penalty, len(classes), train.y, classes_=classes):
             super().train(train, classes, valid)
-
-    def calibrated(self, train: ArrayDataset) -> Penalty:
-        """Return the penalty, calibrated."""
-        return calibrate(make_penalty(self.estimator.penalty), train, self.rng)
 
     def select(self, outputs: NDArray, weight: NDArray) -> Selection:
         """Return what the held out logits say; warn if no candidate has learned."""

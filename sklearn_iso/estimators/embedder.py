@@ -198,10 +198,10 @@ class Embedder:
 
     def _decoder_penalty(self) -> Penalty | None:
         penalty = self.estimator.decoder_penalty
-        if penalty == "jacobian":
-            return JacobianIsometry(layers="logits")
         if penalty is None:
             return None
+        if isinstance(penalty, str):
+            return named_decoder_penalty(penalty)
         for _, _, term in penalty.terms():
             if term.needs_all_samples or getattr(term, "metric", None) == "precomputed":
                 raise ValueError(
@@ -232,6 +232,15 @@ class Embedder:
         error = float(rows.weight.astype(np.float64) @ squares / rows.weight.sum(dtype=float))
         result.reconstruction_error_ = error / mean_square
         result._rng = self.rng
+
+
+def named_decoder_penalty(name: str) -> Penalty:
+    """Return the object that a name stands for as the penalty of a decoder: "jacobian" alone."""
+    if name != "jacobian":
+        raise ValueError(
+            f"decoder_penalty must be 'jacobian', a Penalty or None; got {name!r}. Pass 'jacobian'."
+        )
+    return JacobianIsometry(layers="logits")
 
 
 def embeds_by_chunks(estimator: Any) -> bool:

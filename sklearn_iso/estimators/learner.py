@@ -121,7 +121,7 @@ class Learner:
                 check_several_classes(classes[rows.y])
             self._start(rows, classes, settings)
         else:
-            self.result = found_before(estimator, "net_", "penalty_", "alpha_")
+            self.take_up("net_", "penalty_", "alpha_")
             X, weight = as_module(estimator.net_, X, weight)
             rows = positive_rows(X, labels, weight)
             resume_net(estimator.net_, settings, self.shuffling)
@@ -171,6 +171,10 @@ class Learner:
             weighted=bool(np.ptp(train.weight)),
             data_term=self.data_term,
         )
+
+    def take_up(self, *names: str) -> None:
+        """Begin the result with what an earlier fit has found out."""
+        self.result = found_before(self.estimator, *names)
 
     def run_chunk(self, rows: ArrayDataset) -> None:
         """Train for one epoch under the present strength of the penalty."""

@@ -16,7 +16,7 @@ from sklearn_iso.estimators.learner import (
     settings_of,
     split_rows,
 )
-from sklearn_iso.estimators.result import FitResult, found_before
+from sklearn_iso.estimators.result import FitResult
 from sklearn_iso.estimators.strength import strength
 from sklearn_iso.estimators.tasks import FitTask
 from sklearn_iso.geometry import nearest_other_class_distance
@@ -30,7 +30,6 @@ from sklearn_iso.penalties import (
 )
 from sklearn_iso.training import (
     ArrayDataset,
-    calibrate,
     input_similarity,
     new_generator,
     resume_net,
@@ -95,8 +94,7 @@ class RegressionLearner:
         estimator = self.estimator
         settings = replace(settings_of(estimator), learning_rate_schedule="constant")
         rows = self._rows(X, y, sample_weight)
-        known = ("net_", "penalty_", "alpha_", "target_mean_", "target_std_")
-        self.learner.result = found_before(estimator, *known)
+        self.learner.take_up("net_", "penalty_", "alpha_", "target_mean_", "target_std_")
         if not getattr(estimator, "target_std_", 0):  # the first samples that tell units
             self._set_units(rows)
         if not hasattr(estimator, "net_"):
@@ -149,11 +147,10 @@ class ChoosingRegressor(CrossFitLearner):
         penalty = regression_penalty(self.estimator.penalty)
         return self.cross_fit(train, penalty, 1, np.zeros(len(train)))
 
-    def calibrated(self, train: ArrayDataset) -> Penalty:
-        """Return the penalty in units of the data, calibrated."""
-        penalty = regression_penalty(self.estimator.penalty)
+    def calibrate(self, penalty: Penalty, train: ArrayDataset) -> None:
+        """Set what a penalty takes from data without classes."""
         set_units(penalty, train, self.rng)
-        return calibrate(penalty, train, self.rng)
+        super().calibrate(penalty, train)
 
     def select(self, outputs: NDArray, weight: NDArray) -> Selection:
         """Return what the held out predictions say; warn if no candidate has learned."""

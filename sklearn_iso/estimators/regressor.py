@@ -171,7 +171,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     target_mean_: float = field(init=False)
     target_std_: float = field(init=False)
 
-    def _penalty_by_name(self, name: str) -> Penalty:
+    def _penalty_by_name(self, name: str, role: str = "penalty") -> Penalty:
         return regression_penalty(name)
 
     @fit_context(prefer_skip_nested_validation=False)

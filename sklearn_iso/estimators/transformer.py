@@ -20,7 +20,7 @@ from sklearn_iso._typed import (
 )
 from sklearn_iso.estimators.base import with_dtypes
 from sklearn_iso.estimators.constraints import EMBEDDING, Activation, MetricOfX
-from sklearn_iso.estimators.embedder import Embedder, embeds_by_chunks
+from sklearn_iso.estimators.embedder import Embedder, embeds_by_chunks, named_decoder_penalty
 from sklearn_iso.estimators.embedding_map import bring_back, embed, stress_of_rows
 from sklearn_iso.estimators.input import check_embedding_input
 from sklearn_iso.estimators.network import NetworkEstimator
@@ -189,7 +189,9 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     decoder_penalty_: Penalty | None = field(init=False)
     _n_features_out: int = field(init=False)
 
-    def _penalty_by_name(self, name: str) -> Penalty:
+    def _penalty_by_name(self, name: str, role: str = "penalty") -> Penalty:
+        if role == "decoder_penalty":
+            return named_decoder_penalty(name)
         if (name, self.metric) == ("geodesic", "precomputed"):
             raise ValueError(
                 "penalty='geodesic' with metric='precomputed' finds the shortest paths before the "

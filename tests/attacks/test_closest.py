@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from sklearn_iso import ThreatModel
-from sklearn_iso.attacks import NORMS, ddn, distances, fab, fmn
+from sklearn_iso.attacks import DDN, FAB, FMN, NORMS, ddn, distances, fab, fmn
 
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": math.inf}
 every_trial = pytest.mark.parametrize(
@@ -163,3 +163,15 @@ def test_more_walks_never_find_farther_errors(problem):
         distances(model, X, y, fmn(model, X, y, n_restarts=n), threat="linf") for n in (1, 2)
     )
     assert (two <= one * (1 + 1e-3)).all()
+
+
+@pytest.mark.parametrize("kind, norm", [(DDN, "l2"), (FMN, "linf"), (FAB, "linf")])
+def test_an_attack_without_a_threat_takes_the_norm_of_its_function(kind, norm):
+    X, y = torch.tensor([[1.0, 1.0], [3.0, 5.0]]), torch.tensor([0, 0])
+
+    def linear(x):
+        return torch.stack([x.sum(1), -x.sum(1)], dim=1)
+
+    by_default = kind()(linear, X, y)
+    assert torch.equal(by_default, kind()(linear, X, y, threat=norm))
+    assert torch.equal(by_default, {DDN: ddn, FMN: fmn, FAB: fab}[kind](linear, X, y))

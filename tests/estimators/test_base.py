@@ -50,6 +50,21 @@ def test_the_object_of_a_name_is_the_one_that_a_fit_would_take():
     assert terms[1].start == "random"  # there are no logits of classes
 
 
+def test_the_penalty_of_a_decoder_has_parameters_by_name_too():
+    base = IsometricTransformer(decoder_penalty="jacobian", **QUICK)
+    search = GridSearchCV(base, {"decoder_penalty__scale": ["fitted", 1.0]}, cv=2).fit(X)
+    assert (
+        search.best_estimator_.decoder_penalty.scale
+        == search.best_params_["decoder_penalty__scale"]
+    )
+    by_name = clone(base).fit(X).transform(X)
+    same = clone(base).set_params(decoder_penalty__layers="logits")
+    assert not isinstance(same.decoder_penalty, str) and base.decoder_penalty == "jacobian"
+    np.testing.assert_array_equal(same.fit(X).transform(X), by_name)
+    with pytest.raises(ValueError, match="decoder_penalty must be 'jacobian'"):
+        IsometricTransformer(decoder_penalty="global").set_params(decoder_penalty__scale=1.0)
+
+
 def test_name_and_parameter_may_come_together_in_any_order():
     for params in (
         {"penalty": "worst_case", "penalty__radius": 2.0},
