@@ -3,7 +3,7 @@
 - digits, standardised, 5 seeds: accuracy clean and under L2 PGD-40 at 0.3 of the median
   distance to the nearest other class.
 - MNIST, 20 epochs: accuracy on the test images, and on the first 1,000 of them under PGD-40
-  with 5 restarts and under the cascade; within-class distortion of the last hidden layer.
+  with 5 restarts and under the attack ensemble; within-class distortion of the last hidden layer.
 - MNIST, peak memory of a fit on 60,000 images, and of isometry_distortion on them.
 
     python benchmarks/defaults.py [--only digits|mnist|memory]

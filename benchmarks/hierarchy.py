@@ -6,7 +6,7 @@ Three questions, each with its peers in the same run:
   the correlation of the distances after each block with those of the input, within the classes of
   its level, with the penalty and without; distances within and between classes.
 - mnist: halves, pairs and single digits, beside the flat classifier of the same settings: accuracy,
-  the tree distance of errors, robust accuracy of every level (L2, cascade of attacks), and
+  the tree distance of errors, robust accuracy of every level (L2, attack ensemble), and
   what of an answer remains right where an attack on the digit succeeds.
 - peers: hiclass, one classifier for each parent, logistic or a perceptron, on digits and on two
   taxonomies of 40 Gaussians: hierarchical F1, seconds, robust accuracy of the leaf (L2, PGD-40 on

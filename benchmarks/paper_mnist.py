@@ -6,7 +6,7 @@ first 1,000 test images that stay right is measured over ten L-infinity budgets 
 
 - the authors' attack: one signed step up CE + beta * isometry, the objective of training;
 - FGSM: one signed step up the cross-entropy (sklearn_iso.attacks.fgsm);
-- the cascade: Auto-PGD on two losses and a black-box search (sklearn_iso.metrics).
+- the attack ensemble: Auto-PGD on two losses and a black-box search (sklearn_iso.metrics).
 
 Finished networks are kept under output/, so that an interrupted run goes on where it stopped.
 
@@ -46,7 +46,7 @@ TRAININGS = [(0.0, 1.0), *((beta, K) for K in (10.0, 1.0) for beta in (0.1, 1.0,
 ATTACKS = {
     "authors": "FGSM on the authors' objective,\nCE + beta * isometry",
     "fgsm": "FGSM on cross-entropy",
-    "cascade": "Cascade of attacks\non the classification loss",
+    "cascade": "Attack ensemble\non the classification loss",
 }
 
 

@@ -1,12 +1,12 @@
 """How robust is each way of training the same network, for the same training time?
 
-Full MNIST. Accuracy on the 10,000 test images, and on the first 1,000 of them under the cascade
-of attacks at six budgets. `--time` measures first what an epoch of each method costs, next to a
+Full MNIST. Accuracy on the 10,000 test images, and on the first 1,000 of them under the attack
+ensemble at six budgets. `--time` measures first what an epoch of each method costs, next to a
 plain one. Rows of the package train for a fixed number of epochs; every peer trains for as many
 epochs as take the time of the longest of them. Rows that the JSON holds are skipped, so that a run
 can be taken up again; `--again` measures those whose trained networks are still there anew, as
 after a change of the attacks, and `--fresh` trains them anew as well. `--confirm` attacks rows with
-AutoAttack as well, and with a cascade that ends in 2,000 queries of random search, half of them
+AutoAttack as well, and with an ensemble that ends in 2,000 queries of random search, half of them
 patches of the images. `--threads 2` tells what a fit takes by the clock on two cores, if nothing
 else runs.
 
@@ -208,7 +208,7 @@ def main() -> None:
             row = None if options.fresh else results.find(options.network, method, seed)
             if row is None or (options.again and is_trained(row)):
                 fresh, model = train_row(results, options.network, method, seed, data)
-                # What AutoAttack leaves still holds; the patches end a cascade of another day.
+                # What AutoAttack leaves still holds; the patches end an ensemble of another day.
                 kept = {k: v for k, v in (row or {}).items() if k != "patches"}
                 row = kept | fresh | measure(model, X, y, options.images)
                 results.put(row)

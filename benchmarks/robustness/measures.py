@@ -93,7 +93,7 @@ def stretch(model: nn.Module, X: Tensor) -> dict[str, float]:
 def measure(model: nn.Module, X_test: Tensor, y_test: Tensor, n_images: int) -> dict[str, Any]:
     """Accuracies, and how far the map stretches.
 
-    "ascents" tells rows of today from those that were measured before the walks of the cascade
+    "ascents" tells rows of today from those that were measured before the walks of the ensemble
     ended in ascents.
     """
     for parameter in model.parameters():

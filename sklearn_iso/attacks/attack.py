@@ -188,8 +188,8 @@ class AttackState:
     def rounds(self, categories: Categories | None, value: Value) -> Iterator[None]:
         """Yield once for the categories of X, then once after each flip of those still robust.
 
-        A flip is greedy: of all single flips of a survivor's centre, with the other features of
-        its best point, the one of the highest value becomes its new centre.
+        A flip is greedy: of all single flips of the centre of a sample, with the other features
+        of its best point, the one of the highest value becomes its new centre.
 
         Parameters
         ----------

@@ -125,6 +125,9 @@ class HierarchicalIsometricClassifier(
     alone, and predictions go on to a leaf. The labels of a level must be all text or all
     numbers. Numbers are codes of their level; text names one label of the whole tree.
 
+    There is no ``partial_fit``: the tree of labels, and with it the width of every head, must be
+    known before the first step.
+
     Cross-validation: scikit-learn does not stratify a 2-D `y`, and its folds fail on None and
     NaN among text. ``cv=list(StratifiedKFold(5).split(X, ["/".join(map(str, path)) for path in
     Y]))`` stratifies on whole paths.

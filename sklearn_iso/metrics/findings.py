@@ -1,4 +1,4 @@
-"""What a diagnosis found, and the sample of samples that it looks at."""
+"""What a diagnosis found, and the draw of samples that it looks at."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Sample:
-    """A seeded sample of samples that are right without an attack, under one budget.
+    """A seeded draw of samples that are right without an attack, under one budget.
 
     Parameters
     ----------

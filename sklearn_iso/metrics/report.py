@@ -170,11 +170,11 @@ def robustness_report(
     """Evaluate the robustness of any fitted classifier, and whether to believe the figures.
 
     Besides the curve of :func:`robustness_curve` the report tells what evaluation was possible,
-    which attack broke what, and the diagnostics of false robustness on a seeded sample of samples:
+    which attack broke what, and the diagnostics of false robustness on a seeded draw of samples:
     gradients that vanish or are NaN, probabilities in place of logits, predictions that do not
     repeat, weak attacks that beat strong ones (one step, noise, transfer from a linear model,
-    random search), more steps that break more, survivors of an unbounded budget, larger budgets
-    that break less.
+    random search), more steps that break more, samples that hold at an unbounded budget, larger
+    budgets that break less.
 
     Parameters
     ----------
