@@ -40,9 +40,12 @@ from tqdm import tqdm
 
 from sklearn_iso import IsometricClassifier
 from sklearn_iso.attacks import APGD
-from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.metrics import robustness_curve
-from sklearn_iso.penalties import WithinClassIsometry, WorstCaseIsometry
+from sklearn_iso.penalties import (
+    WithinClassIsometry,
+    WorstCaseIsometry,
+    nearest_other_class_distance,
+)
 
 CELLS = Path(__file__).parents[1] / "output" / "calibration"
 FRACTIONS = np.linspace(0, 0.5, 6)  # budgets over q

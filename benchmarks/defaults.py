@@ -29,8 +29,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_iso import IsometricClassifier, ThreatModel
 from sklearn_iso.attacks import PGD
 from sklearn_iso.datasets import load_mnist
-from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.metrics import adversarial_accuracy, isometry_distortion
+from sklearn_iso.penalties import nearest_other_class_distance
 
 SEEDS = range(5)
 EPOCHS = 20

@@ -38,10 +38,9 @@ from tqdm import tqdm
 from sklearn_iso import IsometricClassifier, ThreatModel
 from sklearn_iso.attacks import APGD
 from sklearn_iso.datasets import load_mnist
-from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.metrics import adversarial_accuracy
-from sklearn_iso.penalties import WorstCaseIsometry
-from sklearn_iso.plotting.axes import COLORS
+from sklearn_iso.penalties import WorstCaseIsometry, nearest_other_class_distance
+from sklearn_iso.plotting._axes import COLORS
 
 ROOT = Path(__file__).parents[1]
 IMAGES, CELLS = ROOT / "docs" / "images", ROOT / "output" / "guide"

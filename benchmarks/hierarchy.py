@@ -308,7 +308,7 @@ def draw_torus(alpha: float, Z: list[NDArray], X: NDArray, Y: NDArray) -> None:
     from matplotlib.colors import ListedColormap
     from sklearn.decomposition import PCA
 
-    from sklearn_iso.plotting.axes import COLORS, CONTEXTS
+    from sklearn_iso.plotting._axes import COLORS, CONTEXTS
 
     eight = ListedColormap([*COLORS, "#000000", "#F0E442"])
     figure, axes = plt.subplots(2, 3, figsize=(10, 7), layout="constrained")

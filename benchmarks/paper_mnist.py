@@ -206,7 +206,7 @@ def draw(rows: list[dict[str, Any]]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from sklearn_iso.plotting.axes import COLORS
+    from sklearn_iso.plotting._axes import COLORS
 
     colors = {0.0: "black", 0.1: COLORS[5], 1.0: COLORS[0], 10.0: COLORS[1]}
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), sharey=True, layout="constrained")

@@ -36,7 +36,7 @@ from torch import Tensor
 from sklearn_iso import preset
 from sklearn_iso.datasets import make_entangled_rings, make_torus
 from sklearn_iso.metrics import isometry_distortion
-from sklearn_iso.metrics.distortion import best_scale
+from sklearn_iso.metrics._distortion import best_scale
 from sklearn_iso.modules import MLP
 from sklearn_iso.penalties import WithinClassIsometry
 
@@ -287,7 +287,7 @@ def map_of_expansion(ax: Any, points: NDArray, expansion: NDArray, X: NDArray) -
 
 
 def by_distance(ax: Any, rows: list[dict[str, Any]]) -> None:
-    from sklearn_iso.plotting.axes import COLORS
+    from sklearn_iso.plotting._axes import COLORS
 
     distance = np.mean([row["distance"] for row in rows], axis=0)
     low, middle, high = np.mean([row["quartiles"] for row in rows], axis=0).T

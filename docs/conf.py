@@ -10,7 +10,6 @@ from typing import Any
 import sklearn_iso
 
 DOCS = Path(__file__).parent
-INTERNAL = {"geometry", "threat", "training"}  # rooms that users do not import from
 
 project = "sklearn-iso"
 author = "the sklearn-iso developers"
@@ -60,7 +59,7 @@ html_css_files = ["tables.css"]
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    # The widest tables get the room of the second sidebar, too.
+    # The widest tables get the subpackage of the second sidebar, too.
     "secondary_sidebar_items": {"**": ["page-toc"], "explanation/comparison": []},
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
@@ -87,15 +86,17 @@ _SECTION = """\
 """
 
 
-def public_rooms() -> list[str]:
-    """Return the package and those rooms of it that offer names."""
-    rooms = [
+def public_subpackages() -> list[str]:
+    """Return the package and its public subpackages that offer names."""
+    subpackages = [
         module.name
         for module in pkgutil.iter_modules(sklearn_iso.__path__, prefix="sklearn_iso.")
-        if not INTERNAL & set(module.name.split("."))
+        if "._" not in module.name
     ]
     return ["sklearn_iso"] + [
-        room for room in rooms if getattr(importlib.import_module(room), "__all__", [])
+        subpackage
+        for subpackage in subpackages
+        if getattr(importlib.import_module(subpackage), "__all__", [])
     ]
 
 
@@ -107,18 +108,20 @@ def kind_of(value: object) -> str:
 
 
 def write_reference() -> None:
-    """Write one page for each room, with every name of its `__all__`."""
-    folder = DOCS / "reference" / "rooms"
+    """Write one page for each subpackage, with every name of its `__all__`."""
+    folder = DOCS / "reference" / "subpackages"
     folder.mkdir(exist_ok=True)
     pages = {}
     offered = {"__version__"}
-    for room in public_rooms():
-        module = importlib.import_module(room)
+    for subpackage in public_subpackages():
+        module = importlib.import_module(subpackage)
         names: dict[str, list[str]] = {"Classes": [], "Functions": [], "Constants": []}
-        own = set(module.__all__) - offered  # the package offers estimators before their room does
+        own = (
+            set(module.__all__) - offered
+        )  # the package offers estimators before their subpackage does
         for name in sorted(own):
             names[kind_of(getattr(module, name))].append(f"   {name}")
-        if room == "sklearn_iso":
+        if subpackage == "sklearn_iso":
             offered |= own
         if not own:
             continue
@@ -127,8 +130,8 @@ def write_reference() -> None:
             for title, found in names.items()
             if found
         )
-        pages[f"{room}.rst"] = _PAGE.format(
-            title=room, line="=" * len(room), module=room, sections=sections
+        pages[f"{subpackage}.rst"] = _PAGE.format(
+            title=subpackage, line="=" * len(subpackage), module=subpackage, sections=sections
         )
     for old in folder.glob("*.rst"):
         if old.name not in pages:

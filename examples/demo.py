@@ -33,12 +33,12 @@ from tqdm import tqdm
 
 from sklearn_iso import IsometricClassifier, ThreatModel
 from sklearn_iso.datasets import load_mnist
-from sklearn_iso.geometry import nearest_other_class_distance
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     make_adversarial_scorer,
     make_distortion_scorer,
 )
+from sklearn_iso.penalties import nearest_other_class_distance
 from sklearn_iso.plotting import RobustnessCurveDisplay, ShepardDisplay
 
 ALPHA = "isometricclassifier__alpha"

@@ -1,5 +1,6 @@
 """Neural networks that keep distances, for scikit-learn."""
 
+from sklearn_iso._threat import ThreatModel
 from sklearn_iso._version import __version__
 from sklearn_iso.estimators import (
     HierarchicalIsometricClassifier,
@@ -10,7 +11,6 @@ from sklearn_iso.estimators import (
     load,
     preset,
 )
-from sklearn_iso.threat import ThreatModel
 
 __all__ = [
     "HierarchicalIsometricClassifier",

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+__all__ = [
+    "CheckpointInUseError",
+    "ModelFileError",
+    "RefusedPointsWarning",
+    "TrainingDivergedError",
+]
+
 
 class TrainingDivergedError(ArithmeticError):
     """The training loss became NaN or infinite.

@@ -12,6 +12,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_iso._typed import validate_params
 
+__all__ = ["refit_robust"]
+
 #: What a scorer of clean accuracy is usually called in ``scoring={...}``.
 _CLEAN_NAMES = ("clean", "accuracy", "balanced_accuracy")
 
@@ -29,7 +31,7 @@ def refit_robust(
     *,
     clean: str | None = None,
     robust: str | None = None,
-) -> RefitRobust:
+) -> _RefitRobust:
     r"""Return a choice for ``refit=``: the most robust candidate that is accurate enough.
 
     .. math:: \arg\max_c \, \mathrm{robust}_c \quad \text{such that} \quad
@@ -79,11 +81,11 @@ def refit_robust(
     >>> search.best_params_
     {'C': 1}
     """
-    return RefitRobust(max_accuracy_drop, clean, robust)
+    return _RefitRobust(max_accuracy_drop, clean, robust)
 
 
 @dataclass(frozen=True)
-class RefitRobust:
+class _RefitRobust:
     """The callable that :func:`refit_robust` makes.
 
     Examples

@@ -1,6 +1,7 @@
-"""The rooms and floors of docs/explanation/architecture, read from the source: a test a law."""
+"""The subpackages and layers of docs/explanation/architecture, read from the source: a test a law."""
 
 import ast
+import importlib
 from collections import defaultdict
 from functools import cache
 from graphlib import TopologicalSorter
@@ -10,17 +11,17 @@ import pytest
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "sklearn_iso"
-FLOORS = {
+LAYERS = {
     0: {"geometry", "modules", "datasets", "hierarchy"},
     1: {"threat"},
     2: {"penalties", "attacks", "twins"},
     3: {"training", "metrics", "persistence"},
     4: {"estimators", "plotting", "model_selection", "testing"},
 }
-FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-BELOW_EVERY_FLOOR = {"exceptions", "randomness", "weighting", "_typed", "_version"}
+LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
+BELOW_EVERY_LAYER = {"exceptions", "randomness", "weighting", "typed", "version"}
 NEVER_HEAR_OF_SKLEARN = {"geometry", "threat", "attacks"}
-ACROSS_ROOMS = {"faults", "fuzz", "support", "typing"}
+ACROSS_SUBPACKAGES = {"faults", "fuzz", "support", "typing"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -33,8 +34,17 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def parts_of(path: Path) -> tuple[str, ...]:
+    return path.relative_to(PACKAGE).parts
+
+
+def subpackage_named(part: str) -> str:
+    """Return the name that a dotted name or a path calls, whether or not it is public."""
+    return part if part.startswith("__") else part.removeprefix("_")
+
+
+def subpackage_of(path: Path) -> str:
+    return subpackage_named(parts_of(path)[0].removesuffix(".py"))
 
 
 @cache
@@ -57,9 +67,10 @@ def imports_of(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def own_rooms(path: Path) -> set[str]:
-    names = {name.split(".")[1] for name in imports_of(path) if name.startswith("sklearn_iso.")}
-    return names - BELOW_EVERY_FLOOR - {"__version__"}
+def own_subpackages(path: Path) -> set[str]:
+    own = [name for name in imports_of(path) if name.startswith("sklearn_iso.")]
+    names = {subpackage_named(name.split(".")[1]) for name in own}
+    return names - BELOW_EVERY_LAYER - {"__version__"}
 
 
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -72,11 +83,13 @@ def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def imports_upward(path: Path) -> list[str]:
-    room = room_of(path)
-    if room == "__init__":
-        return []  # the catalogue names what every floor offers
-    floor = FLOOR.get(room, -1)
-    return sorted(other for other in own_rooms(path) if other != room and FLOOR[other] >= floor)
+    name = subpackage_of(path)
+    if name == "__init__":
+        return []  # the catalogue names what every layer offers
+    layer = LAYER.get(name, -1)
+    return sorted(
+        other for other in own_subpackages(path) if other != name and LAYER[other] >= layer
+    )
 
 
 def long_functions(path: Path) -> dict[str, int]:
@@ -94,9 +107,9 @@ def offenders(law) -> dict[str, object]:
     return {label(path): wrong for path in MODULES if (wrong := law(path))}
 
 
-def test_every_module_lives_in_a_room_with_a_floor():
-    rooms = {*FLOOR, *BELOW_EVERY_FLOOR, "__init__"}
-    assert not offenders(lambda path: room_of(path) not in rooms)
+def test_every_module_lives_in_a_subpackage_with_a_layer():
+    names = {*LAYER, *BELOW_EVERY_LAYER, "__init__"}
+    assert not offenders(lambda path: subpackage_of(path) not in names)
 
 
 def test_imports_flow_downward():
@@ -105,13 +118,13 @@ def test_imports_flow_downward():
 
 def test_estimators_and_metrics_never_import_each_other():
     apart = {"estimators": "metrics", "metrics": "estimators"}
-    assert not offenders(lambda path: apart.get(room_of(path)) in own_rooms(path))
+    assert not offenders(lambda path: apart.get(subpackage_of(path)) in own_subpackages(path))
 
 
-def test_some_rooms_never_hear_of_scikit_learn():
+def test_some_subpackages_never_hear_of_scikit_learn():
     def heard(path):
         roots = {name.split(".")[0] for name in imports_of(path)}
-        return room_of(path) in NEVER_HEAR_OF_SKLEARN and roots & {"sklearn", "skorch"}
+        return subpackage_of(path) in NEVER_HEAR_OF_SKLEARN and roots & {"sklearn", "skorch"}
 
     assert not offenders(heard)
 
@@ -141,9 +154,24 @@ def test_no_module_is_named_utils():
     assert not {part for part in parts if "util" in part or part in {"helpers", "common", "misc"}}
 
 
-def test_tests_live_in_the_rooms_of_the_package():
+def test_what_is_not_public_has_an_underscore():
+    """A public module says in `__all__` what it offers, and defines no other name in the open."""
+    public = [path for path in MODULES if all(subpackage_named(p) == p for p in parts_of(path))]
+    assert {path.name for path in public} == {"__init__.py", "exceptions.py", "model_selection.py"}
+    for path in public:
+        module = importlib.import_module(dotted(path))
+        assert set(module.__all__) <= set(vars(module)), path
+        defined = {
+            node.name
+            for node in tree_of(path).body
+            if isinstance(node, ast.ClassDef | ast.FunctionDef)
+        }
+        assert {name for name in defined if not name.startswith("_")} <= set(module.__all__), path
+
+
+def test_tests_live_in_the_subpackages():
     folders = {path.parent.relative_to(TESTS).parts[0] for path in TESTS.glob("*/**/*.py")}
-    assert folders <= {*FLOOR, *ACROSS_ROOMS}
+    assert folders <= {*LAYER, *ACROSS_SUBPACKAGES}
     assert not list(TESTS.rglob("__init__.py")), "tests are no packages"
 
 

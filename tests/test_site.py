@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-BUILT = {"auto_gallery", "_build", "rooms", "names"}  # what only a build of the site makes
+BUILT = {"auto_gallery", "_build", "subpackages", "names"}  # what only a build of the site makes
 PAGES = sorted(
     page
     for page in [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
@@ -105,15 +105,17 @@ def test_every_public_name_stands_once_in_the_reference(tmp_path):
     (tmp_path / "reference").mkdir()
     conf.write_reference()
     listed = []
-    for page in (tmp_path / "reference" / "rooms").glob("*.rst"):
+    for page in (tmp_path / "reference" / "subpackages").glob("*.rst"):
         room = importlib.import_module(page.stem)
         names = re.findall(r"^   (\w+)$", page.read_text("utf-8"), re.M)
         listed += [id(getattr(room, name)) for name in names]
-    rooms = [importlib.import_module(name) for name in conf.public_rooms()]
+    rooms = [importlib.import_module(name) for name in conf.public_subpackages()]
     public = {id(getattr(room, n)) for room in rooms for n in set(room.__all__) - {"__version__"}}
     assert len(rooms) > 8
     assert public == set(listed)
-    assert not {name for name in conf.public_rooms() if "geometry" in name or "training" in name}
+    assert not {
+        name for name in conf.public_subpackages() if "geometry" in name or "training" in name
+    }
 
 
 def module_at(path: Path):

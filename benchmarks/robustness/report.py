@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from robustness.measures import BUDGETS, CONFIRMED_BY, label
-from sklearn_iso.plotting.axes import COLORS
+from sklearn_iso.plotting._axes import COLORS
 
 Row = dict[str, Any]
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from robustness.peers import Loss
 from sklearn_iso import IsometricClassifier
+from sklearn_iso._training import input_similarity
 from sklearn_iso.modules import MLP
-from sklearn_iso.training import input_similarity
 
 
 @dataclass(frozen=True)

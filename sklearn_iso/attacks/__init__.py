@@ -1,22 +1,22 @@
 """Adversarial attacks on a callable that maps points to logits; no scikit-learn inside."""
 
-from sklearn_iso.attacks.apgd import APGD, apgd
-from sklearn_iso.attacks.attack import Attack
-from sklearn_iso.attacks.budget import Budget
-from sklearn_iso.attacks.choice import ATTACKS, as_attack
-from sklearn_iso.attacks.closest import DDN, FAB, FMN, ddn, distances, fab, fmn
-from sklearn_iso.attacks.coordinates import Coordinates, coordinates
-from sklearn_iso.attacks.ensemble import (
+from sklearn_iso._geometry.norms import NORMS, Norm, get_norm
+from sklearn_iso.attacks._apgd import APGD, apgd
+from sklearn_iso.attacks._attack import Attack
+from sklearn_iso.attacks._budget import Budget
+from sklearn_iso.attacks._choice import ATTACKS, as_attack
+from sklearn_iso.attacks._closest import DDN, FAB, FMN, ddn, distances, fab, fmn
+from sklearn_iso.attacks._coordinates import Coordinates, coordinates
+from sklearn_iso.attacks._ensemble import (
     STAGES,
     AttackEnsemble,
     MinimumNormEnsemble,
     attack_ensemble,
 )
-from sklearn_iso.attacks.losses import LOSSES
-from sklearn_iso.attacks.pgd import FGSM, PGD, fgsm, pgd
-from sklearn_iso.attacks.rays import RayS, rays
-from sklearn_iso.attacks.square import Square, square
-from sklearn_iso.geometry.norms import NORMS, get_norm
+from sklearn_iso.attacks._losses import LOSSES
+from sklearn_iso.attacks._pgd import FGSM, PGD, fgsm, pgd
+from sklearn_iso.attacks._rays import RayS, rays
+from sklearn_iso.attacks._square import Square, square
 
 __all__ = [
     "APGD",
@@ -32,6 +32,7 @@ __all__ = [
     "LOSSES",
     "MinimumNormEnsemble",
     "NORMS",
+    "Norm",
     "PGD",
     "RayS",
     "STAGES",

@@ -1,13 +1,13 @@
 """Estimators."""
 
-from sklearn_iso.estimators.classifier import IsometricClassifier
-from sklearn_iso.estimators.classifier_cv import IsometricClassifierCV
-from sklearn_iso.estimators.hierarchical import HierarchicalIsometricClassifier
-from sklearn_iso.estimators.hierarchical_level import LevelClassifier
-from sklearn_iso.estimators.loading import load
-from sklearn_iso.estimators.presets import PRESETS, preset
-from sklearn_iso.estimators.regressor import IsometricRegressor
-from sklearn_iso.estimators.transformer import IsometricTransformer
+from sklearn_iso.estimators._classifier import IsometricClassifier
+from sklearn_iso.estimators._classifier_cv import IsometricClassifierCV
+from sklearn_iso.estimators._hierarchical import HierarchicalIsometricClassifier
+from sklearn_iso.estimators._hierarchical_level import LevelClassifier
+from sklearn_iso.estimators._loading import load
+from sklearn_iso.estimators._presets import PRESETS, preset
+from sklearn_iso.estimators._regressor import IsometricRegressor
+from sklearn_iso.estimators._transformer import IsometricTransformer
 
 __all__ = [
     "PRESETS",

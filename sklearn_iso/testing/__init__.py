@@ -1,23 +1,23 @@
 """Property-test that an estimator keeps distances, in a test suite of your own."""
 
 # First: without hypothesis, an error that names what to install.
-from sklearn_iso.testing import hypothesis_extra  # noqa: F401, I001
-from sklearn_iso.testing.attack_laws import check_attack
-from sklearn_iso.testing.broken import LawBrokenError
-from sklearn_iso.testing.clouds import SHAPES, labelled_point_clouds, point_clouds
-from sklearn_iso.testing.distances import check_distance_preservation
-from sklearn_iso.testing.invariance import check_rigid_motion_invariance
-from sklearn_iso.testing.lipschitz import check_lipschitz
-from sklearn_iso.testing.maps import (
+from sklearn_iso.testing import _hypothesis_extra  # noqa: F401, I001
+from sklearn_iso.testing._attack_laws import check_attack
+from sklearn_iso.testing._broken import LawBrokenError
+from sklearn_iso.testing._clouds import SHAPES, labelled_point_clouds, point_clouds
+from sklearn_iso.testing._distances import check_distance_preservation
+from sklearn_iso.testing._invariance import check_rigid_motion_invariance
+from sklearn_iso.testing._lipschitz import check_lipschitz
+from sklearn_iso.testing._maps import (
     BiLipschitzMap,
     Similarity,
     bi_lipschitz_maps,
     rigid_motions,
     similarities,
 )
-from sklearn_iso.testing.penalty_laws import check_penalty
-from sklearn_iso.testing.scorer_laws import check_adversarial_scorer
-from sklearn_iso.testing.trees import label_trees
+from sklearn_iso.testing._penalty_laws import check_penalty
+from sklearn_iso.testing._scorer_laws import check_adversarial_scorer
+from sklearn_iso.testing._trees import label_trees
 
 __all__ = [
     "SHAPES",

@@ -2,28 +2,28 @@
 
 # Importing a family registers its twins.
 from sklearn_iso.twins import (  # noqa: F401
-    calibration,
-    clusters,
-    columns,
-    compose,
-    ensembles,
-    expansions,
-    gaussian,
-    linear,
-    marginals,
-    multiclass,
-    neighbours,
-    neural,
-    projections,
-    refusals,
-    scalers,
-    skorch_nets,
-    splines,
-    support_vectors,
+    _calibration,
+    _clusters,
+    _columns,
+    _compose,
+    _ensembles,
+    _expansions,
+    _gaussian,
+    _linear,
+    _marginals,
+    _multiclass,
+    _neighbours,
+    _neural,
+    _projections,
+    _refusals,
+    _scalers,
+    _skorch_nets,
+    _splines,
+    _support_vectors,
 )
-from sklearn_iso.twins.agreement import Agreement, surrogates, verify
-from sklearn_iso.twins.functions import torch_function
-from sklearn_iso.twins.registry import NotDifferentiableError, as_torch, register, registered
+from sklearn_iso.twins._agreement import Agreement, surrogates, verify
+from sklearn_iso.twins._functions import torch_function
+from sklearn_iso.twins._registry import NotDifferentiableError, as_torch, register, registered
 
 __all__ = [
     "Agreement",

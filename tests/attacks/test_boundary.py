@@ -5,13 +5,13 @@ import torch
 
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import distances
-from sklearn_iso.attacks.approach import along_boundaries, nearest
-from sklearn_iso.attacks.ascent import Objective
-from sklearn_iso.attacks.attack import AttackState
-from sklearn_iso.attacks.boundary import BoundaryAttack, BoundaryWalk
-from sklearn_iso.attacks.budget import Budget
-from sklearn_iso.attacks.losses import margin
-from sklearn_iso.attacks.shrinking import Shrinking
+from sklearn_iso.attacks._approach import along_boundaries, nearest
+from sklearn_iso.attacks._ascent import Objective
+from sklearn_iso.attacks._attack import AttackState
+from sklearn_iso.attacks._boundary import BoundaryAttack, BoundaryWalk
+from sklearn_iso.attacks._budget import Budget
+from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._shrinking import Shrinking
 
 
 def curved(x):

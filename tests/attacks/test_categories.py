@@ -9,7 +9,7 @@ from attacks_by_name import run
 
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import ATTACKS, Budget, attack_ensemble, distances, fmn, pgd, square
-from sklearn_iso.attacks.categories import Categories
+from sklearn_iso.attacks._categories import Categories
 
 GROUPS = [(2, 3, 4), np.array([5, 6]), [7, 8, 9, 10]]
 GRADIENT_FREE = {"square", "rays"}

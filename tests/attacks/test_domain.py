@@ -5,10 +5,10 @@ import torch
 from attacks_by_name import run
 
 from sklearn_iso.attacks import ATTACKS, NORMS, distances
-from sklearn_iso.attacks.ascent import Objective
-from sklearn_iso.attacks.attack import NO_ANSWER
-from sklearn_iso.attacks.losses import margin
-from sklearn_iso.attacks.rays import rays
+from sklearn_iso.attacks._ascent import Objective
+from sklearn_iso.attacks._attack import NO_ANSWER
+from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._rays import rays
 
 PAIRS = [(name, norm) for name in ATTACKS for norm in NORMS if norm == "l2" or name != "ddn"]
 CLOSEST = ("ddn", "fmn", "fab")

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sklearn_iso.attacks.edges import MOST_PLACES, Edges
-from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso._geometry.norms import get_norm
+from sklearn_iso.attacks._edges import MOST_PLACES, Edges
 
 generator = torch.Generator().manual_seed(0)
 

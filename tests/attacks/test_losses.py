@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sklearn_iso.attacks.losses import cross_entropy, get_loss, margin
+from sklearn_iso.attacks._losses import cross_entropy, get_loss, margin
 
 logits_and_labels = st.tuples(st.integers(1, 5), st.integers(2, 6)).flatmap(
     lambda shape: st.tuples(

@@ -7,7 +7,7 @@ from torch import nn
 
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import NORMS, Budget, apgd, attack_ensemble, fgsm, fmn, pgd
-from sklearn_iso.attacks.apgd import checkpoints
+from sklearn_iso.attacks._apgd import checkpoints
 
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": float("inf")}
 every_norm = pytest.mark.parametrize("norm", list(NORMS))

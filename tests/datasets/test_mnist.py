@@ -8,7 +8,8 @@ import pytest
 import sklearn.datasets
 from sklearn.utils import Bunch
 
-from sklearn_iso.datasets import load_mnist, mnist
+from sklearn_iso.datasets import _mnist as mnist
+from sklearn_iso.datasets import load_mnist
 
 VARIABLE = "SKLEARN_ISO_DATA"
 KEYS = ["X_train", "X_test", "y_train", "y_test"]

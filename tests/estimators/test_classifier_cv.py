@@ -19,7 +19,7 @@ from torch.utils.data import TensorDataset
 
 import sklearn_iso
 from sklearn_iso import IsometricClassifier, IsometricClassifierCV, IsometricRegressor
-from sklearn_iso.estimators import alpha_path
+from sklearn_iso.estimators import _alpha_path as alpha_path
 from sklearn_iso.penalties import GlobalIsometry, WithinClassIsometry, WorstCaseIsometry
 
 X, y = load_digits(return_X_y=True)

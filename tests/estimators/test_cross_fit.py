@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from skorch.callbacks import Callback
 
 from sklearn_iso import IsometricClassifier, load
-from sklearn_iso.estimators.strength import CANDIDATES
+from sklearn_iso.estimators._strength import CANDIDATES
 from sklearn_iso.penalties import WithinClassIsometry, WorstCaseIsometry
 
 SMALL = {"hidden_layer_sizes": (64,), "max_epochs": 8, "random_state": 0}

@@ -8,10 +8,10 @@ from sklearn.datasets import make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_iso import IsometricRegressor, load
-from sklearn_iso.estimators import regression
-from sklearn_iso.estimators.strength import CANDIDATES_OF_REGRESSORS
+from sklearn_iso._training.selection import select_for_numbers
+from sklearn_iso.estimators import _regression as regression
+from sklearn_iso.estimators._strength import CANDIDATES_OF_REGRESSORS
 from sklearn_iso.penalties import NeighborIsometry, WorstCaseIsometry
-from sklearn_iso.training.selection import select_for_numbers
 
 SMALL = {"hidden_layer_sizes": (64,), "max_epochs": 8, "random_state": 0}
 

@@ -24,10 +24,10 @@ from sklearn_iso import (
     IsometricRegressor,
     IsometricTransformer,
 )
+from sklearn_iso._training import ArrayDataset
+from sklearn_iso._training.rows import LazyRows
 from sklearn_iso.metrics import adversarial_distance
 from sklearn_iso.modules import ConvNet
-from sklearn_iso.training import ArrayDataset
-from sklearn_iso.training.rows import LazyRows
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:200] / 16, y[:200]

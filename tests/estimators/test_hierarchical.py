@@ -21,12 +21,12 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sklearn_iso import HierarchicalIsometricClassifier, IsometricClassifier, load
+from sklearn_iso._training import ArrayDataset, LevelsObjective
 from sklearn_iso.datasets import make_torus
-from sklearn_iso.estimators.learner import split_rows
+from sklearn_iso.estimators._learner import split_rows
 from sklearn_iso.hierarchy import is_missing
 from sklearn_iso.modules import Stack
 from sklearn_iso.penalties import WithinClassIsometry
-from sklearn_iso.training import ArrayDataset, LevelsObjective
 from sklearn_iso.twins import as_torch
 
 X, Y = make_torus(240, n_levels=2, random_state=0)

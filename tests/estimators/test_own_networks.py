@@ -14,7 +14,7 @@ from torch import nn
 from sklearn_iso import IsometricTransformer
 from sklearn_iso.metrics import scale_normalized_stress
 from sklearn_iso.persistence import model_card
-from sklearn_iso.testing.generators import require_global_generators_kept
+from sklearn_iso.testing._generators import require_global_generators_kept
 from sklearn_iso.twins import as_torch
 
 Z = np.random.default_rng(0).normal(size=(300, 2))

@@ -15,7 +15,7 @@ from sklearn_iso import (
     IsometricRegressor,
     IsometricTransformer,
 )
-from sklearn_iso.estimators.network import NetworkEstimator
+from sklearn_iso.estimators._network import NetworkEstimator
 
 ESTIMATORS = [
     IsometricClassifier,

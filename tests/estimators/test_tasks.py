@@ -21,7 +21,7 @@ from sklearn_iso import (
     IsometricRegressor,
     IsometricTransformer,
 )
-from sklearn_iso.estimators import base
+from sklearn_iso.estimators import _base as base
 
 pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 brings callbacks")
 

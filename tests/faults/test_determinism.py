@@ -30,7 +30,7 @@ from sklearn_iso.metrics import (
     robustness_curve,
     robustness_report,
 )
-from sklearn_iso.testing.generators import require_global_generators_kept
+from sklearn_iso.testing._generators import require_global_generators_kept
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:150] / 16, y[:150]

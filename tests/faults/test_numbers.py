@@ -18,9 +18,9 @@ from sklearn_iso.metrics import (
     shepard_correlation,
 )
 from sklearn_iso.penalties import PENALTIES, make_penalty
-from sklearn_iso.penalties.neighbours import neighbour_pairs
+from sklearn_iso.penalties._neighbours import neighbour_pairs
 from sklearn_iso.testing import bi_lipschitz_maps, labelled_point_clouds, point_clouds
-from sklearn_iso.testing.penalty_laws import Points, batch_of, network
+from sklearn_iso.testing._penalty_laws import Points, batch_of, network
 
 RNG = np.random.RandomState(0)
 Y = RNG.randint(0, 3, 80)

@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 import sklearn_iso
 from sklearn_iso import IsometricClassifier
 from sklearn_iso.exceptions import ModelFileError
-from sklearn_iso.persistence.file import read, write
+from sklearn_iso.persistence._file import read, write
 
 X, y = load_iris(return_X_y=True)
 MODEL = IsometricClassifier(max_epochs=1, hidden_layer_sizes=(4,), random_state=0).fit(X, y)

@@ -18,13 +18,12 @@ from reliability import told
 import sklearn_iso
 import sklearn_iso.model_selection
 from sklearn_iso.testing import LawBrokenError
-from sklearn_iso.testing.generators import require_global_generators_kept
+from sklearn_iso.testing._generators import require_global_generators_kept
 from sklearn_iso.twins import NotDifferentiableError
 
 SEARCH = os.environ.get("HYPOTHESIS_PROFILE") == "search"
 #: What functions say of data or of a model, not of a parameter.
 FINDINGS = (LawBrokenError, NotDifferentiableError)
-INTERNAL = {"geometry", "threat", "training"}
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +62,7 @@ def test_parameter_of_a_function_is_valid_or_refused(name, data):
 def public_names():
     rooms = [sklearn_iso, sklearn_iso.model_selection]
     for module in pkgutil.iter_modules(sklearn_iso.__path__, prefix="sklearn_iso."):
-        if module.ispkg and module.name.split(".")[-1] not in INTERNAL:
+        if module.ispkg and "._" not in module.name:
             rooms.append(importlib.import_module(module.name))
     seen = set()
     for room in rooms:

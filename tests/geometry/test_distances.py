@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist, pdist, squareform
 
-from sklearn_iso.geometry import (
+from sklearn_iso._geometry import (
     Kernel,
     Stress,
     class_blocks,

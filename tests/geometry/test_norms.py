@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import brentq, linprog
 
-from sklearn_iso.geometry.norms import L1, NORMS, get_norm
+from sklearn_iso._geometry.norms import L1, NORMS, get_norm
 
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": math.inf}
 norms = pytest.mark.parametrize("norm", NORMS.values(), ids=NORMS.keys())

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklearn_iso.geometry.patches import LARGEST, ImageLayout
+from sklearn_iso._geometry.patches import LARGEST, ImageLayout
 
 
 def drawn(layout, n=50, seed=0):

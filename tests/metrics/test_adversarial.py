@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import PGD
-from sklearn_iso.metrics.adversarial import adversarial_accuracy
+from sklearn_iso.metrics._adversarial import adversarial_accuracy
 from sklearn_iso.twins import NotDifferentiableError, register
 
 COLUMNS = list(load_breast_cancer().feature_names)

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.tree import DecisionTreeClassifier
 
+from sklearn_iso._geometry.norms import NORMS, NormName
 from sklearn_iso.attacks import (
     APGD,
     ATTACKS,
@@ -31,8 +32,7 @@ from sklearn_iso.attacks import (
     pgd,
     square,
 )
-from sklearn_iso.attacks.choice import AttackName
-from sklearn_iso.geometry.norms import NORMS, NormName
+from sklearn_iso.attacks._choice import AttackName
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,

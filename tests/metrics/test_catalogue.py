@@ -33,15 +33,17 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import AttackEnsemble, RayS, Square
 from sklearn_iso.metrics import (
+    _table as table,
+)
+from sklearn_iso.metrics import (
     adversarial_accuracy,
     make_adversarial_scorer,
     robustness_report,
-    table,
 )
-from sklearn_iso.metrics.access import Access, AccessKind, Gradients
-from sklearn_iso.metrics.answers import Answers
-from sklearn_iso.metrics.evaluation import Evaluation
-from sklearn_iso.metrics.problem import Problem
+from sklearn_iso.metrics._access import Access, AccessKind, Gradients
+from sklearn_iso.metrics._answers import Answers
+from sklearn_iso.metrics._evaluation import Evaluation
+from sklearn_iso.metrics._problem import Problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -13,8 +13,8 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn_iso import IsometricClassifier, ThreatModel
 from sklearn_iso.attacks import AttackEnsemble, Budget, pgd
 from sklearn_iso.metrics import adversarial_accuracy, robustness_report
-from sklearn_iso.metrics.access import Access, Slopes
-from sklearn_iso.metrics.diagnostics import (
+from sklearn_iso.metrics._access import Access, Slopes
+from sklearn_iso.metrics._diagnostics import (
     OF_GRADIENT_ATTACKS,
     cross_entropy_keeps_up,
     everything_breaks_in_the_end,
@@ -26,10 +26,10 @@ from sklearn_iso.metrics.diagnostics import (
     transfer_is_weaker,
     unbounded,
 )
-from sklearn_iso.metrics.evaluation import Evaluation
-from sklearn_iso.metrics.findings import Sample
-from sklearn_iso.metrics.problem import Problem
-from sklearn_iso.metrics.repeated import search_suffices
+from sklearn_iso.metrics._evaluation import Evaluation
+from sklearn_iso.metrics._findings import Sample
+from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._repeated import search_suffices
 
 DIGITS = tuple(part[:400] for part in load_digits(return_X_y=True))
 DIGITS = (DIGITS[0].astype(np.float32), DIGITS[1])

@@ -26,7 +26,7 @@ from sklearn_iso.metrics import (
 )
 from sklearn_iso.plotting import AdversarialExamplesDisplay
 from sklearn_iso.twins import as_torch, verify
-from sklearn_iso.twins.labels import columns_of
+from sklearn_iso.twins._labels import columns_of
 
 X, Y = load_iris(return_X_y=True)
 X, Y = X[::3], Y[::3]

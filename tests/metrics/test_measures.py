@@ -30,8 +30,8 @@ from sklearn_iso.metrics import (
     shepard_correlation,
     trustworthiness,
 )
-from sklearn_iso.metrics.distortion_scorer import MEASURES
-from sklearn_iso.metrics.sampling_error import Interval, bounding_error, quantile_interval
+from sklearn_iso.metrics._distortion_scorer import MEASURES
+from sklearn_iso.metrics._sampling_error import Interval, bounding_error, quantile_interval
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5))

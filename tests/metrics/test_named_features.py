@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_iso import ThreatModel
+from sklearn_iso._threat.named import Named
 from sklearn_iso.attacks import MinimumNormEnsemble
 from sklearn_iso.metrics import (
     adversarial_accuracy,
@@ -23,7 +24,6 @@ from sklearn_iso.metrics import (
     robustness_report,
 )
 from sklearn_iso.plotting import AdversarialExamplesDisplay, RobustnessCurveDisplay
-from sklearn_iso.threat.named import Named
 
 RAW, Y = load_iris(return_X_y=True, as_frame=True)
 X = RAW.rename(columns=dict(zip(RAW.columns, "dcba", strict=True)))[::5]

@@ -25,7 +25,7 @@ from sklearn_iso.metrics import (
 )
 from sklearn_iso.plotting import AdversarialExamplesDisplay
 from sklearn_iso.testing import check_attack, check_distance_preservation
-from sklearn_iso.testing.broken import LawBrokenError
+from sklearn_iso.testing._broken import LawBrokenError
 from sklearn_iso.twins import as_torch, verify
 
 X, Y = load_iris(return_X_y=True)

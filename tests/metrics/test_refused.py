@@ -36,8 +36,8 @@ from sklearn_iso.metrics import (
     robustness_curve,
     robustness_report,
 )
-from sklearn_iso.metrics.problem import Problem
-from sklearn_iso.metrics.refused import Refused
+from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._refused import Refused
 
 NORMS = ("linf", "l2", "l1")
 FEW = {"attack": AttackEnsemble(n_queries=40), "random_state": 0}

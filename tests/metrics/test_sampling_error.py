@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from sklearn_iso.metrics.sampling_error import quantile_interval
+from sklearn_iso.metrics._sampling_error import quantile_interval
 
 N_VALUES, N_SAMPLES = 300, 250
 

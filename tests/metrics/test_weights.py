@@ -32,7 +32,7 @@ from sklearn_iso.metrics import (
     tree_distance,
     trustworthiness,
 )
-from sklearn_iso.metrics.weights import upper_quantile, wilson_interval
+from sklearn_iso.metrics._weights import upper_quantile, wilson_interval
 
 X, Y = load_iris(return_X_y=True)
 X, Y = X[::3], Y[::3]

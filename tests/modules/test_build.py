@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sklearn_iso.modules.build import build_module
+from sklearn_iso.modules._build import build_module
 
 
 def test_instance_is_copied_with_its_weights():

@@ -13,7 +13,7 @@ from torch import nn
 
 from sklearn_iso import IsometricClassifier
 from sklearn_iso.modules import represent_many
-from sklearn_iso.modules.compiled import is_compiled
+from sklearn_iso.modules._compiled import is_compiled
 from sklearn_iso.penalties import LocalIsometry, WorstCaseIsometry
 
 X, y = load_digits(return_X_y=True)

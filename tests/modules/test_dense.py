@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+from sklearn_iso._training.stacked import StackedMLP
 from sklearn_iso.modules import MLP, ConvNet, Stack
-from sklearn_iso.modules.dense import is_dense
-from sklearn_iso.training.stacked import StackedMLP
+from sklearn_iso.modules._dense import is_dense
 
 MLP_OF_FOUR = MLP(4, 3, hidden_layer_sizes=(5, 5))
 

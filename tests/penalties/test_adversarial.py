@@ -8,7 +8,7 @@ import torch
 from penalty_batches import batch_of, data, value
 from torch import nn
 
-from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso._geometry.norms import get_norm
 from sklearn_iso.penalties import (
     AdversarialCrossEntropy,
     LocalIsometry,

@@ -12,7 +12,7 @@ from torch import nn
 
 from sklearn_iso import IsometricClassifier
 from sklearn_iso.penalties import Batch, GeodesicIsometry, GlobalIsometry, WithinClassIsometry
-from sklearn_iso.penalties import geodesic as room
+from sklearn_iso.penalties import _geodesic as room
 
 ROLL = make_swiss_roll(120, random_state=0)[0]
 LINE = np.arange(12.0)[:, None] ** 1.5

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
-from sklearn_iso.geometry import Stress, one_block
+from sklearn_iso._geometry import Stress, one_block
 from sklearn_iso.modules import MLP
 from sklearn_iso.penalties import (
     PENALTIES,
@@ -27,9 +27,9 @@ from sklearn_iso.penalties import (
     WorstCaseIsometry,
     make_penalty,
 )
-from sklearn_iso.penalties.adversarial import AdversarialPenalty
-from sklearn_iso.penalties.neighbours import neighbour_pairs
-from sklearn_iso.penalties.search import AdversarialExamples
+from sklearn_iso.penalties._adversarial import AdversarialPenalty
+from sklearn_iso.penalties._neighbours import neighbour_pairs
+from sklearn_iso.penalties._search import AdversarialExamples
 
 
 def torch_distances(X):

@@ -9,7 +9,7 @@ from penalty_batches import batch_of
 from scipy.optimize import linprog
 from torch import nn
 
-from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso._geometry.norms import get_norm
 from sklearn_iso.penalties import WorstCaseIsometry
 
 NORMS = ["linf", "l2", "l1"]

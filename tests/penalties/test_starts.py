@@ -7,7 +7,7 @@ import torch
 from penalty_batches import batch_of
 from torch import nn
 
-from sklearn_iso.geometry.norms import get_norm
+from sklearn_iso._geometry.norms import get_norm
 from sklearn_iso.penalties import WorstCaseIsometry
 
 SIDE = 6

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 import sklearn_iso
 from sklearn_iso import IsometricClassifier, IsometricClassifierCV
 from sklearn_iso.exceptions import ModelFileError
-from sklearn_iso.persistence import file as model_file
+from sklearn_iso.persistence import _file as model_file
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:300] / 16, y[:300]

@@ -27,7 +27,7 @@ from sklearn_iso import (
 from sklearn_iso.datasets import make_torus
 from sklearn_iso.modules import ConvNet
 from sklearn_iso.persistence import to_onnx
-from sklearn_iso.persistence.onnx import _precision, _storable
+from sklearn_iso.persistence._onnx import _precision, _storable
 from sklearn_iso.twins import NotDifferentiableError
 
 ort = pytest.importorskip("onnxruntime")

@@ -17,9 +17,9 @@ import sklearn_iso
 from sklearn_iso import IsometricClassifier
 from sklearn_iso.exceptions import ModelFileError
 from sklearn_iso.persistence import Checkpoint
-from sklearn_iso.persistence.file import read, write
-from sklearn_iso.persistence.plain import Decoder, Encoder
-from sklearn_iso.persistence.size import FACTOR, SPARE, SizeLimit
+from sklearn_iso.persistence._file import read, write
+from sklearn_iso.persistence._plain import Decoder, Encoder
+from sklearn_iso.persistence._size import FACTOR, SPARE, SizeLimit
 
 X, y = load_iris(return_X_y=True)
 QUICK = {"hidden_layer_sizes": (4,), "max_epochs": 1, "random_state": 0}

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from sklearn_iso import plotting
-from sklearn_iso.plotting.axes import COLORS
+from sklearn_iso.plotting._axes import COLORS
 
 IMAGES = np.linspace(0, 1, 24).reshape(2, 12)
 JACOBIANS = np.broadcast_to(np.eye(2), (3, 3, 2, 2))

@@ -318,12 +318,13 @@ NOT_CALLED = {
                 "twins.Agreement", "estimators.LevelClassifier"],
     "errors": ["testing.LawBrokenError", "twins.NotDifferentiableError"],
     "parts that a fit makes of parameters it has checked": [
-        "attacks.Attack", "modules.Autoencoder", "modules.BestLeaf", "modules.LeafScores",
-        "modules.Representation",
+        "attacks.Attack", "attacks.Norm", "modules.Autoencoder", "modules.BestLeaf",
+        "modules.LeafScores", "modules.Representation",
         "modules.Rescaled", "modules.ResidualMLP", "modules.Stack", "modules.StackLevel",
         "penalties.Batch", "penalties.PairwiseIsometry", "penalties.Penalty"],
     "functions of what as_paths returned": ["hierarchy.common_depth", "hierarchy.depths",
                                             "hierarchy.is_missing"],
+    "functions of tensors": ["penalties.nearest_other_class_distance"],
     "without parameters": ["twins.registered"],
     "decorators, which would stay registered": ["twins.register", "twins.torch_function"],
 }  # fmt: skip

@@ -365,6 +365,6 @@ def test_invariance_of_no_example_or_no_slack_is_an_error(change):
 
 def test_kit_without_hypothesis_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.delitem(sys.modules, "sklearn_iso.testing.hypothesis_extra")
+    monkeypatch.delitem(sys.modules, "sklearn_iso.testing._hypothesis_extra")
     with pytest.raises(ImportError, match=r"pip install 'sklearn-iso\[testing\]'"):
-        importlib.import_module("sklearn_iso.testing.hypothesis_extra")
+        importlib.import_module("sklearn_iso.testing._hypothesis_extra")

@@ -29,8 +29,8 @@ from sklearn_iso.penalties import (
     WithinClassIsometry,
     WorstCaseIsometry,
 )
-from sklearn_iso.penalties.adversarial import AdversarialPenalty
-from sklearn_iso.penalties.search import AdversarialExamples
+from sklearn_iso.penalties._adversarial import AdversarialPenalty
+from sklearn_iso.penalties._search import AdversarialExamples
 from sklearn_iso.testing import (
     check_adversarial_scorer,
     check_attack,

@@ -12,11 +12,11 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_iso import ThreatModel
+from sklearn_iso._geometry.norms import NORMS, get_norm
+from sklearn_iso._threat import as_threat
+from sklearn_iso._threat.parts import ObservedRange
 from sklearn_iso.attacks import Budget
-from sklearn_iso.geometry.norms import NORMS, get_norm
 from sklearn_iso.metrics import adversarial_accuracy
-from sklearn_iso.threat import as_threat
-from sklearn_iso.threat.parts import ObservedRange
 
 FRAME = pd.DataFrame({"age": [30.0, 50.0], "red": [1.0, 0.0], "blue": [0.0, 1.0]})
 EVERYTHING = {

@@ -353,7 +353,7 @@ def test_a_pass_that_the_module_had_of_its_own_comes_back():
 
     network = nn.Linear(64, 10)
     network.forward = other
-    from sklearn_iso.training.acceleration import Acceleration, accelerated
+    from sklearn_iso._training.acceleration import Acceleration, accelerated
 
     with accelerated(network, Acceleration(mixed_precision=True), "cpu"):
         assert network.forward is not other

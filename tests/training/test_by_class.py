@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_blobs
 
 from sklearn_iso import IsometricClassifier
-from sklearn_iso.training import ArrayBatches, ArrayDataset
-from sklearn_iso.training.by_class import class_batches
+from sklearn_iso._training import ArrayBatches, ArrayDataset
+from sklearn_iso._training.by_class import class_batches
 
 
 def batches_of(y, batch_size, samples_per_class, seed=0):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_iso.training import input_similarity
-from sklearn_iso.training.calibration import INPUT_LENGTH
+from sklearn_iso._training import input_similarity
+from sklearn_iso._training.calibration import INPUT_LENGTH
 
 
 @settings(max_examples=50, deadline=None)

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from sklearn_iso.modules import MLP
-from sklearn_iso.penalties import NeighborIsometry, WorstCaseIsometry, make_penalty
-from sklearn_iso.training import ArrayDataset, Objective
-from sklearn_iso.training.crossfit import Candidate, CrossFitObjective, Members
-from sklearn_iso.training.folds import content_groups, stratified_folds
-from sklearn_iso.training.selection import (
+from sklearn_iso._training import ArrayDataset, Objective
+from sklearn_iso._training.crossfit import Candidate, CrossFitObjective, Members
+from sklearn_iso._training.folds import content_groups, stratified_folds
+from sklearn_iso._training.selection import (
     held_out_outputs,
     select_for_classes,
     select_for_numbers,
 )
+from sklearn_iso.modules import MLP
+from sklearn_iso.penalties import NeighborIsometry, WorstCaseIsometry, make_penalty
 
 N_FOLDS = 3
 CANDIDATES = [

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_iso.training import (
+from sklearn_iso._training import (
     ArrayBatches,
     ArrayDataset,
 )
-from sklearn_iso.training.data import make_iterator
+from sklearn_iso._training.data import make_iterator
 
 
 def rows(n):

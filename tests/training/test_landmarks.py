@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
 
-from sklearn_iso.training import landmark_coordinates
+from sklearn_iso._training import landmark_coordinates
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 ONES = np.ones(40)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sklearn_iso.training.numerics import denormals_flushed
+from sklearn_iso._training.numerics import denormals_flushed
 
 
 @pytest.mark.parametrize("before", [False, True])

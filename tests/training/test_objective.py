@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from sklearn_iso._training import Objective
 from sklearn_iso.modules import MLP
 from sklearn_iso.penalties import PenaltySum, WithinClassIsometry, WorstCaseIsometry
-from sklearn_iso.training import Objective
 
 
 def loss_of(module, alpha=1.0, penalty=None, weight=None, training=True):

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from sklearn_iso.training import PrivateStream
+from sklearn_iso._training import PrivateStream
 
 
 def test_private_stream_continues_and_leaves_the_global_one():

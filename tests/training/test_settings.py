@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sklearn_iso.training.fit import SCHEDULES
+from sklearn_iso._training.fit import SCHEDULES
 
 
 def test_schedules_start_at_one_and_never_rise():

@@ -25,9 +25,10 @@ from sklearn.svm import SVC, NuSVC
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from sklearn_iso.twins import NotDifferentiableError, as_torch, kernels, surrogates, verify
-from sklearn_iso.twins.duels import Duels
-from sklearn_iso.twins.responses import decision, first_argmax, log_proba, with_winner
+from sklearn_iso.twins import NotDifferentiableError, as_torch, surrogates, verify
+from sklearn_iso.twins import _kernels as kernels
+from sklearn_iso.twins._duels import Duels
+from sklearn_iso.twins._responses import decision, first_argmax, log_proba, with_winner
 
 X, Y = load_iris(return_X_y=True)
 SCALED = StandardScaler().fit_transform(X)

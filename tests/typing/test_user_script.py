@@ -11,18 +11,27 @@ from typing import get_args
 
 import pytest
 
-from sklearn_iso.estimators import constraints, targets
-from sklearn_iso.geometry.norms import NORMS, NormName
+from sklearn_iso._geometry.norms import NORMS, NormName
+from sklearn_iso._training import OPTIMIZERS, SCHEDULES
+from sklearn_iso.estimators import _constraints as constraints
+from sklearn_iso.estimators import _targets as targets
 from sklearn_iso.modules import ACTIVATIONS
 from sklearn_iso.penalties import (
     EMBEDDING_PENALTIES,
     PENALTIES,
-    catalogue,
-    pairwise,
-    search,
-    starts,
 )
-from sklearn_iso.training import OPTIMIZERS, SCHEDULES
+from sklearn_iso.penalties import (
+    _catalogue as catalogue,
+)
+from sklearn_iso.penalties import (
+    _pairwise as pairwise,
+)
+from sklearn_iso.penalties import (
+    _search as search,
+)
+from sklearn_iso.penalties import (
+    _starts as starts,
+)
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("user_script.py")

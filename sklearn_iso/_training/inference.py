@@ -1,0 +1,59 @@
+"""A trained module over samples of numpy, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import gen_batches
+from torch import Tensor, nn
+
+from sklearn_iso.modules import Autoencoder, Layers, represent
+from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._representations import first_output
+
+#: Samples that pass through the network at once.
+ROWS = 1024
+
+
+def logits(module: nn.Module, X: NDArray) -> NDArray:
+    """Return the logits (n_samples, n_outputs) of a module in evaluation mode."""
+    return _by_batch(module, X, lambda rows: first_output(module(rows)))
+
+
+def representation(module: nn.Module, X: NDArray, layers: Layers) -> NDArray:
+    """Return the last of the chosen representations (n_samples, n_units)."""
+    return _by_batch(module, X, lambda rows: represent(module, rows, layers)[-1])
+
+
+def squared_errors(module: Autoencoder, X: NDArray) -> NDArray:
+    """Return how far (n_samples,), squared, each sample is from its way there and back."""
+    return _by_batch(module, X, lambda rows: (module(rows)[1] - rows).flatten(1).square().sum(1))
+
+
+def _by_batch(module: nn.Module, X: NDArray, function: Callable[[Tensor], Tensor]) -> NDArray:
+    module.eval()
+    first = next(module.parameters())
+    # Filled batch by batch: small arrays kept between large ones would hold on to the heap.
+    outputs = np.empty(0)
+    with own_modes(), torch.no_grad():
+        for rows in gen_batches(len(X), ROWS):
+            # torch takes no negative strides, as those of X[::-1]: a copy of the batch has none.
+            values = torch.from_numpy(np.array(X[rows], order="C"))
+            batch = values.to(device=first.device, dtype=first.dtype)
+            part = function(batch).cpu().numpy()
+            if rows.start == 0:
+                outputs = np.empty((len(X), *part.shape[1:]), dtype=part.dtype)
+            _check_shape(part.shape, (len(batch), *outputs.shape[1:]))
+            outputs[rows] = part
+    return outputs
+
+
+def _check_shape(found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise ValueError(
+            f"A module must return one output for each sample, all of one shape: {expected} was "
+            f"expected of a batch of {expected[0]}; got {found}. Flatten from the second axis on."
+        )

@@ -1,0 +1,124 @@
+"""Random steps on random subsets of the features, for attacks that have no gradient."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sklearn_iso._geometry.norm import along
+from sklearn_iso._geometry.patches import ImageLayout
+from sklearn_iso.attacks._budget import Ball
+
+SHORTEST, LONGEST = 1e-3, 2.0
+GROWTH, DECAY = 1.3, 0.97
+#: Share of the steps on images that move a patch.
+SHARE_OF_PATCHES = 0.5
+
+
+class Proposals:
+    """Unit steps of a norm on random features, at lengths that adapt sample by sample.
+
+    The number of features is log-uniform from 1 to all that may move. On images half of the
+    steps move a patch of neighbouring pixels instead. Half of the lengths are drawn afresh,
+    log-uniformly, so that a row on a plateau still sees long steps; the others grow after a
+    success and decay after a failure. All samples share the draws: what is proposed to one depends
+    on its own successes, not on how many others there are.
+
+    Where the gain of each step is told, a slope that explains the gains is learned by
+    Kaczmarz's method, and every other guided step goes along it: on a model that is nearly
+    linear it soon takes the place of the gradient.
+
+    Parameters
+    ----------
+    ball : Ball
+        Around n samples.
+    generator : torch.Generator
+        On the CPU.
+    layout : ImageLayout, optional
+        What a row holds, where it is an image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks._budget import Budget
+    >>> from sklearn_iso.attacks._proposals import Proposals
+    >>> ball = Budget.of(torch.zeros(2, 5), eps=0.1).around(torch.zeros(2, 5))
+    >>> steps = Proposals(ball, torch.Generator().manual_seed(0)).draw()
+    >>> tuple(steps.shape), bool((steps != 0).any(dim=1).all())
+    ((2, 5), True)
+    """
+
+    def __init__(
+        self, ball: Ball, generator: torch.Generator, layout: ImageLayout | None = None
+    ) -> None:
+        self.ball, self.generator, self.layout = ball, generator, layout
+        self.norm, self.shape = ball.budget.norm, ball.X.shape[1:]
+        movable = (ball.budget.eps > 0).expand(self.shape).reshape(-1).cpu()
+        self.features = movable.nonzero().squeeze(1)
+        self.slope = torch.zeros_like(ball.X)
+        self.length = torch.full((len(ball.X),), LONGEST, dtype=ball.X.dtype)
+
+    def directions(self) -> Tensor:
+        """Draw a unit step on random features, or on a patch of images, of shape (1, ...)."""
+        if self.layout is not None and float(self._uniform()) < SHARE_OF_PATCHES:
+            return self._patches(self.layout)
+        return self._subsets()
+
+    def _patches(self, layout: ImageLayout) -> Tensor:
+        drawn = layout.patches(1, self.generator, self.length.dtype)
+        movable = torch.zeros(drawn.shape[1], dtype=drawn.dtype)
+        movable[self.features] = 1
+        steps = (drawn * movable).to(self.ball.X).view(1, *self.shape)
+        if self.norm.order == math.inf:
+            return self.norm.steepest(steps)
+        size = self.norm.size(steps)
+        return steps / along(torch.where(size > 0, size, 1), steps)
+
+    def _subsets(self) -> Tensor:
+        d = len(self.features)
+        share = torch.exp(self._uniform(1) * math.log(d)) / d
+        chosen = self._uniform(d) < share
+        chosen[torch.randint(d, (1,), generator=self.generator)] = True
+        normal = torch.randn(d, generator=self.generator, dtype=self.length.dtype)
+        wide = torch.zeros(1, math.prod(self.shape), dtype=normal.dtype)
+        wide[:, self.features] = normal.masked_fill(~chosen, 0)
+        return self.norm.steepest(wide.to(self.ball.X).view(1, *self.shape))
+
+    def draw(self) -> Tensor:
+        """Draw steps of adapted or fresh lengths, of shape (n, ...)."""
+        return self.directions() * self._lengths()
+
+    def guided(self, v: Tensor) -> Tensor:
+        """Draw coordinates after a step from v, random or along the slope learned so far."""
+        random = self.ball.project(v + self.draw())
+        uphill = self.ball.ascend(v, self.slope, self._lengths())
+        trusted = (self._uniform(1) < 0.5).to(v.device) & self.slope.flatten(1).any(dim=1)
+        return torch.where(along(trusted, v), uphill, random)
+
+    def _lengths(self) -> Tensor:
+        fresh = SHORTEST * (LONGEST / SHORTEST) ** self._uniform(1)
+        length = torch.where(self._uniform(1) < 0.5, fresh, self.length)
+        return along(length.to(self.ball.X), self.ball.X)
+
+    def _uniform(self, *shape: int) -> Tensor:
+        return torch.rand(shape, generator=self.generator, dtype=self.length.dtype)
+
+    def learn(self, success: Tensor) -> None:
+        """Adapt the lengths of the samples."""
+        factor = torch.where(success.cpu(), GROWTH, DECAY)
+        self.length = (self.length * factor).clamp(SHORTEST, LONGEST)
+
+    def learn_slope(self, moved: Tensor, gain: Tensor) -> None:
+        r"""Correct the slope, :math:`s \leftarrow s + (gain - s \cdot m) \, m / |m|^2`."""
+        length = (moved * moved).flatten(1).sum(dim=1)
+        surprise = gain.to(moved) - (self.slope * moved).flatten(1).sum(dim=1)
+        share = surprise / length
+        share = torch.where(share.isfinite(), share, 0)  # no step, or no score to learn from
+        self.slope = self.slope + along(share, moved) * moved
+
+    def keep(self, rows: Tensor) -> None:
+        """Forget all samples but those of a mask."""
+        self.ball, self.slope = self.ball[rows], self.slope[rows]
+        self.length = self.length[rows.cpu()]

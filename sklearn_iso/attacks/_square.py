@@ -1,0 +1,206 @@
+"""A score-based attack: random search on random subsets of the features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from sklearn_iso._geometry.patches import ImageLayout
+from sklearn_iso._threat import Threat
+from sklearn_iso.attacks._ascent import Objective
+from sklearn_iso.attacks._attack import Attack, AttackState, Logits
+from sklearn_iso.attacks._budget import Budget
+from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._parameters import RandomState, check_counts, fork_seed
+from sklearn_iso.attacks._proposals import LONGEST, Proposals
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Square(Attack):
+    r"""Random search on random subsets of the features, guided by scores and no gradient.
+
+    .. math:: v' = \Pi(v + \eta \, u_S), \qquad v \leftarrow v' \text{ where }
+              m(x + \varepsilon \odot v') \ge m(x + \varepsilon \odot v)
+
+    with the margin m of the scores and unit steps :math:`u_S` of the norm on a random subset S.
+    As in the Square Attack a step is long and moves few features together. Where the samples are
+    images, half of the steps move square patches of them; the others, and all steps on
+    vectors, features that need not be neighbours. The scores need not be differentiable: they are
+    only ever asked for without gradients. Each sample comes back as a misclassified point, or
+    else as its point of the largest margin.
+
+    Parameters
+    ----------
+    n_queries : int, default=1000
+        Points of each sample that scores sees in each run.
+    n_restarts : int, default=1
+        Runs; each attacks the samples that the ones before could not get misclassified.
+    image_shape : (height, width), or with the channels first or last, default=None
+        What a flat sample holds, where it is an image; samples of two or three dimensions are
+        images of their own shape. The channels are the smaller one of the outer two sizes.
+    batch_size : int, default=1000
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or when called with samples that do not hold as many
+        values as image_shape.
+
+    References
+    ----------
+    Andriushchenko, Croce, Flammarion, Hein, Square Attack: a Query-efficient Black-box
+    Adversarial Attack via Random Search, ECCV 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import Square
+    >>> X, y = torch.tensor([[0.3, 0.9]]), torch.tensor([0])
+    >>> step = lambda x: torch.stack([(x.sum(1) > 1).double(), (x.sum(1) <= 1).double()], dim=1)
+    >>> Square(n_queries=100)(step, X, y, eps=0.25, random_state=0).sum(dim=1) <= 1
+    tensor([True])
+    """
+
+    name = "square"
+    asks: ClassVar[str] = "scores"
+
+    n_queries: int = 1000
+    n_restarts: int = 1
+    image_shape: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        check_counts(n_queries=self.n_queries, n_restarts=self.n_restarts)
+        object.__setattr__(self, "image_shape", shape_of(self.image_shape))
+
+    def check(self, X: Tensor, threat: Threat) -> None:
+        """Raise a ValueError where a sample does not hold such an image."""
+        if self.image_shape is not None:
+            layout_of(X, self.image_shape)
+
+    def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
+        """Attack the samples that are still robust, and record what comes of it."""
+        if budget.is_zero:
+            return
+        objective, layout = Objective(state.logits, margin), layout_of(state.X, self.image_shape)
+        for _ in state.rounds(budget.categories, objective.value):
+            for _ in range(self.n_restarts if bool((budget.eps > 0).any()) else 0):
+                seed = fork_seed(generator)
+                for rows in state.batches():
+                    # Every batch draws the same: no sample depends on how many there are.
+                    own = torch.Generator().manual_seed(seed)
+                    proposals = Proposals(budget.around(state.centres[rows]), own, layout)
+                    state.record(rows, *_run(objective, proposals, state.y[rows], self.n_queries))
+
+
+def square(
+    scores: Logits,
+    X: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    threat: Threat = "linf",
+    random_state: RandomState = None,
+    **parameters: Any,
+) -> Tensor:
+    """Attack by random search, :class:`Square`, in one call.
+
+    Parameters
+    ----------
+    scores : callable
+        Maps points of shape (n, ...) to logits, decision values or probabilities of shape
+        (n, n_classes).
+    X, y, eps, threat, random_state
+        As in :meth:`sklearn_iso.attacks._attack.Attack.__call__`.
+    **parameters
+        Those of :class:`Square`.
+
+    Returns
+    -------
+    Tensor of the shape of X
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks import square
+    >>> X, y = torch.tensor([[0.3, 0.9]]), torch.tensor([0])
+    >>> step = lambda x: torch.stack([(x.sum(1) > 1).double(), (x.sum(1) <= 1).double()], dim=1)
+    >>> square(step, X, y, eps=0.25, n_queries=100, random_state=0).sum(dim=1) <= 1
+    tensor([True])
+    """
+    attack = Square(**parameters)
+    return attack(scores, X, y, eps=eps, threat=threat, random_state=random_state)
+
+
+def shape_of(image_shape: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Return the shape of an image as a tuple, which compares and hashes.
+
+    Examples
+    --------
+    >>> from sklearn_iso.attacks._square import shape_of
+    >>> shape_of([8, 8])
+    (8, 8)
+    """
+    if image_shape is None:
+        return None
+    try:
+        shape = tuple(size.__index__() for size in image_shape)
+    except (AttributeError, TypeError):
+        shape = ()
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise ValueError(
+            "image_shape must be (height, width), or three sizes with the channels first or last; "
+            f"got {image_shape!r}."
+        )
+    return shape
+
+
+def layout_of(X: Tensor, image_shape: Sequence[int] | None) -> ImageLayout | None:
+    """Return the layout of the samples, or None where they are no images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks._square import layout_of
+    >>> layout_of(torch.zeros(5, 64), (8, 8)).height, layout_of(torch.zeros(5, 64), None)
+    (8, None)
+    """
+    if image_shape is None and X.ndim not in (3, 4):
+        return None
+    return ImageLayout.of(X.shape[1:], image_shape)
+
+
+def _run(
+    objective: Objective, proposals: Proposals, y: Tensor, n_queries: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Points, margins and verdicts of one run."""
+    ball = proposals.ball
+    v = ball.project((LONGEST * proposals.directions()).expand_as(ball.X))
+    points = ball.point_within(v)
+    loss, fooled = objective.value(points, y)
+    lost = loss == -torch.inf  # where there are no scores a search begins at X
+    v[lost], points[lost] = 0, ball.X[lost]
+    rows, v = (~fooled).nonzero().squeeze(1), v[~fooled]
+    proposals.keep(~fooled)
+    for _ in range(n_queries - 1):
+        if not len(rows):
+            break
+        candidate = proposals.guided(v)
+        x = proposals.ball.point_within(candidate)
+        value, errs = objective.value(x, y[rows])
+        # Ties move too: scores of trees are flat nearly everywhere.
+        better = errs | ((value >= loss[rows]) & (value > -torch.inf))
+        proposals.learn(value > loss[rows])
+        proposals.learn_slope(candidate - v, value - loss[rows])
+        v[better] = candidate[better]
+        moved = rows[better]
+        points[moved], loss[moved], fooled[rows] = x[better], value[better], errs
+        if errs.any():
+            rows, v = rows[~errs], v[~errs]
+            proposals.keep(~errs)
+    return points, loss, fooled

@@ -1,0 +1,155 @@
+"""scikit-learn's callbacks: a fit tells them of itself and of each of its epochs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from skorch.callbacks import Callback
+
+from sklearn_iso.estimators._strength import given_or_auto
+
+Item = TypeVar("Item")
+
+
+def data_of_fit(X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+    """Return what callbacks are told of the data of a fit."""
+    metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+    return {"X": X, "y": y, "metadata": metadata}
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """A fit of `max_epochs` epochs, of which callbacks hear, and of each epoch.
+
+    Attributes
+    ----------
+    estimator : estimator
+    context : sklearn.callback.CallbackContext or None
+        None before scikit-learn 1.9, where nobody listens.
+    data : dict
+        "X", "y" and "metadata" of the fit.
+    """
+
+    estimator: Any
+    context: Any
+    data: dict[str, Any]
+
+    @contextmanager
+    def epochs(self, result: Any) -> Iterator[None]:
+        """Let each epoch of the net of a result be a task, where callbacks listen."""
+        if self.context is None or not self.context._callbacks:
+            yield
+            return
+        net = result.net_
+        before = list(net.callbacks_)
+        # After the means of an epoch are known; before anything that may end the training.
+        place = len(net._default_callbacks)
+        net.callbacks_[place:place] = [("epoch_tasks", EpochTasks(self, result))]
+        net._listeners.clear()
+        try:
+            yield
+        finally:
+            net.callbacks_ = before  # a fitted net holds no data
+            net._listeners.clear()
+
+
+@contextmanager
+def fit_task(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[FitTask]:
+    """Let the block be the fit of an estimator, of which callbacks hear."""
+    data = data_of_fit(X, y, sample_weight)
+    if not hasattr(estimator, "_init_callback_context"):
+        yield FitTask(estimator, None, data)
+        return
+    context = estimator._init_callback_context(max_subtasks=most_epochs(estimator))
+    context.call_on_fit_task_begin(estimator=estimator, **data)
+    yield FitTask(estimator, context, data)
+    context.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
+
+
+def most_epochs(estimator: Any) -> int:
+    """Return how many epochs a fit runs at most; a cross-fit, which "auto" may mean, runs fewer."""
+    epochs: int = given_or_auto(estimator)["max_epochs"]
+    return epochs
+
+
+class Parts:
+    """The parts of a fit that is made of other fits, as tasks.
+
+    Parameters
+    ----------
+    estimator : estimator
+    n_parts : int
+    data : dict
+        "X", "y" and "metadata" of the fit.
+    """
+
+    def __init__(self, estimator: Any, n_parts: int, data: dict[str, Any]) -> None:
+        self.estimator, self.data, self.task = estimator, data, None
+        if hasattr(estimator, "_init_callback_context"):
+            self.task = estimator._init_callback_context(max_subtasks=n_parts)
+            self.task.call_on_fit_task_begin(estimator=estimator, **data)
+
+    def each(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield items, each of which is worked on in a part of its own."""
+        for item in items:
+            with self.part(name):
+                yield item
+
+    @contextmanager
+    def part(self, name: str, fitted_in_it: Any = None) -> Iterator[None]:
+        """Let the block be a part, of which the fit of another estimator may be all."""
+        if self.task is None:
+            yield
+            return
+        part = self.task.subcontext(task_name=name)
+        handed_down = (
+            nullcontext() if fitted_in_it is None else part.propagate_callback_context(fitted_in_it)
+        )
+        with handed_down:
+            part.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+            yield
+            part.call_on_fit_task_end(estimator=self.estimator, **self.data)
+
+    def end(self) -> None:
+        """End the fit."""
+        if self.task is not None:
+            self.task.call_on_fit_task_end(
+                estimator=self.estimator, **self.data, reconstruction_attributes={}
+            )
+
+
+class EpochTasks(Callback):
+    """Turns the epochs of a net into tasks of a fit.
+
+    Parameters
+    ----------
+    fit : FitTask
+    result : FitResult
+        What the fit has found out so far.
+    """
+
+    def __init__(self, fit: FitTask, result: Any) -> None:
+        self.fit, self.result = fit, result
+        self.stopped_ = False
+
+    def on_epoch_begin(self, net: Any, **kwargs: object) -> None:
+        """Begin a task."""
+        self.epoch_ = self.fit.context.subcontext(task_name="epoch")
+        self.epoch_.call_on_fit_task_begin(estimator=self.fit.estimator, **self.fit.data)
+
+    def on_epoch_end(self, net: Any, **kwargs: object) -> None:
+        """End the task, and remember whether a callback asks to stop."""
+        self.stopped_ = self.epoch_.call_on_fit_task_end(
+            estimator=self.fit.estimator,
+            **self.fit.data,
+            # Asked for by few: a copy that predicts as if the fit had stopped here.
+            reconstruction_attributes=lambda: {
+                **vars(self.result),
+                "net_": copy.deepcopy(net),
+                "n_iter_": len(net.history),
+            },
+        )

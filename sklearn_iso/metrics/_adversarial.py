@@ -1,0 +1,314 @@
+"""Accuracy of a fitted classifier under attack, as a function and as a scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import HasMethods, validate_params
+from torch import Tensor
+from tqdm import tqdm
+
+from sklearn_iso._threat import Threat, as_threat, check_eps
+from sklearn_iso.attacks import Attack, as_attack
+from sklearn_iso.attacks._choice import AttackLike
+from sklearn_iso.metrics._evaluation import Evaluation
+from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._routing import WeightedScorer
+from sklearn_iso.metrics._unseen import warn_of_unseen
+from sklearn_iso.metrics._weights import share
+from sklearn_iso.modules._ambient import gradients_on
+
+#: Of eps, threat and attack, `check_eps`, `as_threat` and `as_attack` know the remedies.
+PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {"random_state": ["random_state"]}
+SECONDS_BEFORE_A_BAR = 2.0
+
+
+@validate_params(
+    {
+        "estimator": [HasMethods(["fit", "predict"])],
+        **PROCEDURE_CONSTRAINTS,
+        "sample_weight": ["array-like", None],
+    },
+    prefer_skip_nested_validation=False,
+)
+@gradients_on()
+def adversarial_accuracy(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    eps: float,
+    threat: Threat = "linf",
+    attack: AttackLike = "auto",
+    random_state: Any = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    r"""Return the share of all samples that an attack cannot get misclassified.
+
+    .. math:: \frac1n \, \#\{ i : \hat y(x_i) = y_i \text{ and } \hat y(x_i') = y_i \}, \qquad
+              \|(x_i' - x_i) / u\| \le \varepsilon
+
+    With weights, the share of their sum.
+
+    Every fitted classifier gets a result. The default attack follows the gradients of the
+    estimator's twin (:func:`sklearn_iso.twins.as_torch`) where there is one that predicts as
+    the estimator does. Where the twin declares itself a surrogate, gradient-free attacks
+    follow on what it leaves over; where there is none (trees, forests, boosting), or it
+    disagrees, or its gradients vanish, they are all there is: random search on
+    ``decision_function`` or ``predict_proba``, then changes of single features added up, and
+    last, or alone where scores do not decide as ``predict`` does, a search by labels, which
+    brings errors back feature by feature and along rays. It warns where that met no other label
+    at all. :func:`sklearn_iso.metrics.robustness_report` tells which it was.
+
+    The estimator itself has the last word: a point counts as fooled only if
+    ``estimator.predict`` errs on it. Samples that are misclassified without an attack count as
+    fooled. With eps 0 this is the accuracy. A perturbed point that the estimator refuses, by an
+    error or by NaN, does not count as fooled; a
+    :class:`sklearn_iso.exceptions.RefusedPointsWarning` tells how many there were.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    X : array-like or sparse matrix of shape (n_samples, n_features), or a pandas or polars \
+        DataFrame
+        What a user passes to ``predict``. Integers are attacked as floats.
+    y : array-like of shape (n_samples,)
+        Labels. Samples whose label is not in ``estimator.classes_`` count as misclassified,
+        with a warning.
+    eps : float
+        Budget, in units of the threat.
+    threat : ThreatModel, or the name of a norm
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`: the norm, units of the
+        features (without them those of X), bounds, what stays, and categories.
+    attack : str, Attack or callable, default="auto"
+        "auto" is the evaluation described above,
+        :class:`sklearn_iso.attacks.AttackEnsemble`. The others run alone, each with its own
+        parameters: :class:`sklearn_iso.attacks.Square` on scores,
+        :class:`sklearn_iso.attacks.RayS` on labels, all else of :mod:`sklearn_iso.attacks` on
+        gradients, such as ``PGD(n_steps=100)``. A name is short for an attack with its defaults:
+        "pgd", "apgd", "fgsm", "ddn", "fmn", "fab", "square", "rays". A callable has the signature
+        ``(logits, X, y, *, eps, threat)``, and gets ``random_state`` where it takes it.
+    random_state : int, RandomState or None
+        Draws starting points and random steps; None takes fresh entropy.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples, at least 0; 2 counts as the sample twice. Samples of weight 0
+        are left out and not attacked.
+
+    Returns
+    -------
+    float
+        An upper bound of the accuracy under the strongest attack of this budget.
+
+    Raises
+    ------
+    ValueError
+        If X is empty, not numeric, not finite or outside of the bounds, y or the predictions
+        are not of the type of ``estimator.classes_``, a parameter is out of its range, or
+        names other columns than those of X, or an attack by gradients was asked
+        for and the twin disagrees with the estimator.
+    TypeError
+        If estimator is no classifier, or an attack by gradients was asked for and it has none.
+
+    Warns
+    -----
+    UserWarning
+        If y holds labels that are not in ``estimator.classes_``.
+
+    References
+    ----------
+    Carlini et al., On Evaluating Adversarial Robustness, arXiv 1902.06705.
+    Croce, Hein, Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse
+    Parameter-free Attacks, ICML 2020.
+    Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_iso.metrics import adversarial_accuracy
+    >>> X, y = load_iris(return_X_y=True)
+    >>> pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    >>> centimetres = 0.3
+    >>> round(adversarial_accuracy(pipeline, X, y, eps=centimetres, random_state=0), 2)
+    0.69
+    >>> adversarial_accuracy(pipeline, X, y, eps=0) == pipeline.score(X, y)
+    True
+    """
+    budget, threat, attack = check_eps(eps), as_threat(threat), as_attack(attack)
+    problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
+    runs = nested_runs(problem, [budget], attack, random_state)
+    problem.refused.warn()
+    warn_of_unseen(int(runs.unseen.sum()), len(problem.table), "the accuracy")
+    return float(runs.accuracy[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """What nested runs broke.
+
+    A sample that breaks at one budget is broken at all larger ones, as these contain it: accuracy
+    never rises with the budget, by construction.
+
+    Attributes
+    ----------
+    accuracy : ndarray of shape (n_budgets,)
+        In the order in which the budgets came.
+    robust : ndarray of bool, shape (n_budgets, n)
+        Which samples hold at each budget.
+    stage : ndarray of str, shape (n,)
+        What broke each sample: "clean" without an attack, empty where nothing did.
+    evaluation : Evaluation or None
+        None if there was nothing to attack.
+    unseen : ndarray of bool, shape (n,)
+        Which samples hold because a search by labels alone met no other label.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_iso.attacks import AttackEnsemble
+    >>> from sklearn_iso.metrics._problem import Problem
+    >>> from sklearn_iso.metrics._adversarial import nested_runs
+    >>> X, y = load_iris(return_X_y=True)
+    >>> problem = Problem.of(LogisticRegression(max_iter=500).fit(X, y), X, y)
+    >>> nested_runs(problem, [5.0, 0.0], AttackEnsemble(), 0).accuracy.round(2)
+    array([0.  , 0.97])
+    """
+
+    accuracy: NDArray
+    robust: NDArray
+    stage: NDArray
+    evaluation: Evaluation | None
+    unseen: NDArray
+
+
+def nested_runs(
+    problem: Problem,
+    budgets: Sequence[float],
+    attack: Attack | Callable[..., Tensor],
+    random_state: Any,
+    progress: bool = False,
+) -> Runs:
+    """Attack with growing budgets, each the samples that are left.
+
+    Parameters
+    ----------
+    problem : Problem
+    budgets : sequence of float
+        In any order; each contains the smaller ones.
+    attack : Attack or callable
+    random_state : int, RandomState, torch.Generator or None
+    progress : bool
+        Show a bar on terminals where it takes more than two seconds.
+
+    Returns
+    -------
+    Runs
+
+    Examples
+    --------
+    See :class:`Runs`.
+    """
+    for eps in budgets:
+        problem.budget(problem.points(slice(1)), eps)
+    if isinstance(attack, Attack):  # also where nothing is left to attack
+        attack.check(problem.points(slice(1)), problem.threat)
+    right = problem.right()
+    alive, stage = right.copy(), np.where(right, "", "clean").astype(object)
+    robust = np.zeros((len(budgets), len(right)), dtype=bool)
+    unseen = np.zeros(len(right), dtype=bool)
+    evaluation = None
+    order = sorted(range(len(budgets)), key=lambda position: budgets[position])
+    hidden = None if progress else True
+    bar = tqdm(order, desc="attack", unit="budget", delay=SECONDS_BEFORE_A_BAR, disable=hidden)
+    for position in bar:
+        eps, rows = budgets[position], np.flatnonzero(alive)
+        if len(rows) and not problem.budget(problem.points(slice(1)), eps).is_zero:
+            evaluation = evaluation or Evaluation.of(problem, attack, random_state, rows)
+            broken = evaluation.attack(rows, eps)
+            unseen[rows] = broken.unseen & ~broken.fooled
+            alive[rows[broken.fooled]] = False
+            stage[rows[broken.fooled]] = broken.stage[broken.fooled]
+        robust[position] = alive
+    return Runs(share(robust, problem.weight), robust, stage, evaluation, unseen)
+
+
+@dataclass(frozen=True)
+class AdversarialScorer(WeightedScorer):
+    """Callable ``(estimator, X, y, sample_weight=None)`` that returns the adversarial accuracy.
+
+    Greater is better. Made by :func:`make_adversarial_scorer`.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._adversarial import AdversarialScorer
+    >>> AdversarialScorer(eps=0.1, attack="fgsm").attack
+    'fgsm'
+    """
+
+    eps: float
+    threat: Threat = "linf"
+    attack: AttackLike = "auto"
+    random_state: Any = 0
+
+    @gradients_on()
+    def __call__(
+        self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the adversarial accuracy of a fitted estimator on X and y."""
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        return adversarial_accuracy(estimator, X, y, sample_weight=sample_weight, **options)
+
+
+@validate_params(PROCEDURE_CONSTRAINTS, prefer_skip_nested_validation=False)
+def make_adversarial_scorer(
+    *,
+    eps: float,
+    threat: Threat = "linf",
+    attack: AttackLike = "auto",
+    random_state: Any = 0,
+) -> AdversarialScorer:
+    """Return a scorer of the accuracy under attack, for cross-validation and searches.
+
+    Parameters
+    ----------
+    eps, threat, attack, random_state
+        As in :func:`adversarial_accuracy`. A fixed random_state attacks every candidate of a
+        search from the same starting points.
+
+    Returns
+    -------
+    AdversarialScorer
+        Picklable callable ``(estimator, X, y, sample_weight=None) -> float``; greater is
+        better. Searches pass it the weights of their ``fit``, under metadata routing after
+        ``scorer.set_score_request(sample_weight=True)``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import cross_validate
+    >>> from sklearn_iso.metrics import make_adversarial_scorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> scoring = {"clean": "accuracy", "robust": make_adversarial_scorer(eps=0.2)}
+    >>> scores = cross_validate(LogisticRegression(max_iter=500), X, y, scoring=scoring)
+    >>> bool((scores["test_robust"] <= scores["test_clean"]).all())
+    True
+    """
+    return AdversarialScorer(
+        eps=check_eps(eps),
+        threat=as_threat(threat),
+        attack=as_attack(attack),
+        random_state=random_state,
+    )

@@ -1,0 +1,140 @@
+"""Accuracy under attack at all budgets."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
+
+from sklearn_iso._threat import Threat, as_threat
+from sklearn_iso.attacks import as_attack
+from sklearn_iso.attacks._choice import AttackLike
+from sklearn_iso.metrics._adversarial import PROCEDURE_CONSTRAINTS, nested_runs
+from sklearn_iso.metrics._distance import adversarial_distance
+from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._unseen import warn_of_unseen
+from sklearn_iso.metrics._weights import share, weighted
+from sklearn_iso.modules._ambient import gradients_on
+
+CURVE_CONSTRAINTS: dict[str, list[Any]] = {
+    "estimator": [HasMethods(["fit", "predict"])],
+    "eps": ["array-like"],
+    "verbose": ["verbose", Integral],
+    **PROCEDURE_CONSTRAINTS,
+}
+
+
+@validate_params(
+    {
+        **CURVE_CONSTRAINTS,
+        "method": [StrOptions({"nested", "distance"})],
+        "sample_weight": ["array-like", None],
+    },
+    prefer_skip_nested_validation=False,
+)
+@gradients_on()
+def robustness_curve(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    eps: ArrayLike,
+    threat: Threat = "linf",
+    attack: AttackLike = "auto",
+    method: str = "nested",
+    random_state: Any = None,
+    verbose: bool = True,
+    sample_weight: ArrayLike | None = None,
+) -> NDArray:
+    """Return the accuracy under attack at each of several budgets.
+
+    Larger budgets contain the smaller ones, so a sample that breaks at one is broken at all
+    larger ones: the curve never rises, by construction. Whether each attack by itself would
+    give such a curve is one of the diagnostics of
+    :func:`sklearn_iso.metrics.robustness_report`.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
+    y : array-like of shape (n_samples,)
+        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+    eps : array-like of shape (n_budgets,)
+        Budgets in any order, in units of the threat. 0 gives the accuracy.
+    threat, random_state
+        As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+    attack : str, Attack or callable, default="auto"
+        As in :func:`sklearn_iso.metrics.adversarial_accuracy`, or for method "distance" as in
+        :func:`sklearn_iso.metrics.adversarial_distance`.
+    method : {"nested", "distance"}
+        "nested" attacks the samples that are left with one budget after the other. "distance"
+        counts, from one minimum-norm run
+        (:func:`sklearn_iso.metrics.adversarial_distance`), the samples without an error within
+        each budget: quicker for many budgets, often looser at each.
+    verbose : bool
+        Show a progress bar on terminals if it takes more than two seconds.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+
+    Returns
+    -------
+    ndarray of shape (n_budgets,)
+        Shares of all samples, or of the sum of their weights, in the order of eps.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`sklearn_iso.metrics.adversarial_accuracy`, and if eps is no list of budgets.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn_iso.attacks import AttackEnsemble
+    >>> from sklearn_iso.metrics import robustness_curve
+    >>> X, y = load_iris(return_X_y=True)
+    >>> neighbours = KNeighborsClassifier().fit(X, y)
+    >>> attack = AttackEnsemble(n_queries=50)
+    >>> robustness_curve(neighbours, X, y, eps=[0, 9], attack=attack, random_state=0).round(1)
+    array([1., 0.])
+    """
+    sizes, threat = check_budgets(eps), as_threat(threat)
+    if method == "distance":
+        weight, X, y = weighted(sample_weight, X, y)
+        distances = adversarial_distance(
+            estimator, X, y, threat=threat, attack=attack, random_state=random_state
+        )
+        robust: NDArray = share(distances > sizes[:, None], weight)
+        return robust
+    problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
+    runs = nested_runs(
+        problem, sizes.tolist(), as_attack(attack), random_state, progress=bool(verbose)
+    )
+    problem.refused.warn()
+    warn_of_unseen(int(runs.unseen.sum()), len(problem.table), "the curve")
+    return runs.accuracy
+
+
+def check_budgets(eps: ArrayLike) -> NDArray:
+    """Return budgets as a float array.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._curve import check_budgets
+    >>> check_budgets([0, 1])
+    array([0., 1.])
+    """
+    try:
+        sizes = np.asarray(eps, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"eps must be numbers; got {eps!r}.") from None
+    if sizes.ndim != 1 or not len(sizes) or not np.isfinite(sizes).all() or (sizes < 0).any():
+        raise ValueError(
+            "eps must be a list of budgets, finite and not negative, one number for each; got "
+            f"{eps!r}. Pass one value for each feature as the threat's units, of which eps are "
+            "multiples."
+        )
+    return sizes

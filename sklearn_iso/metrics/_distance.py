@@ -1,0 +1,299 @@
+"""The smallest perturbation found for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import HasMethods, validate_params
+from torch import Tensor
+
+from sklearn_iso._threat import Threat
+from sklearn_iso._threat.parts import numbers_of
+from sklearn_iso.attacks import DDN, FAB, FMN, Budget, MinimumNormEnsemble, RayS
+from sklearn_iso.attacks._attack import AttackState, MinimumNormAttack
+from sklearn_iso.attacks._parameters import as_generator
+from sklearn_iso.metrics._access import Access, Gradients
+from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
+from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._unseen import warn_of_unseen
+from sklearn_iso.metrics._weights import check_weights
+from sklearn_iso.modules._ambient import gradients_on
+
+MinimumNormName = Literal["auto", "ddn", "fmn", "fab", "rays"]
+N_BISECTIONS = 20
+OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+
+DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
+    "random_state": ["random_state"],
+    "sample_weight": ["array-like", None],
+}
+
+
+@validate_params(
+    {"estimator": [HasMethods(["fit", "predict"])], **DISTANCE_CONSTRAINTS},
+    prefer_skip_nested_validation=False,
+)
+@gradients_on()
+def adversarial_distance(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    threat: Threat = "linf",
+    attack: MinimumNormName | MinimumNormAttack = "auto",
+    random_state: Any = None,
+    sample_weight: ArrayLike | None = None,
+) -> NDArray:
+    r"""Return the size of the smallest perturbation found that gets each sample misclassified.
+
+    .. math:: d_i = \min_{x'} \{ \|(x' - x_i) / u\| : \hat y(x') \ne y_i \}
+
+    An upper bound of the distance to the nearest error. Minimum-norm attacks follow the
+    gradients of the estimator's twin, :func:`sklearn_iso.attacks.ddn` in "l2" and
+    :func:`sklearn_iso.attacks.fmn` otherwise, and its boundary,
+    :func:`sklearn_iso.attacks.fab`; the nearer error counts. Where the twin is a surrogate,
+    and for samples on which it finds nothing, :func:`sklearn_iso.attacks.rays` searches by
+    labels alone; where there is no twin that agrees, it does so for all. The estimator has the
+    last word, and what it refuses is no error, as in
+    :func:`sklearn_iso.metrics.adversarial_accuracy`.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
+    y : array-like of shape (n_samples,)
+        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+    threat : ThreatModel, or the name of a norm
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`: the norm, the units u of the
+        features (without them those of X), bounds, what stays, and categories. Another category
+        adds nothing to the distance.
+    attack : str or minimum-norm attack, default="auto"
+        "auto" is the search described above,
+        :class:`sklearn_iso.attacks.MinimumNormEnsemble`, whose parameters tell how long it takes.
+        :class:`sklearn_iso.attacks.DDN`, :class:`sklearn_iso.attacks.FMN`,
+        :class:`sklearn_iso.attacks.FAB` and :class:`sklearn_iso.attacks.RayS` run alone; their
+        names are short for their defaults.
+    random_state : int, RandomState or None
+        Draws the rays; None takes fresh entropy.
+    sample_weight : array-like of shape (n_samples,), optional
+        Samples of weight 0 are left out: they are not attacked, and their distance is NaN. Other
+        weights, at least 0, change no distance; they are for what follows, such as
+        ``numpy.average(distances[w > 0], weights=w[w > 0])``.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        0 where a sample is misclassified as it is, infinity where no error was found, NaN where
+        its weight is 0; a warning tells where labels alone were searched and no other label was
+        ever met.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`sklearn_iso.metrics.adversarial_accuracy`.
+
+    References
+    ----------
+    Rony et al., Decoupling Direction and Norm for Efficient Gradient-Based L2 Adversarial
+    Attacks and Defenses, CVPR 2019.
+    Pintor, Roli, Brendel, Biggio, Fast Minimum-norm Adversarial Attacks through Adaptive Norm
+    Constraints, NeurIPS 2021.
+    Croce, Hein, Minimally Distorted Adversarial Examples with a Fast Adaptive Boundary Attack,
+    ICML 2020.
+    Chen, Gu, RayS: a Ray Searching Method for Hard-label Adversarial Attack, KDD 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_iso.metrics import adversarial_distance
+    >>> X, y = np.array([[-1.0], [3.0], [-2.0], [2.0]]), [0, 1, 0, 1]
+    >>> classifier = LogisticRegression().fit(X, y)
+    >>> boundary = -classifier.intercept_ / classifier.coef_[0]
+    >>> distances = adversarial_distance(classifier, X, y)
+    >>> bool(np.allclose(distances, np.abs(X[:, 0] - boundary), rtol=1e-3))
+    True
+    """
+    counts = None if sample_weight is None else check_weights(sample_weight, X) > 0
+    method = as_minimum_norm(attack)
+    problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
+    method.check(problem.points(), problem.threat)
+    found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
+    if len(rows):
+        search = Search(problem, method, as_generator(random_state))
+        found[rows], n_unseen = search.distances(rows)
+        warn_of_unseen(n_unseen, len(problem.table), "their distance, infinity,")
+    problem.refused.warn()
+    return _of_all(found, counts)
+
+
+def as_minimum_norm(attack: MinimumNormName | MinimumNormAttack) -> MinimumNormAttack:
+    """Return a minimum-norm attack, with its defaults where a name came.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._distance import as_minimum_norm
+    >>> as_minimum_norm("auto"), as_minimum_norm("fab")
+    (MinimumNormEnsemble(), FAB())
+    """
+    kinds = (MinimumNormEnsemble, DDN, FMN, FAB, RayS)
+    known: dict[Any, type[MinimumNormAttack]] = {kind.name: kind for kind in kinds}
+    if isinstance(attack, str) and attack in known:
+        return known[attack]()
+    if isinstance(attack, MinimumNormAttack):
+        return attack
+    raise ValueError(
+        f"attack must be a minimum-norm attack, one of {', '.join(map(repr, known))}, or one of "
+        f"{', '.join(kind.__name__ for kind in kinds)} with its parameters; got {attack!r}. Pass "
+        "for example MinimumNormEnsemble(n_steps=200)."
+    )
+
+
+def _of_all(found: NDArray, counts: NDArray | None) -> NDArray:
+    """Return what was found for the samples that count, and NaN for the others."""
+    if counts is None:
+        return found
+    distances = np.full(len(counts), np.nan)
+    distances[counts] = found
+    return distances
+
+
+@dataclass(frozen=True)
+class Search:
+    """Minimum-norm attacks on samples of a problem, and what the estimator says of their points.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : MinimumNormAttack
+    generator : torch.Generator
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_iso import ThreatModel
+    >>> from sklearn_iso.attacks import FAB
+    >>> from sklearn_iso.metrics._problem import Problem
+    >>> from sklearn_iso.metrics._distance import Search
+    >>> X, y = load_iris(return_X_y=True)
+    >>> problem = Problem.of(GaussianNB().fit(X, y), X, y, threat=ThreatModel(units=[1, 1, 0, 2]))
+    >>> Search(problem, FAB(), torch.Generator()).distances(np.array([0, 99]))[0].round(2)
+    array([0.37, 0.3 ])
+    """
+
+    problem: Problem
+    method: MinimumNormAttack
+    generator: torch.Generator
+
+    def distances(self, rows: NDArray) -> tuple[NDArray, int]:
+        """Return the distances of the closest errors found for samples that are right.
+
+        And of how many samples nothing is known, as labels alone were searched and no other label
+        was met.
+        """
+        problem, method = self.problem, self.method
+        problem.count_refusals_within(np.ptp(problem.table.values, axis=0))
+        access = Access.of(problem, rows, method.asks)
+        distance = np.full(len(rows), np.inf)
+        if self._follows_gradients(access):
+            state = self._found(method, access.logits, rows)
+            distance = self.settle(state.X_adv, rows, exact=access.trusted)
+        search = method if isinstance(method, RayS) else self._search_by_labels()
+        left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
+        if search is None or not len(left):
+            return distance, 0
+        state = self._found(search, access.answers.predict, rows[left])
+        shorter = self.settle(state.X_adv, rows[left], exact=False)
+        distance[left] = np.minimum(distance[left], shorter)
+        unseen = np.isinf(distance[left]) & ~state.seen.numpy() & (not access.trusted)
+        return distance, int(unseen.sum())
+
+    def _follows_gradients(self, access: Access) -> bool:
+        """Whether to walk, also where gradients vanish in places if steps were asked for."""
+        if self.method.asks != "gradients":
+            return False
+        if not isinstance(self.method, MinimumNormEnsemble):
+            access.require_gradients()
+            return True
+        asked = {"n_steps": self.method.n_steps, "n_restarts": self.method.n_restarts}
+        told = {name: count for name, count in asked.items() if count is not None}
+        if access.climbs or not told:
+            return access.climbs
+        if access.gradients is Gradients.VANISH:
+            return True
+        name, count = next(iter(told.items()))
+        raise ValueError(
+            f"{name} must be left out where there are no gradients to follow; got "
+            f"{name}={count!r}, and {access.reason}. Set n_queries, of the search by labels."
+        )
+
+    def _search_by_labels(self) -> RayS | None:
+        """Return the search that follows gradients; none where one attack was to run alone."""
+        if not isinstance(self.method, MinimumNormEnsemble) or self.method.n_queries == 0:
+            return None
+        return RayS(n_queries=self.method.n_queries or AUTOMATIC_QUERIES)
+
+    def _found(self, method: MinimumNormAttack, answer: Callable, rows: NDArray) -> AttackState:
+        return method.closest_errors(
+            answer, self.problem.points(rows), self.problem.labels(rows),
+            threat=self.problem.threat, random_state=self.generator,
+        )  # fmt: skip
+
+    def _inside(self, points: Tensor, X: Tensor) -> Tensor:
+        if self.problem.threat.bounds is None:
+            return points
+        low, high = (torch.from_numpy(numbers_of(s)).to(points) for s in self.problem.threat.bounds)
+        # X itself may lie outside by rounding, and what did not move must stay.
+        return points.clamp(torch.minimum(low, X), torch.maximum(high, X))
+
+    def settle(self, points: Tensor, rows: NDArray, exact: bool) -> NDArray:
+        """Return the distances of errors of the estimator on the way through points.
+
+        Points just short of an error are pushed on; where the points are not exact, errors are
+        pulled back by bisection.
+        """
+        X = self.problem.points(rows)
+        points = self._inside(points.clone(), X)
+        fooled = self.problem.fools(points, rows)
+        moved = (points != X).flatten(1).any(dim=1).numpy()
+        for overshoot in OVERSHOOTS:
+            left = np.flatnonzero(~fooled & moved)
+            if not len(left):
+                break
+            further = self._along(X[left], points[left], 1 + overshoot)
+            hit = self.problem.fools(further, rows[left])
+            points[left[hit]], fooled[left[hit]] = further[hit], True
+        if not exact and fooled.any():
+            hit = np.flatnonzero(fooled)
+            points[hit] = self._pulled_back(X[hit], points[hit], rows[hit])
+        distances: NDArray = np.where(fooled, self._sizes(X, points), np.inf)
+        return distances
+
+    def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
+        x = X + (points - X) * share
+        for group in self.problem.threat.categories or ():
+            x[:, list(group)] = points[:, list(group)]
+        return self._inside(x, X)
+
+    def _pulled_back(self, X: Tensor, points: Tensor, rows: NDArray) -> Tensor:
+        low, high = np.zeros(len(rows)), np.ones(len(rows))
+        best = points.clone()
+        shape = (-1, *[1] * (X.ndim - 1))
+        for _ in range(N_BISECTIONS):
+            middle = (low + high) / 2
+            x = self._along(X, points, torch.from_numpy(middle).to(X).view(shape))
+            fooled = self.problem.fools(x, rows)
+            best[fooled] = x[fooled]
+            low, high = np.where(fooled, low, middle), np.where(fooled, middle, high)
+        return best
+
+    def _sizes(self, X: Tensor, points: Tensor) -> NDArray:
+        budget = Budget.of(X, threat=self.problem.threat)
+        return budget.norm.size(budget.perturbations(X, points).double()).numpy()

@@ -1,0 +1,324 @@
+"""A report of robustness: the curve, its certainty, what broke what, and what may be wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import Interval, validate_params
+
+from sklearn_iso._threat import Threat, ThreatModel, as_threat
+from sklearn_iso._weighting import effective_number
+from sklearn_iso.attacks import Attack, AttackEnsemble, RayS, Square, as_attack
+from sklearn_iso.attacks._choice import AttackLike
+from sklearn_iso.attacks._parameters import as_generator
+from sklearn_iso.metrics._access import AccessKind
+from sklearn_iso.metrics._adversarial import Runs, nested_runs
+from sklearn_iso.metrics._curve import CURVE_CONSTRAINTS, check_budgets
+from sklearn_iso.metrics._diagnostics import checks_for, estimator_answers, samples_suffice
+from sklearn_iso.metrics._findings import Finding, Sample, draw
+from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._rendering import as_html, as_text
+from sklearn_iso.metrics._repeated import search_suffices
+from sklearn_iso.metrics._unseen import starts_were_found
+from sklearn_iso.metrics._weights import wilson_interval
+from sklearn_iso.modules._ambient import gradients_on
+
+#: Attacks of which more queries may break more.
+SEARCHES = (AttackEnsemble, Square, RayS)
+
+
+@dataclass(frozen=True, eq=False)
+class RobustnessReport:
+    r"""What :func:`robustness_report` found; it prints as a table.
+
+    Attributes
+    ----------
+    estimator_name : str
+    threat : ThreatModel
+        What an attack could do, as it was passed.
+    n_samples : int
+        Those of weight 0 left out.
+    eps : ndarray of shape (n_budgets,)
+    accuracy : ndarray of shape (n_budgets,)
+        Share of all samples, or of the sum of their weights, that hold. It never rises with eps,
+        by construction: what breaks at a budget counts as broken at all larger ones.
+    interval : ndarray of shape (n_budgets, 2)
+        95% Wilson intervals, of `n_effective` samples.
+    classes : ndarray of shape (n_classes,)
+    class_counts : ndarray of shape (n_classes,)
+        Samples of each class; those of labels that are not among the classes are in none.
+    class_accuracy : ndarray of shape (n_budgets, n_classes)
+        NaN for classes without samples.
+    broken_by : dict of str to ndarray of shape (n_budgets,)
+        How many samples, whatever their weights, each attack had broken by each budget; "clean"
+        are those misclassified without an attack.
+    kind : {"none", "white-box", "surrogate", "score-based", "decision-based"}
+        What evaluation was possible; "none" if there was nothing to attack.
+    reason : str
+        Why.
+    warnings : tuple of Finding
+        Signs that figures are too high, each with what to do next.
+    checked : tuple of str
+        The diagnostics that were run.
+    n_diagnosed : int
+        Samples that they looked at.
+    n_refused : int
+        Perturbed points within reach of the budgets at which the estimator gave no answer: it
+        raised an error, or its scores were NaN. They count as not adversarial.
+    n_effective : float or None
+        With weights, the number of samples of equal weight that tell as much (Kish):
+        :math:`(\sum_i w_i)^2 / \sum_i w_i^2`.
+    n_unseen : int
+        Samples that were searched by labels alone without meeting another label: they count as
+        robust, and nothing is known of them.
+
+    Examples
+    --------
+    See :func:`robustness_report`.
+
+    >>> from sklearn_iso.metrics._report import RobustnessReport
+    >>> RobustnessReport.__name__
+    'RobustnessReport'
+    """
+
+    estimator_name: str
+    threat: ThreatModel
+    n_samples: int
+    eps: NDArray
+    accuracy: NDArray
+    interval: NDArray
+    classes: NDArray
+    class_counts: NDArray
+    class_accuracy: NDArray
+    broken_by: dict[str, NDArray]
+    kind: str
+    reason: str
+    warnings: tuple[Finding, ...] = ()
+    checked: tuple[str, ...] = field(default=(), repr=False)
+    n_diagnosed: int = 0
+    n_refused: int = 0
+    n_effective: float | None = None
+    n_unseen: int = 0
+
+    def columns(self) -> dict[str, NDArray]:
+        """Return the table by column, one entry for each budget."""
+        of_classes = {
+            f"accuracy of {label}": self.class_accuracy[:, position]
+            for position, label in enumerate(self.classes.tolist())
+        }
+        broken = {f"broken by {stage}": counts for stage, counts in self.broken_by.items()}
+        return {
+            "eps": self.eps,
+            "accuracy": self.accuracy,
+            "low": self.interval[:, 0],
+            "high": self.interval[:, 1],
+            **of_classes,
+            **broken,
+        }
+
+    def to_frame(self) -> Any:
+        """Return the table as a pandas DataFrame, one row for each budget.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "RobustnessReport.to_frame needs pandas. Install it with "
+                "pip install 'sklearn-iso[data]', or use RobustnessReport.columns()."
+            ) from error
+        return pd.DataFrame(self.columns())
+
+    def __str__(self) -> str:
+        """Return a table for people."""
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+
+@validate_params(
+    {
+        **CURVE_CONSTRAINTS,
+        "n_diagnosed": [Interval(Integral, 0, None, closed="left")],
+        "sample_weight": ["array-like", None],
+    },
+    prefer_skip_nested_validation=False,
+)
+@gradients_on()
+def robustness_report(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    eps: ArrayLike,
+    threat: Threat = "linf",
+    attack: AttackLike = "auto",
+    n_diagnosed: int = 100,
+    random_state: Any = None,
+    verbose: bool = True,
+    sample_weight: ArrayLike | None = None,
+) -> RobustnessReport:
+    """Evaluate the robustness of any fitted classifier, and whether to believe the figures.
+
+    Besides the curve of :func:`robustness_curve` the report tells what evaluation was possible,
+    which attack broke what, and the diagnostics of false robustness on a seeded draw of samples:
+    gradients that vanish or are NaN, probabilities in place of logits, predictions that do not
+    repeat, weak attacks that beat strong ones (one step, noise, transfer from a linear model,
+    random search), more steps that break more, samples that hold at an unbounded budget, larger
+    budgets that break less.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
+    y : array-like of shape (n_samples,)
+        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+    eps : array-like of shape (n_budgets,)
+        Budgets, in units of the threat.
+    threat, attack, random_state
+        As in :func:`robustness_curve`.
+    n_diagnosed : int
+        Samples for the diagnostics; 0 leaves out those that attack.
+    verbose : bool
+        Show a progress bar on terminals if it takes more than two seconds.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples, as in :func:`sklearn_iso.metrics.adversarial_accuracy`. Accuracies
+        are weighted; numbers of samples count each as one.
+
+    Returns
+    -------
+    RobustnessReport
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`robustness_curve`; also if an attack leaves its budget or the bounds, touches
+        what is immutable, or returns NaN.
+
+    References
+    ----------
+    Carlini et al., On Evaluating Adversarial Robustness, arXiv 1902.06705.
+    Athalye, Carlini, Wagner, Obfuscated Gradients Give a False Sense of Security, ICML 2018.
+    Pintor et al., Indicators of Attack Failure, NeurIPS 2022.
+    Wilson, Probable Inference, the Law of Succession, and Statistical Inference, Journal of the
+    American Statistical Association 22, 1927.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_iso.metrics import robustness_report
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = LogisticRegression(max_iter=500).fit(X, y)
+    >>> report = robustness_report(classifier, X, y, eps=[0, 0.2, 0.4], random_state=0)
+    >>> print(report)
+    Robustness of LogisticRegression: linf, 150 samples
+    Evaluation: white-box (its twin equals the estimator on these samples)
+    <BLANKLINE>
+     eps  accuracy    95% interval      0      1      2  broken by
+       0     0.973  [0.933, 0.990]  1.000  0.940  0.980  clean 4
+     0.2     0.867  [0.803, 0.912]  1.000  0.800  0.800  clean 4, cross_entropy 16
+     0.4     0.640  [0.561, 0.712]  1.000  0.420  0.500  clean 4, cross_entropy 50
+    <BLANKLINE>
+    No warnings: 13 diagnostics of false robustness on 100 samples.
+    """
+    sizes, threat, attack = check_budgets(eps), as_threat(threat), as_attack(attack)
+    problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
+    budgets = sizes.tolist()
+    generator = as_generator(random_state) if isinstance(attack, Attack) else random_state
+    runs = nested_runs(problem, budgets, attack, generator, progress=bool(verbose))
+    found, checked, n_looked_at = _diagnose(
+        problem, runs, budgets, n_diagnosed, as_generator(random_state)
+    )
+    access = None if runs.evaluation is None else runs.evaluation.access
+    n = len(problem.table)
+    n_effective = effective_number(problem.weight, n)
+    return RobustnessReport(
+        estimator_name=type(estimator).__name__,
+        threat=threat,
+        n_samples=n,
+        eps=sizes,
+        accuracy=runs.accuracy,
+        interval=np.array([wilson_interval(held, n_effective) for held in runs.accuracy]),
+        classes=problem.classes,
+        class_counts=np.bincount(problem.codes[problem.codes >= 0], minlength=len(problem.classes)),
+        class_accuracy=_of_classes(problem, runs),
+        broken_by=_broken_by(runs),
+        kind="none" if access is None else access.kind.value,
+        reason="there was nothing to attack" if access is None else access.reason,
+        warnings=(*found, *estimator_answers(problem.refused)),
+        checked=checked,
+        n_diagnosed=n_looked_at,
+        n_refused=problem.refused.n_points,
+        n_effective=None if problem.weight is None else n_effective,
+        n_unseen=int(runs.unseen.sum()),
+    )
+
+
+def _of_classes(problem: Problem, runs: Runs) -> NDArray:
+    """Accuracy of each class at each budget; NaN without samples."""
+    of_class = (problem.codes == np.arange(len(problem.classes))[:, None]).astype(float)
+    if problem.weight is not None:
+        of_class *= problem.weight
+    total = of_class.sum(axis=1)
+    held = runs.robust.astype(float) @ of_class.T
+    return np.divide(held, total, out=np.full_like(held, np.nan), where=total > 0)
+
+
+def _broken_by(runs: Runs) -> dict[str, NDArray]:
+    names = [name for name in dict.fromkeys(runs.stage.tolist()) if name]
+    order = sorted(names, key=lambda name: (name != "clean", names.index(name)))
+    return {name: (~runs.robust & (runs.stage == name)).sum(axis=1) for name in order}
+
+
+def _diagnose(
+    problem: Problem,
+    runs: Runs,
+    budgets: list[float],
+    n_diagnosed: int,
+    generator: Any,
+) -> tuple[list[Finding], tuple[str, ...], int]:
+    """Return findings, names of the checks, and how many samples they looked at."""
+    n, n_unseen = len(problem.table), int(runs.unseen.sum())
+    few = samples_suffice(round(effective_number(problem.weight, n)))
+    found = [f for f in (few, starts_were_found(n_unseen, n)) if f is not None]
+    names: tuple[str, ...] = ("samples_suffice",)
+    evaluation = runs.evaluation
+    if n_unseen or (evaluation is not None and evaluation.access.kind is AccessKind.LABELS):
+        names = (*names, "starts_were_found")
+    right = runs.stage != "clean"
+    if evaluation is None or not n_diagnosed or not right.any():
+        return found, names, 0
+    telling = _telling(runs, budgets)
+    eps = budgets[telling]
+    samples = draw(right, n_diagnosed, generator)
+    shape = getattr(evaluation.method, "image_shape", None)
+    sample = Sample(problem, evaluation.access, samples, eps, generator, shape)
+    checks = checks_for(evaluation.access, attacked=True)
+    findings = [check(sample) for check in checks]
+    names = (*names, *(check.__name__ for check in checks))
+    if not evaluation.access.trusted and isinstance(evaluation.method, SEARCHES):
+        findings.append(search_suffices(sample, evaluation, runs.robust[telling][sample.rows]))
+        names = (*names, search_suffices.__name__)
+    found += [finding for finding in findings if finding is not None]
+    return found, names, len(sample.rows)
+
+
+def _telling(runs: Runs, budgets: list[float]) -> int:
+    """Return the budget at which about half of what is right breaks: there attacks differ most."""
+    half = float((runs.stage != "clean").mean()) / 2
+
+    def rank(position: int) -> tuple[bool, float, float]:
+        size = budgets[position]
+        return size == 0, abs(float(runs.accuracy[position]) - half), -size
+
+    return min(range(len(budgets)), key=rank)

@@ -1,0 +1,373 @@
+"""How far a map stretches and shrinks distances, and whether it keeps their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import spearmanr
+from sklearn.utils import check_scalar
+
+from sklearn_iso.metrics._pairs import (
+    Sampling,
+    binary_scale,
+    check_flag,
+    check_pair_of_spaces,
+    pair_distances,
+)
+from sklearn_iso.metrics._sampling_error import bounding_error, quantile_interval, warn_of_no_error
+from sklearn_iso.metrics._weights import correlation, mid_ranks, upper_quantile, weighted
+
+#: Parts of a sample of pairs, from whose spread its standard error follows.
+_PARTS = 20
+
+Values = NDArray[np.float64]
+#: Of distances in X, distances in Z, and weights of the pairs where given.
+Statistic = Callable[[Values, Values, Values | None], float]
+
+
+def estimate(
+    statistic: Statistic,
+    X: ArrayLike,
+    Z: ArrayLike,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None = None,
+    *,
+    error_of: Statistic | None = None,
+    **sampling: Any,
+) -> tuple[float, float]:
+    """Return a statistic of paired distances and the standard error of their draw.
+
+    Distances are in the units of X and of Z. The standard error is 0.0 where all pairs count;
+    otherwise what `error_of` makes of the distances, by default that of a mean of the statistic
+    over 20 equal parts of the sample, which is NaN, with a warning, of fewer than 40 pairs.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._stretch import estimate
+    >>> X, Z = [[0.0], [1.0]], [[0.0], [3.0]]
+    >>> estimate(lambda d_X, d_Z, weight: float((d_Z / d_X).max()), X, Z, None)
+    (3.0, 0.0)
+    """
+    weight, X, Z, y = weighted(sample_weight, X, Z, y)
+    X, Z, classes = check_pair_of_spaces(X, Z, y)
+    how = Sampling(**sampling).checked()._asdict()
+    pairs = pair_distances(X, Z, classes, weight=weight, **how)
+    d_X, d_Z = pairs.d_X * binary_scale(X), pairs.d_Z * binary_scale(Z)
+    value = statistic(d_X, d_Z, pairs.weight)
+    if pairs.exact:
+        return value, 0.0
+    error = _error_of_parts(statistic) if error_of is None else error_of
+    return value, error(d_X, d_Z, pairs.weight)
+
+
+def _error_of_parts(statistic: Statistic) -> Statistic:
+    """Return the error of a statistic by its spread over parts of the sample of pairs."""
+
+    def error(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        if len(d_X) < 2 * _PARTS:
+            warn_of_no_error(len(d_X))
+            return float("nan")
+        values = np.array([
+            statistic(d_X[part], d_Z[part], None if weight is None else weight[part])
+            for part in np.array_split(np.arange(len(d_X)), _PARTS)
+        ])  # fmt: skip
+        spread = float(values.std(ddof=1)) if np.isfinite(values).all() else float("inf")
+        return spread / _PARTS**0.5
+
+    return error
+
+
+def _no_error(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+    return 0.0  # nobody asked
+
+
+def _quantile_error(quantile: float, *, expands: bool, contracts: bool) -> Statistic:
+    """Return the error of a quantile of ratios, of inverse ratios, or of their product."""
+
+    def error(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        sides = [(d_X, d_Z)] * expands + [(d_Z, d_X)] * contracts
+        ratios = [_ratios(*side, weight) for side in sides]
+        found = bounding_error(*(quantile_interval(r, quantile, w) for r, w in ratios))
+        if np.isnan(found):
+            warn_of_no_error(len(d_X), quantile)
+        return found
+
+    return error
+
+
+def _ratios(d_X: Values, d_Z: Values, weight: Values | None) -> tuple[Values, Values | None]:
+    apart = (d_X > 0) | (d_Z > 0)
+    if not apart.any():
+        raise ValueError(
+            "A ratio of distances needs two points that differ in X or in Z; all pairs coincide "
+            "in both. Pass distinct points."
+        )
+    with np.errstate(divide="ignore", over="ignore"):
+        return d_Z[apart] / d_X[apart], None if weight is None else weight[apart]
+
+
+def _largest(quantile: float) -> Statistic:
+    def largest(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        ratios, of_pairs = _ratios(d_X, d_Z, weight)
+        return upper_quantile(ratios, quantile, of_pairs)
+
+    return largest
+
+
+def _largest_inverse(quantile: float) -> Statistic:
+    # The inverse ratio, so that a pair that Z merges counts as infinite.
+    return lambda d_X, d_Z, weight: _largest(quantile)(d_Z, d_X, weight)
+
+
+def check_quantile(quantile: float) -> None:
+    """Raise an error unless a quantile lies in [0, 1]."""
+    check_scalar(quantile, "quantile", Real, min_val=0, max_val=1)
+    if quantile != quantile:
+        raise ValueError("quantile must lie in [0, 1]; got nan.")
+
+
+def expansion(
+    X: ArrayLike,
+    Z: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    quantile: float = 0.95,
+    return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
+    **sampling: Any,
+) -> Any:
+    r"""Return how far distances are stretched: a quantile of their ratio.
+
+    .. math:: \mathrm{expansion}_q = Q_q\left\{\frac{d_Z(z_i, z_j)}{d_X(x_i, x_j)}\right\}
+
+    With ``quantile=1`` it is the Lipschitz constant of the map on these points. It lies in
+    [0, inf], in units of Z over units of X, does not change under rigid motions of either side,
+    and scales with Z. A pair that coincides in X alone counts as infinitely stretched; one that
+    coincides in both does not count.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...)
+        Points of the input space; further axes are flattened.
+    Z : array-like of shape (n_samples, ...)
+        Their representations, sample by sample.
+    y : array-like of shape (n_samples,), default=None
+        Class labels. If given, only pairs of the same class count.
+    quantile : float, default=0.95
+        The q, in [0, 1]. Quantiles are those of a pair that is there, the larger neighbour.
+    return_std_error : bool, default=False
+        Whether to return the standard error of the draw of pairs too. The exact value lies within
+        1.96 of it with a probability of at least 95%, by order statistics.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, at least 0: a pair counts :math:`w_i w_j` times, so that a weight
+        of 2 is the sample twice and one of 0 leaves it out.
+    **sampling
+        ``metric``, ``max_exact``, ``n_pairs`` and ``random_state`` of
+        :func:`isometry_distortion`: all pairs count up to `max_exact` = 2,000 points, a seeded
+        sample of `n_pairs` above.
+
+    Returns
+    -------
+    expansion : float
+    std_error : float
+        Only if `return_std_error`; 0.0 where all pairs counted. NaN, with a warning, where a sample
+        of n pairs tells nothing of that quantile: where q^n or (1 - q)^n exceeds 2.5%.
+
+    Raises
+    ------
+    ValueError
+        If the points or a parameter break their rule, or all pairs coincide in both spaces.
+
+    References
+    ----------
+    N. Linial, E. London, Y. Rabinovich, "The Geometry of Graphs and Some of its Algorithmic
+    Applications", Combinatorica 1995.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import expansion
+    >>> expansion([[0.0], [1.0], [2.0]], [[0.0], [1.0], [4.0]], quantile=1)
+    3.0
+    """
+    check_quantile(quantile)
+    check_flag(return_std_error, "return_std_error")
+    error = _quantile_error(quantile, expands=True, contracts=False)
+    error = error if return_std_error else _no_error
+    found = estimate(_largest(quantile), X, Z, y, sample_weight, error_of=error, **sampling)
+    return found if return_std_error else found[0]
+
+
+def contraction(
+    X: ArrayLike,
+    Z: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    quantile: float = 0.95,
+    return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
+    **sampling: Any,
+) -> Any:
+    r"""Return how far distances are shrunk: a quantile of their inverse ratio.
+
+    .. math:: \mathrm{contraction}_q = Q_q\left\{\frac{d_X(x_i, x_j)}{d_Z(z_i, z_j)}\right\}
+
+    With ``quantile=1`` it is the Lipschitz constant of the inverse map on these points. It lies
+    in [0, inf], in units of X over units of Z; infinite where Z merges more pairs than the
+    quantile leaves out. Everything else is as for :func:`expansion`.
+
+    Parameters
+    ----------
+    X, Z, y, quantile, return_std_error, sample_weight, **sampling
+        As for :func:`expansion`.
+
+    Returns
+    -------
+    contraction : float
+    std_error : float
+        Only if `return_std_error`.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`expansion`.
+
+    References
+    ----------
+    As for :func:`expansion`.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import contraction
+    >>> contraction([[0.0], [1.0], [2.0]], [[0.0], [0.5], [2.0]], quantile=1)
+    2.0
+    """
+    check_quantile(quantile)
+    check_flag(return_std_error, "return_std_error")
+    error = _quantile_error(quantile, expands=False, contracts=True)
+    error = error if return_std_error else _no_error
+    found = estimate(_largest_inverse(quantile), X, Z, y, sample_weight, error_of=error, **sampling)
+    return found if return_std_error else found[0]
+
+
+def bi_lipschitz_ratio(
+    X: ArrayLike,
+    Z: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    quantile: float = 0.95,
+    return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
+    **sampling: Any,
+) -> Any:
+    r"""Return expansion times contraction: the spread of the ratios of distances.
+
+    .. math:: \mathrm{ratio}_q = \mathrm{expansion}_q \cdot \mathrm{contraction}_q
+
+    With ``quantile=1`` it is the distortion of metric embeddings; with .95 it is the 95th over
+    the 5th percentile of :math:`d_Z / d_X`. It has no unit, is 1 for a similarity, at least 1
+    for any map where `quantile` is at least 0.5, and changes under no similarity of either side.
+
+    Parameters
+    ----------
+    X, Z, y, quantile, return_std_error, sample_weight, **sampling
+        As for :func:`expansion`.
+
+    Returns
+    -------
+    ratio : float
+    std_error : float
+        Only if `return_std_error`.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`expansion`.
+
+    References
+    ----------
+    As for :func:`expansion`.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import bi_lipschitz_ratio
+    >>> bi_lipschitz_ratio([[0.0], [1.0], [2.0]], [[0.0], [1.0], [4.0]], quantile=1)
+    3.0
+    """
+    check_quantile(quantile)
+
+    def ratio(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        above, below = _largest(quantile), _largest_inverse(quantile)
+        factors = above(d_X, d_Z, weight), below(d_X, d_Z, weight)
+        # A collapsed side: 0 times infinity, and its distances spread without bound.
+        return float("inf") if 0 in factors else factors[0] * factors[1]
+
+    check_flag(return_std_error, "return_std_error")
+    error = _quantile_error(quantile, expands=True, contracts=True)
+    error = error if return_std_error else _no_error
+    found = estimate(ratio, X, Z, y, sample_weight, error_of=error, **sampling)
+    return found if return_std_error else found[0]
+
+
+def shepard_correlation(
+    X: ArrayLike,
+    Z: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    return_std_error: bool = False,
+    sample_weight: ArrayLike | None = None,
+    **sampling: Any,
+) -> Any:
+    r"""Return Spearman's correlation of the distances in X and in Z.
+
+    .. math:: r = \mathrm{corr}\bigl(\mathrm{rank}(d_X), \mathrm{rank}(d_Z)\bigr)
+
+    It lies in [-1, 1] and is 1 where the map keeps the order of all distances, whatever it does
+    to their sizes; it changes under no similarity of either side. It is 0 where the distances of
+    one side are all equal: there is no order to keep. A pair that coincides in both spaces does
+    not count.
+
+    Parameters
+    ----------
+    X, Z, y, return_std_error, sample_weight, **sampling
+        As for :func:`expansion`.
+
+    Returns
+    -------
+    correlation : float
+    std_error : float
+        Only if `return_std_error`.
+
+    Raises
+    ------
+    ValueError
+        If the points or a parameter break their rule.
+
+    References
+    ----------
+    R. N. Shepard, "The analysis of proximities", Psychometrika 1962.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics import shepard_correlation
+    >>> round(shepard_correlation([[0.0], [1.0], [3.0]], [[0.0], [1.0], [9.0]]), 6)
+    1.0
+    """
+
+    def spearman(d_X: Values, d_Z: Values, weight: Values | None) -> float:
+        apart = (d_X > 0) | (d_Z > 0)
+        d_X, d_Z = d_X[apart], d_Z[apart]
+        if not len(d_X) or np.ptp(d_X) == 0 or np.ptp(d_Z) == 0:
+            return 0.0
+        if weight is not None:
+            of_pairs = weight[apart]
+            return correlation(mid_ranks(d_X, of_pairs), mid_ranks(d_Z, of_pairs), of_pairs)
+        return float(np.clip(spearmanr(d_X, d_Z).statistic, -1, 1))
+
+    check_flag(return_std_error, "return_std_error")
+    error = None if return_std_error else _no_error
+    found = estimate(spearman, X, Z, y, sample_weight, error_of=error, **sampling)
+    return found if return_std_error else found[0]

@@ -1,0 +1,60 @@
+"""Samples of which a search by labels alone learned nothing."""
+
+from __future__ import annotations
+
+import warnings
+
+from sklearn_iso.metrics._findings import Finding
+
+
+def told(n_unseen: int, n_samples: int) -> str:
+    """Tell how many samples met no other label.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._unseen import told
+    >>> told(3, 40)
+    'no point with another label was met for 3 of 40 samples, so there was nothing to start from'
+    """
+    return (
+        f"no point with another label was met for {n_unseen} of {n_samples} samples, so there was "
+        "nothing to start from"
+    )
+
+
+def warn_of_unseen(n_unseen: int, n_samples: int, figure: str) -> None:
+    """Warn that a figure may be too high, where labels alone were searched in vain.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._unseen import warn_of_unseen
+    >>> warn_of_unseen(0, 40, "the accuracy")
+    """
+    if not n_unseen:
+        return
+    warnings.warn(
+        f"The search by labels alone needs errors to start from; {told(n_unseen, n_samples)}, and "
+        f"{figure} may be too high. Raise n_queries of the attack, pass a threat of units in which "
+        "features are alike, or give the estimator scores (predict_proba or decision_function) "
+        "that decide as predict does.",
+        stacklevel=3,
+    )
+
+
+def starts_were_found(n_unseen: int, n_samples: int) -> Finding | None:
+    """Tell whether a search by labels alone had an error to start from for every sample.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._unseen import starts_were_found
+    >>> starts_were_found(3, 40).name, starts_were_found(0, 40)
+    ('no other label met', None)
+    """
+    if not n_unseen:
+        return None
+    return Finding(
+        "no other label met",
+        told(n_unseen, n_samples),
+        "raise n_queries, or give the estimator scores that decide as predict does; until then "
+        "these samples count as robust and nothing is known of them",
+    )

@@ -1,0 +1,65 @@
+"""From what a user passes as `module` to an instance of their own."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+
+from torch import nn
+
+#: Names under which a module's constructor is told its sizes.
+_N_FEATURES = ("n_features", "n_features_in", "in_features", "n_inputs", "input_dim")
+_N_OUTPUTS = ("n_outputs", "n_classes", "out_features", "output_dim")
+
+
+def build_module(
+    module: nn.Module | Callable[..., nn.Module],
+    n_features: int,
+    n_outputs: int,
+    name: str = "module",
+) -> nn.Module:
+    """Return a module to train: a copy of an instance, or a class built to size.
+
+    Parameters
+    ----------
+    module : nn.Module or callable returning one
+        A class or function is called with the sizes it has parameters for, under the names
+        n_features (n_features_in, in_features, n_inputs, input_dim) and n_outputs
+        (n_classes, out_features, output_dim).
+    n_features, n_outputs : int
+        Width of the input and of the logits.
+    name : str, default="module"
+        The parameter that it came as.
+
+    Returns
+    -------
+    module : nn.Module
+
+    Raises
+    ------
+    TypeError
+        If the result is not a module.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_iso.modules._build import build_module
+    >>> build_module(nn.Linear, 4, 3)
+    Linear(in_features=4, out_features=3, bias=True)
+    """
+    if isinstance(module, nn.Module):
+        return copy.deepcopy(module)
+    built = module(**_sizes(module, n_features, n_outputs))
+    if not isinstance(built, nn.Module):
+        raise TypeError(
+            f"{name} must be an nn.Module, its class or a function that returns one; "
+            f"{module!r} returned {type(built).__name__}."
+        )
+    return built
+
+
+def _sizes(module: Callable[..., nn.Module], n_features: int, n_outputs: int) -> dict[str, int]:
+    names = inspect.signature(module).parameters
+    sizes = {name: n_features for name in _N_FEATURES if name in names}
+    return sizes | {name: n_outputs for name in _N_OUTPUTS if name in names}

@@ -1,0 +1,108 @@
+"""A small convolutional network for images that arrive as samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from sklearn.utils._param_validation import validate_parameter_constraints
+from torch import Tensor, nn
+
+from sklearn_iso.modules._widths import COUNT, check_widths
+
+
+class ConvNet(nn.Module):
+    r"""Convolutions of stride 2, one hidden layer, logits.
+
+    Each convolution halves the image; no pooling and no normalisation, so that the map is
+    as smooth as its weights.
+
+    Parameters
+    ----------
+    n_features, n_outputs : int
+        Values of an image, and width of the logits.
+    image_shape : (int, int, int), optional
+        Channels, height and width; by default one square channel of `n_features` values.
+    channels : sequence of int
+        Output channels of each convolution.
+    kernel_size : int
+        Width of each kernel.
+    n_hidden : int
+        Units of the hidden layer.
+
+    Raises
+    ------
+    ValueError
+        If the image shape does not hold `n_features` values or is too small for the layers, or
+        a parameter is out of its range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.modules import ConvNet
+    >>> ConvNet(784, 10)(torch.zeros(2, 784)).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_outputs: int,
+        *,
+        image_shape: tuple[int, int, int] | None = None,
+        channels: Sequence[int] = (16, 32),
+        kernel_size: int = 4,
+        n_hidden: int = 100,
+    ) -> None:
+        super().__init__()
+        counts = {
+            "n_features": n_features,
+            "n_outputs": n_outputs,
+            "kernel_size": kernel_size,
+            "n_hidden": n_hidden,
+        }
+        validate_parameter_constraints(dict.fromkeys(counts, COUNT), counts, "ConvNet")
+        side = math.isqrt(n_features)
+        shape = (1, side, side) if image_shape is None else image_shape
+        check_widths("channels", channels)
+        check_widths("image_shape", shape, 3)
+        self.image_shape = tuple(shape)
+        if math.prod(self.image_shape) != n_features:
+            raise ValueError(
+                f"image_shape must hold as many values as a row; {self.image_shape} does not "
+                f"hold {n_features}. Pass image_shape=(channels, height, width)."
+            )
+        self.convolutions = nn.Sequential()
+        n_in, (height, width) = self.image_shape[0], self.image_shape[1:]
+        for n_out in channels:
+            self.convolutions.append(nn.Conv2d(n_in, n_out, kernel_size, stride=2, padding=1))
+            self.convolutions.append(nn.ReLU())
+            n_in = n_out
+            height, width = ((side - kernel_size + 2) // 2 + 1 for side in (height, width))
+            if min(height, width) < 1:
+                raise ValueError(
+                    f"image_shape must leave room for kernel_size={kernel_size} in each of "
+                    f"{len(channels)} layers; got {self.image_shape}. Pass fewer channels."
+                )
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(n_in * height * width, n_hidden),
+            nn.ReLU(),
+            nn.Linear(n_hidden, n_outputs),
+        )
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the logits of samples (n_samples, n_features) or images ``(n_samples, *shape)``.
+
+        Raises
+        ------
+        ValueError
+            If the images are of another shape.
+        """
+        if X.ndim > 2 and tuple(X.shape[1:]) != tuple(self.image_shape):
+            raise ValueError(
+                f"Images must be of shape {tuple(self.image_shape)}; got {tuple(X.shape[1:])}. "
+                "Pass image_shape=(channels, height, width) to ConvNet."
+            )
+        logits: Tensor = self.head(self.convolutions(X.reshape(-1, *self.image_shape)))
+        return logits

@@ -1,0 +1,243 @@
+"""Penalties at adversarial examples: what they share, and the cross-entropy there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from torch import Tensor, nn
+
+from sklearn_iso._geometry import nearest_other_class_distance
+from sklearn_iso._geometry.box import rounding_slack
+from sklearn_iso._geometry.norms import NormName, get_norm
+from sklearn_iso._geometry.patches import ImageLayout
+from sklearn_iso._typed import clone
+from sklearn_iso.modules import Layers
+from sklearn_iso.penalties._base import Penalty
+from sklearn_iso.penalties._batch import Batch
+from sklearn_iso.penalties._search import HEIGHTS, AdversarialExamples, Ascent, PerturbationSearch
+from sklearn_iso.penalties._starts import STARTS, Start
+
+
+class AdversarialPenalty(Penalty):
+    """A penalty at the perturbation of each sample that moves the map the most.
+
+    A subclass reads what was found from :meth:`examples`. In a sum, penalties with equal
+    parameters of the search share one search in every batch, and a plain name sets such a
+    parameter in all of them: ``radius`` and not ``worst_case__radius``.
+
+    Attributes
+    ----------
+    radius_ : float
+        What "auto" came to.
+    """
+
+    needs_input_gradient = True
+
+    common_params = frozenset(
+        {"radius", "norm", "n_steps", "start", "ascent", "step_size", "min_radius", "bounds",
+         "warmup", "layers", "image_shape"}
+    )  # fmt: skip
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "radius": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "norm": [StrOptions({"linf", "l2", "l1"}), Options(Real, {1, 2, np.inf})],
+        "n_steps": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "start": [StrOptions(set(STARTS)), list, tuple],
+        "ascent": [StrOptions(set(HEIGHTS))],
+        "step_size": [Interval(Real, 0, None, closed="neither")],
+        "min_radius": [Interval(Real, 0, 1, closed="both")],
+        "bounds": [list, tuple, None],
+        "warmup": [Interval(Real, 0, 1, closed="both")],
+        "layers": [str, "array-like", None],
+        "image_shape": ["array-like", None],
+    }
+
+    def __init__(
+        self,
+        *,
+        radius: Literal["auto"] | float = "auto",
+        norm: NormName | float = "l2",
+        n_steps: Literal["auto"] | int = "auto",
+        start: Start | Sequence[Start] = "margin",
+        ascent: Ascent = "displacement",
+        step_size: float = 1.0,
+        min_radius: float = 0.0,
+        bounds: Sequence[float] | None = None,
+        warmup: float = 0.0,
+        layers: Layers | None = "logits",
+        image_shape: Sequence[int] | None = None,
+    ) -> None:
+        self.radius = radius
+        self.norm = norm
+        self.n_steps = n_steps
+        self.start = start
+        self.ascent = ascent
+        self.step_size = step_size
+        self.min_radius = min_radius
+        self.bounds = bounds
+        self.warmup = warmup
+        self.layers = layers
+        self.image_shape = image_shape
+
+    def calibrate(
+        self,
+        X: Tensor,
+        y: Tensor,
+        sample_weight: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> AdversarialPenalty:
+        """Set ``radius_`` from the training data where it is "auto"."""
+        self._check(X)
+        unit = self._unit(X, y, sample_weight, generator, self.radius)
+        self.radius_ = self._radius_of(unit)
+        return self
+
+    def without_logits(self) -> AdversarialPenalty:
+        """Return a clone whose search starts at random, for maps without logits."""
+        if self.ascent == "margin":
+            raise ValueError(
+                "ascent='margin' is about the logits of a classifier, and this map has none; got "
+                f"{self!r}. Leave it at its default."
+            )
+        copy = clone(self)
+        blind = ["random" if start == "margin" else start for start in self._starts]
+        copy.set_params(start=blind[0] if len(blind) == 1 else blind)
+        return copy
+
+    def search(self) -> PerturbationSearch:
+        """Return the search that the parameters ask for, after calibration."""
+        return PerturbationSearch(
+            norm=get_norm(self.norm),
+            radius=self.radius_,
+            starts=self._starts,
+            n_steps=self.n_steps,
+            ascent=self.ascent,
+            step_size=self.step_size,
+            min_radius=self.min_radius,
+            bounds=None if self.bounds is None else (self.bounds[0], self.bounds[1]),
+            warmup=self.warmup,
+            layers=_hashable(self.layers),
+            image_shape=None if self.image_shape is None else tuple(self.image_shape),
+        )
+
+    def examples(self, batch: Batch) -> AdversarialExamples:
+        """Return the adversarial examples of a batch, shared with penalties of equal searches."""
+        return self.search().examples(batch)
+
+    @property
+    def _starts(self) -> tuple[Start, ...]:
+        return (self.start,) if isinstance(self.start, str) else tuple(self.start)
+
+    def _unit(
+        self,
+        X: Tensor,
+        y: Tensor,
+        sample_weight: Tensor | None,
+        generator: torch.Generator | None,
+        *lengths: str | float,
+    ) -> float:
+        """Return the distance to the nearest other class, if any of the lengths asks for it."""
+        if "auto" not in lengths:
+            return 1.0
+        order = get_norm(self.norm).order
+        return nearest_other_class_distance(
+            X, y, order=order, sample_weight=sample_weight, generator=generator
+        )
+
+    def _radius_of(self, unit: float) -> float:
+        return 0.5 * unit if self.radius == "auto" else float(self.radius)
+
+    def _check(self, X: Tensor) -> None:
+        self._validate_params()
+        self._check_starts(X)
+        self._check_bounds(X)
+
+    def _check_starts(self, X: Tensor) -> None:
+        if not self._starts or not set(self._starts) <= set(STARTS):
+            raise ValueError(
+                f"start must be one of {STARTS}, or a sequence of these; got {self.start!r}."
+            )
+        if "patches" in self._starts:
+            ImageLayout.of(X.shape[1:], self.image_shape)
+        elif self.image_shape is not None:
+            raise ValueError(
+                f"image_shape is a parameter of start='patches'; got {self.image_shape!r} with "
+                f"start={self.start!r}. Leave it out, or pass start=('margin', 'patches')."
+            )
+
+    def _check_bounds(self, X: Tensor) -> None:
+        if self.bounds is None:
+            return
+        numbers = len(self.bounds) == 2 and all(isinstance(side, Real) for side in self.bounds)
+        if not numbers or not self.bounds[0] < self.bounds[1]:
+            raise ValueError(
+                f"bounds must be two numbers (low, high) with low < high; got {self.bounds!r}."
+            )
+        low, high = (torch.tensor(float(side), dtype=X.dtype) for side in self.bounds)
+        least, most, slack = X.min().item(), X.max().item(), rounding_slack(X, low, high).item()
+        if least < self.bounds[0] - slack or most > self.bounds[1] + slack:
+            raise ValueError(
+                f"X must lie within bounds={self.bounds!r}, in the units that the network sees; "
+                f"it goes from {least:.6g} to {most:.6g}. Scale X, or widen the bounds."
+            )
+
+
+class AdversarialCrossEntropy(AdversarialPenalty):
+    r"""Cross-entropy at the adversarial example of each sample: adversarial training.
+
+    .. math:: P = \frac{\sum_i w_i\, \mathrm{CE}(g(x_i + \delta_i), y_i)}{\sum_i w_i}
+
+    with g the logits and the perturbation :math:`\delta_i` of
+    :class:`~sklearn_iso.penalties.WorstCaseIsometry`, which is found without the label. Beside
+    one whose search is the same it costs nothing, as the logits are there already; the default
+    of `IsometricClassifier`, "isometric", is such a sum:
+    ``WithinClassIsometry() + WorstCaseIsometry().with_cross_entropy(0.5)``. A weight of 1 times
+    an alpha of 1 makes it worth as much as the cross-entropy at x. Classifiers only.
+
+    Parameters
+    ----------
+    radius, norm, n_steps, start, ascent, step_size, min_radius, bounds, warmup, image_shape
+        Of the search, as in :class:`~sklearn_iso.penalties.WorstCaseIsometry`.
+    layers : layers, default="logits"
+        The map f whose displacement is climbed.
+
+    Attributes
+    ----------
+    radius_ : float
+        What "auto" came to.
+
+    References
+    ----------
+    A. Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR 2018.
+
+    Examples
+    --------
+    >>> from sklearn_iso.penalties import AdversarialCrossEntropy, WorstCaseIsometry
+    >>> penalty = WorstCaseIsometry(radius=1.0) + 0.5 * AdversarialCrossEntropy(radius=1.0)
+    >>> penalty.set_params(radius=2.0).get_params()["adversarial_cross_entropy__radius"]
+    2.0
+    """
+
+    needs_labels = True
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return the weighted mean cross-entropy at the adversarial examples of a batch."""
+        logits = self.examples(batch).logits
+        losses = nn.functional.cross_entropy(logits, batch.y, reduction="none")
+        return torch.dot(batch.weight, losses) / batch.total_weight
+
+    def without_logits(self) -> AdversarialCrossEntropy:
+        """Raise a ValueError: there is no cross-entropy without logits."""
+        raise ValueError(
+            "AdversarialCrossEntropy is about the logits of a classifier, and this map has none; "
+            f"got {self!r}. Leave it out: a WorstCaseIsometry does without labels."
+        )
+
+
+def _hashable(layers: Layers | None) -> str | tuple[str, ...] | None:
+    return layers if layers is None or isinstance(layers, str) else tuple(layers)

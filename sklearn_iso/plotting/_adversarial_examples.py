@@ -1,0 +1,368 @@
+"""What an attack does to single samples."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sklearn_iso._geometry.patches import ImageLayout
+from sklearn_iso._threat import Threat, check_eps
+from sklearn_iso._threat.named import Named
+from sklearn_iso.attacks import as_attack
+from sklearn_iso.attacks._choice import AttackLike
+from sklearn_iso.metrics._evaluation import Evaluation
+from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.plotting._axes import axes_for, check_empty, class_name, of_model
+from sklearn_iso.plotting._checks import as_numbers, check_names, check_parameters
+from sklearn_iso.plotting._example_images import draw_images
+from sklearn_iso.plotting._moved_features import draw_moves, movement
+from sklearn_iso.twins._labels import as_array
+
+#: Images that are drawn.
+N_EXAMPLES = 6
+
+
+class AdversarialExamplesDisplay:
+    """Adversarial examples: as images, or as the features that moved.
+
+    Images stand in three rows: the original, the perturbation (red where values rise and blue where
+    they fall, on a scale of its own) and the adversarial example, under it the predicted classes.
+    They fill their axes: give each model axes of its own. A table is drawn as one dot for each
+    feature, its mean absolute change over the samples that were fooled; draw several models on one
+    axes by passing the `ax_` of the first as `ax` of the next.
+
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...)
+        Originals.
+    X_adv : array-like of the shape of X
+        What the attack made of them; a sample that it could not fool is as it was.
+    y_pred, y_adv : array-like of shape (n_samples,), default=None
+        Predictions for X and for X_adv. Without them, samples that moved count as fooled.
+    image_shape : tuple of int, default=None
+        (height, width), or (height, width, 3) for colours, of the image that a row holds; None for
+        tables. Random search, where the attack comes to it, moves patches of such an image.
+    units : array-like of shape (n_features,), default=None
+        Unit of each feature of a table, such as ``X.std(axis=0)``; 1, the units of X, if None.
+    feature_names : sequence of str, default=None
+        Names of the features of a table, one for each.
+    estimator_name : str, default=None
+        Title of the images, or name of the model in the legend.
+
+    Attributes
+    ----------
+    fooled : ndarray of bool of shape (n_samples,)
+        Which predictions the attack changed.
+    movement : ndarray of shape (n_features,) or None
+        Mean absolute change of each feature of a table, in `units`, over the fooled samples; NaN
+        where none was fooled.
+    artists_ : list of matplotlib artists
+        The images, three for each sample (original, perturbation, adversarial), or the dots.
+    ax_ : matplotlib Axes
+        The axes drawn on.
+    figure_ : matplotlib Figure
+        Its figure.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.plotting import AdversarialExamplesDisplay
+    >>> X = np.array([[1.0, 5.0], [2.0, 5.0]])
+    >>> display = AdversarialExamplesDisplay(X, X + [0.5, 0.0], feature_names=["age", "height"])
+    >>> display.movement
+    array([0.5, 0. ])
+    """
+
+    artists_: list[Any]
+    ax_: Any
+    figure_: Any
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        X_adv: ArrayLike,
+        *,
+        y_pred: ArrayLike | None = None,
+        y_adv: ArrayLike | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        units: ArrayLike | None = None,
+        feature_names: Sequence[str] | None = None,
+        estimator_name: str | None = None,
+    ) -> None:
+        check_parameters(
+            type(self),
+            image_shape=image_shape,
+            feature_names=feature_names,
+            estimator_name=estimator_name,
+        )
+        self.X = as_numbers(X, "X", ndim=None)
+        self.X_adv = as_numbers(X_adv, "X_adv", ndim=None)
+        self.y_pred = None if y_pred is None else _labels(y_pred, "y_pred")
+        self.y_adv = None if y_adv is None else _labels(y_adv, "y_adv")
+        self.image_shape = image_shape
+        self.units = units
+        if (named := Named.of(units)) is not None and self.X.ndim == 2:
+            names = feature_names if feature_names is not None else getattr(X, "columns", None)
+            columns = None if names is None else list(names)
+            self.units = named.in_order(columns, self.X.shape[1], "units")
+        self.feature_names = feature_names
+        self.estimator_name = estimator_name
+        self._check()
+        if self.y_pred is None or self.y_adv is None:
+            self.fooled = (self.X != self.X_adv).reshape(len(self.X), -1).any(axis=1)
+        else:
+            self.fooled = self.y_pred != self.y_adv
+        self.movement = None
+        if image_shape is None:
+            self.movement = movement(self.X[self.fooled], self.X_adv[self.fooled], self.units)
+
+    def _check(self) -> None:
+        if self.X.ndim < 2 or self.X.shape != self.X_adv.shape or not len(self.X):
+            raise ValueError(
+                "X and X_adv must be samples of the same shape, at least one; found shapes "
+                f"{self.X.shape} and {self.X_adv.shape}. Pass the row of each original and that of "
+                "its adversarial example."
+            )
+        for name, labels in (("y_pred", self.y_pred), ("y_adv", self.y_adv)):
+            if labels is not None and labels.shape != (len(self.X),):
+                raise ValueError(
+                    f"{name} must hold one label for each of {len(self.X)} samples; found shape "
+                    f"{labels.shape}."
+                )
+        if self.image_shape is None:
+            self._check_table()
+        else:
+            self._check_images(self.image_shape)
+
+    def _check_images(self, image_shape: tuple[int, ...]) -> None:
+        for name, value in (("units", self.units), ("feature_names", self.feature_names)):
+            if value is not None:
+                raise ValueError(
+                    f"{name} are those of the features of a table; got both {name} and "
+                    f"image_shape={image_shape!r}. Leave out one of the two."
+                )
+        ImageLayout.of(self.X.shape[1:], image_shape)
+        if len(image_shape) == 3 and image_shape[2] not in (1, 3):
+            raise ValueError(
+                "image_shape must be (height, width), or (height, width, 3) for colours; got "
+                f"{tuple(image_shape)}. Move the channels of other arrays to the end, and pass X "
+                "so."
+            )
+
+    def _check_table(self) -> None:
+        if self.X.ndim > 2:
+            raise ValueError(
+                f"A table has rows of features; found shape {self.X.shape}. Pass "
+                f"image_shape={self.X.shape[1:]} to draw images."
+            )
+        width = self.X.shape[1]
+        if self.feature_names is not None:
+            check_names(self.feature_names, width)
+        if self.units is not None:
+            shape = as_numbers(self.units, "units", ndim=None).shape
+            if shape not in ((), (width,)):
+                raise ValueError(
+                    f"units must be a number, or one for each of {width} features; found shape "
+                    f"{shape}."
+                )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        X: ArrayLike,
+        X_adv: ArrayLike,
+        y_pred: ArrayLike | None = None,
+        y_adv: ArrayLike | None = None,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        units: ArrayLike | None = None,
+        feature_names: Sequence[str] | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> "AdversarialExamplesDisplay":
+        """Draw adversarial examples that are known already.
+
+        Parameters
+        ----------
+        X, X_adv, y_pred, y_adv, image_shape, units, feature_names
+            As in :class:`AdversarialExamplesDisplay`.
+        name : str, default=None
+            Title of the images, or name of the model in the legend.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : AdversarialExamplesDisplay
+            The display, drawn.
+        """
+        display = cls(
+            X,
+            X_adv,
+            y_pred=y_pred,
+            y_adv=y_adv,
+            image_shape=image_shape,
+            units=units,
+            feature_names=feature_names,
+            estimator_name=name,
+        )
+        return display.plot(ax=ax)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        eps: float,
+        threat: Threat = "l2",
+        attack: AttackLike = "auto",
+        image_shape: tuple[int, ...] | None = None,
+        n_examples: int = N_EXAMPLES,
+        random_state: Any = 0,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> "AdversarialExamplesDisplay":
+        """Attack a fitted classifier and draw what the attack did.
+
+        Nothing is picked: the images are those of the first samples that the classifier gets right,
+        those that hold included, and the features are counted over all fooled samples.
+
+        Parameters
+        ----------
+        estimator : classifier
+            A fitted classifier or Pipeline.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; those that are misclassified without an attack are left out.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        eps, threat, attack, random_state
+            As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A table shows how far features
+            moved in units of the threat.
+        image_shape
+            As in :class:`AdversarialExamplesDisplay`.
+        n_examples : int, default=6
+            How many images to draw; a table counts all samples.
+        name : str, default=None
+            Title of the images, or name of the model in the legend; the class name of the
+            estimator if None.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : AdversarialExamplesDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            As :func:`sklearn_iso.metrics.adversarial_accuracy`, and if no sample is classified
+            correctly.
+        """
+        check_parameters(cls, n_examples=n_examples, image_shape=image_shape, name=name)
+        if image_shape is None and n_examples != N_EXAMPLES:
+            raise ValueError(
+                "n_examples is how many images to draw, and a table counts all samples; got "
+                f"n_examples={n_examples!r} without image_shape. Leave it out, or pass image_shape."
+            )
+        budget = check_eps(eps)
+        method = _of_images(as_attack(attack), image_shape)
+        problem = Problem.of(estimator, X, y, threat=threat)
+        rows = np.flatnonzero(problem.right())
+        if not len(rows):
+            raise ValueError(
+                "An attack needs samples that are classified correctly; the estimator gets all "
+                f"{len(problem.codes)} wrong. Check y, or pass other samples."
+            )
+        rows = rows if image_shape is None else rows[:n_examples]
+        evaluation = Evaluation.of(problem, method, random_state, rows)
+        X_adv = evaluation.attack(rows, budget).X_adv.numpy()
+        problem.refused.warn()
+        shows_units = image_shape is None and problem.threat.units is not None
+        units = problem.threat.radius(1.0) if shows_units else None
+        return cls.from_predictions(
+            problem.table.values[rows],
+            X_adv,
+            problem.classes[problem.codes[rows]],
+            _named(problem.predict(X_adv, rows), problem.classes),
+            image_shape=image_shape,
+            units=units,
+            feature_names=problem.table.columns if image_shape is None else None,
+            name=class_name(estimator) if name is None else name,
+            ax=ax,
+        )
+
+    def plot(
+        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
+    ) -> "AdversarialExamplesDisplay":
+        """Draw the images, or the features that moved.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+        name : str, default=None
+            Title of the images, or name of the model in the legend; `estimator_name` if None.
+        **kwargs : dict
+            Passed to matplotlib's `imshow` of originals and adversarial examples, or to `plot` of
+            the dots.
+
+        Returns
+        -------
+        display : AdversarialExamplesDisplay
+            The display itself.
+        """
+        if self.image_shape is not None:
+            check_empty(ax, "A row of images")
+        ax = axes_for(self, ax)
+        name = self.estimator_name if name is None else name
+        if self.image_shape is not None:
+            shape = self.image_shape[:2] if self.image_shape[2:] == (1,) else self.image_shape
+            before, after = (A.reshape(-1, *shape) for A in (self.X, self.X_adv))
+            self.artists_ = draw_images(ax, before, after, self._captions(), kwargs)
+            ax.set_title("" if name is None else name)
+        elif self.movement is not None:
+            label = of_model(name, f"{self.fooled.sum()} fooled of {len(self.fooled)}")
+            names, in_units = self.feature_names, self.units is not None
+            self.artists_ = draw_moves(ax, self.movement, names, label, in_units, kwargs)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _captions(self) -> list[tuple[str, str]]:
+        """Return what stands under the original and under the adversarial example."""
+        if self.y_pred is None or self.y_adv is None:
+            return [("", "fooled" if fooled else "holds") for fooled in self.fooled]
+        pairs = zip(self.y_pred, self.y_adv, self.fooled, strict=True)
+        return [(f"{a}", f"{b}" if fooled else "holds") for a, b, fooled in pairs]
+
+
+def _of_images(attack: Any, image_shape: tuple[int, ...] | None) -> Any:
+    """Return an attack that moves patches of the images that are drawn, if it knows of patches."""
+    if image_shape is None or getattr(attack, "image_shape", image_shape) is not None:
+        return attack
+    return replace(attack, image_shape=image_shape)
+
+
+def _named(columns: NDArray, classes: NDArray) -> NDArray:
+    """Return labels of columns; what is no class is told so, and is none of them."""
+    if (columns >= 0).all():
+        return classes[columns]
+    known = np.append(classes.astype(object), "none of the classes")
+    labels: NDArray = known[columns]
+    return labels
+
+
+def _labels(y: ArrayLike, name: str) -> NDArray:
+    labels = as_array(y)
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels

@@ -1,0 +1,259 @@
+"""Accuracy under attack against the budget of the attack."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
+
+from sklearn_iso._threat import Threat, as_threat
+from sklearn_iso._weighting import effective_number
+from sklearn_iso.attacks._choice import AttackLike
+from sklearn_iso.metrics import robustness_curve
+from sklearn_iso.metrics._weights import check_weights
+from sklearn_iso.plotting._axes import axes_for, class_name
+from sklearn_iso.plotting._checks import as_numbers, check_parameters
+
+
+class RobustnessCurveDisplay:
+    """Accuracy under attack against the budget of the attack, with its confidence interval.
+
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`; draw several models on one
+    axes by passing the `ax_` of the first as `ax` of the next.
+
+    Parameters
+    ----------
+    eps : array-like of shape (n_budgets,)
+        Budgets of the attack, in units of the threat; in any order.
+    accuracy : array-like of shape (n_budgets,)
+        Share of all samples that are classified correctly at each budget, in [0, 1].
+    threat : ThreatModel, or the name of a norm
+        What the attack could do: the norm that the budget bounds, and its units.
+    n_samples : int, default=None
+        How many samples each accuracy is a share of. If given, the display shows the 95% Wilson
+        interval of each.
+    estimator_name : str, default=None
+        Name of the model in the legend.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+        The curve.
+    band_ : matplotlib artist or None
+        The confidence intervals, if `n_samples` is known.
+    ax_ : matplotlib Axes
+        The axes drawn on.
+    figure_ : matplotlib Figure
+        Its figure.
+
+    Raises
+    ------
+    ValueError
+        If eps and accuracy differ in length, a budget is negative, an accuracy is no share, or
+        n_samples is no count.
+
+    References
+    ----------
+    Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
+    American Statistical Association 22, 1927.
+
+    Examples
+    --------
+    >>> from sklearn_iso.plotting import RobustnessCurveDisplay
+    >>> display = RobustnessCurveDisplay(
+    ...     eps=[0, 0.1, 0.2], accuracy=[0.97, 0.5, 0.1], threat="linf", n_samples=1000
+    ... )
+    >>> display.plot().ax_.get_ylabel()
+    'Accuracy under attack'
+    """
+
+    eps: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    line_: Any
+    band_: Any
+    ax_: Any
+    figure_: Any
+
+    def __init__(
+        self,
+        eps: ArrayLike,
+        accuracy: ArrayLike,
+        *,
+        threat: Threat,
+        n_samples: int | None = None,
+        estimator_name: str | None = None,
+    ) -> None:
+        check_parameters(type(self), estimator_name=estimator_name)
+        self.eps = as_numbers(eps, "eps", ndim=None)
+        self.accuracy = as_numbers(accuracy, "accuracy", ndim=None)
+        self.threat = as_threat(threat)
+        self.n_samples = n_samples
+        self.estimator_name = estimator_name
+        self._check()
+
+    def _check(self) -> None:
+        if self.eps.ndim != 1 or self.eps.shape != self.accuracy.shape:
+            raise ValueError(
+                "eps and accuracy must be two lists of the same length; found shapes "
+                f"{self.eps.shape} and {self.accuracy.shape}. Pass one accuracy for each budget."
+            )
+        if not (np.isfinite(self.eps) & (self.eps >= 0)).all():
+            raise ValueError(
+                f"eps must be finite and at least 0; found {self.eps.tolist()}. Pass the budgets "
+                "of the attack, 0 for none."
+            )
+        if not ((self.accuracy >= 0) & (self.accuracy <= 1)).all():
+            raise ValueError(
+                f"accuracy must lie in [0, 1]; found {self.accuracy.tolist()}. Pass shares of the "
+                "samples, not percentages or counts."
+            )
+        if self.n_samples is not None and not (
+            isinstance(self.n_samples, Integral) and self.n_samples >= 1
+        ):
+            raise ValueError(
+                f"n_samples must be a whole number of at least 1, or None; got {self.n_samples!r}. "
+                "Pass the number of samples that each accuracy is a share of."
+            )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        eps: ArrayLike,
+        accuracy: ArrayLike,
+        *,
+        threat: Threat,
+        n_samples: int | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> "RobustnessCurveDisplay":
+        """Draw accuracies that are known already.
+
+        Parameters
+        ----------
+        eps, accuracy, threat, n_samples
+            As in :class:`RobustnessCurveDisplay`.
+        name : str, default=None
+            Name of the model in the legend.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : RobustnessCurveDisplay
+            The display, drawn.
+        """
+        display = cls(eps, accuracy, threat=threat, n_samples=n_samples, estimator_name=name)
+        return display.plot(ax=ax)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        eps: ArrayLike,
+        threat: Threat = "linf",
+        attack: AttackLike = "auto",
+        random_state: Any = 0,
+        sample_weight: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> "RobustnessCurveDisplay":
+        """Attack a fitted classifier at each budget and draw what is left of its accuracy.
+
+        Parameters
+        ----------
+        estimator : classifier
+            A fitted classifier or Pipeline.
+        X : array-like of shape (n_samples, n_features)
+            Samples to attack.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        eps : array-like of shape (n_budgets,)
+            Budgets, in units of the threat. A budget of 0 gives the clean accuracy.
+        threat, attack, random_state
+            As in :func:`sklearn_iso.metrics.robustness_curve`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples. The band is that of as many samples of equal weight as tell as
+            much (Kish).
+        name : str, default=None
+            Name of the model in the legend; the class name of the estimator if None, of a Pipeline
+            that of its last step.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : RobustnessCurveDisplay
+            The display, drawn.
+        """
+        check_parameters(cls, name=name)
+        budgets = as_numbers(eps, "eps")
+        accuracy = robustness_curve(
+            estimator,
+            X,
+            y,
+            eps=budgets,
+            threat=threat,
+            attack=attack,
+            random_state=random_state,
+            sample_weight=sample_weight,
+        )
+        weight = None if sample_weight is None else check_weights(sample_weight, X)
+        return cls.from_predictions(
+            budgets,
+            accuracy,
+            threat=threat,
+            n_samples=round(effective_number(weight, len(np.asarray(y)))),
+            name=class_name(estimator) if name is None else name,
+            ax=ax,
+        )
+
+    def plot(
+        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
+    ) -> "RobustnessCurveDisplay":
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+        name : str, default=None
+            Name of the model in the legend; `estimator_name` if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        display : RobustnessCurveDisplay
+            The display itself.
+        """
+        ax = axes_for(self, ax)
+        style = {"label": self.estimator_name if name is None else name, "markersize": 5}
+        order = np.argsort(self.eps, kind="stable")
+        eps = self.eps[order]
+        (self.line_,) = ax.plot(eps, self.accuracy[order], **{**style, **kwargs})
+        self.band_ = None
+        if self.n_samples is not None:
+            low, high = self._intervals(self.n_samples)[:, order]
+            self.band_ = ax.fill_between(
+                eps, low, high, color=self.line_.get_color(), alpha=0.18, linewidth=0
+            )
+        self._annotate(ax)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _intervals(self, n_samples: int) -> NDArray[np.float64]:
+        tests = [binomtest(round(share * n_samples), n_samples) for share in self.accuracy.tolist()]
+        return np.array([test.proportion_ci(0.95, method="wilson") for test in tests]).T
+
+    def _annotate(self, ax: Any) -> None:
+        symbol = self.threat.norm.symbol
+        unit = "units of the features" if self.threat.units is None else "the units given"
+        ax.set_xlabel(f"{symbol} budget eps, in {unit}")
+        ax.set_ylabel("Accuracy under attack")
+        ax.set_ylim(-0.02, 1.02)
+        if ax.get_legend_handles_labels()[1]:
+            ax.legend(frameon=False)
