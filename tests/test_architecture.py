@@ -1,4 +1,4 @@
-"""The subpackages and layers of docs/explanation/architecture, read from the source: a test a law."""
+"""The subpackages and layers of docs/explanation/architecture, read from the source."""
 
 import ast
 import importlib
