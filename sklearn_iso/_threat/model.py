@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_iso._geometry.l0 import L0
 from sklearn_iso._geometry.norms import NORMS, Norm, NormName, get_norm
 from sklearn_iso._threat.named import Named
 from sklearn_iso._threat.observed import Observed
@@ -161,8 +162,10 @@ class ThreatModel:
 
     Parameters
     ----------
-    norm : {"linf", "l2", "l1"}, {numpy.inf, 2, 1} or Norm, default="linf"
-        Norm of the perturbation over the units.
+    norm : {"linf", "l2", "l1", "l0"}, {numpy.inf, 2, 1, 0} or Norm, default="linf"
+        Norm of the perturbation over the units. "l0" counts the features that change, however far
+        within the bounds, which it needs: a budget is a whole number of features, and units are
+        of no matter but where they are 0.
     units : float, array-like of the shape of a sample, or values by name, default=None
         Unit of each feature, such as ``X.std()``; features of unit 0 stay as they are. None: 1,
         the units of X. Values that come with names, in a pandas Series, a frame of one row or a
@@ -206,7 +209,7 @@ class ThreatModel:
 
     def __init__(
         self,
-        norm: NormName | float | Norm = "linf",
+        norm: NormName | Literal["l0"] | float | Norm = "linf",
         *,
         units: Any = None,
         bounds: Any = None,
@@ -216,7 +219,7 @@ class ThreatModel:
     ) -> None:
         groups = categories_of(categories)
         parts = {
-            "norm": get_norm(norm),
+            "norm": _norm_of(norm),
             "units": units_of(units),
             "bounds": bounds_of(bounds),
             "immutable": immutable_of(immutable),
@@ -324,6 +327,10 @@ class ThreatModel:
         """Return how far a budget lets each feature move: eps times the units, in float64."""
         return eps * (np.ones(()) if self.units is None else numbers_of(self.units))
 
+    def widest(self, eps: float) -> NDArray:
+        """Return how far a feature moves at most, but for the bounds: anywhere with norm "l0"."""
+        return np.full((), np.inf) if self.norm.name == "l0" else self.radius(eps)
+
     def immutable_mask(self) -> NDArray:
         """Return which features are immutable, once :meth:`resolve` has found them in an X."""
         if not isinstance(self.immutable, Mask):
@@ -340,8 +347,14 @@ class ThreatModel:
         return f"ThreatModel({', '.join(told)})"
 
 
+def _norm_of(norm: NormName | Literal["l0"] | float | Norm) -> Norm:
+    """Return a norm, or the count of features that stands among them."""
+    counts = isinstance(norm, int | float | str) and not isinstance(norm, bool)
+    return L0() if counts and norm in ("l0", 0) else get_norm(norm)
+
+
 #: What functions take: a threat, or what is short for a threat of a norm alone.
-Threat = ThreatModel | NormName | float | Norm
+Threat = ThreatModel | NormName | Literal["l0"] | float | Norm
 
 
 def as_threat(threat: Threat) -> ThreatModel:
@@ -360,6 +373,6 @@ def as_threat(threat: Threat) -> ThreatModel:
     except (TypeError, ValueError):
         known = ", ".join(map(repr, NORMS))
         raise ValueError(
-            f"threat must be a ThreatModel or a norm, one of {known} (or numpy.inf, 2, 1); got "
-            f"{threat!r}. Pass for example ThreatModel('l2', units=X.std())."
+            f"threat must be a ThreatModel or a norm, one of {known} (or numpy.inf, 2, 1), or "
+            f"'l0'; got {threat!r}. Pass for example ThreatModel('l2', units=X.std())."
         ) from None

@@ -16,6 +16,7 @@ from sklearn_iso.attacks._ensemble import (
 from sklearn_iso.attacks._losses import LOSSES
 from sklearn_iso.attacks._pgd import FGSM, PGD, fgsm, pgd
 from sklearn_iso.attacks._rays import RayS, rays
+from sklearn_iso.attacks._sparse import SigmaZero
 from sklearn_iso.attacks._square import Square, square
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "PGD",
     "RayS",
     "STAGES",
+    "SigmaZero",
     "Square",
     "apgd",
     "as_attack",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sklearn_iso._geometry.box import rounding_slack
+from sklearn_iso._geometry.l0 import L0
 from sklearn_iso._geometry.norms import Norm
 from sklearn_iso._threat import Threat, ThreatModel, as_threat, check_eps
 from sklearn_iso._threat.parts import numbers_of, shown
@@ -48,6 +49,27 @@ def _check_eps(eps: float, threat: ThreatModel, X: Tensor) -> Tensor:
         )
     # Rounding to float32 must not widen the budget.
     return torch.where(rounded > values, rounded.nextafter(rounded * 0), rounded)
+
+
+def _counted(
+    eps: float | None, threat: ThreatModel, X: Tensor, box: tuple[Tensor, Tensor] | None
+) -> tuple[Norm, Tensor]:
+    """Return the ball of a number of features, and how far each of them may go."""
+    if box is None:
+        raise ValueError(
+            "norm='l0' counts the features that change and needs bounds, or nothing says how far "
+            "one may go; got bounds=None. Pass bounds=(low, high), or ThreatModel.from_data(X)."
+        )
+    count = 1.0 if eps is None else check_eps(eps)
+    if count != int(count):
+        raise ValueError(
+            f"eps must be a whole number of features with norm='l0'; got {eps!r}. Pass for "
+            "example eps=2."
+        )
+    units = torch.from_numpy(np.asarray(1.0 if threat.units is None else numbers_of(threat.units)))
+    width = (box[1] - box[0]).expand(X.shape[1:])
+    movable = (units.to(X.device) > 0) & (count > 0)
+    return L0(max(1, int(count))), torch.where(movable, width, 0)
 
 
 def _check_bounds(threat: ThreatModel, X: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -142,12 +164,15 @@ class Budget:
         threat = as_threat(threat).resolve(X)
         if len(X):
             threat = threat.holding(X.amin(dim=0).cpu().numpy(), X.amax(dim=0).cpu().numpy())
-        values = _check_eps(1.0 if eps is None else eps, threat, X)
         box = _check_bounds(threat, X)
+        if isinstance(threat.norm, L0):
+            norm, values = _counted(eps, threat, X, box)
+        else:
+            norm, values = threat.norm, _check_eps(1.0 if eps is None else eps, threat, X)
         if threat.immutable is not None:
             fixed = torch.from_numpy(threat.immutable_mask()).to(X.device)
             values = torch.where(fixed, 0, values)
-        budget = cls(threat.norm, values, box, limited=eps is not None)
+        budget = cls(norm, values, box, limited=eps is not None)
         return budget if threat.categories is None else budget._with_categories(X, threat)
 
     def _with_categories(self, X: Tensor, threat: ThreatModel) -> Budget:

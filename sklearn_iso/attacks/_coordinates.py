@@ -263,6 +263,13 @@ class Scan:
         self.found[rows] = some
 
 
+def _costs(values: Tensor, norm: Norm) -> Tensor:
+    """Return what places of features add to the size, before the root is taken."""
+    if norm.order == 0:
+        return (values != 0).to(values)
+    return values.abs() ** (norm.order if norm.order < torch.inf else 1.0)
+
+
 def _choices(
     gains: Tensor, values: Tensor, base: Tensor, features: Tensor, norm: Norm
 ) -> list[Tensor]:
@@ -276,11 +283,10 @@ def _choices(
     features : Tensor of shape (f,)
     norm : Norm
     """
-    power = norm.order if norm.order < torch.inf else 1.0
     stay = base[:, features, None]
     gains = torch.cat([torch.zeros_like(stay), gains], dim=2)
     values = torch.cat([stay, values], dim=2)
-    costs = values.abs() ** power
+    costs = _costs(values, norm)
     steepest = (gains / costs.clamp(min=SMALLEST_COST)).flatten(1).amax(dim=1)
     chosen = [base.clone() for _ in REACHES]
     for price in PRICES:

@@ -18,12 +18,21 @@ from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._closest import DDN, FAB, FMN
 from sklearn_iso.attacks._parameters import N_TARGETS, RandomState, as_generator, check_counts
 from sklearn_iso.attacks._pgd import PGD
+from sklearn_iso.attacks._sparse import SigmaZero
 from sklearn_iso.attacks._square import Square, layout_of, shape_of
 from sklearn_iso.modules._ambient import gradients_on
 
 #: What may get a sample misclassified, in order: no attack at all, four gradient attacks, random
-#: search.
-STAGES = ("clean", "cross_entropy", "margin", "targeted_margin", "boundary", "square")
+#: search; and the attack that takes the place of these four where features are counted.
+STAGES = (
+    "clean",
+    "cross_entropy",
+    "margin",
+    "targeted_margin",
+    "boundary",
+    "square",
+    "sigma_zero",
+)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -122,10 +131,16 @@ class AttackEnsemble(Attack):
     def _run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> Tensor:
         """Attack, and return which of the stages got each sample misclassified."""
         stage = torch.where(state.robust, -1, 0)
-        for number, attack in enumerate(self.attacks(), start=1):
+        attacks = dict(zip(STAGES[1:], self.attacks(), strict=False))
+        if budget.norm.name == "l0":
+            attacks = {
+                "sigma_zero": SigmaZero(),
+                **{k: v for k, v in attacks.items() if k == "square"},
+            }
+        for name, attack in attacks.items():
             state.forget()
             attack.run(state, budget, generator)
-            stage[(stage < 0) & ~state.robust] = number
+            stage[(stage < 0) & ~state.robust] = STAGES.index(name)
         return stage
 
     @gradients_on()
@@ -177,7 +192,8 @@ class MinimumNormEnsemble(MinimumNormAttack):
     """The nearer of the errors that minimum-norm attacks of two kinds find.
 
     :class:`sklearn_iso.attacks.DDN` in the norm "l2" and :class:`sklearn_iso.attacks.FMN`
-    otherwise, and :class:`sklearn_iso.attacks.FAB`.
+    otherwise, and :class:`sklearn_iso.attacks.FAB`; in "l0"
+    :class:`sklearn_iso.attacks.SigmaZero` alone.
 
     Parameters
     ----------
@@ -217,6 +233,9 @@ class MinimumNormEnsemble(MinimumNormAttack):
 
     def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
         """Look for the closest errors of the samples."""
+        if budget.norm.name == "l0":
+            SigmaZero(n_steps=self.n_steps or 100).run(state, budget, generator)
+            return
         kind = DDN if budget.norm.name == "l2" else FMN
         walks = kind(n_steps=self.n_steps or 100, n_restarts=self.n_restarts or 1)
         other = copy.copy(state)

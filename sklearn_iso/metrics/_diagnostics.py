@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_iso._threat import ThreatModel
-from sklearn_iso.attacks import APGD, FGSM, PGD, Square
+from sklearn_iso.attacks import APGD, FGSM, PGD, Square, get_norm
 from sklearn_iso.metrics._access import SHARE_THAT_MAY_VANISH, Access
 from sklearn_iso.metrics._findings import Finding, Sample
 from sklearn_iso.metrics._problem import Problem
@@ -235,7 +235,8 @@ def unbounded(problem: Problem) -> ThreatModel:
     """
     ranges = np.ptp(problem.table.values, axis=0).astype(np.float64)
     corner = torch.ones(1, *ranges.shape, dtype=torch.float64)
-    return replace(problem.threat, units=ranges * float(problem.threat.norm.size(corner)[0]))
+    norm = get_norm("linf") if problem.threat.norm.name == "l0" else problem.threat.norm
+    return replace(problem.threat, norm=norm, units=ranges * float(norm.size(corner)[0]))
 
 
 def larger_budgets_break_more(sample: Sample) -> Finding | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sklearn_iso._threat import Threat
 from sklearn_iso._threat.parts import numbers_of
-from sklearn_iso.attacks import DDN, FAB, FMN, Budget, MinimumNormEnsemble, RayS
+from sklearn_iso.attacks import DDN, FAB, FMN, Budget, MinimumNormEnsemble, RayS, SigmaZero
 from sklearn_iso.attacks._attack import AttackState, MinimumNormAttack
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Access, Gradients
@@ -24,7 +24,7 @@ from sklearn_iso.metrics._unseen import warn_of_unseen
 from sklearn_iso.metrics._weights import check_weights
 from sklearn_iso.modules._ambient import gradients_on
 
-MinimumNormName = Literal["auto", "ddn", "fmn", "fab", "rays"]
+MinimumNormName = Literal["auto", "ddn", "fmn", "fab", "sigma_zero", "rays"]
 N_BISECTIONS = 20
 OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
@@ -141,7 +141,7 @@ def as_minimum_norm(attack: MinimumNormName | MinimumNormAttack) -> MinimumNormA
     >>> as_minimum_norm("auto"), as_minimum_norm("fab")
     (MinimumNormEnsemble(), FAB())
     """
-    kinds = (MinimumNormEnsemble, DDN, FMN, FAB, RayS)
+    kinds = (MinimumNormEnsemble, DDN, FMN, FAB, SigmaZero, RayS)
     known: dict[Any, type[MinimumNormAttack]] = {kind.name: kind for kind in kinds}
     if isinstance(attack, str) and attack in known:
         return known[attack]()

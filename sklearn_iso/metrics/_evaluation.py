@@ -153,7 +153,7 @@ class Evaluation:
         result = Result.none(samples, problem.points(samples))
         if not len(samples) or problem.budget(problem.points(samples), eps).is_zero:
             return result
-        problem.count_refusals_within(problem.threat.radius(eps))
+        problem.count_refusals_within(problem.threat.widest(eps))
         run = _Run(self, eps, result)
         if isinstance(self.method, AttackEnsemble):
             run.ensemble(self.method)
