@@ -71,8 +71,10 @@ class L0(Norm):
         return torch.where(largest(v.abs(), self.count), v, 0)
 
     def project_into(self, v: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        """Clip, then keep the largest entries: clipping after it could waste some."""
-        return self.project(v.clamp(low, high))
+        """Clip, and keep the entries that bring the point nearest to v."""
+        clipped = v.clamp(low, high)
+        nearer = clipped * (2 * v - clipped)  # v^2 less the square of what clipping takes
+        return torch.where(largest(nearer, self.count), clipped, 0)
 
     def farthest(self, gradient: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """Step that climbs most: the entries that gain most, each to the end of the box."""

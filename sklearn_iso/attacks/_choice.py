@@ -13,17 +13,13 @@ from sklearn_iso.attacks._closest import DDN, FAB, FMN
 from sklearn_iso.attacks._ensemble import AttackEnsemble
 from sklearn_iso.attacks._pgd import FGSM, PGD
 from sklearn_iso.attacks._rays import RayS
-from sklearn_iso.attacks._sparse import SigmaZero
 from sklearn_iso.attacks._square import Square
 
 #: What functions take: an attack, its name, or a callable of the signature of an attack.
-AttackName = Literal[
-    "auto", "fgsm", "pgd", "apgd", "ddn", "fmn", "fab", "sigma_zero", "square", "rays"
-]
+AttackName = Literal["auto", "fgsm", "pgd", "apgd", "ddn", "fmn", "fab", "square", "rays"]
 AttackLike = AttackName | Attack | Callable[..., Tensor]
 ATTACKS: dict[str, type[Attack]] = {
-    kind.name: kind
-    for kind in (AttackEnsemble, FGSM, PGD, APGD, DDN, FMN, FAB, SigmaZero, Square, RayS)
+    kind.name: kind for kind in (AttackEnsemble, FGSM, PGD, APGD, DDN, FMN, FAB, Square, RayS)
 }
 
 

@@ -222,7 +222,7 @@ class Fewest:
             descent = descent / along(peak, v)
             first = 0.9 * first + 0.1 * descent
             second = 0.999 * second + 0.001 * descent * descent
-            rate = (1 + math.cos(math.pi * step / n_steps)) / 2
+            rate = 0.1 + 0.9 * (1 + math.cos(math.pi * step / n_steps)) / 2
             unbiased = (second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
             moved = v - rate * first / (1 - 0.9 ** (step + 1)) / unbiased
             moved = torch.where(self.ball.budget.eps > 0, moved, 0).clamp(*low_high)

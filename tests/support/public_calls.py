@@ -95,14 +95,15 @@ call("ThreatModel.from_data", sklearn_iso.ThreatModel.from_data, X=X)
 call("ThreatModel.resolve", sklearn_iso.ThreatModel().resolve, X=X)
 
 LOGITS = MODEL.to_torch()
+COUNT = sklearn_iso.ThreatModel("l0", bounds=(-10, 10))
 KINDS = [*attacks.ATTACKS.values(), attacks.Coordinates,
-         attacks.MinimumNormEnsemble]  # fmt: skip
+         attacks.MinimumNormEnsemble, attacks.SigmaZero]  # fmt: skip
 
 
 def attacked(kind):
     """Return a function that makes an attack of its parameters and runs it."""
-    threat = "l2" if kind is attacks.DDN else "linf"
-    budget = {"eps": 0.1, "threat": threat, "random_state": 0}
+    threat = {attacks.DDN: "l2", attacks.SigmaZero: COUNT}.get(kind, "linf")
+    budget = {"eps": 1, "threat": threat, "random_state": 0}
     return lambda **params: kind(**params)(LOGITS, *TENSORS.values(), **budget)
 
 
