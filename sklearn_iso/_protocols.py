@@ -7,7 +7,7 @@ of an estimator is Any here: whoever writes one decides which containers it take
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,8 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 RandomState = int | np.random.RandomState | None
 #: Floats in the precision that came in.
 Floats = NDArray[np.floating]
+#: What samples come in.
+Samples = Union[ArrayLike, "Sparse", "Frame"]
 #: A measure of samples and their images, one number.
-Measure = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
+Measure = Callable[[NDArray, NDArray], float]
 
 
 class Estimator(Protocol):
@@ -70,6 +72,33 @@ class Search(Protocol):
     scorer_: Any  # one, or a dict of several
 
 
+class Sparse(Protocol):
+    """A sparse matrix or array of scipy."""
+
+    def toarray(self) -> NDArray:
+        """Return it as a dense array."""
+
+
+class Frame(Protocol):
+    """A DataFrame of pandas or polars: what stands in a cell may be anything."""
+
+    iloc: Any  # of pandas alone
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return the numbers of samples and of columns."""
+
+    @property
+    def columns(self) -> Iterable[Hashable]:
+        """Return the names of the columns."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """Return a column, or some rows."""
+
+
 class Graph(Protocol):
     """What a directed graph of networkx has, its edges from coarse to fine."""
 
@@ -83,3 +112,29 @@ class Graph(Protocol):
 
 #: What tells the label above each: one, several in a container of which there may be one, or none.
 Hierarchy = Mapping[Any, Hashable] | Graph
+
+
+def is_frame(X: object) -> TypeGuard[Frame]:
+    """Return whether samples come in a DataFrame.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_iso._protocols import is_frame
+    >>> is_frame(pd.DataFrame({"age": [42]})), is_frame([[42]])
+    (True, False)
+    """
+    return hasattr(X, "columns") and hasattr(X, "dtypes")
+
+
+def is_sparse(X: object) -> TypeGuard[Sparse]:
+    """Return whether samples come in a sparse matrix.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> from sklearn_iso._protocols import is_sparse
+    >>> is_sparse(csr_array([[1.0]])), is_sparse([[1.0]])
+    (True, False)
+    """
+    return hasattr(X, "toarray")
