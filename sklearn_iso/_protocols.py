@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeGuard, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 #: What decides draws, as functions that scikit-learn checks take it.
 RandomState = int | np.random.RandomState | None
@@ -70,6 +72,12 @@ class Search(Protocol):
 
     cv_results_: dict[str, Any]
     scorer_: Any  # one, or a dict of several
+
+
+class Context(FunctionCtx):
+    """What a function of torch's autograd hands on from forward to backward."""
+
+    saved_tensors: tuple[Tensor, ...]
 
 
 class Sparse(Protocol):
@@ -138,3 +146,16 @@ def is_sparse(X: object) -> TypeGuard[Sparse]:
     (True, False)
     """
     return hasattr(X, "toarray")
+
+
+def is_graph(hierarchy: object) -> TypeGuard[Graph]:
+    """Return whether a hierarchy comes as a directed graph.
+
+    Examples
+    --------
+    >>> import networkx as nx
+    >>> from sklearn_iso._protocols import is_graph
+    >>> is_graph(nx.DiGraph()), is_graph({"owl": "bird"})
+    (True, False)
+    """
+    return hasattr(hierarchy, "predecessors") and hasattr(hierarchy, "nodes")
