@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Container = Literal["default", "pandas", "polars"]
 #: Constraints of parameters by name, as scikit-learn reads them.
-Constraints = Mapping[str, Sequence[Any]]
+Constraints = Mapping[str, Sequence[object]]
 
 
 def validate_params(

@@ -19,7 +19,7 @@ LAYERS = {
     4: {"estimators", "plotting", "model_selection", "testing"},
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
-BELOW_EVERY_LAYER = {"exceptions", "randomness", "weighting", "typed", "version"}
+BELOW_EVERY_LAYER = {"exceptions", "randomness", "weighting", "typed", "version", "protocols"}
 NEVER_HEAR_OF_SKLEARN = {"geometry", "threat", "attacks"}
 ACROSS_SUBPACKAGES = {"faults", "fuzz", "support", "typing"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

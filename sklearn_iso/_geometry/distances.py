@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from sklearn_iso._protocols import Context
 
 
 def power_of_two(X: Tensor) -> float:
@@ -91,7 +92,7 @@ def pull_rows(maps: Sequence[Tensor], distances: Tensor, slope: Tensor) -> list[
 
 class _PairwiseDistances(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, Z: Tensor) -> Tensor:
+    def forward(ctx: Context, Z: Tensor) -> Tensor:
         unit = unit_for_powers(Z)
         rows = Z / unit if unit != 1 else Z
         rows = (rows - rows.mean(0)).unsqueeze(0)
@@ -100,7 +101,7 @@ class _PairwiseDistances(torch.autograd.Function):
         return distances[0, 0] * unit
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: Context, gradient: Tensor) -> Tensor:
         rows, distances = ctx.saved_tensors
         (pulled,) = pull_rows([rows], distances, gradient + gradient.mT)
         return pulled[0]

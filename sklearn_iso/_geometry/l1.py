@@ -143,6 +143,7 @@ class L1(Norm):
         gradient: Tensor,
         length: float | Tensor,
         step: int,
+        *,
         low: Tensor,
         high: Tensor,
     ) -> Tensor:

@@ -154,7 +154,8 @@ class Norm(ABC):
         """
         if box is None:
             return self.project(v + length * self.ascent(gradient, step))
-        return self.step_into(v, gradient, length, step, *box)
+        low, high = box
+        return self.step_into(v, gradient, length, step, low=low, high=high)
 
     def step_into(
         self,
@@ -162,6 +163,7 @@ class Norm(ABC):
         gradient: Tensor,
         length: float | Tensor,
         step: int,
+        *,
         low: Tensor,
         high: Tensor,
     ) -> Tensor:

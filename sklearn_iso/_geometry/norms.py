@@ -48,6 +48,7 @@ class LInf(Norm):
         gradient: Tensor,
         length: float | Tensor,
         step: int,
+        *,
         low: Tensor,
         high: Tensor,
     ) -> Tensor:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 import torch
@@ -130,7 +129,7 @@ def _square(n_values: int) -> tuple[int, int]:
 
 
 def _checked(image_shape: Sequence[int]) -> tuple[int, ...]:
-    sizes: list[Any] = np.ravel(np.asarray(image_shape, dtype=object)).tolist()
+    sizes: list[int] = np.ravel(np.asarray(image_shape, dtype=object)).tolist()
     counts = all(isinstance(s, Integral) and not isinstance(s, bool) and int(s) > 0 for s in sizes)
     if not counts or len(sizes) not in (2, 3):
         raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from sklearn_iso._geometry.distances import (
     stacked_distances,
     unit_for_powers,
 )
+from sklearn_iso._protocols import Context
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -184,11 +185,19 @@ def _dot(a: Tensor, b: Tensor) -> float:
     return torch.dot(a.flatten(), b.flatten()).item()
 
 
+class _Context(Context):
+    """What the gradient of a stress needs."""
+
+    dtype: torch.dtype
+    factor: Tensor | float
+    lengths: list[int]
+
+
 class _Stress(torch.autograd.Function):
     """Value and gradient in one go, of all maps: small batches pay by the operation."""
 
     @staticmethod
-    def forward(ctx: Any, stress: Stress, *Z: Tensor) -> Tensor:
+    def forward(ctx: _Context, stress: Stress, *Z: Tensor) -> Tensor:
         maps = [centred_rows(z.to(stress.d_X.dtype), stress.blocks.index) for z in Z]
         d_Z = stacked_distances(maps)
         c: Tensor | float | None = stress.factor
@@ -206,7 +215,7 @@ class _Stress(torch.autograd.Function):
         return (value * share).to(ctx.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         d_Z, slope, place, *maps = ctx.saved_tensors
         pulled = pull_rows(maps, d_Z, slope * (gradient.to(slope) * ctx.factor))
         parts = zip(pulled, ctx.lengths, strict=True)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso._geometry.l0 import L0
 from sklearn_iso._geometry.norms import NORMS, Norm, NormName, get_norm
-from sklearn_iso._threat.named import Named
+from sklearn_iso._protocols import Samples
+from sklearn_iso._threat.named import Columns, Named
 from sklearn_iso._threat.observed import Observed
 from sklearn_iso._threat.parts import (
     SIDES,
-    Columns,
+    Bounds,
+    Chosen,
+    Groups,
     Mask,
     ObservedRange,
+    PerFeature,
     Values,
     bounds_of,
     categories_of,
@@ -31,6 +35,25 @@ from sklearn_iso._threat.parts import (
     units_of,
     values_of,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Options(TypedDict, total=False):
+    """Parameters of :class:`ThreatModel` beside the norm."""
+
+    units: PerFeature | None
+    bounds: Bounds | None
+    immutable: Chosen | None
+    categories: Groups | None
+    max_changes: int
+
+
+class ThreatParts(Options, total=False):
+    """Parameters of :class:`ThreatModel`."""
+
+    norm: NormName | float | Norm
 
 
 @dataclass(frozen=True)
@@ -51,12 +74,12 @@ class Features:
     """
 
     shape: tuple[int, ...]
-    names: list[Any] | None = None
+    names: list[Hashable] | None = None
 
     @classmethod
-    def of(cls, X: Any) -> Features:
+    def of(cls, X: Samples) -> Features:
         """Return the features of an array, a tensor, a sparse matrix or a frame."""
-        shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
+        shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(cast(ArrayLike, X))
         return cls(shape[1:], list(X.columns) if hasattr(X, "columns") else None)
 
     def values(self, values: Values, what: str, remedy: str | None = None) -> Values:
@@ -211,10 +234,10 @@ class ThreatModel:
         self,
         norm: NormName | Literal["l0"] | float | Norm = "linf",
         *,
-        units: Any = None,
-        bounds: Any = None,
-        immutable: Any = None,
-        categories: Any = None,
+        units: PerFeature | None = None,
+        bounds: Bounds | None = None,
+        immutable: Chosen | None = None,
+        categories: Groups | None = None,
         max_changes: int = 1,
     ) -> None:
         groups = categories_of(categories)
@@ -230,7 +253,7 @@ class ThreatModel:
             object.__setattr__(self, name, part)  # once: the class is frozen
 
     @classmethod
-    def from_data(cls, X: Any, **overrides: Any) -> ThreatModel:
+    def from_data(cls, X: Samples, **overrides: Unpack[ThreatParts]) -> ThreatModel:
         """Read units, bounds and what must stay off data.
 
         Units are the standard deviations of the numeric columns (of all values, with n and not
@@ -265,9 +288,10 @@ class ThreatModel:
         >>> ThreatModel.from_data(X, norm="l2", bounds=None)
         ThreatModel('l2', units={'age': 10, 'smokes': 1}, immutable=('smokes',))
         """
-        return cls(**{**Observed.of(X).parts(), **overrides})
+        parts: ThreatParts = {**Observed.of(X).parts(), **overrides}
+        return cls(**parts)
 
-    def resolve(self, X: Any) -> ThreatModel:
+    def resolve(self, X: Samples) -> ThreatModel:
         """Return the same threat for the columns of X: by position, and in their order.
 
         Parameters

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+Columns = tuple[Hashable, ...]
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,11 +22,11 @@ class Named:
     {'age': 1.0, 'height': 0.1}
     """
 
-    names: tuple[Any, ...]
-    values: tuple[Any, ...]
+    names: Columns
+    values: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: Any) -> Named | None:
+    def of(cls, values: object) -> Named | None:
         """Return named values, None for those that have only positions, such as polars Series.
 
         Raises
@@ -63,7 +64,7 @@ class Named:
             isinstance(value, (bool, np.bool_)) for value in self.values
         )
 
-    def in_order(self, columns: list[Any] | None, n_features: int, what: str) -> NDArray:
+    def in_order(self, columns: list[Hashable] | None, n_features: int, what: str) -> NDArray:
         """Return the values in the order of some columns.
 
         Numbers are those of columns, unless columns are named by other numbers.

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_iso._threat.parts import ObservedRange
+from sklearn_iso._protocols import Frame, Samples, is_frame, is_sparse
+from sklearn_iso._threat.parts import ObservedRange, Values
+
+
+class ObservedParts(TypedDict):
+    """Parts of a threat that data tell."""
+
+    units: NDArray | dict[Hashable, float]
+    bounds: ObservedRange
+    immutable: NDArray | list[Hashable] | None
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Observed:
     names: list[Hashable] | None
 
     @classmethod
-    def of(cls, X: Any) -> Observed:
+    def of(cls, X: Samples) -> Observed:
         """Look at X: an array, a sparse matrix, or a frame."""
         values, names = _numbers(X)
         if values.ndim < 2 or not values.size:
@@ -53,7 +62,7 @@ class Observed:
             warnings.simplefilter("ignore", RuntimeWarning)  # of columns that are NaN throughout
             return cls(np.nanstd(values, axis=0), np.nanmin(values, 0), np.nanmax(values, 0), names)
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> ObservedParts:
         """Return units, bounds and immutable, by name where there are names."""
         moves = self.high > self.low  # false for NaN
         if not moves.any():
@@ -64,29 +73,30 @@ class Observed:
         known = ~np.isnan(self.low)
         units = np.where(moves, self.spread, 1.0)
         bounds = np.where(known, self.low, -np.inf), np.where(known, self.high, np.inf)
-        fixed: Any = None if moves.all() else ~moves
-        if self.names is not None:
+        fixed: NDArray | list[Hashable] | None = None if moves.all() else ~moves
+        if self.names is not None and fixed is not None:
             names = np.array([None, *self.names], dtype=object)[1:]
-            fixed = None if fixed is None else names[fixed].tolist()
+            fixed = names[~moves].tolist()
         return {
             "units": self._by_name(units),
-            "bounds": ObservedRange(map(self._by_name, bounds)),
+            # ThreatModel makes plain values of them.
+            "bounds": ObservedRange(cast(Iterable[Values], map(self._by_name, bounds))),
             "immutable": fixed,
         }
 
-    def _by_name(self, values: NDArray) -> Any:
+    def _by_name(self, values: NDArray) -> NDArray | dict[Hashable, float]:
         if self.names is None:
             return values
         return dict(zip(self.names, values.tolist(), strict=True))
 
 
-def _numbers(X: Any) -> tuple[NDArray, list[Hashable] | None]:
+def _numbers(X: Samples) -> tuple[NDArray, list[Hashable] | None]:
     """Return X in float64, NaN in columns that hold no numbers, and the names of the columns."""
-    if hasattr(X, "columns") and hasattr(X, "dtypes"):
+    if is_frame(X):
         columns = [_of_frame(X, position) for position in range(X.shape[1])]
         values = np.stack(columns, axis=1) if columns else np.empty((len(X), 0))
         return values, list(X.columns)
-    array = np.asarray(X.toarray() if hasattr(X, "toarray") else X)
+    array = np.asarray(X.toarray() if is_sparse(X) else X)
     if array.dtype.kind in "OUSb" and array.ndim == 2:
         return np.stack([_column(column) for column in array.T], axis=1), None
     try:
@@ -95,7 +105,7 @@ def _numbers(X: Any) -> tuple[NDArray, list[Hashable] | None]:
         raise ValueError(f"X must hold numbers; got {X!r}.") from None
 
 
-def _of_frame(X: Any, position: int) -> NDArray:
+def _of_frame(X: Frame, position: int) -> NDArray:
     column = X.iloc[:, position] if hasattr(X, "iloc") else X[:, position]
     kind = getattr(column.dtype, "kind", None)
     if kind is None:  # polars

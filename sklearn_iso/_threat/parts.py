@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from sklearn_iso._threat.named import Named
+from sklearn_iso._threat.named import Columns, Named
 
 #: One number, nested tuples of numbers of the shape of a sample, or numbers by name.
-Values = float | tuple[Any, ...] | Named
-Columns = tuple[Hashable, ...]
+Nested = float | tuple["Nested", ...]
+Values = Nested | Named
 #: A repr lists so many values, and counts more.
 MOST_SHOWN = 6
 
@@ -58,6 +58,16 @@ class Mask:
         return f"<mask of {len(self.positions)} among {int(np.prod(self.shape))} features>"
 
 
+#: One number, an array of the shape of a sample, or numbers by name: a dict, Series or frame.
+PerFeature = ArrayLike | Mapping[Any, float] | Named
+#: A pair of low and high bounds.
+Bounds = Sequence[PerFeature]
+#: Numbers or names of columns, or a mask: of the shape of a sample, or by name.
+Chosen = ArrayLike | Sequence[Hashable] | Mapping[Any, bool] | Mask | Named
+#: Groups of columns.
+Groups = Iterable[ArrayLike | Sequence[Hashable]]
+
+
 class ObservedRange(tuple[Values, Values]):
     """Bounds that data have shown: no rule of a domain, so that samples beyond widen them.
 
@@ -85,7 +95,7 @@ class ObservedRange(tuple[Values, Values]):
         return f"<seen in data: {shown(tuple(self))}>"
 
 
-def check_eps(eps: Any) -> float:
+def check_eps(eps: object) -> float:
     """Return a budget as a number: finite, not negative, and one for all features.
 
     Examples
@@ -109,7 +119,7 @@ def check_eps(eps: Any) -> float:
     return number
 
 
-def values_of(values: Any, what: str) -> Values:
+def values_of(values: PerFeature, what: str) -> Values:
     """Return numbers as a plain value: one, one for each feature, or by name; none of them NaN.
 
     Examples
@@ -134,11 +144,11 @@ def values_of(values: Any, what: str) -> Values:
         raise ValueError(f"{what} must be one number or one for each feature; got none.")
     if named is not None:
         return Named(named.names, tuple(array.tolist()))
-    plain: float | tuple[Any, ...] = _tuples(array.tolist())
+    plain: Nested = _tuples(array.tolist())
     return plain
 
 
-def _tuples(nested: Any) -> Any:
+def _tuples(nested: float | list) -> Nested:
     return tuple(map(_tuples, nested)) if isinstance(nested, list) else nested
 
 
@@ -147,7 +157,7 @@ def numbers_of(values: Values) -> NDArray:
     return np.array(values.values if isinstance(values, Named) else values, dtype=np.float64)
 
 
-def units_of(units: Any) -> Values | None:
+def units_of(units: PerFeature | None) -> Values | None:
     """Return checked units: finite, not negative, and not all 0.
 
     Examples
@@ -172,7 +182,7 @@ def units_of(units: Any) -> Values | None:
     return values
 
 
-def bounds_of(bounds: Any) -> tuple[Values, Values] | None:
+def bounds_of(bounds: Bounds | None) -> tuple[Values, Values] | None:
     """Return checked bounds: a pair of plain values, the low ones not above the high ones.
 
     Examples
@@ -200,7 +210,7 @@ def bounds_of(bounds: Any) -> tuple[Values, Values] | None:
     return like(bounds, low, high)
 
 
-def like(bounds: Any, low: Values, high: Values) -> tuple[Values, Values]:
+def like(bounds: object, low: Values, high: Values) -> tuple[Values, Values]:
     """Return other bounds of the same kind: those that data have shown, or a rule."""
     return ObservedRange((low, high)) if isinstance(bounds, ObservedRange) else (low, high)
 
@@ -215,7 +225,7 @@ def _sorted_by_name(values: Values) -> NDArray:
     return numbers
 
 
-def check_order(low: NDArray, high: NDArray, bounds: Any) -> None:
+def check_order(low: NDArray, high: NDArray, bounds: object) -> None:
     """Raise a ValueError where a low bound is above its high one."""
     if low.ndim and high.ndim and low.shape != high.shape:
         raise ValueError(
@@ -225,7 +235,7 @@ def check_order(low: NDArray, high: NDArray, bounds: Any) -> None:
         raise ValueError(f"bounds must be a pair (low, high) with low <= high; got {bounds!r}.")
 
 
-def immutable_of(immutable: Any) -> Mask | Named | Columns | None:
+def immutable_of(immutable: Chosen | None) -> Mask | Named | Columns | None:
     """Return columns that stay, as a mask, a mask by name, or a tuple of numbers or names.
 
     Examples
@@ -266,7 +276,7 @@ def check_some_left(fixed: NDArray) -> None:
         raise ValueError(_NOTHING_LEFT)
 
 
-def _as_array(given: Any) -> NDArray | None:
+def _as_array(given: object) -> NDArray | None:
     """Return an array, None for what is none: dicts, sets, lists of unequal length."""
     if isinstance(given, Mapping | set | frozenset):
         return None
@@ -277,7 +287,7 @@ def _as_array(given: Any) -> NDArray | None:
     return None if array.dtype == object and array.ndim == 0 else array
 
 
-def _columns(given: NDArray, passed: Any, rule: str) -> Columns:
+def _columns(given: NDArray, passed: object, rule: str) -> Columns:
     columns = tuple(given.tolist())
     if given.dtype.kind in "iu":
         if given.min() < 0:
@@ -288,7 +298,7 @@ def _columns(given: NDArray, passed: Any, rule: str) -> Columns:
     return columns
 
 
-def categories_of(categories: Any) -> tuple[Columns, ...] | None:
+def categories_of(categories: Groups | None) -> tuple[Columns, ...] | None:
     """Return groups of columns, two or more in each, and none in two groups.
 
     Examples
@@ -317,7 +327,7 @@ def categories_of(categories: Any) -> tuple[Columns, ...] | None:
     return groups or None
 
 
-def _group(group: Any, rule: str) -> Columns:
+def _group(group: ArrayLike | Sequence[Hashable], rule: str) -> Columns:
     given = _as_array(group)
     if given is not None and given.ndim == 0:
         raise ValueError(
@@ -329,7 +339,7 @@ def _group(group: Any, rule: str) -> Columns:
     return _columns(given, group, rule)
 
 
-def changes_of(max_changes: Any, categories: Any) -> int:
+def changes_of(max_changes: int, categories: tuple[Columns, ...] | None) -> int:
     """Return a number of groups that may change, which makes sense with categories only."""
     is_count = isinstance(max_changes, Integral) and not isinstance(max_changes, bool)
     if not is_count or int(max_changes) < 0:
@@ -343,7 +353,7 @@ def changes_of(max_changes: Any, categories: Any) -> int:
     return int(max_changes)
 
 
-def shown(part: Any) -> str:
+def shown(part: object) -> str:
     """Return a part of a threat as short text.
 
     Examples
@@ -367,9 +377,9 @@ def shown(part: Any) -> str:
     return f"({inside},)" if len(part) == 1 else f"({inside})"
 
 
-def _is_deep(part: tuple[Any, ...]) -> bool:
+def _is_deep(part: tuple[object, ...]) -> bool:
     return any(isinstance(one, tuple) for one in part)
 
 
-def _count(part: Any) -> int:
+def _count(part: object) -> int:
     return sum(map(_count, part)) if isinstance(part, tuple) else 1

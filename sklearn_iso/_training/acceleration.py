@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from sklearn_iso._typed import BaseEstimator
 from sklearn_iso.modules import Autoencoder
 from sklearn_iso.modules._representations import whole
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: Methods by which modules are run, those of this package by the last two as well.
 PASSES = ("forward", "forward_hidden", "passes")
@@ -58,7 +61,7 @@ class Acceleration:
         """Whether the module runs otherwise than it is written."""
         return self.compiles or bool(self.mixed_precision)
 
-    def wrap(self, function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+    def wrap(self, function: Callable[P, R], device: torch.device) -> Callable[P, R]:
         """Return a pass as it is to be run."""
         if self.compiles:
             function = self._compiled(function)
@@ -66,11 +69,11 @@ class Acceleration:
             function = _in_bfloat16(function, device.type)
         return function
 
-    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _compiled(self, function: Callable[P, R]) -> Callable[P, R]:
         options = self.compile if isinstance(self.compile, dict) else {}
         options = {"recompile_limit": RECOMPILE_LIMIT, **options}
         try:
-            compiled: Callable[..., Any] = torch.compile(function, **options)
+            compiled: Callable[P, R] = torch.compile(function, **options)
         except Exception as error:  # of many kinds: those of torch and of its backends
             raise ValueError(
                 "compile must be a bool, or a dict of arguments that torch.compile takes; got "
@@ -147,14 +150,14 @@ def _shadowed(
         own.update(before)
 
 
-class _Shadow:
+class _Shadow(Generic[P, R]):
     """A pass in place of a module's own method."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[P, R]) -> None:
         self._function = function
         functools.update_wrapper(self, function)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._function(*args, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, object]) -> _Shadow:
@@ -165,23 +168,23 @@ def _shadows(module: nn.Module) -> list[str]:
     return [name for name, value in vars(module).items() if isinstance(value, _Shadow)]
 
 
-def _in_bfloat16(function: Callable[..., Any], device_type: str) -> Callable[..., Any]:
+def _in_bfloat16(function: Callable[P, R], device_type: str) -> Callable[P, R]:
     """Return a function whose products are in bfloat16, and whose results are in float32."""
 
     @functools.wraps(function)
-    def mixed(*args: Any, **kwargs: Any) -> Any:
+    def mixed(*args: P.args, **kwargs: P.kwargs) -> R:
         with torch.autocast(device_type, dtype=torch.bfloat16):
             return _whole(function(*args, **kwargs))
 
     return mixed
 
 
-def _whole(result: Any) -> Any:
+def _whole(result: R) -> R:
     """Return the results of a pass in float32, for losses and distances."""
     if isinstance(result, Tensor):
-        return whole(result)
-    if type(result) in (tuple, list):
-        return type(result)(_whole(part) for part in result)
+        return cast(R, whole(result))
+    if isinstance(result, tuple | list) and type(result) in (tuple, list):
+        return cast(R, type(result)(_whole(part) for part in result))
     return result
 
 

@@ -145,6 +145,7 @@ class CrossFitObjective(nn.Module):
         X: Tensor,
         y: Tensor,
         weight: Tensor,
+        *,
         generator: torch.Generator,
         progress: float = 1.0,
     ) -> Loss:
@@ -157,10 +158,14 @@ class CrossFitObjective(nn.Module):
             alpha = _by_copy(here, [one.alpha for one in candidates], module.n_folds)
             decay = _by_copy(here, [one.weight_decay for one in candidates], module.n_folds)
             if alpha.any():
-                batch = _batch(stack, X, y, here, alpha, generator, progress)
+                batch = _batch(stack, X, y, here, alpha, generator=generator, progress=progress)
                 logits = batch.logits
                 values = [
-                    (name, factor, stacked_term(term, batch, X, y, here, alpha, counts))
+                    (
+                        name,
+                        factor,
+                        stacked_term(term, batch, X, y, weight=here, alpha=alpha, counts=counts),
+                    )
                     for name, factor, term in self.penalty.terms()
                 ]
                 total = total + sum(factor * value for _, factor, value in values)
@@ -194,6 +199,7 @@ def _batch(
     y: Tensor,
     share: Tensor,
     alpha: Tensor,
+    *,
     generator: torch.Generator,
     progress: float,
 ) -> Batch:

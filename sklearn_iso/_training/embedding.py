@@ -57,6 +57,7 @@ class EmbeddingObjective(nn.Module):
         penalty: Penalty,
         decoder_penalty: Penalty | None,
         alpha: float,
+        *,
         mean_square: float,
         labels: Tensor,
         distances: NDArray | None = None,
@@ -73,6 +74,7 @@ class EmbeddingObjective(nn.Module):
         X: Tensor,
         index: Tensor,
         weight: Tensor,
+        *,
         generator: torch.Generator,
         progress: float = 1.0,
     ) -> Loss:
@@ -83,7 +85,9 @@ class EmbeddingObjective(nn.Module):
         noisy = module.training and is_noisy(module)
         Z: Tensor | None = first_output(module.encoder(X)) if noisy else None
         with as_predicting(module) if noisy else nullcontext():
-            batch = self._batch(module.encoder, X, index, weight, generator, progress)
+            batch = self._batch(
+                module.encoder, X, index, weight, generator=generator, progress=progress
+            )
             values = [(name, factor, term(batch)) for name, factor, term in terms]
             values += self._of_guide(batch)
             values += self._of_decoder(module.decoder, batch)
@@ -98,6 +102,7 @@ class EmbeddingObjective(nn.Module):
         X: Tensor,
         index: Tensor,
         weight: Tensor,
+        *,
         generator: torch.Generator,
         progress: float,
     ) -> Batch:

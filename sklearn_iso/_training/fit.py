@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from skorch.callbacks import Callback, LRScheduler
@@ -25,6 +24,7 @@ def build_net(
     objective: nn.Module,
     settings: TrainingSettings,
     shuffling: torch.Generator,
+    *,
     valid: ArrayDataset | None = None,
     net_class: type[PenalizedNet] = PenalizedNet,
 ) -> PenalizedNet:
@@ -138,7 +138,7 @@ def check_monitors(callbacks: Sequence[Callback], *, validates: bool) -> None:
             )
 
 
-def _monitor(callback: Callback) -> Any:
+def _monitor(callback: Callback) -> str | None:
     """Return the name of the column that a callback, or its class, watches."""
     if not isinstance(callback, type):
         return getattr(callback, "monitor", None)

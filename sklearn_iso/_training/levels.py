@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from sklearn_iso.modules import Layers, Stack, StackLevel
 from sklearn_iso.modules._representations import is_keyword
 from sklearn_iso.modules._stack import Pass
 from sklearn_iso.penalties import Batch, Penalty
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class LevelsObjective(nn.Module):
@@ -65,6 +68,7 @@ class LevelsObjective(nn.Module):
         X: Tensor,
         y: Tensor,
         weight: Tensor,
+        *,
         generator: torch.Generator,
         progress: float = 1.0,
     ) -> Loss:
@@ -84,7 +88,7 @@ class LevelsObjective(nn.Module):
             weighted = self.weighted or self.open[level]
             losses.append(cross_entropy(passes[level][0], labels, known, weighted))
             if self.alpha:
-                scope = _Scope(module, X, labels, known, level, passes)
+                scope = _Scope(module, X, labels, known, level=level, passes=passes)
                 values += self._penalties(scope, generator, progress)
         logits = torch.cat([logits for logits, _ in passes], dim=1)
         # A batch may leave every active level open: a loss of 0 that still has a gradient.
@@ -132,6 +136,13 @@ class LevelsObjective(nn.Module):
         return self.target == "previous" and scope.level > 0 and hasattr(term, "target")
 
 
+class _Options(TypedDict):
+    layers: Layers
+    choices: Sequence[Layers]
+    generator: torch.Generator
+    progress: float
+
+
 class _Scope:
     """One level of a batch."""
 
@@ -141,13 +152,14 @@ class _Scope:
         X: Tensor,
         y: Tensor,
         weight: Tensor,
+        *,
         level: int,
         passes: list[Pass],
     ) -> None:
         self.stack, self.X, self.y, self.weight = stack, X, y, weight
         self.level, self.passes = level, passes
 
-    def batch(self, previous: bool, **options: Any) -> Batch:
+    def batch(self, previous: bool, **options: Unpack[_Options]) -> Batch:
         """Return what a penalty of the level sees; X is the output of the block before, if asked.
 
         The forward pass of the batch is known already, and taken from there.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,12 +14,12 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.dataset import get_len
 from skorch.utils import to_numpy
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from sklearn_iso._training.acceleration import AS_WRITTEN, Acceleration, accelerated
 from sklearn_iso._training.callbacks import EpochMeans, LastGoodState, all_finite
-from sklearn_iso._training.data import ArrayDataset
+from sklearn_iso._training.data import ArrayBatches, ArrayDataset
 from sklearn_iso._training.numerics import denormals_flushed
 from sklearn_iso._training.objective import Loss
 from sklearn_iso._training.randomness import Randomness
@@ -37,7 +37,7 @@ _FROZEN = (
 
 #: X, y and weight of a batch as skorch hands them, and what a step returns to it.
 Rows = tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]
-Step = dict[str, Any]
+Step = dict[str, Tensor]
 
 
 class LossNotFiniteError(ArithmeticError):
@@ -55,7 +55,12 @@ class PenalizedNet(NeuralNet):
         return [("last_good_state", LastGoodState()), ("epoch_means", EpochMeans())]
 
     def run_single_epoch(
-        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: object
+        self,
+        iterator: ArrayBatches | None,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., Step],
+        **fit_params: object,
     ) -> None:
         """Run one epoch; the mode is set where a callback that predicts has changed it."""
         if iterator is None:
@@ -180,7 +185,9 @@ class PenalizedNet(NeuralNet):
     def _loss(self, batch: Rows, generator: torch.Generator, progress: float = 1.0) -> Loss:
         X, (y, weight) = batch
         X, y, weight = (tensor.to(self.device) for tensor in (X, y, weight))
-        loss: Loss = self.criterion_(self.module_, X, y, weight, generator, progress)
+        loss: Loss = self.criterion_(
+            self.module_, X, y, weight, generator=generator, progress=progress
+        )
         return loss
 
     def _record(self, loss: Loss, prefix: str) -> Step:
@@ -190,7 +197,7 @@ class PenalizedNet(NeuralNet):
 
     def run(
         self,
-        train: Any,
+        train: ArrayDataset,
         epochs: int,
         randomness: Randomness,
         acceleration: Acceleration = AS_WRITTEN,

@@ -78,6 +78,7 @@ class Objective(nn.Module):
         X: Tensor,
         y: Tensor,
         weight: Tensor,
+        *,
         generator: torch.Generator,
         progress: float = 1.0,
     ) -> Loss:

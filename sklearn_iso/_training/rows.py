@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from scipy.sparse import csr_matrix
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -57,14 +58,19 @@ class LazyRows:
         return LazyRows(self._read, self.shape, dtype)
 
 
-def rows_at(X: Any, index: NDArray) -> Any:
+#: Samples in memory or on demand; where training needs no more, the latter stand for an array.
+Rows = NDArray | LazyRows
+
+
+def rows_at(X: Rows, index: NDArray) -> NDArray:
     """Return some samples: a copy of an array in memory, by need of what is not."""
     if isinstance(X, LazyRows) or is_mapped(X):
-        return LazyRows(lambda batch: X[index[batch]], (len(index), *X.shape[1:]), X.dtype)
+        lazy = LazyRows(lambda batch: X[index[batch]], (len(index), *X.shape[1:]), X.dtype)
+        return cast(NDArray, lazy)
     return X[index]
 
 
-def is_mapped(X: Any) -> bool:
+def is_mapped(X: object) -> bool:
     """Return whether an array is a view of a file."""
     while isinstance(X, np.ndarray):
         if isinstance(X, np.memmap):
@@ -79,7 +85,7 @@ def mapped_rows(X: NDArray) -> LazyRows:
     return LazyRows(lambda index: X[index], X.shape, dtype)
 
 
-def single_rows(X: Any) -> Any:
+def single_rows(X: Rows) -> NDArray:
     """Return samples as float32; those of a memory map when a batch asks for them.
 
     Raises
@@ -88,9 +94,9 @@ def single_rows(X: Any) -> Any:
         If the values of an array in memory are beyond float32.
     """
     if isinstance(X, LazyRows) or X.dtype == np.float32:
-        return X.astype(np.float32, copy=False)
+        return cast(NDArray, X.astype(np.float32, copy=False))
     if is_mapped(X):
-        return LazyRows(lambda index: X[index], X.shape, np.float32)
+        return cast(NDArray, LazyRows(lambda index: X[index], X.shape, np.float32))
     largest = float(np.abs(X).max(initial=0))
     least, most = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
     if largest > most or 0 < largest < least:
@@ -102,7 +108,7 @@ def single_rows(X: Any) -> Any:
     return X.astype(np.float32)
 
 
-def sparse_rows(X: Any) -> LazyRows:
+def sparse_rows(X: csr_matrix) -> LazyRows:
     """Return the rows of a CSR matrix."""
     return LazyRows(lambda index: X[index].toarray(), X.shape, X.dtype)
 
@@ -146,7 +152,7 @@ def dataset_rows(dataset: Dataset) -> tuple[LazyRows, NDArray]:
     return LazyRows(read, (len(dataset), *first.shape), dtype), y
 
 
-def _pair(item: Any) -> tuple[NDArray, Any]:
+def _pair(item: object) -> tuple[NDArray, Hashable]:
     if not isinstance(item, tuple | list) or len(item) != 2:
         raise TypeError(
             f"An item of a Dataset must be a pair (x, y); got {type(item).__name__}. Return both "

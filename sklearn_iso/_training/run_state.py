@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +114,7 @@ def _callback_state(callback: Callback) -> State:
     return {"batch_idx_": callback.batch_idx_, "scheduler": scheduler}
 
 
-def _restore_callback(callback: Any, values: State) -> None:
+def _restore_callback(callback: Callback, values: State) -> None:
     values = dict(values)
     scheduler = values.pop("scheduler", None)
     vars(callback).update(values)

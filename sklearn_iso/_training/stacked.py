@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sklearn_iso._geometry import Blocks, class_blocks, fitted_factors, one_block
 from sklearn_iso._geometry.distances import centred_rows, pull_rows, stacked_distances
+from sklearn_iso._protocols import Context
 from sklearn_iso._training.data import ArrayDataset, make_iterator
 from sklearn_iso._training.numerics import denormals_flushed
 from sklearn_iso._training.randomness import Randomness
@@ -25,6 +26,7 @@ from sklearn_iso.penalties import (
     WorstCaseIsometry,
 )
 from sklearn_iso.penalties._neighbours import neighbour_pairs
+from sklearn_iso.penalties._pairwise import PairwiseIsometry
 
 #: Parameters of the pairwise term that the stacked form has.
 _PAIRWISE = {
@@ -148,6 +150,7 @@ class StackedObjective:
         X: Tensor,
         y: Tensor,
         weight: Tensor,
+        *,
         generator: torch.Generator,
         progress: float,
     ) -> Tensor:
@@ -169,16 +172,17 @@ class StackedObjective:
         if not any(self.alphas):
             return total
         for _, factor, term in self.penalty.terms():
-            value = stacked_term(term, batch, X, y, weight, alpha, weight)
+            value = stacked_term(term, batch, X, y, weight=weight, alpha=alpha, counts=weight)
             total = torch.add(total, value, alpha=factor)
         return total
 
 
 def stacked_term(
-    term: Any,
+    term: Penalty,
     batch: Batch,
     X: Tensor,
     y: Tensor,
+    *,
     weight: Tensor,
     alpha: Tensor,
     counts: Tensor,
@@ -203,15 +207,17 @@ def stacked_term(
     """
     if isinstance(term, _ADVERSARIAL):
         return term(batch) * float(alpha.sum())
-    samples = slice(term.max_samples)
+    pairwise = cast(PairwiseIsometry, term)
+    samples = slice(pairwise.max_samples)
     weights = weight.view(-1, len(y))[:, samples]
     ones = torch.ones_like(weights[0])
-    near_only = isinstance(term, NeighborIsometry)
-    blocks = one_block(ones) if near_only else class_blocks(y[samples], ones)
+    blocks = (
+        one_block(ones) if isinstance(term, NeighborIsometry) else class_blocks(y[samples], ones)
+    )
     placed = weights[:, blocks.index]
     pair_weight = blocks.pair_weight * placed.unsqueeze(-1) * placed.unsqueeze(-2)
     d_X = blocks.distances(X[samples], 2.0)
-    if near_only:
+    if isinstance(term, NeighborIsometry):
         near = neighbour_pairs(d_X[0], counts.view(-1, len(y))[:, samples], term.n_neighbors)
         pair_weight = pair_weight * near.repeat(len(pair_weight) // len(near), 1, 1).unsqueeze(1)
     values = [
@@ -221,12 +227,19 @@ def stacked_term(
     return torch.stack(values).mean()
 
 
+class _Context(Context):
+    """What the gradient of stacked stresses needs."""
+
+    blocks: Blocks
+    shape: torch.Size
+
+
 class _StackedStress(torch.autograd.Function):
     """Normalised stress with a fitted scale, of every copy's map, in one go."""
 
     @staticmethod
     def forward(
-        ctx: Any, Z: Tensor, blocks: Blocks, pair_weight: Tensor, d_X: Tensor, alpha: Tensor
+        ctx: _Context, Z: Tensor, blocks: Blocks, pair_weight: Tensor, d_X: Tensor, alpha: Tensor
     ) -> Tensor:
         n_copies, n_rows = Z.shape[:2]
         offsets = n_rows * torch.arange(n_copies, device=Z.device).view(-1, 1, 1)
@@ -244,7 +257,7 @@ class _StackedStress(torch.autograd.Function):
         return torch.dot((slope * residual).flatten(1).sum(1), share)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, d_Z, pull = ctx.saved_tensors
         (pulled,) = pull_rows([rows], d_Z, (pull * gradient).view_as(d_Z))
         n_copies, place = ctx.shape[0], ctx.blocks.place
@@ -258,6 +271,7 @@ def train_stacked(
     objective: StackedObjective,
     rows: ArrayDataset,
     settings: TrainingSettings,
+    *,
     shuffling: torch.Generator,
     randomness: Randomness,
 ) -> bool:
@@ -293,7 +307,9 @@ def train_stacked(
                 group["lr"] = settings.learning_rate * factor
             progress = (epoch + 1) / settings.max_epochs
             for X, (y, weight) in batches:
-                loss = objective(stack, X, y, weight, randomness.penalty, progress)
+                loss = objective(
+                    stack, X, y, weight, generator=randomness.penalty, progress=progress
+                )
                 gradients = torch.autograd.grad(loss, parameters)
                 for parameter, gradient in zip(parameters, gradients, strict=True):
                     parameter.grad = gradient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def restore_net(net: NeuralNet, state: State) -> None:
     net.history.extend(_rows(state["history"]))
 
 
-def _optimizer_arrays(net: NeuralNet) -> Any:
+def _optimizer_arrays(net: NeuralNet) -> State | None:
     """Return what the optimiser knows; None where a net came without and has not learned since."""
     if net.awaits_optimizer:
         return net.awaited_state
@@ -116,13 +117,13 @@ def net_settings(net: NeuralNet) -> State:
     }
 
 
-def _columns(history: Any) -> dict[str, list[Any]]:
+def _columns(history: Iterable[Mapping[str, object]]) -> dict[str, list[object]]:
     """Return the values of each epoch by name, None where an epoch has none."""
     names = dict.fromkeys(key for row in history for key in row if key != "batches")
     return {name: [row.get(name) for row in history] for name in names}
 
 
-def _rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+def _rows(columns: dict[str, list[object]]) -> list[dict[str, object]]:
     rows = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]

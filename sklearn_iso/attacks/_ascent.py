@@ -185,6 +185,7 @@ def climb(
     y: Tensor,
     start: Tensor,
     walk: Walk,
+    *,
     check_slope: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Walk from the start; samples leave as soon as they are fooled.
@@ -313,7 +314,9 @@ class GradientAscent(Attack):
                     start = ball.random(generator) if random else ball.centre()
                     goals = state.goals(rows, rank)
                     walk, check, state.is_fresh = self.walk(start), state.is_fresh, False
-                    state.record(rows, *climb(objective, ball, goals, start, walk, check))
+                    state.record(
+                        rows, *climb(objective, ball, goals, start, walk, check_slope=check)
+                    )
 
     def _runs(self, state: AttackState) -> Iterator[tuple[bool, int | None]]:
         """Whether a run is the first, and the rank of the target or None."""

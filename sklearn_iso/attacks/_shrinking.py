@@ -85,7 +85,8 @@ class Shrinking:
                 slope = torch.where(along(lost, v), slope_before, slope)
             before, slope_before = v, slope
             radius = radius.clamp(max=self.largest)
-            v = self._step(ball, v, slope, radius, _cosine(1.0, 0.01, step, self.n_steps), step)
+            length = _cosine(1.0, 0.01, step, self.n_steps)
+            v = self._step(ball, v, slope, radius, length=length, step=step)
         _, fooled = self.objective.value(ball.point(v), y)
         size = norm.size(v)
         closer = fooled & (size < closest) & (size <= self.largest * (1 + 1e-6))
@@ -100,7 +101,7 @@ class Shrinking:
         return torch.where(fooled, smaller, larger)
 
     def _step(
-        self, ball: Ball, v: Tensor, slope: Tensor, radius: Tensor, length: float, step: int
+        self, ball: Ball, v: Tensor, slope: Tensor, radius: Tensor, *, length: float, step: int
     ) -> Tensor:
         norm = ball.budget.norm
         r = along(radius.clamp(min=torch.finfo(v.dtype).tiny), v)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_iso._randomness import private_random_state
-from sklearn_iso._typed import validate_params
+from sklearn_iso._typed import Constraints, validate_params
 
-_CONSTRAINTS: dict[str, list[Any]] = {
+_CONSTRAINTS: Constraints = {
     "n_samples": [Interval(Integral, 1, None, closed="left")],
     "noise": [Interval(Real, 0, None, closed="left")],
     "random_state": ["random_state"],

@@ -4,7 +4,6 @@ import hashlib
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ _KEYS = ("X_train", "X_test", "y_train", "y_test")
 # any packing of the same images passes and no other images do.
 _SHA256 = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"
 
-_Arrays = list[NDArray[Any]]
+_Arrays = list[NDArray]
 
 
 def load_mnist(
@@ -168,7 +167,7 @@ def _checked(arrays: _Arrays, source: str) -> _Arrays:
     return contents
 
 
-def _as_bytes(array: NDArray[Any], source: str) -> NDArray[np.uint8]:
+def _as_bytes(array: NDArray, source: str) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
     with np.errstate(invalid="ignore"):  # NaN has no uint8, and the comparison finds it

@@ -41,6 +41,7 @@ def scores_by_alpha(
     rows: Rows,
     folds: Folds,
     scorer: Scorer,
+    *,
     warm: bool = False,
 ) -> NDArray[np.float64]:
     """Return the scores (n_alphas, n_folds) on the samples that each fold leaves out.
@@ -146,7 +147,14 @@ def _at_once(
     one._store(learner.result)
     stack = StackedMLP([one.net_.module_] * len(alphas))
     objective = StackedObjective(one.penalty_, alphas)
-    if not train_stacked(stack, objective, rows, settings, learner.shuffling, learner.randomness):
+    if not train_stacked(
+        stack,
+        objective,
+        rows,
+        settings,
+        shuffling=learner.shuffling,
+        randomness=learner.randomness,
+    ):
         return None
     scores = []
     for copy, alpha in enumerate(alphas):

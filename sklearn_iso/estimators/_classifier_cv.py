@@ -156,7 +156,7 @@ class IsometricClassifierCV(
         scorer = self._scorer(classifier, sample_weight)
         parts = Parts(self, len(folds) + 1, data_of_fit(X, y, sample_weight))
         by_fold = parts.each("fold", folds)
-        scores = scores_by_alpha(classifier, alphas, rows, by_fold, scorer, self.warm_start)
+        scores = scores_by_alpha(classifier, alphas, rows, by_fold, scorer, warm=self.warm_start)
         self._set_results(alphas, scores)
         # As they came: with the names of the features.
         self._refit(classifier, alphas, Rows(X, y, sample_weight), parts)

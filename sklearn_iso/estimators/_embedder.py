@@ -157,13 +157,13 @@ class Embedder:
             penalty,
             decoder_penalty,
             float(estimator.alpha),
-            mean_square,
-            torch.from_numpy(labels),
-            given,
-            self._guide(penalty, targets, rows, module.encoder),
+            mean_square=mean_square,
+            labels=torch.from_numpy(labels),
+            distances=given,
+            guide=self._guide(penalty, targets, rows, module.encoder),
         )
         result = self.result
-        result.net_ = build_net(module, objective, settings, self.shuffling, valid)
+        result.net_ = build_net(module, objective, settings, self.shuffling, valid=valid)
         result.penalty_, result.decoder_penalty_ = penalty, decoder_penalty
         result._n_features_out = int(estimator.n_components)
         return targets
@@ -171,7 +171,14 @@ class Embedder:
     def _run(self, train: ArrayDataset, rows: ArrayDataset, targets: Targets, epochs: int) -> None:
         objective = self.result.net_.criterion_
         try:
-            run_net(self.result, train, self.randomness, epochs, self.estimator, self.task)
+            run_net(
+                self.result,
+                train,
+                self.randomness,
+                epochs,
+                estimator=self.estimator,
+                task=self.task,
+            )
         finally:
             self._complete(rows, targets, objective.mean_square)
             objective.release()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_iso._protocols import Hierarchy
 from sklearn_iso.estimators._input import check_fit_input
 from sklearn_iso.hierarchy import LabelTree, ancestry_paths, as_paths, is_missing
 
@@ -41,14 +42,14 @@ class Labels:
         self.columns = tree.leaf_cells + starts
         self.order = np.arange(len(tree.leaves))
         self.answers = tree.leaves
-        self.classes: Any = tree.levels
+        self.classes: NDArray | list[NDArray] = tree.levels
         if one_dimensional:
             names = tree.last_labels(tree.leaves, tree.n_levels - 1)
             self.answers = np.array(names.tolist()) if names.dtype == object else names
             self.order = self.answers.argsort(kind="stable")
             self.classes = self.answers[self.order]
 
-    def probabilities(self, leaves: NDArray) -> Any:
+    def probabilities(self, leaves: NDArray) -> NDArray | list[NDArray]:
         """Return the probabilities that users see, from those (n_samples, n_leaves) of leaves."""
         if self.one_dimensional:
             return leaves[:, self.order]
@@ -58,7 +59,7 @@ class Labels:
             for level, labels in enumerate(self.tree.levels)
         ]
 
-    def agreement(self, y: ArrayLike, predicted: NDArray, hierarchy: Any) -> NDArray:
+    def agreement(self, y: ArrayLike, predicted: NDArray, hierarchy: Hierarchy | None) -> NDArray:
         """Return for each sample whether the predicted path has every label that y tells."""
         paths = self._paths(y, hierarchy)
         check_consistent_length(paths, predicted)
@@ -68,7 +69,7 @@ class Labels:
         agrees: NDArray = (is_missing(paths) | same).all(axis=1)
         return agrees
 
-    def _paths(self, y: ArrayLike, hierarchy: Any) -> NDArray:
+    def _paths(self, y: ArrayLike, hierarchy: Hierarchy | None) -> NDArray:
         if not is_column(y):
             return as_paths(y)
         labels = column_or_1d(y)
@@ -93,13 +94,13 @@ def check_hierarchical_input(
         If the data break a rule, the labels are no tree, or `hierarchy` comes with a y of
         several levels.
     """
-    hierarchy = getattr(estimator, "hierarchy", None)
+    hierarchy: Hierarchy | None = getattr(estimator, "hierarchy", None)
     if y is None or (is_column(y) and hierarchy is None):
         X, labels = check_fit_input(estimator, X, y, many_dimensions=False, lazy=True)
         check_classification_targets(labels)
         return X, Labels(LabelTree(labels[:, None]), True)
     if is_column(y):
-        paths = ancestry_paths(column_or_1d(y), hierarchy)
+        paths = ancestry_paths(column_or_1d(y), cast(Hierarchy, hierarchy))
     elif hierarchy is None:
         paths = as_paths(y)
     else:
@@ -117,7 +118,7 @@ def check_hierarchical_input(
     return X, Labels(tree, is_column(y))
 
 
-def is_column(y: Any) -> bool:
+def is_column(y: ArrayLike) -> bool:
     """Return whether labels come one for each sample, as 1-D or as a single column.
 
     Examples

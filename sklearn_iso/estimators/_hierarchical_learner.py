@@ -99,15 +99,22 @@ class HierarchicalLearner:
             objective,
             settings_of(estimator),
             self.shuffling,
-            valid,
-            AlternatingNet if estimator.training == "alternating" else PenalizedNet,
+            valid=valid,
+            net_class=AlternatingNet if estimator.training == "alternating" else PenalizedNet,
         )
         result = self.result
         result.labels_, result.tree_, result.classes_ = labels, tree, labels.classes
         result.n_levels_, result._n_features_out = tree.n_levels, sizes[-1][-1]
         result.penalties_, result.net_ = penalties, net
         try:
-            run_net(result, train, self.randomness, estimator.max_epochs, estimator, self.task)
+            run_net(
+                result,
+                train,
+                self.randomness,
+                estimator.max_epochs,
+                estimator=estimator,
+                task=self.task,
+            )
         finally:
             result.take_history()
 

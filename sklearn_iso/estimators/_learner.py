@@ -156,7 +156,7 @@ class Learner:
         if starts_warm(estimator):
             copy_weights(estimator.net_.module_, module)
         objective = self.objective(penalty, strength(estimator), train)
-        net = build_net(module, objective, settings, self.shuffling, valid)
+        net = build_net(module, objective, settings, self.shuffling, valid=valid)
         result = self.result
         result.penalty_, result.net_, result._n_features_out = penalty, net, width
         result.alpha_, result.weight_decay_ = strength(estimator), settings.weight_decay
@@ -188,7 +188,14 @@ class Learner:
     def run(self, train: ArrayDataset, epochs: int) -> None:
         """Train, and complete the result whatever happens."""
         try:
-            run_net(self.result, train, self.randomness, epochs, self.estimator, self.task)
+            run_net(
+                self.result,
+                train,
+                self.randomness,
+                epochs,
+                estimator=self.estimator,
+                task=self.task,
+            )
         finally:
             self.finish()
             self._complete()
@@ -344,6 +351,7 @@ def run_net(
     train: ArrayDataset,
     randomness: Randomness,
     epochs: int,
+    *,
     estimator: Any,
     task: FitTask | None,
 ) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_iso._protocols import Hierarchy, is_graph
 from sklearn_iso.hierarchy._paths import as_paths, narrowed
 
 
-def ancestry_paths(labels: ArrayLike, hierarchy: Any) -> NDArray:
+def ancestry_paths(labels: ArrayLike, hierarchy: Hierarchy) -> NDArray:
     """Return the path of each label from the coarsest of its ancestors down to itself.
 
     Parameters
@@ -70,7 +70,7 @@ def ancestry_paths(labels: ArrayLike, hierarchy: Any) -> NDArray:
     return narrowed(paths)
 
 
-def told_paths(y: ArrayLike, hierarchy: Any) -> NDArray:
+def told_paths(y: ArrayLike, hierarchy: Hierarchy | None) -> NDArray:
     """Return the paths that labels tell, alone or by a hierarchy of the finest.
 
     Examples
@@ -95,7 +95,7 @@ def _below_root(line: list[Hashable]) -> list[Hashable]:
     return line[1:]
 
 
-def parents_of(hierarchy: Any) -> dict[Hashable, Hashable]:
+def parents_of(hierarchy: Hierarchy) -> dict[Hashable, Hashable]:
     """Return the label above each label, None above the coarsest.
 
     Examples
@@ -104,7 +104,7 @@ def parents_of(hierarchy: Any) -> dict[Hashable, Hashable]:
     >>> parents_of({"owl": "bird"})
     {'owl': 'bird'}
     """
-    if hasattr(hierarchy, "predecessors") and hasattr(hierarchy, "nodes"):
+    if is_graph(hierarchy):
         found = {node: list(hierarchy.predecessors(node)) for node in hierarchy.nodes}
     elif isinstance(hierarchy, Mapping):
         several = list | tuple | set | frozenset

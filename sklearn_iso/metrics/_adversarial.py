@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import HasMethods, validate_params
+from sklearn.utils._param_validation import HasMethods
 from torch import Tensor
 from tqdm import tqdm
 
 from sklearn_iso._threat import Threat, as_threat, check_eps
+from sklearn_iso._typed import validate_params
 from sklearn_iso.attacks import Attack, as_attack
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics._evaluation import Evaluation

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from sklearn_iso._threat import Threat, as_threat
+from sklearn_iso._typed import validate_params
 from sklearn_iso.attacks import as_attack
+from sklearn_iso.attacks._attack import MinimumNormAttack
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics._adversarial import PROCEDURE_CONSTRAINTS, nested_runs
 from sklearn_iso.metrics._distance import adversarial_distance
@@ -105,7 +107,12 @@ def robustness_curve(
     if method == "distance":
         weight, X, y = weighted(sample_weight, X, y)
         distances = adversarial_distance(
-            estimator, X, y, threat=threat, attack=attack, random_state=random_state
+            estimator,
+            X,
+            y,
+            threat=threat,
+            attack=cast(MinimumNormAttack, attack),  # which is checked there
+            random_state=random_state,
         )
         robust: NDArray = share(distances > sizes[:, None], weight)
         return robust

@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import HasMethods, validate_params
+from sklearn.utils._param_validation import HasMethods
 from torch import Tensor
 
 from sklearn_iso._threat import Threat
 from sklearn_iso._threat.parts import numbers_of
+from sklearn_iso._typed import validate_params
 from sklearn_iso.attacks import DDN, FAB, FMN, Budget, MinimumNormEnsemble, RayS, SigmaZero
 from sklearn_iso.attacks._attack import AttackState, MinimumNormAttack
 from sklearn_iso.attacks._parameters import as_generator

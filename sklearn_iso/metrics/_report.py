@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
 from sklearn_iso._threat import Threat, ThreatModel, as_threat
+from sklearn_iso._typed import validate_params
 from sklearn_iso._weighting import effective_number
 from sklearn_iso.attacks import Attack, AttackEnsemble, RayS, Square, as_attack
 from sklearn_iso.attacks._choice import AttackLike

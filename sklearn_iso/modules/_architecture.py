@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from numpy.typing import NDArray
@@ -89,7 +89,7 @@ def _of_parts(kind: str, **parts: nn.Module) -> Description | None:
     return None if None in described.values() else {"kind": kind, **described}
 
 
-def _part(name: str, description: Description, weights: dict[str, NDArray]) -> Any:
+def _part(name: str, description: Description, weights: dict[str, NDArray]) -> nn.Module:
     prefix = f"{name}."
     own = {key.removeprefix(prefix): v for key, v in weights.items() if key.startswith(prefix)}
     return rebuild(description[name], own)
@@ -154,7 +154,7 @@ def _residual(description: Description, weights: dict[str, NDArray]) -> Residual
     scalars: dict[str, tuple[int, ...]] = {"factor": (), "unit": ()}
     ends = {"offset": (n_in,), "center": (n_out,)}
     _check_shapes(weights, scalars | ends | _layer("linear", n_in, n_out))
-    return ResidualMLP(_part("mlp", description, weights), torch.zeros(n_out, n_in))
+    return ResidualMLP(cast(MLP, _part("mlp", description, weights)), torch.zeros(n_out, n_in))
 
 
 def _autoencoder(description: Description, weights: dict[str, NDArray]) -> Autoencoder:

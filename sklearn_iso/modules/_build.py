@@ -12,9 +12,12 @@ from torch import nn
 _N_FEATURES = ("n_features", "n_features_in", "in_features", "n_inputs", "input_dim")
 _N_OUTPUTS = ("n_outputs", "n_classes", "out_features", "output_dim")
 
+#: What a user passes: a module, its class, or a function that returns one.
+ModuleLike = nn.Module | Callable[..., nn.Module]
+
 
 def build_module(
-    module: nn.Module | Callable[..., nn.Module],
+    module: ModuleLike,
     n_features: int,
     n_outputs: int,
     name: str = "module",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -144,9 +143,13 @@ def _check(choices: Sequence[Layers]) -> None:
             )
 
 
-def first_output(output: Tensor | tuple[Any, ...] | list[Any]) -> Tensor:
+#: What a module returns: logits, alone or the first of several values.
+Output = Tensor | tuple[Tensor, ...] | list[Tensor]
+
+
+def first_output(output: Output) -> Tensor:
     """Return the logits of a module that may return further values beside them."""
-    logits: Tensor = output[0] if isinstance(output, tuple | list) else output
+    logits = output[0] if isinstance(output, tuple | list) else output
     return whole(logits)
 
 
@@ -184,7 +187,7 @@ def only_first_output(module: nn.Module) -> nn.Module:
     return module
 
 
-def _first(module: nn.Module, inputs: tuple[object, ...], output: object) -> Any:
+def _first(module: nn.Module, inputs: tuple[object, ...], output: object) -> object:
     return first_output(output) if isinstance(output, tuple | list) else output
 
 
@@ -250,8 +253,8 @@ def _submodule(module: nn.Module, name: str) -> nn.Module:
         ) from None
 
 
-def _store_input(hidden: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    def hook(part: nn.Module, inputs: tuple[Any, ...]) -> None:
+def _store_input(hidden: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def hook(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         hidden.append(inputs[0])
 
     return hook
@@ -259,8 +262,8 @@ def _store_input(hidden: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]],
 
 def _store_output(
     named: dict[str, Tensor], name: str
-) -> Callable[[nn.Module, tuple[object, ...], object], None]:
-    def hook(part: nn.Module, inputs: tuple[object, ...], output: Any) -> None:
+) -> Callable[[nn.Module, tuple[object, ...], Output], None]:
+    def hook(part: nn.Module, inputs: tuple[object, ...], output: Output) -> None:
         named[name] = first_output(output)
 
     return hook

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import (
     _inject_new_class,
@@ -19,6 +20,31 @@ _AS_ARRAYS = frozenset(
     [torch.float64, torch.float32, torch.float16, torch.int64, torch.int32, torch.int16]
     + [torch.int8, torch.uint8, torch.bool, torch.complex64, torch.complex128]
 )
+
+Plain = TypeVar("Plain")
+Source = TypeVar("Source")
+
+#: The class of a module, its state, and which of its tensors are parametrized.
+PlainModule = TypedDict(
+    "PlainModule",
+    {"class": type[nn.Module], "state": dict[str, object], "parametrized": list[str]},
+)
+
+
+class PlainTensor(TypedDict):
+    """A tensor as an array."""
+
+    array: NDArray
+    requires_grad: bool
+    parameter: bool
+
+
+class State(TypedDict):
+    """What is stored of a module: references, and what they refer to."""
+
+    root: object
+    modules: list[PlainModule | nn.Module]
+    tensors: list[PlainTensor | Tensor]
 
 
 class Reference:
@@ -80,7 +106,7 @@ class StoredModule:
         root = writer.plain(self.module)
         return {"root": root, "modules": writer.modules, "tensors": writer.tensors}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: State) -> None:
         """Build the module anew."""
         self.module = _Reader(state["modules"], state["tensors"]).value(state["root"])
 
@@ -89,9 +115,9 @@ class _Writer:
     """Replaces tensors and modules by references, each of them once."""
 
     def __init__(self) -> None:
-        self.tensors: list[Any] = []
-        self.modules: list[Any] = []
-        self._known: dict[int, tuple[Reference, Any]] = {}  # kept, so that an id stays its own
+        self.tensors: list[PlainTensor | Tensor | None] = []
+        self.modules: list[PlainModule | nn.Module | None] = []
+        self._known: dict[int, tuple[Reference, object]] = {}  # kept, so that an id stays its own
 
     def plain(self, value: Any) -> Any:
         if isinstance(value, nn.Module):
@@ -104,20 +130,28 @@ class _Writer:
             return type(value)(self.plain(inner) for inner in value)
         return Member(type(value), value.name) if isinstance(value, Enum) else value
 
-    def _once(self, value: Any, kind: str, entries: list[Any], write: Callable) -> Reference:
+    def _once(
+        self,
+        value: Source,
+        kind: str,
+        entries: list[Plain | None],
+        write: Callable[[Source], Plain],
+    ) -> Reference:
         if id(value) not in self._known:
             self._known[id(value)] = Reference(kind, len(entries)), value
             entries.append(None)
             entries[self._known[id(value)][0].index] = write(value)
         return self._known[id(value)][0]
 
-    def _module(self, module: nn.Module) -> Any:
-        kind: Any = type_before_parametrizations(module)
+    def _module(self, module: nn.Module) -> PlainModule | nn.Module:
+        kind = type_before_parametrizations(module)
         if _stores_itself(kind):
             return module
-        own: Any = getattr(kind, "__getstate__", None)
-        usual_way = own is None or own is getattr(object, "__getstate__", None)
-        state = vars(module) if usual_way else own(module)
+        own = getattr(kind, "__getstate__", None)
+        if own is None or own is getattr(object, "__getstate__", None):
+            state = vars(module)
+        else:
+            state = own(module)
         usual = vars(nn.Module())
         changed = {k: v for k, v in state.items() if k not in usual or _differs(v, usual[k])}
         names = (
@@ -131,7 +165,9 @@ class _Writer:
 class _Reader:
     """Puts tensors and modules in the place of references."""
 
-    def __init__(self, modules: list[Any], tensors: list[Any]) -> None:
+    def __init__(
+        self, modules: list[PlainModule | nn.Module], tensors: list[PlainTensor | Tensor]
+    ) -> None:
         self._entries = modules
         self._tensors = [_tensor(entry) for entry in tensors]
         self._modules = [
@@ -169,7 +205,7 @@ def _differs(value: object, usual: object) -> bool:
     return type(value) is not type(usual) or value is not usual and value != usual
 
 
-def _plain_tensor(tensor: Tensor) -> Any:
+def _plain_tensor(tensor: Tensor) -> PlainTensor | Tensor:
     if tensor.dtype not in _AS_ARRAYS or tensor.layout is not torch.strided:
         return tensor
     return {
@@ -180,7 +216,7 @@ def _plain_tensor(tensor: Tensor) -> Any:
     }
 
 
-def _tensor(entry: Any) -> Tensor:
+def _tensor(entry: PlainTensor | Tensor) -> Tensor:
     if isinstance(entry, Tensor):
         return entry
     tensor = torch.from_numpy(entry["array"].copy(order="K"))

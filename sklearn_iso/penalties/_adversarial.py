@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class AdversarialPenalty(Penalty):
          "warmup", "layers", "image_shape"}
     )  # fmt: skip
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: dict[str, Sequence[object]] = {
         "radius": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "norm": [StrOptions({"linf", "l2", "l1"}), Options(Real, {1, 2, np.inf})],
         "n_steps": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],

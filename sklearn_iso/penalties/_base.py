@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -200,7 +200,7 @@ class PenaltySum(BaseComposition, Penalty):
                     params[plain] = values[0]
         return params
 
-    def set_params(self, **params: Any) -> PenaltySum:
+    def set_params(self, **params: object) -> PenaltySum:
         """Set parameters of the sum or of its terms, a common one in all that have it."""
         plain = self._plain_names(self._get_params("penalties", deep=True))
         self._refuse_ambiguous(params)
@@ -208,7 +208,7 @@ class PenaltySum(BaseComposition, Penalty):
         self._set_params("penalties", **named)
         return self
 
-    def _plain_names(self, params: dict[str, Any]) -> dict[str, list[str]]:
+    def _plain_names(self, params: Mapping[str, object]) -> dict[str, list[str]]:
         """Return the full names that each plain name stands for."""
         return {
             plain: full
@@ -216,7 +216,7 @@ class PenaltySum(BaseComposition, Penalty):
             if len(full) == 1 or self._is_common(plain, full)
         }
 
-    def _owners(self, params: dict[str, Any]) -> dict[str, list[str]]:
+    def _owners(self, params: Mapping[str, object]) -> dict[str, list[str]]:
         names, found = {name for name, _ in self.penalties}, defaultdict(list)
         for key in params:
             term, _, plain = key.partition("__")
@@ -228,7 +228,7 @@ class PenaltySum(BaseComposition, Penalty):
         terms = dict(self.penalties)
         return all(plain in terms[key.partition("__")[0]].common_params for key in full)
 
-    def _refuse_ambiguous(self, params: dict[str, Any]) -> None:
+    def _refuse_ambiguous(self, params: Mapping[str, object]) -> None:
         owners = self._owners(self._get_params("penalties", deep=True))
         for key in params:
             full = owners.get(key, [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +83,7 @@ class Batch:
         asked = [*once, *(layers for layers in every if not isinstance(layers, str))]
         self.logits, found = represent_many(module, X, asked)
         self._representations = dict(zip(map(_key, asked), found, strict=True))
-        self._computed: dict[Hashable, Any] = {}
+        self._computed: dict[Hashable, object] = {}
 
     @cached_property
     def total_weight(self) -> float:
@@ -129,8 +129,7 @@ class Batch:
         """
         if key not in self._computed:
             self._computed[key] = compute()
-        found: T = self._computed[key]
-        return found
+        return cast(T, self._computed[key])
 
     def _default(self, layers: Layers | None) -> Layers:
         return self.layers if layers is None else layers

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from sklearn_iso._geometry import Metric
 from sklearn_iso._typed import clone
+from sklearn_iso.modules import Layers
 from sklearn_iso.penalties._base import Penalty
 from sklearn_iso.penalties._geodesic import GeodesicIsometry
 from sklearn_iso.penalties._global_ import GlobalIsometry
@@ -53,8 +54,15 @@ PENALTIES: dict[str, Callable[[], Penalty]] = {
     "jacobian": JacobianIsometry,
 }
 
+
+class _Embedding(TypedDict):
+    scale: float
+    layers: Layers
+    max_samples: int | None
+
+
 #: On the embedding itself, in the units of X and over all pairs of a batch.
-_EMBEDDING: dict[str, Any] = {"scale": 1.0, "layers": "logits", "max_samples": None}
+_EMBEDDING: _Embedding = {"scale": 1.0, "layers": "logits", "max_samples": None}
 
 
 def _geodesic(metric: MetricName | Metric, n_neighbors: int) -> Penalty:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from sklearn_iso._geometry.norms import Norm
+from sklearn_iso._protocols import Context
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties._batch import Batch
 
@@ -64,7 +63,7 @@ class _Expansion(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, moved: Tensor, Z: Tensor, allowed: Tensor, share: Tensor, two_sided: bool
+        ctx: Context, moved: Tensor, Z: Tensor, allowed: Tensor, share: Tensor, two_sided: bool
     ) -> Tensor:
         difference = moved - Z
         length = torch.linalg.vector_norm(difference, dim=1)
@@ -76,7 +75,7 @@ class _Expansion(torch.autograd.Function):
         return torch.dot(weighted, excess)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         difference, length, allowed, weighted = ctx.saved_tensors
         # A difference or a perturbation of 0 has no gradient: 0 there, never NaN.
         slope = (weighted / allowed / length).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ LOSSES: dict[str, Callable[..., Stress]] = {
 }
 
 #: The p of a norm; above 100 the powers of most numbers overflow or vanish.
-NORM_ORDERS: list[Any] = [Interval(Real, 1, 100, closed="both"), Options(Real, {np.inf})]
+NORM_ORDERS: list[object] = [Interval(Real, 1, 100, closed="both"), Options(Real, {np.inf})]
 
 _ORDERS: Mapping[str | float, float] = {"l1": 1.0, "l2": 2.0, "linf": np.inf}
 
@@ -125,7 +125,7 @@ class PairwiseIsometry(StressPenalty):
     BetweenClassIsometry(scale=2.0)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: dict[str, Sequence[object]] = {
         "loss": [StrOptions(set(LOSSES))],
         "scale": [StrOptions({"fitted"}), Interval(Real, 0, None, closed="neither")],
         "two_sided": ["boolean"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import sklearn
@@ -83,8 +82,8 @@ def model_card(
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _interface(estimator: BaseEstimator, last: BaseEstimator) -> dict[str, Any]:
-    rows: dict[str, Any] = {"features": estimator.n_features_in_}
+def _interface(estimator: BaseEstimator, last: BaseEstimator) -> dict[str, object]:
+    rows: dict[str, object] = {"features": estimator.n_features_in_}
     if hasattr(estimator, "feature_names_in_"):
         rows["names of the features"] = ", ".join(estimator.feature_names_in_)
     if hasattr(last, "classes_"):
@@ -99,8 +98,8 @@ def _some(labels: NDArray) -> str:
     return ", ".join([*map(str, labels[:_MOST_LABELS]), *["..."] * (len(labels) > _MOST_LABELS)])
 
 
-def _training(last: BaseEstimator) -> dict[str, Any]:
-    rows: dict[str, Any] = {}
+def _training(last: BaseEstimator) -> dict[str, object]:
+    rows: dict[str, object] = {}
     if hasattr(last, "net_"):
         rows["weights"] = sum(p.numel() for p in last.net_.module_.parameters())
     if getattr(last, "selection_", None) is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from skorch import NeuralNet
@@ -13,7 +12,7 @@ from skorch.callbacks import Callback
 
 from sklearn_iso.exceptions import CheckpointInUseError, ModelFileError
 from sklearn_iso.persistence._file import check_path, read, read_header, write
-from sklearn_iso.persistence._plain import Decoder, Encoder
+from sklearn_iso.persistence._plain import Decoder, Encoder, Node
 
 #: What a decoder meets in a file that no encoder wrote.
 _MALFORMED = (
@@ -145,7 +144,7 @@ class Checkpoint(Callback):
             self.lock_.release()
         self.lock_ = None
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> Node:
         name = os.fspath(self.path)
         try:
             # Before anything else is read: who knows it has the data of this very fit.
@@ -153,7 +152,7 @@ class Checkpoint(Callback):
             content, arrays = read(self.path) if own else ({}, {})
             own = own and content["fingerprint"] == self.fingerprint_
             decoder = Decoder(arrays, names={})
-            state: dict[str, Any] = decoder.decode(content["run"]) if own else {}
+            state: Node = decoder.decode(content["run"]) if own else {}
         except _MALFORMED as error:
             raise ModelFileError(
                 f"{name!r} is no whole checkpoint: {error} Delete it to start anew."

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ _SEAL = re.compile(rb'\\"sha256\\": \\"([0-9a-f]{64})\\"')
 
 
 def write(
-    path: str | os.PathLike[str], content: dict[str, Any], arrays: dict[str, NDArray]
+    path: str | os.PathLike[str], content: Mapping[str, object], arrays: dict[str, NDArray]
 ) -> None:
     """Write JSON and arrays as one file, at once or not at all.
 
@@ -58,7 +59,7 @@ def write(
     >>> content["of"], arrays["a0"]
     ('a0', array([0, 1, 2]))
     """
-    header = {"sha256": _ZEROS, "format": FORMAT, "version": __version__} | content
+    header = {"sha256": _ZEROS, "format": FORMAT, "version": __version__} | dict(content)
     raw = safetensors.numpy.save(arrays, {_KEY: json.dumps(header, allow_nan=False)})
     sealed = _sealed(raw, hashlib.sha256(raw).hexdigest().encode())
     target = Path(path)
@@ -168,7 +169,7 @@ def read(
     return content, arrays
 
 
-def _content(header: bytes, limit: SizeLimit) -> Any:
+def _content(header: bytes, limit: SizeLimit) -> dict[str, Any]:
     """Return the JSON of this package, which is a text in the JSON of safetensors."""
     outer = json_bytes(header)
     limit.charge(outer)

@@ -8,7 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -150,7 +150,7 @@ def _two_rows(X: ArrayLike, dtype: type) -> NDArray:
 def _export(twin: nn.Module, rows: Tensor, name: str) -> onnx.ModelProto:
     with _quiet():
         try:
-            program: Any = torch.onnx.export(
+            program = torch.onnx.export(
                 twin.eval(),
                 (rows,),
                 dynamo=True,
@@ -164,6 +164,7 @@ def _export(twin: nn.Module, rows: Tensor, name: str) -> onnx.ModelProto:
                 f"torch cannot export this estimator as a graph: {_first_line(error)}. Export "
                 "its last step alone, and compute the others before it."
             ) from error
+    assert program is not None  # dynamo=True returns one
     model = program.model_proto
     if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
         raise ValueError(
@@ -177,7 +178,7 @@ def _export(twin: nn.Module, rows: Tensor, name: str) -> onnx.ModelProto:
     return model
 
 
-def _storable(classes: Any) -> NDArray:
+def _storable(classes: ArrayLike) -> NDArray:
     """Return the labels in a type that ONNX has."""
     from sklearn_iso.twins._labels import as_array
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sklearn_iso.modules import Autoencoder
-from sklearn_iso.modules._architecture import describe, rebuild
+from sklearn_iso.modules._architecture import Description, describe, rebuild
 from sklearn_iso.modules._stored import StoredModule
 from sklearn_iso.persistence import _size
 
@@ -31,8 +31,8 @@ _CALLBACKS = "_skl_callbacks"
 ROLES = ("module", "encoder", "decoder")
 
 #: What JSON holds, and what it calls an object.
-Json = Any
-Node = dict[str, Json]
+Json = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+Node = dict[str, Any]  # as it comes from a file
 
 
 def name_of(thing: type | Callable[..., object]) -> str:
@@ -84,9 +84,9 @@ class Encoder:
         self.arrays: dict[str, NDArray] = {}
         self._by_content: dict[bytes, str] = {}
         self._uses: dict[str, int] = {}
-        self._seen: dict[int, tuple[int, Any]] = {}
+        self._seen: dict[int, tuple[int, object]] = {}
 
-    def encode(self, value: Any) -> Json:
+    def encode(self, value: object) -> Json:
         """Return a value as JSON."""
         value = value.module if isinstance(value, StoredModule) else value
         if value is None or isinstance(value, bool | str) or type(value) is int:
@@ -99,7 +99,7 @@ class Encoder:
             return self._array(value)
         return self._object(value)
 
-    def _container(self, value: Any) -> Json:
+    def _container(self, value: list | tuple | dict) -> Json:
         if isinstance(value, dict):
             return {"dict": [[self.encode(k), self.encode(v)] for k, v in value.items()]}
         if type(value) is list and len(value) >= _MANY and all(type(v) is float for v in value):
@@ -107,7 +107,7 @@ class Encoder:
         items = [self.encode(item) for item in value]
         return items if type(value) is list else {"tuple": items}
 
-    def _array(self, value: Any) -> Json:
+    def _array(self, value: NDArray | np.generic) -> Json:
         if isinstance(value, np.generic):
             return {"scalar": self._array(np.array([value]))}
         if value.dtype.kind in _NUMERIC and value.dtype.itemsize <= 8:
@@ -133,7 +133,7 @@ class Encoder:
         self.arrays[name] = native
         return name
 
-    def _object(self, value: Any) -> Json:
+    def _object(self, value: object) -> Json:
         if isinstance(value, torch.Tensor):
             return {"tensor": self._store(value.numpy(force=True))}
         if isinstance(value, torch.device):
@@ -147,14 +147,14 @@ class Encoder:
         self._seen[id(value)] = (len(self._seen), value)  # kept, so that its id stays its own
         return {"object": name_of(type(value)), "state": self._state(value)}
 
-    def _reference(self, value: Any) -> Json:
+    def _reference(self, value: object) -> Json:
         if isinstance(value, np.random.RandomState):
             return {"random_state": self.encode(value.get_state())}
         if isinstance(value, functools.partial):
             parts = [value.func, list(value.args), value.keywords]
             return {"partial": [self.encode(part) for part in parts]}
         if hasattr(value, "__qualname__"):  # a class or a function
-            return {"name": name_of(value)}
+            return {"name": name_of(cast(type, value))}
         return None
 
     def _network(self, module: nn.Module, role: str = "module") -> Json:
@@ -169,14 +169,14 @@ class Encoder:
         node = {"module": name_of(type(module)), "weights": self.encode(weights)}
         return node if role == "module" else node | {"role": role}
 
-    def _state(self, value: Any) -> Json:
+    def _state(self, value: object) -> Json:
         state = value.__getstate__() if hasattr(value, "__getstate__") else vars(value)
         if not isinstance(state, dict):
             raise TypeError(
                 f"A model file holds plain data and objects whose state is a dict; got "
                 f"{value!r}. Use pickle for it."
             )
-        encoded = []
+        encoded: list[Json] = []
         for key, inner in state.items():
             inner = inner.module if isinstance(inner, StoredModule) else inner
             if key == _CALLBACKS:
@@ -222,14 +222,14 @@ class Decoder:
     def __init__(
         self,
         arrays: Mapping[str, NDArray],
-        names: Mapping[str, Any],
-        given: Mapping[str, Any] = MappingProxyType({}),
+        names: Mapping[str, object],
+        given: Mapping[str, object] = MappingProxyType({}),
         build: Callable[[str, int], nn.Module] | None = None,
         limit: _size.SizeLimit | None = None,
     ) -> None:
         self.arrays, self.names, self.given, self.build = arrays, names, given, build
         self._charge = (limit or _size.SizeLimit(None)).charge
-        self._seen: list[Any] = []
+        self._seen: list[object] = []
 
     def decode(self, node: Json) -> Any:
         """Return the value of a JSON node."""
@@ -246,10 +246,10 @@ class Decoder:
     def _float(self, value: str, node: Node) -> float:
         return float(value)
 
-    def _tuple(self, items: Json, node: Node) -> tuple[Any, ...]:
+    def _tuple(self, items: list[Json], node: Node) -> tuple[object, ...]:
         return tuple(self.decode(items))
 
-    def _dict(self, pairs: Json, node: Node) -> dict[Any, Any]:
+    def _dict(self, pairs: list[list[Json]], node: Node) -> dict[Hashable, object]:
         self._charge(_size.DICT + _size.ENTRY * len(pairs))
         values = {self.decode(key): self.decode(value) for key, value in pairs}
         weights = sum(isinstance(value, np.ndarray) for value in values.values())
@@ -268,7 +268,7 @@ class Decoder:
         self._charge(_size.ARRAY + self.arrays[name].nbytes)
         return self.arrays[name]
 
-    def _scalar(self, array: Json, node: Node) -> Any:
+    def _scalar(self, array: Json, node: Node) -> np.generic:
         return self.decode(array)[0]
 
     def _items(self, items: Json, node: Node) -> NDArray:
@@ -298,27 +298,27 @@ class Decoder:
         function, args, keywords = self.decode(parts)
         return functools.partial(function, *args, **keywords)
 
-    def _name(self, name: str, node: Node) -> Any:
+    def _name(self, name: str, node: Node) -> object:
         if name not in self.names:
             raise ForeignClassError(name)
         return self.names[name]
 
-    def _same(self, index: int, node: Node) -> Any:
+    def _same(self, index: int, node: Node) -> object:
         return self._seen[index]
 
-    def _object(self, name: str, node: Node) -> Any:
+    def _object(self, name: str, node: Node) -> object:
         kind = self._name(name, node)
         self._charge(_size.MADE if hasattr(kind, "__setstate__") else _size.OBJECT)
-        value: Any = object.__new__(kind)
+        value: object = object.__new__(cast(type, kind))
         self._seen.append(value)
         state = self._dict(node["state"]["dict"], node)
         if hasattr(value, "__setstate__"):
             value.__setstate__(state)
         else:
-            vars(value).update(state)
+            vars(value).update(cast(dict[str, object], state))
         return value
 
-    def _network(self, architecture: Json, node: Node) -> nn.Module:
+    def _network(self, architecture: Description, node: Node) -> nn.Module:
         self._charge(_size.MADE)
         return rebuild(architecture, self.decode(node["weights"]))
 
@@ -332,7 +332,7 @@ class Decoder:
         module.to(floating[0] if floating else torch.float32).load_state_dict(weights)
         return module.eval()
 
-    def _given(self, key: str, node: Node) -> Any:
+    def _given(self, key: str, node: Node) -> object:
         if key not in self.given:
             raise MissingModuleError(key, key)
         return self.given[key]

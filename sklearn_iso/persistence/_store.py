@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from sklearn.utils import check_scalar
 from torch import nn
 
 from sklearn_iso.exceptions import ModelFileError
-from sklearn_iso.modules._build import build_module
+from sklearn_iso.modules._build import ModuleLike, build_module
 from sklearn_iso.persistence._file import check_path, read, write
 from sklearn_iso.persistence._plain import Decoder, Encoder, ForeignClassError, MissingModuleError
 from sklearn_iso.persistence._size import SPARE, DecodedSizeError, SizeLimit
@@ -61,9 +60,9 @@ def save_estimator(
 def load_estimator(
     path: str | os.PathLike[str],
     names: Mapping[str, object],
-    given: Mapping[str, Any] = MappingProxyType({}),
+    given: Mapping[str, ModuleLike] = MappingProxyType({}),
     stream: Callable[[], AbstractContextManager[object]] = nullcontext,
-) -> Any:
+) -> BaseEstimator:
     """Return the estimator of a file.
 
     Parameters
@@ -122,7 +121,7 @@ def load_estimator(
     return estimator
 
 
-def _check_size(module: Any, sizes: tuple[int, int], n_weights: int) -> None:
+def _check_size(module: ModuleLike, sizes: tuple[int, int], n_weights: int) -> None:
     """Raise a ValueError for sizes from a file at which a module outgrows its weights there."""
     if isinstance(module, nn.Module):
         return  # is copied, whatever the sizes

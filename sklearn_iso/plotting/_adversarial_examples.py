@@ -1,16 +1,20 @@
 """What an attack does to single samples."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from sklearn_iso._geometry.patches import ImageLayout
+from sklearn_iso._protocols import Classifier, RandomState
 from sklearn_iso._threat import Threat, check_eps
 from sklearn_iso._threat.named import Named
-from sklearn_iso.attacks import as_attack
+from sklearn_iso.attacks import Attack, Square, as_attack
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics._evaluation import Evaluation
 from sklearn_iso.metrics._problem import Problem
@@ -19,6 +23,11 @@ from sklearn_iso.plotting._checks import as_numbers, check_names, check_paramete
 from sklearn_iso.plotting._example_images import draw_images
 from sklearn_iso.plotting._moved_features import draw_moves, movement
 from sklearn_iso.twins._labels import as_array
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
 #: Images that are drawn.
 N_EXAMPLES = 6
@@ -82,9 +91,9 @@ class AdversarialExamplesDisplay:
     array([0.5, 0. ])
     """
 
-    artists_: list[Any]
-    ax_: Any
-    figure_: Any
+    artists_: Sequence[Artist]
+    ax_: Axes
+    figure_: Figure | SubFigure
 
     def __init__(
         self,
@@ -187,8 +196,8 @@ class AdversarialExamplesDisplay:
         units: ArrayLike | None = None,
         feature_names: Sequence[str] | None = None,
         name: str | None = None,
-        ax: Any = None,
-    ) -> "AdversarialExamplesDisplay":
+        ax: Axes | None = None,
+    ) -> AdversarialExamplesDisplay:
         """Draw adversarial examples that are known already.
 
         Parameters
@@ -220,7 +229,7 @@ class AdversarialExamplesDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: Classifier,
         X: ArrayLike,
         y: ArrayLike,
         *,
@@ -229,10 +238,10 @@ class AdversarialExamplesDisplay:
         attack: AttackLike = "auto",
         image_shape: tuple[int, ...] | None = None,
         n_examples: int = N_EXAMPLES,
-        random_state: Any = 0,
+        random_state: RandomState = 0,
         name: str | None = None,
-        ax: Any = None,
-    ) -> "AdversarialExamplesDisplay":
+        ax: Axes | None = None,
+    ) -> AdversarialExamplesDisplay:
         """Attack a fitted classifier and draw what the attack did.
 
         Nothing is picked: the images are those of the first samples that the classifier gets right,
@@ -304,8 +313,8 @@ class AdversarialExamplesDisplay:
         )
 
     def plot(
-        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
-    ) -> "AdversarialExamplesDisplay":
+        self, ax: Axes | None = None, *, name: str | None = None, **kwargs: Any
+    ) -> AdversarialExamplesDisplay:
         """Draw the images, or the features that moved.
 
         Parameters
@@ -335,7 +344,9 @@ class AdversarialExamplesDisplay:
         elif self.movement is not None:
             label = of_model(name, f"{self.fooled.sum()} fooled of {len(self.fooled)}")
             names, in_units = self.feature_names, self.units is not None
-            self.artists_ = draw_moves(ax, self.movement, names, label, in_units, kwargs)
+            self.artists_ = draw_moves(
+                ax, self.movement, names, label=label, in_units=in_units, kwargs=kwargs
+            )
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -347,11 +358,13 @@ class AdversarialExamplesDisplay:
         return [(f"{a}", f"{b}" if fooled else "holds") for a, b, fooled in pairs]
 
 
-def _of_images(attack: Any, image_shape: tuple[int, ...] | None) -> Any:
+def _of_images(
+    attack: Attack | Callable[..., Tensor], image_shape: tuple[int, ...] | None
+) -> Attack | Callable[..., Tensor]:
     """Return an attack that moves patches of the images that are drawn, if it knows of patches."""
     if image_shape is None or getattr(attack, "image_shape", image_shape) is not None:
         return attack
-    return replace(attack, image_shape=image_shape)
+    return replace(cast(Square, attack), image_shape=image_shape)
 
 
 def _named(columns: NDArray, classes: NDArray) -> NDArray:

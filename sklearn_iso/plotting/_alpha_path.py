@@ -1,22 +1,32 @@
 """What the strength of the penalty buys, and what it costs."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_iso._protocols import Scorer, Search
 from sklearn_iso.metrics._adversarial import AdversarialScorer
 from sklearn_iso.metrics._distortion_scorer import MEASURES, DistortionScorer
 from sklearn_iso.plotting._axes import (
     COLORS,
     MARKERS,
+    Style,
     axes_for,
     model_lines,
     next_line_style,
     of_model,
 )
 from sklearn_iso.plotting._checks import as_numbers, check_parameters
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 _MOST_TICKS = 8  # above, labels run into each other: powers of ten
 
@@ -69,11 +79,11 @@ class AlphaPathDisplay:
 
     alpha: NDArray[np.float64]
     scores: dict[str, NDArray[np.float64]]
-    lines_: dict[str, Any]
-    bands_: dict[str, Any]
-    chosen_: Any
-    ax_: Any
-    figure_: Any
+    lines_: dict[str, Line2D]
+    bands_: dict[str, PolyCollection]
+    chosen_: Line2D | None
+    ax_: Axes
+    figure_: Figure | SubFigure
 
     def __init__(
         self,
@@ -120,8 +130,8 @@ class AlphaPathDisplay:
         *,
         chosen: float | None = None,
         name: str | None = None,
-        ax: Any = None,
-    ) -> "AlphaPathDisplay":
+        ax: Axes | None = None,
+    ) -> AlphaPathDisplay:
         """Draw scores that are known already.
 
         Parameters
@@ -143,12 +153,12 @@ class AlphaPathDisplay:
     @classmethod
     def from_estimator(
         cls,
-        search: Any,
+        search: Search,
         *,
         param: str | None = None,
         name: str | None = None,
-        ax: Any = None,
-    ) -> "AlphaPathDisplay":
+        ax: Axes | None = None,
+    ) -> AlphaPathDisplay:
         """Draw what a fitted search over alpha found, all its scores over all its folds.
 
         Parameters
@@ -188,13 +198,15 @@ class AlphaPathDisplay:
         best = getattr(search, "best_index_", None)
         return cls.from_predictions(
             alpha[order],
-            {label: values[order] for label, values in _scores(search, results).items()},
+            {label: values[order] for label, values in _scores(search.scorer_, results).items()},
             chosen=None if best is None else float(alpha[best]),
             name=name,
             ax=ax,
         )
 
-    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> "AlphaPathDisplay":
+    def plot(
+        self, ax: Axes | None = None, *, name: str | None = None, **kwargs: Any
+    ) -> AlphaPathDisplay:
         """Draw one curve for each score, on a logarithmic axis that has room for alpha 0.
 
         Parameters
@@ -245,7 +257,7 @@ class AlphaPathDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _annotate(self, ax: Any) -> None:
+    def _annotate(self, ax: Axes) -> None:
         drawn = np.concatenate([line.get_xydata() for line in model_lines(ax)])  # of all models
         _scale_alpha(ax, np.unique(drawn[:, 0]))
         ax.set_xlabel("Strength of the penalty alpha (no unit)")
@@ -258,9 +270,9 @@ class AlphaPathDisplay:
         ax.legend(frameon=False)
 
 
-def _looks(ax: Any, scores: list[str]) -> dict[str, dict[str, str]]:
+def _looks(ax: Axes, scores: list[str]) -> dict[str, Style]:
     """Return colour and marker of each score: those that it has on `ax` already, or new ones."""
-    known = {}
+    known: dict[str, Style] = {}
     for line in model_lines(ax):
         score = str(line.get_label()).split(": ")[-1]
         known[score] = {"color": line.get_color(), "marker": line.get_marker()}
@@ -271,7 +283,7 @@ def _looks(ax: Any, scores: list[str]) -> dict[str, dict[str, str]]:
     return known
 
 
-def _scale_alpha(ax: Any, alpha: NDArray[np.float64]) -> None:
+def _scale_alpha(ax: Axes, alpha: NDArray[np.float64]) -> None:
     """Set a logarithmic axis with room for 0: a tick for each alpha if they are few."""
     positive = alpha[alpha > 0]
     if not len(positive):
@@ -282,7 +294,7 @@ def _scale_alpha(ax: Any, alpha: NDArray[np.float64]) -> None:
     ax.minorticks_off()
 
 
-def _parameter(results: Mapping[str, Any], param: str | None) -> str:
+def _parameter(results: Mapping[str, Sequence[object]], param: str | None) -> str:
     varied = [
         name.removeprefix("param_")
         for name, values in results.items()
@@ -299,9 +311,11 @@ def _parameter(results: Mapping[str, Any], param: str | None) -> str:
     return str(chosen)
 
 
-def _scores(search: Any, results: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+def _scores(
+    scoring: Scorer | dict[str, Scorer], results: Mapping[str, Sequence[object]]
+) -> dict[str, NDArray[np.float64]]:
     """Return the scores of every fold by label, the clean ones first and distortions last."""
-    scorers = search.scorer_ if isinstance(search.scorer_, dict) else {"score": search.scorer_}
+    scorers = scoring if isinstance(scoring, dict) else {"score": scoring}
     ranked = sorted(scorers.items(), key=lambda item: _rank(item[1]))
     found = {}
     for name, scorer in ranked:
@@ -309,9 +323,11 @@ def _scores(search: Any, results: Mapping[str, Any]) -> dict[str, NDArray[np.flo
             key for key in results if key.startswith("split") and key.endswith(f"_test_{name}")
         ]
         values = np.stack([np.asarray(results[key], dtype=float) for key in splits], axis=1)
-        found[name] = values * (MEASURES[scorer.measure].sign if _rank(scorer) == 2 else 1)
+        found[name] = values * (
+            MEASURES[scorer.measure].sign if isinstance(scorer, DistortionScorer) else 1
+        )
     return found
 
 
-def _rank(scorer: Any) -> int:
+def _rank(scorer: Scorer) -> int:
     return 1 if isinstance(scorer, AdversarialScorer) else 2 * isinstance(scorer, DistortionScorer)

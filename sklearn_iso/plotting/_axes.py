@@ -1,6 +1,13 @@
 """The look that all displays share: axes to draw on and colours that everyone can tell apart."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.lines import Line2D
 
 # Okabe and Ito, "Color Universal Design", 2008: distinct under every common colour blindness.
 # Their yellow is left out, too pale on white, and their black, the colour of text.
@@ -9,9 +16,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 CONTEXTS = ("#8C8C8C", "#4D4D4D", "#C0C0C0")  # of what is drawn behind, one for each model
 LINE_STYLES = ("-", "--", ":", "-.")
 _MODEL = "sklearn-iso model "
+#: Keyword arguments of an artist.
+Style = dict[str, Any]
 
 
-def axes_for(display: object, ax: Any) -> Any:
+def axes_for(display: object, ax: Axes | None) -> Axes:
     """Return `ax`, or a new one, with the shared look if nothing is drawn on it yet."""
     try:
         import matplotlib.pyplot as plt
@@ -31,13 +40,13 @@ def axes_for(display: object, ax: Any) -> Any:
     return ax
 
 
-def _has_data(ax: Any) -> bool:
+def _has_data(ax: Axes) -> bool:
     if not hasattr(ax, "has_data"):
         raise TypeError(f"ax must be matplotlib Axes, or None for new ones; got {ax!r}.")
     return bool(ax.has_data())
 
 
-def check_empty(ax: Any, what: str) -> None:
+def check_empty(ax: Axes | None, what: str) -> None:
     """Raise an error if something is drawn on axes that a picture needs for itself."""
     if ax is not None and _has_data(ax):
         raise ValueError(
@@ -46,7 +55,7 @@ def check_empty(ax: Any, what: str) -> None:
         )
 
 
-def next_mark(ax: Any) -> tuple[int, str]:
+def next_mark(ax: Axes) -> tuple[int, str]:
     """Return how many models are on `ax`, and the mark that tells the artists of the next one.
 
     Pass the mark as `gid` of its artists.
@@ -55,12 +64,12 @@ def next_mark(ax: Any) -> tuple[int, str]:
     return n_models, f"{_MODEL}{n_models}"
 
 
-def model_lines(ax: Any) -> list[Any]:
+def model_lines(ax: Axes) -> list[Line2D]:
     """Return the lines of all models on `ax`, and none that the user added."""
     return [line for line in ax.lines if str(line.get_gid()).startswith(_MODEL)]
 
 
-def next_line_style(ax: Any) -> tuple[str, str]:
+def next_line_style(ax: Axes) -> tuple[str, str]:
     """Return the line style of the next model on `ax`, and the mark that tells its lines.
 
     Where colours tell quantities, line styles tell models: solid, dashed, dotted, dash-dotted.
@@ -69,12 +78,12 @@ def next_line_style(ax: Any) -> tuple[str, str]:
     return LINE_STYLES[n_models % len(LINE_STYLES)], mark
 
 
-def add_ticks(colorbar: Any) -> None:
+def add_ticks(colorbar: Colorbar) -> None:
     """Give a logarithmic colour bar numbers to read where it spans few powers of ten."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     low, high = colorbar.norm.vmin, colorbar.norm.vmax
-    if 0 < low < high < 100 * low:
+    if low is not None and high is not None and 0 < low < high < 100 * low:
         colorbar.locator = LogLocator(subs=(1, 2, 3, 5, 7)) if high > 5 * low else MaxNLocator(5)
         colorbar.minorlocator = NullLocator()
 
@@ -84,12 +93,12 @@ def of_model(name: str | None, quantity: str) -> str:
     return quantity if name is None else f"{name}: {quantity}"
 
 
-def class_name(estimator: Any) -> str:
+def class_name(estimator: object) -> str:
     """Return the name of an estimator that a legend shows: of a Pipeline, that of its last step."""
     return type(last_step(estimator)).__name__
 
 
-def last_step(estimator: Any) -> Any:
+def last_step(estimator: object) -> object:
     """Return the last step of a Pipeline, or of a search's best one, or the estimator itself."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     return last_step(estimator.steps[-1][1]) if hasattr(estimator, "steps") else estimator

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +27,7 @@ _RULES: dict = {
 }
 
 
-def check_parameters(display: type, **given: Any) -> None:
+def check_parameters(display: type, **given: object) -> None:
     """Raise an InvalidParameterError unless every parameter is of its kind.
 
     Examples
@@ -40,7 +39,7 @@ def check_parameters(display: type, **given: Any) -> None:
     validate_parameter_constraints(rules, given, display.__name__)
 
 
-def check_names(names: Any, n_features: int) -> None:
+def check_names(names: ArrayLike, n_features: int) -> None:
     """Raise a ValueError unless there is a name for each feature, and no name twice.
 
     Examples

@@ -1,38 +1,44 @@
 """Where in the plane a fitted map stretches and shrinks the space."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sklearn_iso._protocols import Decider, Transformer
 from sklearn_iso.metrics._local import jacobians
 from sklearn_iso.metrics._table import Table
-from sklearn_iso.plotting._axes import COLORS, MARKERS, add_ticks, axes_for, check_empty, class_name
+from sklearn_iso.plotting._axes import (
+    COLORS,
+    MARKERS,
+    Style,
+    add_ticks,
+    axes_for,
+    check_empty,
+    class_name,
+)
 from sklearn_iso.plotting._checks import as_numbers, check_names, check_parameters
 from sklearn_iso.plotting._plane import (
+    MEASURES,
+    UNITS,
     checked_samples,
     grid_points,
     pullback_ellipses,
     refined,
     regions,
+    transforms,
 )
 from sklearn_iso.twins import as_torch
 
-#: What is drawn in the background, from the larger and the smaller singular value.
-_MEASURES = {
-    "expansion": ("Local expansion $\\sigma_1$", lambda values: values[..., 0]),
-    "contraction": ("Local contraction $1 / \\sigma_2$", lambda values: 1 / values[..., 1]),
-    "distortion": (
-        "Local distortion $\\sigma_1 / \\sigma_2$",
-        lambda values: values[..., 0] / values[..., 1],
-    ),
-}
-_UNITS = {
-    "expansion": "units of Z for each unit of X",
-    "contraction": "units of X for each unit of Z",
-    "distortion": "no unit",
-}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import Collection, QuadMesh
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.figure import Figure, SubFigure
+
 _FINER = 4
 
 
@@ -105,12 +111,12 @@ class DistortionMapDisplay:
     3.0
     """
 
-    mesh_: Any
-    ellipses_: Any
+    mesh_: QuadMesh
+    ellipses_: Collection | None
     radius_: float
-    colorbar_: Any
-    ax_: Any
-    figure_: Any
+    colorbar_: Colorbar
+    ax_: Axes
+    figure_: Figure | SubFigure
 
     def __init__(
         self,
@@ -168,9 +174,9 @@ class DistortionMapDisplay:
         points: tuple[ArrayLike, ArrayLike] | None = None,
         feature_names: Sequence[str] | None = None,
         name: str | None = None,
-        ax: Any = None,
+        ax: Axes | None = None,
         **kwargs: Any,
-    ) -> "DistortionMapDisplay":
+    ) -> DistortionMapDisplay:
         """Draw the map of Jacobians that are known already.
 
         Parameters
@@ -203,7 +209,7 @@ class DistortionMapDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: Transformer | Decider,
         X: ArrayLike,
         y: ArrayLike | None = None,
         *,
@@ -212,9 +218,9 @@ class DistortionMapDisplay:
         measure: str = "expansion",
         n_ellipses: int = 9,
         name: str | None = None,
-        ax: Any = None,
+        ax: Axes | None = None,
         **kwargs: Any,
-    ) -> "DistortionMapDisplay":
+    ) -> DistortionMapDisplay:
         """Draw the map of a fitted estimator of two features.
 
         Parameters
@@ -262,7 +268,7 @@ class DistortionMapDisplay:
         low, high = X.min(axis=0), X.max(axis=0)
         margin = (high - low) / 12
         x0, x1 = np.linspace(low - margin, high + margin, grid_resolution, dtype=X.dtype).T
-        twin = as_torch(estimator, transform=_transforms(estimator, response_method))
+        twin = as_torch(estimator, transform=transforms(estimator, response_method))
         J = np.concatenate(list(jacobians(twin, grid_points(x0, x1))))
         finer = (_FINER * grid_resolution,) * 2  # predictions are cheap, Jacobians are not
         return cls.from_predictions(
@@ -281,13 +287,13 @@ class DistortionMapDisplay:
 
     def plot(
         self,
-        ax: Any = None,
+        ax: Axes | None = None,
         *,
         measure: str = "expansion",
         n_ellipses: int = 9,
         name: str | None = None,
         **kwargs: Any,
-    ) -> "DistortionMapDisplay":
+    ) -> DistortionMapDisplay:
         """Draw background, regions, ellipses and samples.
 
         Parameters
@@ -310,8 +316,8 @@ class DistortionMapDisplay:
             The display itself.
         """
         check_parameters(type(self), measure=measure, n_ellipses=n_ellipses, name=name)
-        if measure not in _MEASURES:
-            raise ValueError(f"measure must be one of {sorted(_MEASURES)}; got {measure!r}.")
+        if measure not in MEASURES:
+            raise ValueError(f"measure must be one of {sorted(MEASURES)}; got {measure!r}.")
         check_empty(ax, "A distortion map")
         ax = axes_for(self, ax)
         ax.grid(visible=False)
@@ -328,14 +334,14 @@ class DistortionMapDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _background(self, ax: Any, measure: str, kwargs: dict[str, Any]) -> None:
+    def _background(self, ax: Axes, measure: str, kwargs: Style) -> None:
         from matplotlib.colors import LogNorm
 
-        label, of_values = _MEASURES[measure]
+        label, of_values = MEASURES[measure]
         with np.errstate(divide="ignore", invalid="ignore"):
             values = of_values(self.singular_values)
         values = np.ma.masked_invalid(np.where(values > 0, values, np.nan))
-        style: dict[str, Any] = {"cmap": "cividis", "shading": "nearest", "rasterized": True}
+        style: Style = {"cmap": "cividis", "shading": "nearest", "rasterized": True}
         if "norm" not in kwargs:
             spans = {"vmin": values.min() or 0.1, "vmax": values.max() or 1}
             limits = {key: kwargs.pop(key, value) for key, value in spans.items()}
@@ -344,11 +350,11 @@ class DistortionMapDisplay:
             style["norm"] = LogNorm(**limits)
         self.mesh_ = ax.pcolormesh(self.x0, self.x1, values, **{**style, **kwargs})
         self.colorbar_ = ax.figure.colorbar(
-            self.mesh_, ax=ax, label=f"{label} ({_UNITS[measure]})", format="%.3g"
+            self.mesh_, ax=ax, label=f"{label} ({UNITS[measure]})", format="%.3g"
         )
         add_ticks(self.colorbar_)
 
-    def _boundaries(self, ax: Any) -> None:
+    def _boundaries(self, ax: Axes) -> None:
         if self.classes is None:
             return
         x0, x1 = refined(self.x0, self.x1, self.classes.shape)
@@ -357,7 +363,7 @@ class DistortionMapDisplay:
             for color, width in (("white", 3.0), ("black", 1.4)):
                 ax.contour(x0, x1, inside, [0.5], colors=color, linewidths=width)
 
-    def _ellipses(self, ax: Any, n_ellipses: int) -> Any:
+    def _ellipses(self, ax: Axes, n_ellipses: int) -> Collection:
         from matplotlib.collections import PolyCollection
 
         rows, columns = (
@@ -373,27 +379,18 @@ class DistortionMapDisplay:
         )
         return ax.add_collection(ellipses)
 
-    def _draw_samples(self, ax: Any) -> None:
+    def _draw_samples(self, ax: Axes) -> None:
         if self.points is None:
             return
         X, numbers = self.points
         for number in np.unique(numbers):
+            x0, x1 = X[numbers == number].T
             ax.scatter(
-                *X[numbers == number].T,
+                x0,
+                x1,
                 s=14,
                 color=COLORS[(1 + number) % len(COLORS)],
                 marker=MARKERS[number % len(MARKERS)],
                 edgecolors="white",
                 linewidths=0.5,
             )
-
-
-def _transforms(estimator: Any, response_method: str) -> bool:
-    if response_method not in ("auto", "transform", "decision_function"):
-        raise ValueError(
-            'response_method must be "auto", "transform" or "decision_function"; got '
-            f"{response_method!r}."
-        )
-    return response_method == "transform" or (
-        response_method == "auto" and hasattr(estimator, "transform")
-    )

@@ -1,9 +1,18 @@
 """Rows of small images on one axes: originals, perturbations, adversarial examples."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sklearn_iso.plotting._axes import Style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 _ROWS = ("original", "perturbation", "adversarial")
 _GAP = 0.1  # of the side of an image, between images
@@ -11,12 +20,12 @@ _CAPTION = 0.3  # and below a row
 
 
 def draw_images(
-    ax: Any,
+    ax: Axes,
     X: NDArray[np.float64],
     X_adv: NDArray[np.float64],
     captions: list[tuple[str, str]],
-    kwargs: dict[str, Any],
-) -> list[Any]:
+    kwargs: Mapping[str, object],
+) -> list[AxesImage]:
     """Draw three images for each sample, one column each, and return them sample by sample.
 
     Parameters
@@ -34,10 +43,10 @@ def draw_images(
     """
     height = X.shape[1] / X.shape[2]
     low, high = min(X.min(), X_adv.min()), max(X.max(), X_adv.max())
-    grey = {"cmap": "gray_r", "vmin": low, "vmax": high, **kwargs}
+    grey: Style = {"cmap": "gray_r", "vmin": low, "vmax": high, **kwargs}
     # The strongest pixel of a column sets the scale of all: perturbations compare.
     strongest = float(np.abs(X_adv - X).max()) or 1.0
-    signed = {"cmap": "RdBu_r", "vmin": -strongest, "vmax": strongest}
+    signed: Style = {"cmap": "RdBu_r", "vmin": -strongest, "vmax": strongest}
     artists = []
     for column in range(len(X)):
         delta = X_adv[column] - X[column]
@@ -66,14 +75,14 @@ def _place(row: int, column: int, height: float) -> tuple[float, float, float, f
     return (left, left + 1, top - height, top)
 
 
-def _caption(ax: Any, captions: tuple[str, str], column: int, height: float) -> None:
+def _caption(ax: Axes, captions: tuple[str, str], column: int, height: float) -> None:
     for row, text in zip((0, 2), captions, strict=True):
         left, right, bottom, _ = _place(row, column, height)
-        style = {"ha": "center", "va": "top", "fontsize": "small"}
+        style: Style = {"ha": "center", "va": "top", "fontsize": "small"}
         ax.text((left + right) / 2, bottom - 0.03, text, **style)
 
 
-def _frame(ax: Any, n_samples: int, height: float, strongest: float) -> None:
+def _frame(ax: Axes, n_samples: int, height: float, strongest: float) -> None:
     middles = [-row * (height + _CAPTION) - height / 2 for row in range(3)]
     labels = (_ROWS[0], f"{_ROWS[1]}\n(up to ±{strongest:.2g},\nin units of X)", _ROWS[2])
     ax.set(

@@ -1,12 +1,21 @@
 """Which features of a table an attack moved, and how far."""
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_iso.plotting._axes import Style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
 _MOST_FEATURES = 15
+_SHOWN = "_sklearn_iso_features"  # of axes: what their labels are
 
 
 def movement(
@@ -35,29 +44,30 @@ def movement(
 
 
 def draw_moves(
-    ax: Any,
+    ax: Axes,
     moved: NDArray[np.float64],
     names: Sequence[str] | None,
+    *,
     label: str,
     in_units: bool,
-    kwargs: dict[str, Any],
-) -> list[Any]:
+    kwargs: Mapping[str, object],
+) -> list[Line2D]:
     """Draw a dot for each of the features that moved most, and return the dots.
 
     The first model on an axes decides which features stand there, and in which order: the next
     ones follow its labels.
     """
     known = [f"x{j}" for j in range(len(moved))] if names is None else [str(n) for n in names]
-    shown = getattr(ax, "_sklearn_iso_features", None)
+    shown = getattr(ax, _SHOWN, None)
     if shown is None:
         order = np.argsort(np.nan_to_num(-moved), kind="stable")[:_MOST_FEATURES]
         shown = [known[j] for j in order]
-        ax._sklearn_iso_features = shown
+        setattr(ax, _SHOWN, shown)
         ax.set_yticks(range(len(shown)), shown)
         ax.invert_yaxis()
     at = dict(zip(known, moved, strict=True))
     values = [at.get(name, np.nan) for name in shown]
-    style = {"linestyle": "", "markersize": 7, "label": label, "alpha": 0.9}
+    style: Style = {"linestyle": "", "markersize": 7, "label": label, "alpha": 0.9}
     dots = ax.plot(values, range(len(shown)), **{**style, **kwargs})
     told = "the units given" if in_units else "units of each feature"
     ax.set_xlabel(f"Mean absolute change of fooled samples,\nin {told}")

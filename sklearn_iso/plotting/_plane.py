@@ -1,15 +1,30 @@
 """A grid over the plane of two features, and what a fitted estimator predicts on it."""
 
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 from sklearn.utils import check_consistent_length
 
+from sklearn_iso._protocols import Predictor
 from sklearn_iso.metrics._table import Table
 from sklearn_iso.plotting._checks import as_numbers
 
+#: What is drawn in the background, from the larger and the smaller singular value.
+MEASURES = {
+    "expansion": ("Local expansion $\\sigma_1$", lambda values: values[..., 0]),
+    "contraction": ("Local contraction $1 / \\sigma_2$", lambda values: 1 / values[..., 1]),
+    "distortion": (
+        "Local distortion $\\sigma_1 / \\sigma_2$",
+        lambda values: values[..., 0] / values[..., 1],
+    ),
+}
+UNITS = {
+    "expansion": "units of Z for each unit of X",
+    "contraction": "units of X for each unit of Z",
+    "distortion": "no unit",
+}
 _LONGEST = 1.0  # semi-axis of an ellipse, in distances of their centres
 _N_ANGLES = 48
 
@@ -29,7 +44,7 @@ def refined(x0: NDArray, x1: NDArray, shape: tuple[int, ...]) -> tuple[NDArray, 
 
 
 def regions(
-    estimator: Any, table: Table, x0: NDArray, x1: NDArray, shape: tuple[int, ...]
+    estimator: object, table: Table, x0: NDArray, x1: NDArray, shape: tuple[int, ...]
 ) -> NDArray[np.intp] | None:
     """Return the number of the class predicted on a grid of this shape; None if not a classifier.
 
@@ -38,7 +53,7 @@ def regions(
     if not is_classifier(estimator):
         return None
     points = grid_points(*refined(x0, x1, shape))
-    return numbered(estimator.predict(table.with_values(points))).reshape(shape)
+    return numbered(cast(Predictor, estimator).predict(table.with_values(points))).reshape(shape)
 
 
 def numbered(labels: ArrayLike) -> NDArray[np.intp]:
@@ -76,7 +91,7 @@ def pullback_ellipses(
     return centres[:, None] + circle @ axes, radius
 
 
-def checked_samples(points: Any) -> tuple[NDArray, NDArray[np.intp]]:
+def checked_samples(points: object) -> tuple[NDArray, NDArray[np.intp]]:
     """Return samples of the plane and the number of the class of each."""
     if not isinstance(points, tuple | list) or len(points) != 2:
         raise ValueError(f"points must be a pair of samples and their classes; got {points!r}.")
@@ -85,3 +100,15 @@ def checked_samples(points: Any) -> tuple[NDArray, NDArray[np.intp]]:
         raise ValueError(f"points must have 2 features; got {X.shape[1]}.")
     check_consistent_length(X, y)
     return X, numbered(y)
+
+
+def transforms(estimator: object, response_method: str) -> bool:
+    """Return whether the map is what `transform` gives, or what decides."""
+    if response_method not in ("auto", "transform", "decision_function"):
+        raise ValueError(
+            'response_method must be "auto", "transform" or "decision_function"; got '
+            f"{response_method!r}."
+        )
+    return response_method == "transform" or (
+        response_method == "auto" and hasattr(estimator, "transform")
+    )

@@ -1,12 +1,15 @@
 """Accuracy under attack against the budget of the attack."""
 
+from __future__ import annotations
+
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
+from sklearn_iso._protocols import Classifier, RandomState
 from sklearn_iso._threat import Threat, as_threat
 from sklearn_iso._weighting import effective_number
 from sklearn_iso.attacks._choice import AttackLike
@@ -14,6 +17,12 @@ from sklearn_iso.metrics import robustness_curve
 from sklearn_iso.metrics._weights import check_weights
 from sklearn_iso.plotting._axes import axes_for, class_name
 from sklearn_iso.plotting._checks import as_numbers, check_parameters
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 
 class RobustnessCurveDisplay:
@@ -70,10 +79,10 @@ class RobustnessCurveDisplay:
 
     eps: NDArray[np.float64]
     accuracy: NDArray[np.float64]
-    line_: Any
-    band_: Any
-    ax_: Any
-    figure_: Any
+    line_: Line2D
+    band_: PolyCollection | None
+    ax_: Axes
+    figure_: Figure | SubFigure
 
     def __init__(
         self,
@@ -125,8 +134,8 @@ class RobustnessCurveDisplay:
         threat: Threat,
         n_samples: int | None = None,
         name: str | None = None,
-        ax: Any = None,
-    ) -> "RobustnessCurveDisplay":
+        ax: Axes | None = None,
+    ) -> RobustnessCurveDisplay:
         """Draw accuracies that are known already.
 
         Parameters
@@ -149,18 +158,18 @@ class RobustnessCurveDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: Classifier,
         X: ArrayLike,
         y: ArrayLike,
         *,
         eps: ArrayLike,
         threat: Threat = "linf",
         attack: AttackLike = "auto",
-        random_state: Any = 0,
+        random_state: RandomState = 0,
         sample_weight: ArrayLike | None = None,
         name: str | None = None,
-        ax: Any = None,
-    ) -> "RobustnessCurveDisplay":
+        ax: Axes | None = None,
+    ) -> RobustnessCurveDisplay:
         """Attack a fitted classifier at each budget and draw what is left of its accuracy.
 
         Parameters
@@ -212,8 +221,8 @@ class RobustnessCurveDisplay:
         )
 
     def plot(
-        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
-    ) -> "RobustnessCurveDisplay":
+        self, ax: Axes | None = None, *, name: str | None = None, **kwargs: Any
+    ) -> RobustnessCurveDisplay:
         """Draw the curve.
 
         Parameters
@@ -249,7 +258,7 @@ class RobustnessCurveDisplay:
         tests = [binomtest(round(share * n_samples), n_samples) for share in self.accuracy.tolist()]
         return np.array([test.proportion_ci(0.95, method="wilson") for test in tests]).T
 
-    def _annotate(self, ax: Any) -> None:
+    def _annotate(self, ax: Axes) -> None:
         symbol = self.threat.norm.symbol
         unit = "units of the features" if self.threat.units is None else "the units given"
         ax.set_xlabel(f"{symbol} budget eps, in {unit}")

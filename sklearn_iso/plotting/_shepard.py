@@ -1,10 +1,14 @@
 """Distances of the representation against distances of the input."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_iso._protocols import Decider, RandomState, Transformer
 from sklearn_iso._randomness import private_random_state
 from sklearn_iso.metrics import isometry_distortion
 from sklearn_iso.metrics._distortion import best_scale, representation_of
@@ -13,12 +17,19 @@ from sklearn_iso.plotting._axes import (
     COLORS,
     CONTEXTS,
     LINE_STYLES,
+    Style,
     axes_for,
     class_name,
     next_mark,
     of_model,
 )
 from sklearn_iso.plotting._checks import as_numbers, check_parameters
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import Collection
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 _MOST_POINTS = 3000  # above, dots hide each other and hexagons are drawn
 _LEGEND_LINE = 0.21  # height in inches of a line of the legend
@@ -78,10 +89,10 @@ class ShepardDisplay:
     2.0
     """
 
-    artists_: list[Any]
-    line_: Any
-    ax_: Any
-    figure_: Any
+    artists_: Sequence[Collection]
+    line_: Line2D
+    ax_: Axes
+    figure_: Figure | SubFigure
 
     def __init__(
         self,
@@ -128,10 +139,10 @@ class ShepardDisplay:
         y: ArrayLike | None = None,
         *,
         n_pairs: int = 20_000,
-        random_state: Any = 0,
+        random_state: RandomState = 0,
         name: str | None = None,
-        ax: Any = None,
-    ) -> "ShepardDisplay":
+        ax: Axes | None = None,
+    ) -> ShepardDisplay:
         """Draw the distances of a representation that is known already.
 
         Parameters
@@ -173,15 +184,15 @@ class ShepardDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: Transformer | Decider,
         X: ArrayLike,
         y: ArrayLike | None = None,
         *,
         n_pairs: int = 20_000,
-        random_state: Any = 0,
+        random_state: RandomState = 0,
         name: str | None = None,
-        ax: Any = None,
-    ) -> "ShepardDisplay":
+        ax: Axes | None = None,
+    ) -> ShepardDisplay:
         """Draw the distances of ``estimator.transform(X)`` against those of X.
 
         Parameters
@@ -212,7 +223,9 @@ class ShepardDisplay:
             ax=ax,
         )
 
-    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> "ShepardDisplay":
+    def plot(
+        self, ax: Axes | None = None, *, name: str | None = None, **kwargs: Any
+    ) -> ShepardDisplay:
         """Draw the pairs, as dots if they are few and as hexagons if they are many.
 
         Parameters
@@ -264,13 +277,15 @@ class ShepardDisplay:
             (self.same_class, color, "pairs within a class"),
         ]
 
-    def _dots(self, ax: Any, chosen: Any, color: str, label: str, kwargs: dict[str, Any]) -> Any:
+    def _dots(
+        self, ax: Axes, chosen: NDArray[np.bool_], color: str, label: str, kwargs: Style
+    ) -> Collection:
         style = {"s": 10, "alpha": 0.6, "linewidths": 0, "color": color, "label": label}
         return ax.scatter(self.d_X[chosen], self.d_Z[chosen], **{**style, **kwargs})
 
     def _hexagons(
-        self, ax: Any, chosen: Any, color: str, label: str, kwargs: dict[str, Any]
-    ) -> Any:
+        self, ax: Axes, chosen: NDArray[np.bool_], color: str, label: str, kwargs: Style
+    ) -> Collection:
         from matplotlib.colors import LinearSegmentedColormap, to_rgba
 
         # From nearly clear to the full colour, so that what lies below shows where pairs are few.
@@ -285,7 +300,7 @@ class ShepardDisplay:
         stress = "" if self.stress is None else f", stress {self.stress:.3f}"
         return f"$d_Z = {self.scale:.3g}\\,d_X${within}{stress}"
 
-    def _annotate(self, ax: Any, name: str | None) -> None:
+    def _annotate(self, ax: Axes, name: str | None) -> None:
         ax.set_xlabel("Input distance $d_X$, in units of the features")
         ax.set_ylabel("Distance of the representation $d_Z$")
         if name is not None:
@@ -297,10 +312,11 @@ class ShepardDisplay:
         ax.set_xlim(left=0)
         ax.set_ylim(0, (ax.dataLim.y1 or 1.0) / (1 - room))
         for handle in legend.legend_handles:
-            handle.set_alpha(1)
+            if handle is not None:
+                handle.set_alpha(1)
 
 
-def _move_title_to_legend(ax: Any) -> None:
+def _move_title_to_legend(ax: Axes) -> None:
     """Let the legend name the first model, as there is a second one."""
     name = ax.get_title()
     for artist, label in zip(*ax.get_legend_handles_labels(), strict=True):
@@ -309,7 +325,7 @@ def _move_title_to_legend(ax: Any) -> None:
 
 
 def _choose(
-    classes: NDArray[np.intp] | None, n_samples: int, n_pairs: int, random_state: Any
+    classes: NDArray[np.intp] | None, n_samples: int, n_pairs: int, random_state: RandomState
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return all pairs if they are no more than `n_pairs`, or as many, half of them in a class."""
     if n_samples * (n_samples - 1) // 2 <= n_pairs:

@@ -1,7 +1,9 @@
 """What a fit recorded, epoch by epoch."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +17,11 @@ from sklearn_iso.plotting._axes import (
     of_model,
 )
 from sklearn_iso.plotting._checks import as_numbers, check_parameters
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 #: What is drawn by default, of those columns that are there, and how the legend calls it.
 _TERMS = {
@@ -77,9 +84,9 @@ class TrainingCurveDisplay:
 
     history: dict[str, NDArray[np.float64]]
     terms: tuple[str, ...]
-    lines_: dict[str, Any]
-    ax_: Any
-    figure_: Any
+    lines_: dict[str, Line2D]
+    ax_: Axes
+    figure_: Figure | SubFigure
 
     def __init__(
         self,
@@ -122,8 +129,8 @@ class TrainingCurveDisplay:
         *,
         terms: Sequence[str] | None = None,
         name: str | None = None,
-        ax: Any = None,
-    ) -> "TrainingCurveDisplay":
+        ax: Axes | None = None,
+    ) -> TrainingCurveDisplay:
         """Draw a history that is known already.
 
         Parameters
@@ -145,12 +152,12 @@ class TrainingCurveDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: object,
         *,
         terms: Sequence[str] | None = None,
         name: str | None = None,
-        ax: Any = None,
-    ) -> "TrainingCurveDisplay":
+        ax: Axes | None = None,
+    ) -> TrainingCurveDisplay:
         """Draw the history of a fitted estimator.
 
         Parameters
@@ -185,8 +192,8 @@ class TrainingCurveDisplay:
         return cls.from_predictions(history, terms=terms, name=name, ax=ax)
 
     def plot(
-        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
-    ) -> "TrainingCurveDisplay":
+        self, ax: Axes | None = None, *, name: str | None = None, **kwargs: Any
+    ) -> TrainingCurveDisplay:
         """Draw one curve for each term, on a logarithmic axis if all values are positive.
 
         Parameters
@@ -223,7 +230,7 @@ class TrainingCurveDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _annotate(self, ax: Any) -> None:
+    def _annotate(self, ax: Axes) -> None:
         ax.set_xlabel("Epoch")
         ax.set_ylabel(f"Mean over the epoch ({self._unit()})")
         if all((np.asarray(line.get_ydata()) > 0).all() for line in ax.lines):

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from sklearn_iso._geometry.norms import NORMS, NormName
 from sklearn_iso._threat import ThreatModel
+from sklearn_iso._threat.model import Options
+from sklearn_iso._typed import validate_params
 from sklearn_iso.attacks import Attack, Budget, as_attack, get_norm
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.modules import MLP
 from sklearn_iso.testing._broken import LawBrokenError, require, shown
 from sklearn_iso.testing._generators import require_global_generators_kept
 from sklearn_iso.testing._models import require_model_kept
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @validate_params(
@@ -35,7 +40,7 @@ def check_attack(
     norms: NormName | Sequence[NormName] = ("linf", "l2", "l1"),
     reach: float | None = 1.01,
     n_features: int = 5,
-    **options: Any,
+    **options: object,
 ) -> None:
     r"""Check the laws that an attack must keep.
 
@@ -121,7 +126,7 @@ class _Run:
     """An attack in one norm, on a small network with points in the unit box."""
 
     def __init__(
-        self, attack: Callable[..., Tensor], norm: NormName, options: dict[str, Any]
+        self, attack: Callable[..., Tensor], norm: NormName, options: Mapping[str, object]
     ) -> None:
         self.attack, self.norm, self.options = attack, norm, options
         generator = torch.Generator().manual_seed(0)
@@ -132,7 +137,14 @@ class _Run:
         with torch.no_grad():
             self.y = self.model(self.X).argmax(1)
 
-    def __call__(self, logits: Any, X: Tensor, y: Tensor, eps: float, **threat: Any) -> Tensor:
+    def __call__(
+        self,
+        logits: Callable[[Tensor], Tensor],
+        X: Tensor,
+        y: Tensor,
+        eps: float,
+        **threat: Unpack[Options],
+    ) -> Tensor:
         """Return what the attack makes of X, which must be a tensor like X."""
         given = {"eps": eps, "threat": ThreatModel(self.norm, **threat)}
         X_adv = self.attack(logits, X, y, **given, **self.options)
@@ -162,7 +174,7 @@ class _Run:
     def check_budget(self) -> None:
         each = (0.0, 0.01, 0.05, 0.1, 0.3, 0.6)
         moved = False
-        trials: list[tuple[float, dict[str, Any]]] = [
+        trials: list[tuple[float, Options]] = [
             (0.3, {}), (0.3, {"bounds": (0, 1)}), (1.0, {"units": each, "bounds": (0, 1)}),
         ]  # fmt: skip
         for eps, parts in trials:

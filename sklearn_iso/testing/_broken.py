@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
 class LawBrokenError(AssertionError):
@@ -24,18 +24,20 @@ class LawBrokenError(AssertionError):
     True
     """
 
-    def __init__(self, message: str, pair: tuple[Any, Any] | None = None) -> None:
+    def __init__(
+        self, message: str, pair: tuple[int, int] | tuple[NDArray, NDArray] | None = None
+    ) -> None:
         super().__init__(message)
         self.pair = pair
 
 
-def require(condition: Any, message: str) -> None:
+def require(condition: object, message: str) -> None:
     """Raise a LawBrokenError unless the condition holds."""
     if not condition:
         raise LawBrokenError(message)
 
 
-def as_number(found: Any, who: str) -> float:
+def as_number(found: object, who: str) -> float:
     """Return a number as a float, or raise a LawBrokenError where it is none."""
     if isinstance(found, Real | np.bool_):
         return float(found)
@@ -43,7 +45,7 @@ def as_number(found: Any, who: str) -> float:
     raise LawBrokenError(f"{who} must return one number; got {told}. Convert it with float().")
 
 
-def shown(point: Any) -> str:
+def shown(point: ArrayLike) -> str:
     """Return the coordinates of a point, the inner ones of a long point left out."""
     values = np.asarray(point, dtype=np.float64).ravel()
     return np.array2string(values, precision=4, threshold=6, edgeitems=2, separator=", ")

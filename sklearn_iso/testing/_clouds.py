@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval, validate_params
+from numpy.typing import DTypeLike, NDArray
+from sklearn.utils._param_validation import Interval
 
+from sklearn_iso._protocols import Floats
+from sklearn_iso._typed import validate_params
 from sklearn_iso.testing._blocks import BLOCKS, Block, any_of
 
 #: Coordinates are drawn from a lattice of this resolution in [-1, 1]: two of them are equal or
 #: so far apart that float64 keeps the digits of their difference.
 LATTICE = 2**10
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 #: Shapes of a cloud, simplest first: a failing example shrinks towards the left.
 SHAPES = ("uniform", "collinear", "clustered", "heavy_tailed", "duplicates")
@@ -24,6 +29,19 @@ SHAPES = ("uniform", "collinear", "clustered", "heavy_tailed", "duplicates")
 _GENERAL = ("uniform", "clustered", "heavy_tailed")
 
 _POSITIVE = [Interval(Integral, 1, None, closed="left")]
+
+
+class CloudParameters(TypedDict, total=False):
+    """Parameters of :func:`point_clouds`."""
+
+    min_samples: int
+    max_samples: int
+    min_features: int
+    max_features: int
+    shapes: Sequence[str]
+    scales: tuple[float, float]
+    general_position: bool
+    dtype: DTypeLike
 
 
 @validate_params(
@@ -47,8 +65,8 @@ def point_clouds(
     shapes: Sequence[str] = SHAPES,
     scales: tuple[float, float] = (1e-6, 1e6),
     general_position: bool = False,
-    dtype: Any = np.float64,
-) -> st.SearchStrategy[NDArray[Any]]:
+    dtype: DTypeLike = np.float64,
+) -> st.SearchStrategy[Floats]:
     """Draw arrays of points as they occur: spread out, on a line, in clusters, repeated.
 
     A failing example shrinks towards few points of few features, uniform, at scale 1, with
@@ -99,10 +117,10 @@ def point_clouds(
     return _clouds(
         any_of(min_samples, max_samples),
         any_of(min_features, max_features),
-        _known_shapes(shapes, general_position),
-        _scales(*_checked_scales(scales, kind, general_position)),
-        general_position,
-        dtype,
+        shapes=_known_shapes(shapes, general_position),
+        scales=_scales(*_checked_scales(scales, kind, general_position)),
+        general_position=general_position,
+        dtype=dtype,
     )
 
 
@@ -133,7 +151,7 @@ def _known_shapes(shapes: Sequence[str], general_position: bool) -> tuple[str, .
 
 
 def _checked_scales(
-    scales: tuple[float, float], dtype: np.dtype[Any], general_position: bool
+    scales: tuple[float, float], dtype: np.dtype, general_position: bool
 ) -> tuple[float, float]:
     """Return the scales as floats, where the largest and the smallest step fit the dtype."""
     if dtype.kind != "f":
@@ -158,11 +176,12 @@ def _clouds(
     draw: st.DrawFn,
     n_samples: st.SearchStrategy[int],
     n_features: st.SearchStrategy[int],
+    *,
     shapes: tuple[str, ...],
     scales: tuple[float, ...],
     general_position: bool,
-    dtype: Any,
-) -> NDArray[Any]:
+    dtype: DTypeLike,
+) -> Floats:
     shape, size = draw(st.sampled_from(shapes)), (draw(n_samples), draw(n_features))
     scale = draw(st.sampled_from(scales))
     points = _SHAPES[shape](Block(draw(BLOCKS)), *size)
@@ -234,8 +253,8 @@ def labelled_point_clouds(
     min_classes: int = 2,
     max_classes: int = 4,
     min_per_class: int = 1,
-    **clouds: Any,
-) -> st.SearchStrategy[tuple[NDArray[Any], NDArray[np.int64]]]:
+    **clouds: Unpack[CloudParameters],
+) -> st.SearchStrategy[tuple[Floats, NDArray[np.int64]]]:
     """Draw points with a class for each.
 
     Parameters
@@ -279,12 +298,13 @@ def _labelled(
     min_classes: int,
     max_classes: int,
     min_per_class: int,
-    options: dict[str, Any],
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    options: CloudParameters,
+) -> tuple[Floats, NDArray[np.int64]]:
     n_classes = draw(any_of(min_classes, max_classes))
     needed = max(options.get("min_samples", 2), n_classes * min_per_class)
     most = max(options.get("max_samples", 20), max_classes * min_per_class)
-    X = draw(point_clouds(**options | {"min_samples": needed, "max_samples": most}))
+    clouds: CloudParameters = {**options, "min_samples": needed, "max_samples": most}
+    X = draw(point_clouds(**clouds))
     sure = np.arange(n_classes * min_per_class) % n_classes
     block = Block(draw(BLOCKS))
     y = np.concatenate([sure, block.numbers(len(X) - len(sure), n_classes)])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
+from sklearn_iso._protocols import RandomState
 from sklearn_iso._randomness import private_random_state
+from sklearn_iso._typed import validate_params
 from sklearn_iso.metrics._pairs import (
     binary_scale,
     check_pair_of_spaces,
@@ -18,7 +19,7 @@ from sklearn_iso.metrics._pairs import (
     paired,
 )
 from sklearn_iso.testing._broken import LawBrokenError, shown
-from sklearn_iso.testing._images import as_map, images_of
+from sklearn_iso.testing._images import Map, as_map, images_of
 
 #: Samples up to which every pair is looked at; above, as many pairs are drawn.
 MAX_EXACT = 2000
@@ -33,13 +34,13 @@ MAX_EXACT = 2000
     prefer_skip_nested_validation=False,
 )
 def check_distance_preservation(
-    transformer: Any,
+    transformer: Map,
     X: ArrayLike,
     *,
     max_distortion: float,
     quantile: float = 1.0,
     y: ArrayLike | None = None,
-    random_state: int | np.random.RandomState | None = 0,
+    random_state: RandomState = 0,
 ) -> float:
     r"""Check that a map keeps distances up to one scale for all pairs.
 
@@ -130,7 +131,7 @@ def check_distance_preservation(
 
 
 def _pairs(
-    classes: NDArray[np.intp] | None, n_samples: int, random_state: Any
+    classes: NDArray[np.intp] | None, n_samples: int, random_state: RandomState
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     if n_samples > MAX_EXACT:
         n_pairs = MAX_EXACT * (MAX_EXACT - 1) // 2

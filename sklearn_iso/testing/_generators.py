@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,7 @@ def require_global_generators_kept(who: str) -> Iterator[None]:
     )
 
 
-def _states() -> dict[str, Any]:
+def _states() -> dict[str, object]:
     return {
         "random": random.getstate(),
         "numpy.random": [np.asarray(part).tolist() for part in np.random.get_state()],

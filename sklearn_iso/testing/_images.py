@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,18 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from torch import nn
 
+from sklearn_iso._protocols import Floats, Sparse, Transformer
 from sklearn_iso.metrics._table import own_copy
 from sklearn_iso.modules._representations import first_output
 from sklearn_iso.testing._broken import LawBrokenError, shown
 
+#: What maps samples to samples; a torch module is one, and a function from X to Z.
+Map = Transformer | Callable[..., ArrayLike]
 
-def as_map(transformer: Any) -> Callable[[Any], Any]:
+
+def as_map(transformer: Map) -> Callable[..., ArrayLike]:
     """Return the function from X to Z that a transformer, a module or a callable is."""
     if isinstance(transformer, nn.Module):
         return lambda X: _evaluated(transformer, X)
     if hasattr(transformer, "transform"):
-        function: Callable[[Any], Any] = transformer.transform
-        return function
+        return transformer.transform
     if callable(transformer):
         return transformer
     raise TypeError(
@@ -31,7 +34,7 @@ def as_map(transformer: Any) -> Callable[[Any], Any]:
     )
 
 
-def images_of(function: Callable[[Any], Any], X: Any, points: ArrayLike) -> NDArray[Any]:
+def images_of(function: Callable[..., ArrayLike], X: ArrayLike, points: ArrayLike) -> NDArray:
     """Return one sample of finite numbers for each sample of X, which `points` shows as an array.
 
     Raises
@@ -40,7 +43,7 @@ def images_of(function: Callable[[Any], Any], X: Any, points: ArrayLike) -> NDAr
         If there is none for some sample.
     """
     images = function(own_copy(X))
-    Z = np.asarray(images.toarray() if issparse(images) else images)
+    Z = np.asarray(cast(Sparse, images).toarray() if issparse(images) else images)
     rows = np.asarray(points)
     if Z.shape[:1] != (len(rows),):
         raise LawBrokenError(
@@ -58,7 +61,7 @@ def images_of(function: Callable[[Any], Any], X: Any, points: ArrayLike) -> NDAr
     return Z
 
 
-def _evaluated(module: nn.Module, X: Any) -> NDArray[Any]:
+def _evaluated(module: nn.Module, X: ArrayLike) -> Floats:
     """Return the output of a module in the dtype of its parameters, in evaluation mode as told."""
     weight = next(module.parameters(), None)
     rows = torch.as_tensor(np.asarray(X))
@@ -66,5 +69,5 @@ def _evaluated(module: nn.Module, X: Any) -> NDArray[Any]:
         rows = rows.to(weight)
     with torch.no_grad():
         found = first_output(module(rows))
-    Z: NDArray[Any] = found.cpu().numpy()
+    Z: Floats = found.cpu().numpy()
     return Z

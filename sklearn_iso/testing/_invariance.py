@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
+from sklearn_iso._protocols import Floats, Measure
+from sklearn_iso._typed import validate_params
 from sklearn_iso.testing._broken import LawBrokenError, as_number, require, shown
 from sklearn_iso.testing._clouds import point_clouds
 from sklearn_iso.testing._examples import repeatable
-from sklearn_iso.testing._maps import bi_lipschitz_maps, rigid_motions, similarities
+from sklearn_iso.testing._maps import (
+    bi_lipschitz_maps,
+    rigid_motions,
+    similarities,
+)
 
 
 @validate_params(
@@ -28,7 +33,7 @@ from sklearn_iso.testing._maps import bi_lipschitz_maps, rigid_motions, similari
     prefer_skip_nested_validation=False,
 )
 def check_rigid_motion_invariance(
-    metric: Callable[[Any, Any], float],
+    metric: Measure,
     *,
     scale_invariant: bool = False,
     min_samples: int = 12,
@@ -77,6 +82,7 @@ def check_rigid_motion_invariance(
         min_samples=min_samples, max_samples=max(20, min_samples), general_position=True
     )
 
+    # The examples drawn follow from the source of this function.
     @repeatable(max_examples)
     @given(X=clouds, bend=bi_lipschitz_maps(), of_X=moves, of_Z=moves, width=st.integers(1, 5))
     def keeps_its_value(X: Any, bend: Any, of_X: Any, of_Z: Any, width: int) -> None:
@@ -97,7 +103,7 @@ def check_rigid_motion_invariance(
         keeps_its_value()
 
 
-def _measured(metric: Callable[[Any, Any], float], X: Any, Z: Any) -> float:
+def _measured(metric: Measure, X: Floats, Z: Floats) -> float:
     points = X.copy(), Z.copy()
     found = as_number(metric(*points), "A measure")
     kept = np.array_equal(points[0], X) and np.array_equal(points[1], Z)

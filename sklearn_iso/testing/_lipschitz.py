@@ -6,19 +6,19 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
+from sklearn_iso._typed import validate_params
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._table import Table
 from sklearn_iso.testing._broken import LawBrokenError, shown
-from sklearn_iso.testing._images import as_map, images_of
+from sklearn_iso.testing._images import Map, as_map, images_of
 from sklearn_iso.twins import NotDifferentiableError, as_torch
 from sklearn_iso.twins._registry import InOwnDtype
 
@@ -43,7 +43,7 @@ Images = Callable[[NDArray], NDArray]
     prefer_skip_nested_validation=False,
 )
 def check_lipschitz(
-    estimator: Any,
+    estimator: Map,
     X: ArrayLike,
     bound: float,
     radius: float,
@@ -146,13 +146,13 @@ def check_lipschitz(
     return found
 
 
-def _images(estimator: Any, X: Any) -> Images:
+def _images(estimator: Map, X: ArrayLike) -> Images:
     """Return the map on arrays, which hands on frames where X is one."""
     function, table = as_map(estimator), Table(X)
     return lambda points: images_of(function, table.with_values(points), points)
 
 
-def _twin(estimator: Any) -> Callable[[Tensor], Tensor] | None:
+def _twin(estimator: Map) -> Callable[[Tensor], Tensor] | None:
     """Return the differentiable map in float64, where near points keep their difference."""
     if isinstance(estimator, nn.Module):
         return InOwnDtype(copy.deepcopy(estimator).double())

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
-from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import Interval, validate_params
+from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import Interval
+
+from sklearn_iso._protocols import Floats
+from sklearn_iso._typed import validate_params
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _STEPS = 8  # of a lattice of shifts and kinks in [-1, 1]
 
@@ -21,13 +28,15 @@ _RULES: dict = {
 }
 
 
-def _rules(*names: str) -> Any:
+def _rules(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return validate_params(
         {name: _RULES[name] for name in names}, prefer_skip_nested_validation=False
     )
 
 
-def _check_field(name: str, value: Any, shape: tuple[int | None, ...], *, least: float) -> None:
+def _check_field(
+    name: str, value: ArrayLike, shape: tuple[int | None, ...], *, least: float
+) -> None:
     """Raise a ValueError unless a field holds finite numbers above a bound, of a shape."""
     try:
         found = np.asarray(value)
@@ -98,7 +107,7 @@ class Similarity:
         """Largest ratio of distances."""
         return self.factor
 
-    def __call__(self, X: ArrayLike) -> NDArray[Any]:
+    def __call__(self, X: ArrayLike) -> Floats:
         """Return the moved points."""
         points = _as_points(X)
         width = points.shape[1]
@@ -171,7 +180,7 @@ class BiLipschitzMap:
         """Largest ratio of distances that can occur."""
         return self.before.factor * max(self.slopes) * self.after.factor
 
-    def __call__(self, X: ArrayLike) -> NDArray[Any]:
+    def __call__(self, X: ArrayLike) -> Floats:
         """Return the images of the points."""
         beyond = self.before(X) - self.kink
         low, high = self.slopes
@@ -187,7 +196,7 @@ class BiLipschitzMap:
         return replace(self, before=before, kink=kink, after=self.after.in_units_of(bent))
 
 
-def _as_points(X: ArrayLike) -> NDArray[Any]:
+def _as_points(X: ArrayLike) -> Floats:
     """Return a copy of points as an array of floats."""
     points = np.asarray(X)
     if points.ndim != 2 or points.dtype.kind not in "fiub":
@@ -349,7 +358,7 @@ def powers_of_two(low: float, high: float) -> st.SearchStrategy[float]:
     return st.integers(first, last).map(lambda exponent: 2.0**exponent)
 
 
-def _checked_factors(factors: Any) -> tuple[float, float]:
+def _checked_factors(factors: Iterable[float]) -> tuple[float, float]:
     try:
         low, high = (float(factor) for factor in factors)
     except (TypeError, ValueError):

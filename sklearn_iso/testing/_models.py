@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
@@ -29,7 +28,7 @@ def require_model_kept(module: nn.Module, who: str) -> Iterator[None]:
             )
 
 
-def _state(module: nn.Module) -> dict[str, Any]:
+def _state(module: nn.Module) -> dict[str, object]:
     # In this order: who steps an optimiser also leaves gradients behind.
     parameters = dict(module.named_parameters())
     return {
@@ -40,5 +39,5 @@ def _state(module: nn.Module) -> dict[str, Any]:
     }
 
 
-def _numbers(tensor: torch.Tensor | None) -> Any:
+def _numbers(tensor: torch.Tensor | None) -> bytes | None:
     return None if tensor is None else tensor.detach().cpu().numpy().tobytes()

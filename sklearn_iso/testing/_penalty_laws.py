@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from hypothesis import given
 from sklearn.base import clone
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
+from sklearn_iso._typed import validate_params
 from sklearn_iso.modules import MLP
 from sklearn_iso.penalties import Batch, Penalty, make_penalty
 from sklearn_iso.testing._broken import LawBrokenError, require
@@ -257,6 +258,7 @@ def _check_rows(case: _Case, max_examples: int) -> None:
         scales=(0.01, 100),
     )
 
+    # The examples drawn follow from the source of this function.
     @repeatable(max_examples)
     @given(clouds)
     def keeps_the_laws(data: tuple[Any, Any]) -> None:

@@ -6,21 +6,21 @@ import pickle
 from collections.abc import Callable
 from functools import partial
 from numbers import Real
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
 from sklearn_iso._geometry.norms import Norm
+from sklearn_iso._protocols import Classifier, Scorer
 from sklearn_iso._threat import Threat, ThreatModel, as_threat
+from sklearn_iso._typed import validate_params
 from sklearn_iso.metrics._routing import takes_weights
 from sklearn_iso.testing._broken import as_number, require
 from sklearn_iso.testing._generators import require_global_generators_kept
-
-Scorer = Callable[[Any, Any, Any], float]
 
 _N_SAMPLES = 40
 _WEIGHTS = np.array([1.0, -2.0, 0.5])
@@ -115,7 +115,9 @@ def _norm_of(threat: Threat | None) -> Norm | None:
     return given.norm if given == ThreatModel(given.norm) else None
 
 
-def _check_share(scorer: Scorer, linear: Any, X: NDArray, y: NDArray, near: NDArray) -> None:
+def _check_share(
+    scorer: Scorer, linear: LogisticRegression, X: NDArray, y: NDArray, near: NDArray
+) -> None:
     found, expected = _score(scorer, linear, X, y), float(np.mean(~near))
     law = "within the budget must count as fooled"
     if found < expected:
@@ -135,12 +137,14 @@ def _check_share(scorer: Scorer, linear: Any, X: NDArray, y: NDArray, near: NDAr
     )
 
 
-def _check_weights(scorer: Scorer, linear: Any, X: NDArray, y: NDArray) -> None:
+def _check_weights(scorer: Scorer, linear: LogisticRegression, X: NDArray, y: NDArray) -> None:
     number = np.arange(len(y))
     times = np.where(number % 4 < 2, 2, 1) * (number % 8 > 0)  # more of those within the budget
     copies = np.repeat(np.arange(len(y)), times)
     expected = _score(scorer, linear, X[copies], y[copies])
-    weighted: Scorer = partial(cast(Any, scorer), sample_weight=times.astype(float))
+    weighted: Scorer = partial(
+        cast(Callable[..., float], scorer), sample_weight=times.astype(float)
+    )
     found = _score(weighted, linear, X, y)
     require(
         abs(found - expected) < 0.5 / len(copies),
@@ -149,7 +153,7 @@ def _check_weights(scorer: Scorer, linear: Any, X: NDArray, y: NDArray) -> None:
     )
 
 
-def _check_side_effects(scorer: Scorer, linear: Any, X: NDArray, y: NDArray) -> None:
+def _check_side_effects(scorer: Scorer, linear: LogisticRegression, X: NDArray, y: NDArray) -> None:
     state = pickle.dumps(linear)
     with require_global_generators_kept("A scorer"):
         score, again = (_score(scorer, linear, X, y) for _ in range(2))
@@ -159,7 +163,7 @@ def _check_side_effects(scorer: Scorer, linear: Any, X: NDArray, y: NDArray) -> 
     require(turned == score, f"The order of the rows must not count; got {score} and {turned}.")
 
 
-def _score(scorer: Scorer, model: Any, X: NDArray, y: NDArray) -> float:
+def _score(scorer: Scorer, model: Classifier, X: NDArray, y: NDArray) -> float:
     """Return the score, a finite number, of copies that nothing was written into."""
     rows, labels = X.copy(), y.copy()
     score = as_number(scorer(model, rows, labels), "A scorer")
@@ -192,12 +196,12 @@ def _rows(eps: float, norm: Norm, reach: float) -> tuple[NDArray, NDArray, NDArr
 class _LabelsOnly(ClassifierMixin, BaseEstimator):
     """A classifier that tells labels and nothing else."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: LogisticRegression) -> None:
         self.inner = inner
         self.classes_ = inner.classes_
         self.n_features_in_ = inner.n_features_in_
 
-    def fit(self, X: Any, y: Any) -> _LabelsOnly:
+    def fit(self, X: ArrayLike, y: ArrayLike) -> _LabelsOnly:
         return self
 
     def predict(self, X: ArrayLike) -> NDArray:

@@ -7,8 +7,9 @@ from numbers import Integral
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 
+from sklearn_iso._typed import validate_params
 from sklearn_iso.testing._clouds import check_bounds
 
 

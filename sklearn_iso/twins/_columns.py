@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 import torch
@@ -124,7 +123,7 @@ def is_missing(X: Tensor, missing: float) -> Tensor:
 
 
 def positions_of(
-    columns: ArrayLike | slice | Callable[..., Any],
+    columns: ArrayLike | slice | Callable[..., object],
     n_features: int,
     names: Sequence[str] | None,
 ) -> NDArray:

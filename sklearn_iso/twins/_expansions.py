@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from sklearn.kernel_approximation import (
 from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor, nn
 
+from sklearn_iso._protocols import Samples, is_sparse
 from sklearn_iso.twins._affine import Linear, constant
 from sklearn_iso.twins._kernels import KERNELS, Kernel
 from sklearn_iso.twins._registry import NotDifferentiableError, register
@@ -233,5 +234,5 @@ def _nystroem(nystroem: Nystroem) -> nn.Module:
     return Kernel(points, nystroem.normalization_.T, 0.0, nystroem.kernel, **chosen)
 
 
-def _dense(points: Any) -> Any:
-    return points.toarray() if hasattr(points, "toarray") else points
+def _dense(points: Samples) -> ArrayLike:
+    return points.toarray() if is_sparse(points) else cast(ArrayLike, points)

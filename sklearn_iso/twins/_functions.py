@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ def _safe_cbrt(X: Tensor) -> Tensor:
     return torch.where(positive, X.sign() * roots, X.detach())
 
 
-_FUNCTIONS: dict[Callable[..., Any], TorchFunction] = {
+_FUNCTIONS: dict[Callable[..., object], TorchFunction] = {
     np.abs: torch.abs,
     np.arcsinh: torch.asinh,
     np.arctan: torch.atan,
@@ -55,7 +55,7 @@ _FUNCTIONS: dict[Callable[..., Any], TorchFunction] = {
 }
 
 
-def torch_function(func: Callable[..., Any]) -> Callable[[Function], Function]:
+def torch_function(func: Callable[..., object]) -> Callable[[Function], Function]:
     """Tell which torch function stands for the function of a FunctionTransformer.
 
     NumPy's abs, arcsinh, arctan, cbrt, cos, exp, expm1, log, log10, log1p, log2, negative,
@@ -120,7 +120,9 @@ class Apply(nn.Module):
     tensor([9.])
     """
 
-    def __init__(self, function: Callable[..., Any], kw_args: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, function: Callable[..., object], kw_args: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__()
         self.function, self.kw_args = function, dict(kw_args or {})
 

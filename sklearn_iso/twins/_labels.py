@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 
-def as_array(labels: Any) -> NDArray:
+def as_array(labels: ArrayLike) -> NDArray:
     """Return labels as an array that keeps their types: array, list, pandas, polars or torch.
 
     Examples
@@ -23,7 +24,7 @@ def as_array(labels: Any) -> NDArray:
     try:
         array = np.asarray(labels)
     except ValueError:  # lists of unequal length
-        return np.array([*labels, None], dtype=object)[:-1]
+        return np.array([*cast(Iterable, labels), None], dtype=object)[:-1]
     # Of a list of numbers and text numpy makes text.
     if array.dtype.kind in "US" and isinstance(labels, (list, tuple)):
         array = np.array(labels, dtype=object)

@@ -46,7 +46,7 @@ class Neighbours(nn.Module):
     --------
     >>> import torch
     >>> from sklearn_iso.twins._neighbours import Neighbours
-    >>> twin = Neighbours([[0.0], [2.0]], [1, 1], 1, temperature=1.0)
+    >>> twin = Neighbours([[0.0], [2.0]], [1, 1], n_neighbours=1, temperature=1.0)
     >>> twin(torch.tensor([[0.0]]))
     tensor([[ 0., -4.]])
     """
@@ -62,6 +62,7 @@ class Neighbours(nn.Module):
         self,
         points: ArrayLike,
         counts: list[int],
+        *,
         n_neighbours: int,
         temperature: float,
         p: float = 2.0,
@@ -106,10 +107,10 @@ def _neighbours(classifier: KNeighborsClassifier) -> nn.Module:
     return Neighbours(
         points[order],
         np.bincount(classifier._y.ravel(), minlength=len(classifier.classes_)).tolist(),
-        classifier.n_neighbors,
-        _temperature(classifier, points),
-        _order(classifier),
-        classifier.weights == "distance",
+        n_neighbours=classifier.n_neighbors,
+        temperature=_temperature(classifier, points),
+        p=_order(classifier),
+        weigh_by_distance=classifier.weights == "distance",
     )
 
 

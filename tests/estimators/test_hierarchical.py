@@ -119,7 +119,7 @@ def test_the_previous_target_is_what_the_block_before_gives():
     for target in ("input", "previous"):
         penalties = [WithinClassIsometry(), WithinClassIsometry()]
         objective = LevelsObjective(penalties, cells, 1.0, "hidden", target=target)
-        values[target] = objective(stack, rows, y, weight, torch.Generator()).parts
+        values[target] = objective(stack, rows, y, weight, generator=torch.Generator()).parts
     assert values["previous"]["level_1_within_class"] < 1e-12
     assert values["input"]["level_1_within_class"] > 1e-3
     assert values["previous"]["level_0_within_class"] == values["input"]["level_0_within_class"]
@@ -135,7 +135,7 @@ def test_layers_by_name_are_those_by_keyword():
     def loss(layers):
         penalties = [WithinClassIsometry(layers=chosen) for chosen in layers]
         objective = LevelsObjective(penalties, cells, 1.0, "hidden")
-        return objective(stack, rows, y, weight, torch.Generator()).total.item()
+        return objective(stack, rows, y, weight, generator=torch.Generator()).total.item()
 
     assert loss(names) == loss([None, None])
 
@@ -152,7 +152,9 @@ def test_open_levels_count_for_nothing(alpha):
         penalties = [WithinClassIsometry(), WithinClassIsometry()]
         objective = LevelsObjective(penalties, cells, alpha, "hidden")
         objective.active = levels
-        return objective(stack, rows[kept], y[kept], weight[kept], torch.Generator()).total
+        return objective(
+            stack, rows[kept], y[kept], weight[kept], generator=torch.Generator()
+        ).total
 
     told = y < 4
     assert torch.allclose(loss(slice(None), (1,)), loss(told, (1,)))

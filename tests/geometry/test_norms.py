@@ -202,7 +202,7 @@ def test_farthest_point_solves_the_linear_program(norm, rows):
 def test_step_into_a_box_stays_inside_and_moves_uphill(norm, rows, length):
     gradient, below, above = map(torch.tensor, rows)
     centre = torch.zeros_like(gradient)
-    v = norm.step_into(centre, gradient, length, 0, -below, above)
+    v = norm.step_into(centre, gradient, length, 0, low=-below, high=above)
     assert (v >= -below).all() and (v <= above).all() and norm.size(v).max() <= 1 + 1e-12
     assert ((gradient * v).sum(dim=1) >= 0).all()
 

@@ -73,7 +73,7 @@ def test_the_gradient_of_a_member_is_that_of_a_network_without_its_fold(objectiv
     (name, data_term), unit = objective, 3.0
     penalty, members = calibrated(name), Members(mlps(), CANDIDATES)
     loss = CrossFitObjective(penalty, data_term, unit)(
-        members, X, Y, outside() / unit, torch.Generator().manual_seed(1)
+        members, X, Y, outside() / unit, generator=torch.Generator().manual_seed(1)
     ).total
     loss.backward()
     place = candidate if candidate < 2 else candidate - 2
@@ -83,7 +83,9 @@ def test_the_gradient_of_a_member_is_that_of_a_network_without_its_fold(objectiv
     alone, kept, one = mlps()[fold], torch.from_numpy(FOLD != fold), CANDIDATES[candidate]
     objective = Objective(penalty, one.alpha, "hidden", data_term=data_term)
     rows = X[kept].clone().requires_grad_()
-    total = objective(alone, rows, Y[kept], WEIGHT[kept], torch.Generator().manual_seed(1)).total
+    total = objective(
+        alone, rows, Y[kept], WEIGHT[kept], generator=torch.Generator().manual_seed(1)
+    ).total
     linear = [part for part in (*alone.hidden, alone.output) if isinstance(part, nn.Linear)]
     decay = sum(layer.weight.square().sum() for layer in linear) * one.weight_decay / 2
     (total + decay).backward()
@@ -93,7 +95,7 @@ def test_the_gradient_of_a_member_is_that_of_a_network_without_its_fold(objectiv
 
 def test_the_value_of_the_loss_is_the_mean_over_the_members():
     members = Members(mlps(), CANDIDATES[:1])
-    loss = CrossFitObjective(calibrated())(members, X, Y, outside(), torch.Generator())
+    loss = CrossFitObjective(calibrated())(members, X, Y, outside(), generator=torch.Generator())
     alone = [
         nn.functional.cross_entropy(mlp(X), Y, reduction="none") @ weight / weight.sum()
         for mlp, weight in zip(mlps(), outside().T, strict=True)

@@ -19,7 +19,7 @@ def loss_of(module, alpha=1.0, penalty=None, weight=None, training=True):
     penalty.calibrate(X, y)
     weight = torch.ones(10) if weight is None else weight
     return Objective(penalty, alpha, "hidden")(
-        module, X, y, weight, torch.Generator().manual_seed(0)
+        module, X, y, weight, generator=torch.Generator().manual_seed(0)
     )
 
 
