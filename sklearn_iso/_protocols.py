@@ -24,11 +24,11 @@ Samples = Union[ArrayLike, "Sparse", "Frame"]
 Measure = Callable[[NDArray, NDArray], float]
 
 
-class Estimator(Protocol):
-    """An estimator, fitted or not."""
+class Parametrized(Protocol):
+    """An estimator that tells its parameters."""
 
-    def fit(self, X: Any, /) -> object:
-        """Learn from samples."""
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name."""
 
 
 class Predictor(Protocol):
@@ -65,6 +65,13 @@ class Scorer(Protocol):
 
     def __call__(self, estimator: Any, X: Any, y: Any, /) -> float:
         """Return the score of a fitted estimator."""
+
+
+class Splitter(Protocol):
+    """A splitter of scikit-learn."""
+
+    def split(self, X: Any, y: Any = None, /) -> Iterable[tuple[NDArray, NDArray]]:
+        """Yield the samples to train and to test on."""
 
 
 class Search(Protocol):

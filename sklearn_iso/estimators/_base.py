@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -41,7 +42,7 @@ class StoredEstimator(CallbackSupportMixin, BaseEstimator):
             return ""
         return f"{site}/reference/names/sklearn_iso.{kind.__name__}.html"
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: object) -> Self:
         """Set parameters, those of a penalty too: a penalty by name becomes its object first.
 
         ``penalty__radius`` thus goes with ``penalty="isometric"``, in a grid for example, and
@@ -116,7 +117,7 @@ def _role(key: str) -> str:
     return role if inner else ""
 
 
-def with_dtypes(tags: Any, *, single: bool) -> Any:
+def with_dtypes(tags: Tags, *, single: bool) -> Tags:
     """Return tags that tell in which precisions what goes in comes out: float32 alone if `single`.
 
     Examples

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -31,6 +31,9 @@ _ESTIMATORS = (
     IsometricTransformer,
 )
 
+#: A class or a function, which a file may name.
+Named = type | Callable[..., object]
+
 
 @own_modes()
 def load(
@@ -39,7 +42,7 @@ def load(
     module: nn.Module | Callable[..., nn.Module] | None = None,
     encoder: nn.Module | Callable[..., nn.Module] | None = None,
     decoder: nn.Module | Callable[..., nn.Module] | None = None,
-    classes: Sequence[Any] = (),
+    classes: Sequence[Named] | Named = (),
 ) -> Any:
     """Return the fitted estimator that ``save(path)`` wrote.
 
@@ -104,14 +107,14 @@ def _forget_compiler_options(estimator: Any) -> None:
         estimator.set_params(compile=kept)
 
 
-def _listed(classes: Any) -> list[Any]:
+def _listed(classes: Sequence[Named] | Named) -> list[Named]:
     try:
-        return list(classes)
+        return list(cast(Iterable[Named], classes))
     except TypeError:
-        return [classes]
+        return [cast(Named, classes)]
 
 
-def _of_this_package() -> list[Any]:
+def _of_this_package() -> list[type]:
     """Return what fitted estimators are made of."""
     rooms = [vars(room) for room in (modules, penalties, _training)]
     return [
