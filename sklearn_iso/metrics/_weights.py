@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from scipy.special import ndtri
 from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight
 
+from sklearn_iso._protocols import Samples
 from sklearn_iso._weighting import ROUNDING
 
 
-def check_weights(sample_weight: Any, X: Any) -> NDArray[np.float64]:
+def check_weights(sample_weight: ArrayLike, X: Samples) -> NDArray[np.float64]:
     """Return weights of the samples of X, divided by a power of two so that sums are finite.
 
     Raises
@@ -49,7 +50,7 @@ def check_weights(sample_weight: Any, X: Any) -> NDArray[np.float64]:
     return scaled
 
 
-def weighted(sample_weight: Any, *data: Any) -> tuple[Any, ...]:
+def weighted(sample_weight: ArrayLike | None, *data: Any) -> tuple[Any, ...]:
     """Return checked weights, or None, and the data without the samples of weight 0.
 
     Parameters
