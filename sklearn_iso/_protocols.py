@@ -6,7 +6,7 @@ of an estimator is Any here: whoever writes one decides which containers it take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeGuard, Union
 
 import numpy as np
@@ -42,7 +42,7 @@ class Classifier(Predictor, Protocol):
     """A fitted classifier."""
 
     @property
-    def classes_(self) -> Any:
+    def classes_(self) -> ArrayLike | Sequence[ArrayLike]:
         """Return the classes in order: an array, or one for each level of labels."""
 
 
@@ -118,10 +118,10 @@ class Graph(Protocol):
     """What a directed graph of networkx has, its edges from coarse to fine."""
 
     @property
-    def nodes(self) -> Iterable[Any]:
+    def nodes(self) -> Iterable[Hashable]:
         """Return the labels."""
 
-    def predecessors(self, n: Any, /) -> Iterable[Any]:
+    def predecessors(self, n: Any, /) -> Iterable[Hashable]:
         """Return the labels above one."""
 
 

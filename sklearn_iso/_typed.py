@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 Container = Literal["default", "pandas", "polars"]
 #: Constraints of parameters by name, as scikit-learn reads them.
@@ -79,7 +79,7 @@ def fit_context(
     return cast(Callable[[Callable[P, R]], Callable[P, R]], decorate)
 
 
-def available_if(check: Callable[[Any], object]) -> Callable[[F], F]:
+def available_if(check: Callable[[T], object]) -> Callable[[F], F]:
     """Decorate a method that an instance has only if a function of it is true.
 
     Examples
@@ -129,10 +129,10 @@ if TYPE_CHECKING:
         def __sklearn_tags__(self) -> Tags:
             """Return what scikit-learn has to know."""
 
-        def __getstate__(self) -> dict[str, Any]:
+        def __getstate__(self) -> dict[str, object]:
             """Return the state for pickle."""
 
-        def __setstate__(self, state: dict[str, Any]) -> None:
+        def __setstate__(self, state: dict[str, object]) -> None:
             """Take up such a state."""
 
         def set_fit_request(self, **requests: bool | str | None) -> Self:
@@ -166,7 +166,7 @@ if TYPE_CHECKING:
         """What a transformer has from scikit-learn."""
 
         def fit_transform(
-            self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: Any
+            self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: object
         ) -> NDArray:
             """Fit, and return what X becomes."""
 

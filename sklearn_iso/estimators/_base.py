@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -90,15 +90,15 @@ class StoredEstimator(CallbackSupportMixin, BaseEstimator):
         classes = getattr(self, "classes_", None)
         return 1 if classes is None else len(classes)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the state for pickle, joblib and skops: networks of the user as plain data."""
-        state: dict[str, Any] = super().__getstate__()
+        state = super().__getstate__()
         return {
             name: StoredModule(value) if isinstance(value, nn.Module) else value
             for name, value in state.items()
         }
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """Take up such a state."""
         super().__setstate__(
             {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard, cast
+from typing import TypeGuard, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -131,10 +131,15 @@ def check_predict_input(
 
 
 def _float_types(X: object, mapped: bool = False) -> list[type] | None:
-    own: Any = getattr(X, "dtype", None)
+    own: object = getattr(X, "dtype", None)
     dtype = own.newbyteorder("=") if isinstance(own, np.dtype) else own
     small = str(dtype) in _SMALL
-    if mapped and (small or dtype == np.float64) and (dtype.kind != "f" or dtype != own):
+    if (
+        mapped
+        and isinstance(dtype, np.dtype)
+        and (small or dtype == np.float64)
+        and (dtype.kind != "f" or dtype != own)
+    ):
         return None  # as they are: floats in memory would be as large as the file, or larger
     if small:
         return [np.float32, np.float64]

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sklearn_iso import _training, modules, penalties
+from sklearn_iso.estimators._base import StoredEstimator
 from sklearn_iso.estimators._classifier import IsometricClassifier
 from sklearn_iso.estimators._classifier_cv import IsometricClassifierCV
 from sklearn_iso.estimators._hierarchical import HierarchicalIsometricClassifier
@@ -99,10 +100,10 @@ def load(
     return estimator
 
 
-def _forget_compiler_options(estimator: Any) -> None:
+def _forget_compiler_options(estimator: StoredEstimator | None) -> None:
     """Drop what the next fit would hand to a compiler: it may name a program to run."""
     chosen = getattr(estimator, "compile", None)
-    if isinstance(chosen, dict):
+    if estimator is not None and isinstance(chosen, dict):
         kept = {key: value for key, value in chosen.items() if key != "options"}
         estimator.set_params(compile=kept)
 
