@@ -6,7 +6,7 @@ of an estimator is Any here: whoever writes one decides which containers it take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeGuard, Union
 
 import numpy as np
@@ -24,11 +24,11 @@ Samples = Union[ArrayLike, "Sparse", "Frame"]
 Measure = Callable[[NDArray, NDArray], float]
 
 
-class Estimator(Protocol):
-    """An estimator, fitted or not."""
+class Parametrized(Protocol):
+    """An estimator that tells its parameters."""
 
-    def fit(self, X: Any, /) -> object:
-        """Learn from samples."""
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name."""
 
 
 class Predictor(Protocol):
@@ -42,7 +42,7 @@ class Classifier(Predictor, Protocol):
     """A fitted classifier."""
 
     @property
-    def classes_(self) -> Any:
+    def classes_(self) -> ArrayLike | Sequence[ArrayLike]:
         """Return the classes in order: an array, or one for each level of labels."""
 
 
@@ -65,6 +65,13 @@ class Scorer(Protocol):
 
     def __call__(self, estimator: Any, X: Any, y: Any, /) -> float:
         """Return the score of a fitted estimator."""
+
+
+class Splitter(Protocol):
+    """A splitter of scikit-learn."""
+
+    def split(self, X: Any, y: Any = None, /) -> Iterable[tuple[NDArray, NDArray]]:
+        """Yield the samples to train and to test on."""
 
 
 class Search(Protocol):
@@ -111,10 +118,10 @@ class Graph(Protocol):
     """What a directed graph of networkx has, its edges from coarse to fine."""
 
     @property
-    def nodes(self) -> Iterable[Any]:
+    def nodes(self) -> Iterable[Hashable]:
         """Return the labels."""
 
-    def predecessors(self, n: Any, /) -> Iterable[Any]:
+    def predecessors(self, n: Any, /) -> Iterable[Hashable]:
         """Return the labels above one."""
 
 

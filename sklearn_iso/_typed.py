@@ -7,8 +7,9 @@ and a class that inherits from it may be anything to a type checker. At run time
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast
 
+import numpy as np
 import sklearn.base
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
@@ -17,12 +18,14 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.metaestimators import available_if as _available_if
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from typing_extensions import Self
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 Container = Literal["default", "pandas", "polars"]
 #: Constraints of parameters by name, as scikit-learn reads them.
@@ -76,7 +79,7 @@ def fit_context(
     return cast(Callable[[Callable[P, R]], Callable[P, R]], decorate)
 
 
-def available_if(check: Callable[[Any], object]) -> Callable[[F], F]:
+def available_if(check: Callable[[T], object]) -> Callable[[F], F]:
     """Decorate a method that an instance has only if a function of it is true.
 
     Examples
@@ -112,12 +115,12 @@ if TYPE_CHECKING:
 
         _parameter_constraints: Constraints
         n_features_in_: int
-        feature_names_in_: NDArray[Any]
+        feature_names_in_: NDArray[np.object_]
 
         def get_params(self, deep: bool = True) -> dict[str, Any]:
             """Return the parameters by name."""
 
-        def set_params(self, **params: Any) -> Self:
+        def set_params(self, **params: object) -> Self:
             """Set parameters by name."""
 
         def _validate_params(self) -> None:
@@ -126,10 +129,10 @@ if TYPE_CHECKING:
         def __sklearn_tags__(self) -> Tags:
             """Return what scikit-learn has to know."""
 
-        def __getstate__(self) -> dict[str, Any]:
+        def __getstate__(self) -> dict[str, object]:
             """Return the state for pickle."""
 
-        def __setstate__(self, state: dict[str, Any]) -> None:
+        def __setstate__(self, state: dict[str, object]) -> None:
             """Take up such a state."""
 
         def set_fit_request(self, **requests: bool | str | None) -> Self:
@@ -146,19 +149,25 @@ if TYPE_CHECKING:
 
         classes_: Any  # an array, or one for each level of labels
 
-        def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        def score(
+            self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        ) -> float:
             """Return the accuracy."""
 
     class RegressorMixin:
         """What a regressor has from scikit-learn."""
 
-        def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        def score(
+            self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        ) -> float:
             """Return the coefficient of determination."""
 
     class TransformerMixin:
         """What a transformer has from scikit-learn."""
 
-        def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> NDArray[Any]:
+        def fit_transform(
+            self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: object
+        ) -> NDArray:
             """Fit, and return what X becomes."""
 
         def set_output(self, *, transform: Container | None = None) -> Self:
@@ -167,14 +176,36 @@ if TYPE_CHECKING:
     class ClassNamePrefixFeaturesOutMixin:
         """Names of what comes out, of the name of the class and a number."""
 
-        def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
+        def get_feature_names_out(
+            self, input_features: ArrayLike | None = None
+        ) -> NDArray[np.object_]:
             """Return the names."""
+
+    class CallbackContext(Protocol):
+        """A task of a fit, of which scikit-learn's callbacks hear."""
+
+        _callbacks: list[object]
+
+        def subcontext(self, *, task_name: str) -> CallbackContext:
+            """Return a task within this one."""
+
+        def propagate_callback_context(self, estimator: object) -> AbstractContextManager[object]:
+            """Let the fit of another estimator be all of this task."""
+
+        def call_on_fit_task_begin(self, *, estimator: object, **data: object) -> object:
+            """Tell that the task begins."""
+
+        def call_on_fit_task_end(self, *, estimator: object, **data: object) -> bool:
+            """Tell that the task ends; return whether a callback asks to stop."""
 
     class CallbackSupportMixin:
         """What hears scikit-learn's callbacks."""
 
-        def set_callbacks(self, *callbacks: Any) -> Self:
+        def set_callbacks(self, *callbacks: object) -> Self:
             """Set the callbacks."""
+
+        def _init_callback_context(self, *, max_subtasks: int) -> CallbackContext:
+            """Return the task that a fit is."""
 
     class MetaEstimatorMixin:
         """Nothing but what scikit-learn has to know."""
@@ -185,7 +216,7 @@ if TYPE_CHECKING:
         def _get_params(self, attr: str, deep: bool = True) -> dict[str, Any]:
             """Return the parameters, those of the named ones too."""
 
-        def _set_params(self, attr: str, **params: Any) -> Self:
+        def _set_params(self, attr: str, **params: object) -> Self:
             """Set parameters, or a named one as a whole."""
 
 else:

@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from sklearn_iso._typed import BaseEstimator
+from sklearn_iso._protocols import Parametrized
 from sklearn_iso.modules import Autoencoder
 from sklearn_iso.modules._representations import whole
 
@@ -46,7 +46,7 @@ class Acceleration:
     mixed_precision: bool = False
 
     @classmethod
-    def of(cls, estimator: BaseEstimator) -> Acceleration:
+    def of(cls, estimator: Parametrized) -> Acceleration:
         """Return that of an estimator; none for one without the parameters."""
         params = estimator.get_params(deep=False)
         return cls(params.get("compile", False), params.get("mixed_precision", False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,7 +14,11 @@ from sklearn_iso._threat import Threat
 from sklearn_iso.attacks._ascent import GradientAscent, Walk
 from sklearn_iso.attacks._attack import Logits
 from sklearn_iso.attacks._budget import Ball
+from sklearn_iso.attacks._options import AscentOptions
 from sklearn_iso.attacks._parameters import RandomState
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 MOMENTUM = 0.75
 SHARE_OF_RISES = 0.75
@@ -178,7 +182,7 @@ def apgd(
     eps: float,
     threat: Threat = "linf",
     random_state: RandomState = None,
-    **parameters: Any,
+    **parameters: Unpack[AscentOptions],
 ) -> Tensor:
     """Attack by Auto-PGD, :class:`APGD`, in one call.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,7 +60,7 @@ class Categories:
 
     @classmethod
     def of(
-        cls, X: Tensor, groups: Sequence[Any], *, max_changes: int, movable: Tensor
+        cls, X: Tensor, groups: Sequence[Sequence[Hashable]], *, max_changes: int, movable: Tensor
     ) -> Categories:
         """Return groups of column numbers, checked on the samples of X.
 

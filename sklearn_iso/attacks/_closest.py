@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,8 +22,12 @@ from sklearn_iso.attacks._attack import (
 from sklearn_iso.attacks._boundary import BoundaryWalk
 from sklearn_iso.attacks._budget import Budget, check_points
 from sklearn_iso.attacks._losses import cross_entropy, margin
+from sklearn_iso.attacks._options import BoundaryOptions, StepOptions
 from sklearn_iso.attacks._parameters import RandomState, check_counts
 from sklearn_iso.attacks._shrinking import Shrinking
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @torch.no_grad()
@@ -199,7 +203,7 @@ def ddn(
     *,
     eps: float | None = None,
     threat: Threat = "l2",
-    **parameters: Any,
+    **parameters: Unpack[StepOptions],
 ) -> Tensor:
     """Look for the closest errors by decoupled direction and norm, :class:`DDN`, in one call.
 
@@ -274,7 +278,7 @@ def fmn(
     *,
     eps: float | None = None,
     threat: Threat = "linf",
-    **parameters: Any,
+    **parameters: Unpack[StepOptions],
 ) -> Tensor:
     """Look for the closest errors by the fast minimum-norm attack, :class:`FMN`, in one call.
 
@@ -363,7 +367,7 @@ def fab(
     *,
     eps: float | None = None,
     threat: Threat = "linf",
-    **parameters: Any,
+    **parameters: Unpack[BoundaryOptions],
 ) -> Tensor:
     """Look for the closest errors along the boundary, :class:`FAB`, in one call.
 

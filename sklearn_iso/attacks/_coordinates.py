@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,8 +15,12 @@ from sklearn_iso.attacks._ascent import Objective
 from sklearn_iso.attacks._attack import Attack, AttackState, Logits
 from sklearn_iso.attacks._budget import Ball, Budget
 from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._options import QueryOptions
 from sklearn_iso.attacks._parameters import RandomState, check_counts, fork_seed
 from sklearn_iso.attacks._pointwise import Closest, Pointwise
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 N_ROUNDS, MOST_PLACES = 3, 8
 #: Prices of distance, as shares of the steepest gain, and sizes that a choice may have.
@@ -101,7 +105,7 @@ def coordinates(
     eps: float,
     threat: Threat = "linf",
     random_state: RandomState = None,
-    **parameters: Any,
+    **parameters: Unpack[QueryOptions],
 ) -> Tensor:
     """Attack by what single features change, :class:`Coordinates`, in one call.
 

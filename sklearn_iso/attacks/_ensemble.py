@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,11 +16,15 @@ from sklearn_iso.attacks._attack import Attack, AttackState, Logits, MinimumNorm
 from sklearn_iso.attacks._boundary import BoundaryAttack
 from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._closest import DDN, FAB, FMN
+from sklearn_iso.attacks._options import EnsembleOptions
 from sklearn_iso.attacks._parameters import N_TARGETS, RandomState, as_generator, check_counts
 from sklearn_iso.attacks._pgd import PGD
 from sklearn_iso.attacks._sparse import SigmaZero
 from sklearn_iso.attacks._square import Square, layout_of, shape_of
 from sklearn_iso.modules._ambient import gradients_on
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 #: What may get a sample misclassified, in order: no attack at all, four gradient attacks, random
 #: search; and the attack that takes the place of these four where features are counted.
@@ -261,7 +265,7 @@ def attack_ensemble(
     eps: float,
     threat: Threat = "linf",
     random_state: RandomState = None,
-    **parameters: Any,
+    **parameters: Unpack[EnsembleOptions],
 ) -> Tensor:
     """Attack with one attack after another, :class:`AttackEnsemble`, in one call.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ def check_counts(minimum: int = 1, /, **counts: int) -> None:
             raise ValueError(f"{name} must be an integer of at least {minimum}; got {count!r}.")
 
 
-def check_flags(**flags: Any) -> None:
+def check_flags(**flags: object) -> None:
     """Raise a ValueError unless every flag is True or False.
 
     Examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,7 +14,11 @@ from sklearn_iso.attacks._ascent import GradientAscent, Objective, Straight
 from sklearn_iso.attacks._attack import Attack, AttackState, Logits
 from sklearn_iso.attacks._budget import Ball, Budget
 from sklearn_iso.attacks._losses import get_loss
+from sklearn_iso.attacks._options import ProjectedOptions, SignOptions
 from sklearn_iso.attacks._parameters import RandomState
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 FIRST_STEP = 0.5
 
@@ -121,7 +125,7 @@ def pgd(
     eps: float,
     threat: Threat = "linf",
     random_state: RandomState = None,
-    **parameters: Any,
+    **parameters: Unpack[ProjectedOptions],
 ) -> Tensor:
     """Attack by projected gradient ascent, :class:`PGD`, in one call.
 
@@ -212,7 +216,7 @@ def fgsm(
     *,
     eps: float,
     threat: Threat = "linf",
-    **parameters: Any,
+    **parameters: Unpack[SignOptions],
 ) -> Tensor:
     """Attack by one step, :class:`FGSM`, in one call.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,9 +12,13 @@ from sklearn_iso._geometry.norm import along
 from sklearn_iso._threat import Threat
 from sklearn_iso.attacks._attack import AttackState, Logits, MinimumNormAttack, verdict
 from sklearn_iso.attacks._budget import Ball, Budget
+from sklearn_iso.attacks._options import QueryOptions
 from sklearn_iso.attacks._parameters import RandomState, check_counts, fork_seed
 from sklearn_iso.attacks._pointwise import Closest, Pointwise
 from sklearn_iso.attacks._proposals import Proposals
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 FINEST, COARSEST = 1e-3, 0.5
 #: Queries of a sample between choices of what to do next with it.
@@ -189,7 +193,7 @@ def rays(
     eps: float | None = None,
     threat: Threat = "linf",
     random_state: RandomState = None,
-    **parameters: Any,
+    **parameters: Unpack[QueryOptions],
 ) -> Tensor:
     """Look for errors by labels alone, :class:`RayS`, in one call.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,8 +15,12 @@ from sklearn_iso.attacks._ascent import Objective
 from sklearn_iso.attacks._attack import Attack, AttackState, Logits
 from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._options import SquareOptions
 from sklearn_iso.attacks._parameters import RandomState, check_counts, fork_seed
 from sklearn_iso.attacks._proposals import LONGEST, Proposals
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -106,7 +110,7 @@ def square(
     eps: float,
     threat: Threat = "linf",
     random_state: RandomState = None,
-    **parameters: Any,
+    **parameters: Unpack[SquareOptions],
 ) -> Tensor:
     """Attack by random search, :class:`Square`, in one call.
 

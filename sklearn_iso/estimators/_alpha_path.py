@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from sklearn_iso._training import (
     resolve_device,
 )
 from sklearn_iso._training.stacked import StackedMLP, StackedObjective, can_stack, train_stacked
+from sklearn_iso.estimators._classifier import IsometricClassifier
 from sklearn_iso.estimators._input import by_batch
 from sklearn_iso.estimators._learner import Learner, positive_rows, settings_of
 from sklearn_iso.estimators._strength import given_or_auto
@@ -36,7 +36,7 @@ Folds = Iterable[tuple[NDArray, NDArray]]
 
 
 def scores_by_alpha(
-    classifier: Any,
+    classifier: IsometricClassifier,
     alphas: Sequence[float],
     rows: Rows,
     folds: Folds,
@@ -85,23 +85,23 @@ def scores_by_alpha(
 class Rows:
     """Samples with their labels and, where given, their weights."""
 
-    X: Any
-    y: Any
-    weight: Any = None
+    X: NDArray
+    y: NDArray
+    weight: NDArray | None = None
 
     def at(self, index: NDArray) -> Rows:
         """Return some of the samples."""
         weight = None if self.weight is None else self.weight[index]
         return Rows(self.X[index], self.y[index], weight)
 
-    def score(self, scorer: Scorer, fitted: Any) -> float:
+    def score(self, scorer: Scorer, fitted: IsometricClassifier) -> float:
         """Return the score of a classifier, weighted where the scorer weighs."""
         if self.weight is None or not _weighs(scorer):
             return scorer(fitted, self.X, self.y)
         return scorer(fitted, self.X, self.y, sample_weight=self.weight)
 
 
-def _weighs(scorer: Any) -> bool:
+def _weighs(scorer: Scorer) -> bool:
     """Return whether a scorer takes weights, as scikit-learn's searches find out."""
     if hasattr(scorer, "_accept_sample_weight"):
         return bool(scorer._accept_sample_weight())
@@ -109,15 +109,15 @@ def _weighs(scorer: Any) -> bool:
 
 
 def fits_by_alpha(
-    classifier: Any, alphas: Iterable[float], rows: Rows, warm: bool = False
-) -> Iterator[tuple[float, Any]]:
+    classifier: IsometricClassifier, alphas: Iterable[float], rows: Rows, warm: bool = False
+) -> Iterator[tuple[float, IsometricClassifier]]:
     """Yield each alpha, the smallest first, and the classifier when it is fitted with it."""
     classifier.set_params(warm_start=warm)
     for alpha in sorted(set(alphas)):
         yield alpha, classifier.set_params(alpha=alpha).fit(rows.X, rows.y, rows.weight)
 
 
-def trains_at_once(classifier: Any, n_features: int, n_classes: int) -> bool:
+def trains_at_once(classifier: IsometricClassifier, n_features: int, n_classes: int) -> bool:
     """Return whether networks of this size and kind train faster at once than one by one."""
     if classifier.module is not None or classifier.early_stopping or classifier.callbacks:
         return False
@@ -135,7 +135,7 @@ def trains_at_once(classifier: Any, n_features: int, n_classes: int) -> bool:
 
 @own_modes()
 def _at_once(
-    classifier: Any, alphas: Sequence[float], known: Rows, new: Rows, scorer: Scorer
+    classifier: IsometricClassifier, alphas: Sequence[float], known: Rows, new: Rows, scorer: Scorer
 ) -> list[float] | None:
     """Return the scores of all alphas for one fold; None where a copy diverged."""
     one = clone(classifier).set_params(alpha=max(*alphas, 1.0))  # calibrates the penalty
@@ -163,7 +163,7 @@ def _at_once(
     return scores
 
 
-def _training_rows(classifier: Any, rows: Rows) -> tuple[ArrayDataset, NDArray]:
+def _training_rows(classifier: IsometricClassifier, rows: Rows) -> tuple[ArrayDataset, NDArray]:
     """Return the samples that a fit would train on, and their classes."""
     classes, labels = encode_labels(rows.y)
     weight = combine_weights(rows.X, labels, classes, rows.weight, classifier.class_weight)

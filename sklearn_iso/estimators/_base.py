@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -41,7 +42,7 @@ class StoredEstimator(CallbackSupportMixin, BaseEstimator):
             return ""
         return f"{site}/reference/names/sklearn_iso.{kind.__name__}.html"
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: object) -> Self:
         """Set parameters, those of a penalty too: a penalty by name becomes its object first.
 
         ``penalty__radius`` thus goes with ``penalty="isometric"``, in a grid for example, and
@@ -89,15 +90,15 @@ class StoredEstimator(CallbackSupportMixin, BaseEstimator):
         classes = getattr(self, "classes_", None)
         return 1 if classes is None else len(classes)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the state for pickle, joblib and skops: networks of the user as plain data."""
-        state: dict[str, Any] = super().__getstate__()
+        state = super().__getstate__()
         return {
             name: StoredModule(value) if isinstance(value, nn.Module) else value
             for name, value in state.items()
         }
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """Take up such a state."""
         super().__setstate__(
             {
@@ -116,7 +117,7 @@ def _role(key: str) -> str:
     return role if inner else ""
 
 
-def with_dtypes(tags: Any, *, single: bool) -> Any:
+def with_dtypes(tags: Tags, *, single: bool) -> Tags:
     """Return tags that tell in which precisions what goes in comes out: float32 alone if `single`.
 
     Examples

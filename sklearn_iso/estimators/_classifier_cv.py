@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix, issparse
 from sklearn import get_config
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
@@ -19,6 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sklearn_iso._protocols import RandomState, Samples, Splitter
 from sklearn_iso._training import row_weights
 from sklearn_iso._typed import (
     ClassifierMixin,
@@ -28,11 +29,14 @@ from sklearn_iso._typed import (
     clone,
     fit_context,
 )
-from sklearn_iso.estimators._alpha_path import Rows, fits_by_alpha, scores_by_alpha
+from sklearn_iso.estimators._alpha_path import Rows, Scorer, fits_by_alpha, scores_by_alpha
 from sklearn_iso.estimators._base import StoredEstimator, with_dtypes
 from sklearn_iso.estimators._classifier import IsometricClassifier
 from sklearn_iso.estimators._input import check_fit_input
 from sklearn_iso.estimators._tasks import Parts, data_of_fit
+
+#: A number of folds, a splitter of scikit-learn, or pairs of samples to train and to test on.
+Splits = int | Splitter | Iterable[tuple[ArrayLike, ArrayLike]] | None
 
 
 class IsometricClassifierCV(
@@ -111,7 +115,7 @@ class IsometricClassifierCV(
         alphas: Sequence[float] = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0),
         *,
         estimator: IsometricClassifier | None = None,
-        cv: Any = None,
+        cv: Splits = None,
         scoring: str | Callable[..., float] | None = None,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -159,11 +163,12 @@ class IsometricClassifierCV(
         scores = scores_by_alpha(classifier, alphas, rows, by_fold, scorer, warm=self.warm_start)
         self._set_results(alphas, scores)
         # As they came: with the names of the features.
-        self._refit(classifier, alphas, Rows(X, y, sample_weight), parts)
+        came = Rows(cast(NDArray, X), cast(NDArray, y), cast(NDArray | None, sample_weight))
+        self._refit(classifier, alphas, came, parts)
         parts.end()
         return self
 
-    def _scorer(self, classifier: IsometricClassifier, sample_weight: Any) -> Any:
+    def _scorer(self, classifier: IsometricClassifier, sample_weight: ArrayLike | None) -> Scorer:
         """Return the scorer, without weights where routing is enabled and it asks for none."""
         scorer = check_scoring(classifier, scoring=self.scoring)
         if sample_weight is None or not get_config()["enable_metadata_routing"]:
@@ -196,14 +201,20 @@ class IsometricClassifierCV(
             ((_, self.estimator_),) = last
         self.classes_ = self.estimator_.classes_
 
-    def _rows(self, X: Any, y: Any, sample_weight: Any, many_dimensions: bool) -> Rows:
+    def _rows(
+        self,
+        X: Samples,
+        y: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        many_dimensions: bool,
+    ) -> Rows:
         """Return the checked samples; sparse ones stay so until a batch asks for them."""
         checked, labels = check_fit_input(self, X, y, many_dimensions=many_dimensions, lazy=True)
         check_classification_targets(labels)
         weight = sample_weight
         if weight is not None:
             weight = row_weights(weight, checked)
-        return Rows(X.tocsr() if issparse(X) else checked, labels, weight)
+        return Rows(cast(csr_matrix, X).tocsr() if issparse(X) else checked, labels, weight)
 
     def _inner(self) -> IsometricClassifier:
         """Return the classifier whose alpha is sought.
@@ -228,7 +239,7 @@ class IsometricClassifierCV(
         classifier: IsometricClassifier = clone(self._inner())
         classifier._validate_params()  # networks that train at once skip its own fit
         if not isinstance(classifier.random_state, int | np.integer):
-            source: Any = classifier.random_state
+            source: RandomState = classifier.random_state
             source = self.random_state if source is None else source
             seeded = isinstance(source, int | np.integer)
             rng = np.random.RandomState() if source is None else check_random_state(source)
@@ -292,7 +303,7 @@ class IsometricClassifierCV(
         return with_dtypes(tags, single=bool(getattr(self.estimator, "mixed_precision", False)))
 
 
-def _folds(cv: Any, X: NDArray, y: NDArray) -> list[tuple[NDArray, NDArray]]:
+def _folds(cv: Splits, X: NDArray, y: NDArray) -> list[tuple[NDArray, NDArray]]:
     """Return the samples to train and to test on, of each fold."""
     if isinstance(cv, str | bytes):  # whose own split is another one
         raise ValueError(f"cv must be a number of folds or a splitter; got {cv!r}.")
@@ -312,7 +323,7 @@ def _folds(cv: Any, X: NDArray, y: NDArray) -> list[tuple[NDArray, NDArray]]:
     return folds
 
 
-def check_alphas(alphas: Any) -> list[float]:
+def check_alphas(alphas: ArrayLike) -> list[float]:
     """Return the strengths to try, checked."""
     try:
         found = np.asarray(alphas, dtype=np.float64)

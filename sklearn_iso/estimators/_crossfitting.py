@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +49,12 @@ class CrossFitLearner(Learner):
         raise NotImplementedError
 
     def cross_fit(
-        self, train: ArrayDataset, penalty: Penalty, n_outputs: int, strata: NDArray, **fitted: Any
+        self,
+        train: ArrayDataset,
+        penalty: Penalty,
+        n_outputs: int,
+        strata: NDArray,
+        **fitted: object,
     ) -> bool:
         """Train members; return False where there is nothing to choose, or too little.
 

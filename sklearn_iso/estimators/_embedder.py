@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import orthogonal_procrustes
 from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import type_of_target
@@ -40,12 +39,13 @@ from sklearn_iso.estimators._learner import (
     starts_warm,
 )
 from sklearn_iso.estimators._result import FitResult, found_before
+from sklearn_iso.estimators._roles import Embedding
 from sklearn_iso.estimators._targets import (
-    METRICS,
     Targets,
     find_paths,
     given_distances,
     kept_metric,
+    metric_of,
 )
 from sklearn_iso.estimators._tasks import FitTask
 from sklearn_iso.modules._ambient import own_modes
@@ -81,7 +81,7 @@ class Embedder:
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: Embedding,
         task: FitTask | None = None,
         rng: np.random.RandomState | None = None,
     ) -> None:
@@ -98,7 +98,11 @@ class Embedder:
 
     @own_modes()
     def fit(
-        self, X: NDArray, y: NDArray | None, sample_weight: Any, distances: NDArray | None
+        self,
+        X: NDArray,
+        y: NDArray | None,
+        sample_weight: ArrayLike | None,
+        distances: NDArray | None,
     ) -> None:
         """Train on validated arrays."""
         estimator = self.estimator
@@ -110,7 +114,7 @@ class Embedder:
         self._run(train, rows, targets, estimator.max_epochs)
 
     @own_modes()
-    def fit_chunk(self, X: NDArray, y: NDArray | None, sample_weight: Any) -> None:
+    def fit_chunk(self, X: NDArray, y: NDArray | None, sample_weight: ArrayLike | None) -> None:
         """Train for one epoch on some samples, from where the estimator is or from the start."""
         estimator = self.estimator
         rows, kept = _numbered(X, sample_weight)
@@ -139,7 +143,7 @@ class Embedder:
         """Begin the result, a net at its start, and return the distances to keep."""
         estimator = self.estimator
         self.dtype = torch.float64 if rows.X.dtype == np.float64 else torch.float32
-        metric = METRICS.get(estimator.metric, estimator.metric)
+        metric = metric_of(estimator.metric)
         penalty = embedding_penalty(estimator.penalty, metric, estimator.n_neighbors)
         kept = kept_metric(estimator, penalty)
         decoder_penalty = self._decoder_penalty()
@@ -250,11 +254,11 @@ def named_decoder_penalty(name: str) -> Penalty:
     return JacobianIsometry(layers="logits")
 
 
-def embeds_by_chunks(estimator: Any) -> bool:
+def embeds_by_chunks(estimator: Embedding) -> bool:
     """Return True; raise an AttributeError if a parameter needs all samples at once."""
     learns_by_chunks(estimator)
     try:
-        metric = METRICS.get(estimator.metric, estimator.metric)
+        metric = metric_of(estimator.metric)
         penalty = embedding_penalty(estimator.penalty, metric, estimator.n_neighbors)
     except (KeyError, TypeError, ValueError, AttributeError):
         return True  # a parameter out of its range is what partial_fit itself complains of
@@ -268,7 +272,7 @@ def embeds_by_chunks(estimator: Any) -> bool:
     return True
 
 
-def _numbered(X: NDArray, sample_weight: Any) -> tuple[ArrayDataset, NDArray]:
+def _numbered(X: NDArray, sample_weight: ArrayLike | None) -> tuple[ArrayDataset, NDArray]:
     """Return the samples that weigh anything, known by their number, and which of X they are."""
     weight = row_weights(sample_weight, X)
     kept = positive_rows(X, np.arange(len(X)), weight)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from sklearn_iso._training import inference, private_random_state
 from sklearn_iso.estimators._input import check_distances, check_predict_input
+from sklearn_iso.estimators._roles import Embedding
 from sklearn_iso.estimators._targets import targets_among
 
 
-def embed(estimator: Any, X: ArrayLike) -> NDArray:
+def embed(estimator: Embedding, X: ArrayLike) -> NDArray:
     """Return the embedding (n_samples, n_components) of samples."""
     check_is_fitted(estimator)
     return _encoded(estimator, check_predict_input(estimator, X, many_dimensions=False))
 
 
-def _encoded(estimator: Any, X: NDArray) -> NDArray:
+def _encoded(estimator: Embedding, X: NDArray) -> NDArray:
     return inference.representation(estimator.net_.module_.encoder, X, "logits")
 
 
-def bring_back(estimator: Any, embeddings: ArrayLike) -> NDArray:
+def bring_back(estimator: Embedding, embeddings: ArrayLike) -> NDArray:
     """Return the samples (n_samples, n_features) that embeddings stand for."""
     check_is_fitted(estimator)
     Z = check_array(embeddings, dtype=[np.float64, np.float32])
@@ -35,7 +34,7 @@ def bring_back(estimator: Any, embeddings: ArrayLike) -> NDArray:
     return inference.representation(estimator.net_.module_.decoder, Z, "logits")
 
 
-def stress_of_rows(estimator: Any, X: ArrayLike, distances: ArrayLike | None) -> float:
+def stress_of_rows(estimator: Embedding, X: ArrayLike, distances: ArrayLike | None) -> float:
     """Return the scale-optimal normalised stress of some samples, new ones or not."""
     check_is_fitted(estimator)
     X = check_predict_input(estimator, X, many_dimensions=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from sklearn_iso._training import ArrayDataset, PrivateStream, input_similarity, principal_axes
 from sklearn_iso._training.calibration import INPUT_LENGTH
+from sklearn_iso.estimators._roles import Embedding
 from sklearn_iso.modules import MLP, Autoencoder, ResidualMLP
 from sklearn_iso.modules._build import build_module
 from sklearn_iso.modules._representations import first_output
@@ -35,7 +35,7 @@ class EmbeddingNetworks:
         What the user's own networks draw from torch's default generator.
     """
 
-    estimator: Any
+    estimator: Embedding
     weights: torch.Generator
     dtype: torch.dtype
     stream: PrivateStream | None = None
@@ -74,7 +74,12 @@ class EmbeddingNetworks:
         return own
 
     def _built_in(
-        self, rows: ArrayDataset, shift: NDArray, factor: float, unit: float, rng: Any
+        self,
+        rows: ArrayDataset,
+        shift: NDArray,
+        factor: float,
+        unit: float,
+        rng: np.random.RandomState,
     ) -> dict[str, nn.Module]:
         """Return networks that start at principal components.
 

@@ -6,7 +6,7 @@ import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sklearn_iso._protocols import Hierarchy
 from sklearn_iso._training import inference
 from sklearn_iso._typed import (
     ClassifierMixin,
@@ -154,17 +155,17 @@ class HierarchicalIsometricClassifier(
     alpha: float = field(default=1.0, kw_only=False)
     penalty: PenaltyName | Penalty = "isometric"
     layers: Layers = "hidden"
-    block_sizes: Sequence[Any] | None = None
+    block_sizes: Sequence[int | Sequence[int]] | None = None
     target: Target = "input"
     training: Literal["joint", "alternating"] = "joint"
-    hierarchy: Any = None
+    hierarchy: Hierarchy | None = None
     learning_rate: float = 2e-3
     weight_decay: float = 0.0
     max_epochs: int = 100
     batch_size: int = 256
     samples_per_class: int | None = None
 
-    classes_: Any = field(init=False)
+    classes_: NDArray | list[NDArray] = field(init=False)
     tree_: LabelTree = field(init=False)
     labels_: Labels = field(init=False)
     n_levels_: int = field(init=False)
@@ -234,7 +235,7 @@ class HierarchicalIsometricClassifier(
         best = self._leaf_scores(X).argmax(axis=1)
         return cast(NDArray, self.tree_.leaves[best])
 
-    def predict_proba(self, X: ArrayLike) -> Any:
+    def predict_proba(self, X: ArrayLike) -> NDArray | list[NDArray]:
         """Return the probabilities of the labels of each level.
 
         That of a label is the sum of those of the labels below it. Where paths end early, a
@@ -291,7 +292,7 @@ class HierarchicalIsometricClassifier(
         """
         check_is_fitted(self)
         right = self.labels_.agreement(y, self.predict_paths(X), self.hierarchy)
-        return float(np.average(right, weights=cast(Any, sample_weight)))
+        return float(np.average(right, weights=cast(NDArray | None, sample_weight)))
 
     def at_level(self, level: int) -> LevelClassifier:
         """Return one level of this fitted estimator as a classifier of its own.

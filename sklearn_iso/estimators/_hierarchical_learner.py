@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from sklearn_iso.estimators._learner import (
     starts_warm,
 )
 from sklearn_iso.estimators._result import FitResult
+from sklearn_iso.estimators._roles import Hierarchical
 from sklearn_iso.estimators._tasks import FitTask
 from sklearn_iso.hierarchy import LabelTree
 from sklearn_iso.modules import Stack
@@ -59,7 +60,7 @@ class HierarchicalLearner:
         What the estimator is to keep.
     """
 
-    def __init__(self, estimator: Any, task: FitTask | None = None) -> None:
+    def __init__(self, estimator: Hierarchical, task: FitTask | None = None) -> None:
         self.estimator, self.task, self.result = estimator, task, FitResult()
         rng = private_random_state(estimator.random_state)
         # In the order of IsometricClassifier's learner, so that one level gives its numbers.
@@ -173,7 +174,9 @@ def check_warm_tree(before: LabelTree, now: LabelTree) -> None:
         )
 
 
-def block_widths(block_sizes: Any, n_levels: int) -> list[list[int]]:
+def block_widths(
+    block_sizes: Sequence[int | Sequence[int]] | None, n_levels: int
+) -> list[list[int]]:
     """Return the widths of the hidden layers of each block, checked.
 
     Raises

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,8 +13,31 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sklearn_iso.estimators._hierarchical_labels import Labels
+from sklearn_iso.hierarchy import LabelTree
 from sklearn_iso.modules import BestLeaf
 from sklearn_iso.modules._ambient import own_modes
+
+
+class Leveled(Protocol):
+    """A fitted hierarchical classifier, as far as its levels need it."""
+
+    tree_: LabelTree
+    labels_: Labels
+    n_levels_: int
+    n_features_in_: int
+
+    def transform(self, X: ArrayLike, level: int = -1) -> NDArray:
+        """Return the representation after the block of a level."""
+
+    def to_torch(self, *, transform: bool = False, level: int = -1) -> nn.Module:
+        """Return a module of its scores, or of its representation."""
+
+    def _leaf_scores(self, X: ArrayLike) -> NDArray:
+        """Return the scores of all leaves."""
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether it is fitted."""
 
 
 class LevelClassifier(ClassifierMixin, BaseEstimator):
@@ -46,11 +69,11 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):
     ((200,), array([0, 1, 2, 3]))
     """
 
-    def __init__(self, classifier: Any, level: int) -> None:
+    def __init__(self, classifier: Leveled, level: int) -> None:
         self.classifier = classifier
         self.level = level
 
-    def fit(self, X: Any, y: Any = None) -> LevelClassifier:
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> LevelClassifier:
         """Return the view as it is."""
         check_is_fitted(self)
         return self
@@ -117,7 +140,7 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):
         return self
 
 
-def check_level(estimator: Any, level: Any) -> int:
+def check_level(estimator: Leveled, level: int) -> int:
     """Return a level counted from 0, of which a negative one is counted from the finest.
 
     Raises

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeGuard, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import (
     _check_n_features,
@@ -17,6 +17,8 @@ from sklearn.utils.validation import (
 )
 from torch.utils.data import DataLoader, Dataset
 
+from sklearn_iso._geometry import Metric
+from sklearn_iso._protocols import Samples
 from sklearn_iso._training.calibration import SIZES
 from sklearn_iso._training.rows import (
     dataset_rows,
@@ -25,6 +27,7 @@ from sklearn_iso._training.rows import (
     single_rows,
     sparse_rows,
 )
+from sklearn_iso.estimators._roles import Embedding
 
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
@@ -32,7 +35,7 @@ _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
 
 def check_fit_input(
     estimator: BaseEstimator,
-    X: Any,
+    X: Samples | Dataset,
     y: ArrayLike | None,
     *,
     many_dimensions: bool,
@@ -56,7 +59,6 @@ def check_fit_input(
             raise ValueError("A Dataset brings its labels along; got y too. Pass fit(dataset).")
         rows, labels = _check_dataset(estimator, X, reset)
         return single_rows(rows) if single else rows, labels
-    checked: Any
     mapped = lazy and is_mapped(X)
     checked, y = validate_data(
         estimator,
@@ -73,7 +75,7 @@ def check_fit_input(
     return single_rows(by_need) if single else by_need, column_or_1d(y, warn=True)
 
 
-def _is_dataset(X: Any, lazy: bool) -> bool:
+def _is_dataset(X: object, lazy: bool) -> TypeGuard[Dataset]:
     """Return whether X is a torch data set, where one is taken.
 
     Raises
@@ -94,22 +96,22 @@ def _is_dataset(X: Any, lazy: bool) -> bool:
     return isinstance(X, Dataset)
 
 
-def _check_dataset(estimator: Any, X: Dataset, reset: bool) -> tuple[Any, NDArray]:
+def _check_dataset(estimator: BaseEstimator, X: Dataset, reset: bool) -> tuple[NDArray, NDArray]:
     """Return the inputs and the labels of a torch data set."""
     rows, labels = dataset_rows(X)
     _check_n_features(estimator, rows, reset=reset)
-    return rows, labels
+    return cast(NDArray, rows), labels
 
 
-def by_batch(X: Any) -> Any:
+def by_batch(X: NDArray | csr_matrix) -> NDArray:
     """Return samples that become dense, and floats, when a batch asks for them."""
     if issparse(X):
-        return sparse_rows(X)
-    return X if X.dtype.kind == "f" and X.dtype.isnative else mapped_rows(X)
+        return cast(NDArray, sparse_rows(X))
+    return X if X.dtype.kind == "f" and X.dtype.isnative else cast(NDArray, mapped_rows(X))
 
 
 def check_predict_input(
-    estimator: BaseEstimator, X: Any, *, many_dimensions: bool, lazy: bool = False
+    estimator: BaseEstimator, X: Samples | Dataset, *, many_dimensions: bool, lazy: bool = False
 ) -> NDArray:
     """Validate data of the fitted features."""
     rows: NDArray
@@ -128,25 +130,29 @@ def check_predict_input(
     return rows
 
 
-def _float_types(X: Any, mapped: bool = False) -> list[type] | None:
-    dtype: Any = getattr(X, "dtype", None)
-    if isinstance(dtype, np.dtype):
-        dtype = dtype.newbyteorder("=")
+def _float_types(X: object, mapped: bool = False) -> list[type] | None:
+    own: object = getattr(X, "dtype", None)
+    dtype = own.newbyteorder("=") if isinstance(own, np.dtype) else own
     small = str(dtype) in _SMALL
-    if mapped and (small or dtype == np.float64) and (dtype.kind != "f" or dtype != X.dtype):
+    if (
+        mapped
+        and isinstance(dtype, np.dtype)
+        and (small or dtype == np.float64)
+        and (dtype.kind != "f" or dtype != own)
+    ):
         return None  # as they are: floats in memory would be as large as the file, or larger
     if small:
         return [np.float32, np.float64]
     return [np.float64, np.float32]
 
 
-def _takes_single(estimator: Any) -> bool:
+def _takes_single(estimator: object) -> bool:
     """Return whether an estimator trains in float32 whatever X is."""
     return bool(getattr(estimator, "mixed_precision", False))
 
 
 def check_embedding_input(
-    estimator: Any,
+    estimator: Embedding,
     X: ArrayLike,
     y: ArrayLike | None,
     distances: ArrayLike | None = None,
@@ -192,7 +198,9 @@ def check_optional_labels(y: ArrayLike | None, X: NDArray) -> NDArray | None:
     return labels
 
 
-def check_distances(metric: Any, distances: ArrayLike | None, X: NDArray) -> NDArray | None:
+def check_distances(
+    metric: str | Metric, distances: ArrayLike | None, X: NDArray
+) -> NDArray | None:
     """Return the distances between the samples of X, where metric="precomputed" calls for them.
 
     Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import fields, replace
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
 from torch import nn
 
+from sklearn_iso._protocols import Parametrized
 from sklearn_iso._training import (
     Acceleration,
     ArrayDataset,
@@ -35,7 +36,9 @@ from sklearn_iso._training import (
     resume_net,
     warn_of_weak_pairs,
 )
+from sklearn_iso.estimators._representing import RepresentingNetwork
 from sklearn_iso.estimators._result import FitResult, found_before
+from sklearn_iso.estimators._roles import Stopping, Weighing
 from sklearn_iso.estimators._strength import given_or_auto, strength
 from sklearn_iso.estimators._tasks import FitTask
 from sklearn_iso.exceptions import TrainingDivergedError
@@ -68,7 +71,7 @@ class Learner:
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: RepresentingNetwork,
         task: FitTask | None = None,
         rng: np.random.RandomState | None = None,
         data_term: str = "classification_loss",
@@ -93,8 +96,9 @@ class Learner:
         """Train on validated arrays."""
         estimator = self.estimator
         classes, labels = encode_labels(y)
-        check_warm_classes(estimator, classes)
-        weight = combine_weights(X, labels, classes, sample_weight, estimator.class_weight)
+        known = cast(Weighing, estimator)
+        check_warm_classes(known, classes)
+        weight = combine_weights(X, labels, classes, sample_weight, known.class_weight)
         train, valid = self._split(positive_rows(X, labels, weight))
         check_several_classes(classes[train.y])
         self.train(train, classes, valid)
@@ -112,8 +116,8 @@ class Learner:
     ) -> None:
         """Train for one epoch on some samples, from where the estimator is or from the start."""
         estimator = self.estimator
-        labels = encode_among(classes, y)
-        weight = combine_weights(X, labels, classes, sample_weight, estimator.class_weight)
+        labels, known = encode_among(classes, y), cast(Weighing, estimator)
+        weight = combine_weights(X, labels, classes, sample_weight, known.class_weight)
         settings = replace(settings_of(estimator), learning_rate_schedule="constant")
         if not hasattr(estimator, "net_"):
             rows = positive_rows(X, labels, weight)
@@ -187,15 +191,9 @@ class Learner:
 
     def run(self, train: ArrayDataset, epochs: int) -> None:
         """Train, and complete the result whatever happens."""
+        who = self.estimator
         try:
-            run_net(
-                self.result,
-                train,
-                self.randomness,
-                epochs,
-                estimator=self.estimator,
-                task=self.task,
-            )
+            run_net(self.result, train, self.randomness, epochs, estimator=who, task=self.task)
         finally:
             self.finish()
             self._complete()
@@ -279,7 +277,7 @@ def check_trainable(module: nn.Module) -> None:
         )
 
 
-def starts_warm(estimator: Any) -> bool:
+def starts_warm(estimator: object) -> bool:
     """Return whether a fit starts at the weights of the last one."""
     return getattr(estimator, "warm_start", False) and hasattr(estimator, "net_")
 
@@ -302,7 +300,7 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
         ) from None
 
 
-def check_warm_classes(estimator: Any, classes: NDArray) -> None:
+def check_warm_classes(estimator: Weighing, classes: NDArray) -> None:
     """Raise a ValueError if a warm start meets other classes than those of the last fit."""
     if starts_warm(estimator) and not np.array_equal(classes, estimator.classes_):
         raise ValueError(
@@ -319,7 +317,7 @@ _OUTPUTS = {
 
 
 def split_rows(
-    estimator: Any, rows: ArrayDataset, rng: np.random.RandomState, *labels: NDArray
+    estimator: Stopping, rows: ArrayDataset, rng: np.random.RandomState, *labels: NDArray
 ) -> tuple[ArrayDataset, ArrayDataset]:
     """Return the samples to train on, and those that early stopping holds out.
 
@@ -338,7 +336,7 @@ def split_rows(
     return rows.subset(train), rows.subset(valid)
 
 
-def settings_of(estimator: Any, n_samples: int | None = None) -> TrainingSettings:
+def settings_of(estimator: Parametrized, n_samples: int | None = None) -> TrainingSettings:
     """Return the training parameters of an estimator, of a cross-fit if `n_samples` is given."""
     params = estimator.get_params(deep=False)
     chosen = {f.name: params[f.name] for f in fields(TrainingSettings) if f.name in params}
@@ -352,7 +350,7 @@ def run_net(
     randomness: Randomness,
     epochs: int,
     *,
-    estimator: Any,
+    estimator: Parametrized,
     task: FitTask | None,
 ) -> None:
     """Train the net of a result, and let go of the data whatever happens.
@@ -379,7 +377,7 @@ def as_module(net: PenalizedNet, X: NDArray, weight: NDArray) -> tuple[NDArray, 
     return X.astype(dtype, copy=False), weight.astype(dtype, copy=False)
 
 
-def learns_by_chunks(estimator: Any) -> bool:
+def learns_by_chunks(estimator: Stopping) -> bool:
     """Return True; raise an AttributeError if a parameter needs all samples at once."""
     if estimator.early_stopping:
         raise AttributeError(
@@ -396,7 +394,5 @@ def learns_by_chunks(estimator: Any) -> bool:
 
 def positive_rows(X: NDArray, labels: NDArray, weight: NDArray) -> ArrayDataset:
     """Return the samples that weigh anything."""
-    if weight.all():
-        return ArrayDataset(X, labels, weight)
-    index = np.flatnonzero(weight)
-    return ArrayDataset(X, labels, weight).subset(index)
+    rows = ArrayDataset(X, labels, weight)
+    return rows if weight.all() else rows.subset(np.flatnonzero(weight))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from sklearn_iso import _training, modules, penalties
+from sklearn_iso.estimators._base import StoredEstimator
 from sklearn_iso.estimators._classifier import IsometricClassifier
 from sklearn_iso.estimators._classifier_cv import IsometricClassifierCV
 from sklearn_iso.estimators._hierarchical import HierarchicalIsometricClassifier
@@ -31,6 +32,9 @@ _ESTIMATORS = (
     IsometricTransformer,
 )
 
+#: A class or a function, which a file may name.
+Named = type | Callable[..., object]
+
 
 @own_modes()
 def load(
@@ -39,7 +43,7 @@ def load(
     module: nn.Module | Callable[..., nn.Module] | None = None,
     encoder: nn.Module | Callable[..., nn.Module] | None = None,
     decoder: nn.Module | Callable[..., nn.Module] | None = None,
-    classes: Sequence[Any] = (),
+    classes: Sequence[Named] | Named = (),
 ) -> Any:
     """Return the fitted estimator that ``save(path)`` wrote.
 
@@ -96,22 +100,22 @@ def load(
     return estimator
 
 
-def _forget_compiler_options(estimator: Any) -> None:
+def _forget_compiler_options(estimator: StoredEstimator | None) -> None:
     """Drop what the next fit would hand to a compiler: it may name a program to run."""
     chosen = getattr(estimator, "compile", None)
-    if isinstance(chosen, dict):
+    if estimator is not None and isinstance(chosen, dict):
         kept = {key: value for key, value in chosen.items() if key != "options"}
         estimator.set_params(compile=kept)
 
 
-def _listed(classes: Any) -> list[Any]:
+def _listed(classes: Sequence[Named] | Named) -> list[Named]:
     try:
-        return list(classes)
+        return list(cast(Iterable[Named], classes))
     except TypeError:
-        return [classes]
+        return [cast(Named, classes)]
 
 
-def _of_this_package() -> list[Any]:
+def _of_this_package() -> list[type]:
     """Return what fitted estimators are made of."""
     rooms = [vars(room) for room in (modules, penalties, _training)]
     return [

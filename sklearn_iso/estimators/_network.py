@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from skorch.callbacks import Callback
 from torch import device as torch_device
 
 from sklearn_iso.estimators._base import StoredEstimator
 from sklearn_iso.estimators._constraints import Activation, Auto, Optimizer, Schedule
 from sklearn_iso.estimators._result import FitResult
 from sklearn_iso.penalties import Penalty
+
+
+class Learning(Protocol):
+    """What fits, and holds what it has found out."""
+
+    @property
+    def result(self) -> FitResult:
+        """Return it as far as the fit has come."""
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -49,7 +58,7 @@ class NetworkEstimator(StoredEstimator):
     validation_fraction: float = 0.1
     n_iter_no_change: int = 10
     tol: float = 1e-4
-    callbacks: Sequence[Any] | None = None
+    callbacks: Sequence[Callback | tuple[str, Callback]] | None = None
     device: str | torch_device = "cpu"
     compile: bool | dict[str, Any] = False
     mixed_precision: bool = False
@@ -57,7 +66,7 @@ class NetworkEstimator(StoredEstimator):
     warm_start: bool = False
     random_state: int | np.random.RandomState | None = None
 
-    def _learn(self, learner: Any, fit: Callable[..., None], *data: Any) -> None:
+    def _learn(self, learner: Learning, fit: Callable[..., None], *data: object) -> None:
         """Let a learner fit, and keep what it has found out, whatever ends the fit."""
         try:
             fit(*data)

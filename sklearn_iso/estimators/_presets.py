@@ -12,7 +12,7 @@ from sklearn_iso.modules import MLP, ConvNet
 from sklearn_iso.penalties import Penalty, PenaltySum, WithinClassIsometry, WorstCaseIsometry
 
 
-def _paper() -> dict[str, Any]:
+def _paper() -> dict[str, object]:
     """Return the network, loss and training of the paper for MNIST: beta 0.1, K 10."""
     return {
         "alpha": 0.1,
@@ -30,7 +30,7 @@ def _paper() -> dict[str, Any]:
     }
 
 
-def _images(penalty: Penalty, **training: Any) -> dict[str, Any]:
+def _images(penalty: Penalty, **training: object) -> dict[str, object]:
     """Return a convolutional network under worst-case pairs."""
     return {
         "penalty": penalty,
@@ -58,15 +58,15 @@ def _long_pairs(n_steps: int, step_size: float) -> PenaltySum:
     )
 
 
-def _images_linf() -> dict[str, Any]:
+def _images_linf() -> dict[str, object]:
     return _images(_long_pairs(n_steps=4, step_size=0.6), alpha=2.0, max_epochs=13)
 
 
-def _images_large_budgets() -> dict[str, Any]:
+def _images_large_budgets() -> dict[str, object]:
     return _images(_long_pairs(n_steps=7, step_size=0.36), alpha=2.0, max_epochs=20)
 
 
-def _images_l2() -> dict[str, Any]:
+def _images_l2() -> dict[str, object]:
     pairs = _boundary_pairs(
         "l2", 2.2, 2.4, 4, 2.0, step_size=0.6, min_radius=0.75, bounds=(0, 1),
         start=("margin", "patches"),
@@ -74,14 +74,14 @@ def _images_l2() -> dict[str, Any]:
     return _images(pairs, alpha=2.0, max_epochs=12)
 
 
-def _images_both_norms() -> dict[str, Any]:
+def _images_both_norms() -> dict[str, object]:
     long = _boundary_pairs("l2", 3.0, 1.2, 4, 0.5, start=("margin", "patches"))
     wide = _boundary_pairs("linf", 0.2, 10.0, 2, 0.5)
     return _images(long + wide, alpha=2.0, max_epochs=36)
 
 
 #: Parameters by name.
-PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
+PRESETS: dict[str, Callable[[], dict[str, object]]] = {
     "paper": _paper,
     "images": _images_linf,
     "images_large_budgets": _images_large_budgets,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from sklearn_iso._geometry import nearest_other_class_distance
 from sklearn_iso._geometry.norms import get_norm
 from sklearn_iso._training import (
     ArrayDataset,
+    TrainingSettings,
     input_similarity,
     new_generator,
     resume_net,
@@ -28,6 +28,7 @@ from sklearn_iso.estimators._learner import (
     settings_of,
     split_rows,
 )
+from sklearn_iso.estimators._representing import RepresentingNetwork
 from sklearn_iso.estimators._result import FitResult
 from sklearn_iso.estimators._strength import strength
 from sklearn_iso.estimators._tasks import FitTask
@@ -62,7 +63,7 @@ class RegressionLearner:
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: RepresentingNetwork,
         task: FitTask | None = None,
         rng: np.random.RandomState | None = None,
     ) -> None:
@@ -131,7 +132,9 @@ class RegressionLearner:
             )
         return ArrayDataset(rows.X, y, rows.weight)
 
-    def _start(self, train: ArrayDataset, settings: Any, valid: ArrayDataset | None = None) -> None:
+    def _start(
+        self, train: ArrayDataset, settings: TrainingSettings, valid: ArrayDataset | None = None
+    ) -> None:
         penalty = regression_penalty(self.estimator.penalty)
         if strength(self.estimator) > 0:
             set_units(penalty, train, self.learner.rng)

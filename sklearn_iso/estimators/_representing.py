@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
@@ -29,6 +28,8 @@ class RepresentingNetwork(TransformerMixin, NetworkEstimator):
     penalty_: Penalty = field(init=False)
     radius_: float = field(init=False)
     scale_: float = field(init=False)
+    _n_features_out: int = field(init=False)
+    _row_size: int = field(init=False)
 
     def transform(self, X: ArrayLike) -> NDArray:
         """Return the representation of each sample in the last of `layers`.
@@ -44,7 +45,7 @@ class RepresentingNetwork(TransformerMixin, NetworkEstimator):
         samples = self._checked(X)
         return inference.representation(self.net_.module_, samples, self.layers)
 
-    def _checked(self, X: ArrayLike) -> Any:
+    def _checked(self, X: ArrayLike) -> NDArray:
         """Return X as the network takes it; raise an error before a fit."""
         check_is_fitted(self)
         return check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)

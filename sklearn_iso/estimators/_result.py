@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 from sklearn_iso._training import PenalizedNet, history_columns
 from sklearn_iso.penalties import Penalty
@@ -31,7 +30,7 @@ class FitResult(SimpleNamespace):
         self.n_iter_ = len(self.loss_curve_)
 
 
-def found_before(estimator: Any, *names: str) -> FitResult:
+def found_before(estimator: object, *names: str) -> FitResult:
     """Return those attributes that an earlier fit of an estimator has left, if there was one."""
     known = vars(estimator)
     return FitResult(**{name: known[name] for name in names if name in known})

@@ -7,10 +7,13 @@ from typing import Any
 
 from sklearn.base import is_regressor
 
+from sklearn_iso._protocols import Parametrized
 from sklearn_iso._training import Acceleration
 from sklearn_iso._training.crossfit import Candidate
 from sklearn_iso._training.stacked import can_stack
 from sklearn_iso.estimators._constraints import AUTO
+from sklearn_iso.estimators._network import NetworkEstimator
+from sklearn_iso.estimators._representing import RepresentingNetwork
 from sklearn_iso.modules._widths import layer_widths
 from sklearn_iso.penalties import Penalty
 
@@ -41,7 +44,7 @@ MIN_STEPS, MIN_STEPS_OF_REGRESSORS = 8, 5
 SMALLEST_BATCH, LARGEST_BATCH = 16, 256
 
 
-def strength(estimator: Any) -> float:
+def strength(estimator: NetworkEstimator) -> float:
     """Return the alpha that a network on its own trains under.
 
     Examples
@@ -56,7 +59,9 @@ def strength(estimator: Any) -> float:
     return ALONE_OF_REGRESSORS if is_regressor(estimator) else ALONE
 
 
-def cross_fits(estimator: Any, penalty: Penalty, n_samples: float, n_features: int) -> bool:
+def cross_fits(
+    estimator: RepresentingNetwork, penalty: Penalty, n_samples: float, n_features: int
+) -> bool:
     """Return whether a fit under a penalty chooses its strength by cross-fitting.
 
     Examples
@@ -81,7 +86,7 @@ def cross_fits(estimator: Any, penalty: Penalty, n_samples: float, n_features: i
     return bool(widths) and divisible and sized and can_stack(penalty)
 
 
-def candidates(estimator: Any) -> list[Candidate]:
+def candidates(estimator: NetworkEstimator) -> list[Candidate]:
     """Return the strengths to try; a weight decay that was given is that of all."""
     tried = CANDIDATES_OF_REGRESSORS if is_regressor(estimator) else CANDIDATES
     if estimator.weight_decay == "auto":
@@ -90,7 +95,7 @@ def candidates(estimator: Any) -> list[Candidate]:
     return [Candidate(alpha, decay) for alpha in sorted({one.alpha for one in tried})]
 
 
-def given_or_auto(estimator: Any, n_samples: int | None = None) -> dict[str, Any]:
+def given_or_auto(estimator: Parametrized, n_samples: int | None = None) -> dict[str, Any]:
     """Return what the parameters that may be "auto" come to.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,12 +12,13 @@ from sklearn.base import clone
 
 from sklearn_iso._geometry import Metric, Stress, one_block
 from sklearn_iso._geometry.distances import power_of_two
+from sklearn_iso.estimators._roles import Embedding
 from sklearn_iso.penalties import GeodesicIsometry, Penalty
 from sklearn_iso.penalties._graph import MAX_EXACT, geodesic_distances, neighbour_graph
-from sklearn_iso.penalties._pairwise import norm_order
+from sklearn_iso.penalties._pairwise import MetricName, norm_order
 
 #: Metrics by their names in scikit-learn and SciPy.
-METRICS: dict[Any, Any] = {
+METRICS: dict[str, MetricName] = {
     "euclidean": "l2",
     "l2": "l2",
     "manhattan": "l1",
@@ -96,7 +97,9 @@ class Targets:
         return float(squared.clamp(0, 1).sqrt())
 
 
-def given_distances(estimator: Any, distances: NDArray | None, rows: NDArray) -> NDArray | None:
+def given_distances(
+    estimator: Embedding, distances: NDArray | None, rows: NDArray
+) -> NDArray | None:
     """Return the given distances of some samples, or the paths that penalty="geodesic" asks.
 
     Raises
@@ -120,7 +123,7 @@ def given_distances(estimator: Any, distances: NDArray | None, rows: NDArray) ->
     return geodesic_distances(graph, np.arange(len(distances)), distances.dtype)
 
 
-def kept_metric(estimator: Any, penalty: Penalty) -> Any:
+def kept_metric(estimator: Embedding, penalty: Penalty) -> MetricName | Metric:
     """Return the metric of the distances to keep: that of a penalty object, where it has one.
 
     Raises
@@ -129,7 +132,7 @@ def kept_metric(estimator: Any, penalty: Penalty) -> Any:
         If precomputed distances come and no term looks at them, or the other way round; or if
         a penalty object has another metric than the estimator was given.
     """
-    metric = METRICS.get(estimator.metric, estimator.metric)
+    metric = metric_of(estimator.metric)
     own = [term.metric for _, _, term in penalty.terms() if hasattr(term, "metric")]
     given = any(isinstance(name, str) and name == "precomputed" for name in own)
     if given != (isinstance(metric, str) and metric == "precomputed"):
@@ -150,10 +153,23 @@ def kept_metric(estimator: Any, penalty: Penalty) -> Any:
     return own[0] if own else metric
 
 
-def _by_order(metric: Any) -> Any:
+def _by_order(metric: str | float | Metric) -> float | str | Metric:
     """Return the p of a norm, by whatever name, and any other metric as it is."""
-    known = callable(metric) or metric == "precomputed"
-    return metric if known else norm_order(metric)
+    if callable(metric) or metric == "precomputed":
+        return metric
+    return norm_order(metric)
+
+
+def metric_of(metric: str | Metric) -> MetricName | Metric:
+    """Return a metric under the name that penalties have for it.
+
+    Examples
+    --------
+    >>> from sklearn_iso.estimators._targets import metric_of
+    >>> metric_of("euclidean"), metric_of(3.0)
+    ('l2', 3.0)
+    """
+    return METRICS.get(cast(str, metric), cast(MetricName, metric))
 
 
 def find_paths(penalty: Penalty) -> GeodesicIsometry | None:
@@ -163,7 +179,7 @@ def find_paths(penalty: Penalty) -> GeodesicIsometry | None:
 
 
 def targets_among(
-    estimator: Any, X: NDArray, distances: NDArray | None, rng: np.random.RandomState
+    estimator: Embedding, X: NDArray, distances: NDArray | None, rng: np.random.RandomState
 ) -> Targets:
     """Return the distances that a fitted estimator was to keep, between new samples."""
     given = given_distances(estimator, distances, np.arange(len(X)))
@@ -171,7 +187,9 @@ def targets_among(
     return Targets(X, metric, given, paths_among(estimator.penalty_, X, rng))
 
 
-def paths_among(penalty: Penalty, X: NDArray, rng: np.random.RandomState) -> Any:
+def paths_among(
+    penalty: Penalty, X: NDArray, rng: np.random.RandomState
+) -> GeodesicIsometry | None:
     """Return a penalty that knows the geodesics among new samples, where there is one at all."""
     term = find_paths(penalty)
     if term is None:

@@ -6,16 +6,26 @@ import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
+from numpy.typing import ArrayLike
 from skorch.callbacks import Callback
 
+from sklearn_iso._protocols import Parametrized, Samples
+from sklearn_iso._training import PenalizedNet
+from sklearn_iso.estimators._base import StoredEstimator as CallbackEstimator
+from sklearn_iso.estimators._result import FitResult
 from sklearn_iso.estimators._strength import given_or_auto
+
+if TYPE_CHECKING:
+    from sklearn_iso._typed import CallbackContext
 
 Item = TypeVar("Item")
 
 
-def data_of_fit(X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+def data_of_fit(
+    X: Samples, y: ArrayLike | None, sample_weight: ArrayLike | None
+) -> dict[str, object]:
     """Return what callbacks are told of the data of a fit."""
     metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
     return {"X": X, "y": y, "metadata": metadata}
@@ -34,12 +44,12 @@ class FitTask:
         "X", "y" and "metadata" of the fit.
     """
 
-    estimator: Any
-    context: Any
-    data: dict[str, Any]
+    estimator: CallbackEstimator
+    context: CallbackContext | None
+    data: dict[str, object]
 
     @contextmanager
-    def epochs(self, result: Any) -> Iterator[None]:
+    def epochs(self, result: FitResult) -> Iterator[None]:
         """Let each epoch of the net of a result be a task, where callbacks listen."""
         if self.context is None or not self.context._callbacks:
             yield
@@ -58,7 +68,12 @@ class FitTask:
 
 
 @contextmanager
-def fit_task(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[FitTask]:
+def fit_task(
+    estimator: CallbackEstimator,
+    X: Samples,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+) -> Iterator[FitTask]:
     """Let the block be the fit of an estimator, of which callbacks hear."""
     data = data_of_fit(X, y, sample_weight)
     if not hasattr(estimator, "_init_callback_context"):
@@ -70,7 +85,7 @@ def fit_task(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[Fit
     context.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
 
 
-def most_epochs(estimator: Any) -> int:
+def most_epochs(estimator: Parametrized) -> int:
     """Return how many epochs a fit runs at most; a cross-fit, which "auto" may mean, runs fewer."""
     epochs: int = given_or_auto(estimator)["max_epochs"]
     return epochs
@@ -87,8 +102,9 @@ class Parts:
         "X", "y" and "metadata" of the fit.
     """
 
-    def __init__(self, estimator: Any, n_parts: int, data: dict[str, Any]) -> None:
-        self.estimator, self.data, self.task = estimator, data, None
+    def __init__(self, estimator: CallbackEstimator, n_parts: int, data: dict[str, object]) -> None:
+        self.estimator, self.data = estimator, data
+        self.task: CallbackContext | None = None
         if hasattr(estimator, "_init_callback_context"):
             self.task = estimator._init_callback_context(max_subtasks=n_parts)
             self.task.call_on_fit_task_begin(estimator=estimator, **data)
@@ -100,7 +116,7 @@ class Parts:
                 yield item
 
     @contextmanager
-    def part(self, name: str, fitted_in_it: Any = None) -> Iterator[None]:
+    def part(self, name: str, fitted_in_it: object = None) -> Iterator[None]:
         """Let the block be a part, of which the fit of another estimator may be all."""
         if self.task is None:
             yield
@@ -132,16 +148,17 @@ class EpochTasks(Callback):
         What the fit has found out so far.
     """
 
-    def __init__(self, fit: FitTask, result: Any) -> None:
+    def __init__(self, fit: FitTask, result: FitResult) -> None:
         self.fit, self.result = fit, result
         self.stopped_ = False
 
-    def on_epoch_begin(self, net: Any, **kwargs: object) -> None:
+    def on_epoch_begin(self, net: PenalizedNet, **kwargs: object) -> None:
         """Begin a task."""
-        self.epoch_ = self.fit.context.subcontext(task_name="epoch")
+        context = cast("CallbackContext", self.fit.context)
+        self.epoch_ = context.subcontext(task_name="epoch")
         self.epoch_.call_on_fit_task_begin(estimator=self.fit.estimator, **self.fit.data)
 
-    def on_epoch_end(self, net: Any, **kwargs: object) -> None:
+    def on_epoch_end(self, net: PenalizedNet, **kwargs: object) -> None:
         """End the task, and remember whether a callback asks to stop."""
         self.stopped_ = self.epoch_.call_on_fit_task_end(
             estimator=self.fit.estimator,

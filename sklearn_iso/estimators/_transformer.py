@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
@@ -24,7 +24,7 @@ from sklearn_iso.estimators._embedder import Embedder, embeds_by_chunks, named_d
 from sklearn_iso.estimators._embedding_map import bring_back, embed, stress_of_rows
 from sklearn_iso.estimators._input import check_embedding_input
 from sklearn_iso.estimators._network import NetworkEstimator
-from sklearn_iso.estimators._targets import METRICS
+from sklearn_iso.estimators._targets import metric_of
 from sklearn_iso.estimators._tasks import fit_task
 from sklearn_iso.modules._ambient import own_modes
 from sklearn_iso.modules._representations import only_first_output
@@ -198,7 +198,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
                 "penalty sees distances, and has no object with parameters. Pass the shortest "
                 "paths as distances, and penalty='global'."
             )
-        return embedding_penalty(name, METRICS.get(self.metric, self.metric), self.n_neighbors)
+        return embedding_penalty(name, metric_of(self.metric), self.n_neighbors)
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -308,7 +308,9 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         """
         return bring_back(self, X)
 
-    def score(self, X: ArrayLike, y: Any = None, *, distances: ArrayLike | None = None) -> float:
+    def score(
+        self, X: ArrayLike, y: ArrayLike | None = None, *, distances: ArrayLike | None = None
+    ) -> float:
         """Return the negative scale-optimal normalised stress of some samples, greater is better.
 
         Parameters

@@ -1,10 +1,14 @@
 """Scale-optimal normalised stress: how far a representation is from keeping distances."""
 
-from typing import Any, Literal, overload
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_iso._protocols import RandomState, Transformer
 from sklearn_iso.metrics._pairs import (
     Metric,
     PairDistances,
@@ -13,40 +17,15 @@ from sklearn_iso.metrics._pairs import (
     check_pair_of_spaces,
     pair_distances,
 )
+from sklearn_iso.metrics._signatures import Found, SamplingParameters, of_pairs
 from sklearn_iso.metrics._table import own_copy
 from sklearn_iso.metrics._weights import weighted
 
-
-@overload
-def isometry_distortion(
-    X: ArrayLike,
-    Z: ArrayLike,
-    y: ArrayLike | None = ...,
-    *,
-    metric: Metric = ...,
-    max_exact: int = ...,
-    n_pairs: int = ...,
-    random_state: Any = ...,
-    return_std_error: Literal[False] = ...,
-    sample_weight: ArrayLike | None = ...,
-) -> float: ...
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
-@overload
-def isometry_distortion(
-    X: ArrayLike,
-    Z: ArrayLike,
-    y: ArrayLike | None = ...,
-    *,
-    metric: Metric = ...,
-    max_exact: int = ...,
-    n_pairs: int = ...,
-    random_state: Any = ...,
-    return_std_error: Literal[True],
-    sample_weight: ArrayLike | None = ...,
-) -> tuple[float, float]: ...
-
-
+@of_pairs
 def isometry_distortion(
     X: ArrayLike,
     Z: ArrayLike,
@@ -55,10 +34,10 @@ def isometry_distortion(
     metric: Metric = "euclidean",
     max_exact: int = 2000,
     n_pairs: int = 200_000,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
     return_std_error: bool = False,
     sample_weight: ArrayLike | None = None,
-) -> float | tuple[float, float]:
+) -> Found:
     r"""Return the scale-optimal normalised stress of a representation Z of X.
 
     .. math::
@@ -139,7 +118,29 @@ def isometry_distortion(
     return (stress, 0.0 if pairs.exact else std_error) if return_std_error else stress
 
 
-def scale_normalized_stress(X: ArrayLike, Z: ArrayLike, **options: Any) -> Any:
+class _Options(SamplingParameters, total=False):
+    sample_weight: ArrayLike | None
+
+
+@overload
+def scale_normalized_stress(
+    X: ArrayLike,
+    Z: ArrayLike,
+    *,
+    return_std_error: Literal[False] = ...,
+    **options: Unpack[_Options],
+) -> float: ...
+
+
+@overload
+def scale_normalized_stress(
+    X: ArrayLike, Z: ArrayLike, *, return_std_error: Literal[True], **options: Unpack[_Options]
+) -> tuple[float, float]: ...
+
+
+def scale_normalized_stress(
+    X: ArrayLike, Z: ArrayLike, *, return_std_error: bool = False, **options: Unpack[_Options]
+) -> Found:
     r"""Return the scale-optimal normalised stress over all pairs, whatever their class.
 
     .. math:: \mathrm{SNS} = \sqrt{1 - \cos^2(d_X, d_Z)}
@@ -173,7 +174,8 @@ def scale_normalized_stress(X: ArrayLike, Z: ArrayLike, **options: Any) -> Any:
     >>> scale_normalized_stress([[0.0], [1.0], [3.0]], [[0.0], [2.0], [6.0]])
     0.0
     """
-    return isometry_distortion(X, Z, None, **options)
+    measure = cast(Callable[..., Found], isometry_distortion)
+    return measure(X, Z, None, return_std_error=return_std_error, **options)
 
 
 def constant_distance_stress(
@@ -229,7 +231,7 @@ def _stress(d_X: NDArray[np.float64], d_Z: NDArray[np.float64]) -> tuple[float, 
     return stress, float(influence.std() / (2 * stress * np.sqrt(len(d_Z))))
 
 
-def representation_of(estimator: Any, X: ArrayLike) -> Any:
+def representation_of(estimator: object, X: ArrayLike) -> ArrayLike:
     """Return ``estimator.transform(X)``, or say what an estimator without it lacks."""
     if not hasattr(estimator, "transform"):
         raise TypeError(
@@ -237,4 +239,4 @@ def representation_of(estimator: Any, X: ArrayLike) -> Any:
             f"{type(estimator).__name__} has no transform. Use an estimator with a representation, "
             "such as IsometricClassifier, or a Pipeline that ends in one."
         )
-    return estimator.transform(own_copy(X))
+    return cast(Transformer, estimator).transform(own_copy(X))

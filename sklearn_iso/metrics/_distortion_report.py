@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from numpy.typing import ArrayLike
 
+from sklearn_iso._protocols import RandomState
 from sklearn_iso.metrics._distortion import constant_distance_stress
 from sklearn_iso.metrics._distortion_scorer import MEASURES
 from sklearn_iso.metrics._pairs import Sampling, check_pair_of_spaces, pair_distances
+from sklearn_iso.metrics._signatures import Metric
 from sklearn_iso.metrics._weights import weighted
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 #: What each measure is for a map that keeps all distances.
 _PERFECT = {"stress": 0.0} | dict.fromkeys(
@@ -61,7 +67,7 @@ class DistortionReport:
     n_neighbors: int
     within_class: bool
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> DataFrame:
         """Return a pandas DataFrame, a row for each measure.
 
         Raises
@@ -126,10 +132,10 @@ def distortion_report(
     y: ArrayLike | None = None,
     *,
     n_neighbors: int = 10,
-    metric: Any = "euclidean",
+    metric: Metric = "euclidean",
     max_exact: int = 2000,
     n_pairs: int = 200_000,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
     sample_weight: ArrayLike | None = None,
 ) -> DistortionReport:
     r"""Return every measure of distortion of a representation Z of X.
@@ -183,10 +189,12 @@ def distortion_report(
     of_pairs = {**sampling._asdict(), "y": y, "sample_weight": weight}
     of_points = {"n_neighbors": n_neighbors, "metric": metric, "max_exact": max_exact,
                  "random_state": random_state, "sample_weight": weight}  # fmt: skip
-    values, errors = {}, {}
+    values: dict[str, float] = {}
+    errors: dict[str, float] = {}
     for name, measure in MEASURES.items():
-        options: dict[str, Any] = of_pairs if measure.of_pairs else of_points
-        values[name], errors[name] = measure.function(X, Z, return_std_error=True, **options)
+        options: Mapping[str, object] = of_pairs if measure.of_pairs else of_points
+        found = measure.function(X, Z, return_std_error=True, **options)
+        values[name], errors[name] = cast(tuple[float, float], found)
     pairs = pair_distances(X, Z, classes, weight=weight, **sampling._asdict())
     floor = constant_distance_stress(pairs.d_X, pairs.weight)
     return DistortionReport(values, errors, floor, len(X), n_neighbors, y is not None)

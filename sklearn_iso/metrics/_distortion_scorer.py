@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_iso._protocols import RandomState, Transformer
 from sklearn_iso._threat.named import Named
 from sklearn_iso.metrics._distortion import isometry_distortion, representation_of
 from sklearn_iso.metrics._neighbourhoods import check_n_neighbors, continuity, trustworthiness
-from sklearn_iso.metrics._pairs import N_PAIRS, Metric, Sampling, check_flag
+from sklearn_iso.metrics._pairs import N_PAIRS, Sampling, check_flag
 from sklearn_iso.metrics._routing import WeightedScorer
+from sklearn_iso.metrics._signatures import Found, Metric
 from sklearn_iso.metrics._stretch import (
     bi_lipschitz_ratio,
     check_quantile,
@@ -37,7 +39,7 @@ class Measure:
         What it takes beyond what all take: "quantile" or "n_neighbors".
     """
 
-    function: Callable[..., Any]
+    function: Callable[..., Found]
     sign: int
     of_pairs: bool = True
     parameter: str | None = None
@@ -54,7 +56,7 @@ MEASURES: dict[str, Measure] = {
     "continuity": Measure(continuity, 1, of_pairs=False, parameter="n_neighbors"),
 }
 
-_RANGES: dict[str, Callable[[Any], Any]] = {
+_RANGES: dict[str, Callable[..., None]] = {
     "quantile": check_quantile,
     "n_neighbors": check_n_neighbors,
 }
@@ -70,7 +72,7 @@ def make_distortion_scorer(
     metric: Metric = "euclidean",
     max_exact: int = 2000,
     n_pairs: int = N_PAIRS,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
 ) -> "DistortionScorer":
     """Make a scorer: the negated distortion of ``estimator.transform(X)`` against X.
 
@@ -137,7 +139,7 @@ def make_distortion_scorer(
             f"measure={measure!r}, which looks at up to max_exact={max_exact} points. Leave it "
             "out, or set max_exact."
         )
-    units: Any = Named.of(scale) or scale
+    units = Named.of(scale) or scale
     if units is not None and not _is_unit(units):
         raise ValueError(
             f"scale must be finite and at least 0; got {scale!r}. Pass the unit of each feature, "
@@ -162,17 +164,17 @@ class DistortionScorer(WeightedScorer):
 
     measure: str = "stress"
     within_class: bool = True
-    scale: ArrayLike | None = None
+    scale: ArrayLike | Named | None = None
     quantile: float | None = None
     n_neighbors: int | None = None
     metric: Metric = "euclidean"
     max_exact: int = 2000
     n_pairs: int = N_PAIRS
-    random_state: Any = 0
+    random_state: RandomState = 0
 
     def __call__(
         self,
-        estimator: Any,
+        estimator: Transformer,
         X: ArrayLike,
         y: ArrayLike | None = None,
         *,
@@ -180,7 +182,7 @@ class DistortionScorer(WeightedScorer):
     ) -> float:
         """Return the score of ``estimator.transform(X)`` against X."""
         measure = MEASURES[self.measure]
-        options: dict[str, Any] = {
+        options: dict[str, object] = {
             "metric": self.metric, "max_exact": self.max_exact, "random_state": self.random_state,
             "sample_weight": sample_weight,
         }  # fmt: skip
@@ -190,7 +192,7 @@ class DistortionScorer(WeightedScorer):
             options[name] = getattr(self, name)
         X_in_units = X if self.scale is None else _in_units(X, self.scale)
         score = measure.function(X_in_units, representation_of(estimator, X), **options)
-        return measure.sign * float(score)
+        return measure.sign * float(cast(float, score))
 
     def __repr__(self) -> str:
         values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
@@ -202,7 +204,7 @@ class DistortionScorer(WeightedScorer):
         return f"make_distortion_scorer({', '.join(given)})"
 
 
-def _check_parameter(measure: str, **given: Any) -> None:
+def _check_parameter(measure: str, **given: float | None) -> None:
     """Raise a ValueError for a parameter that another measure takes, or out of its range."""
     for name, value in given.items():
         if value is None:
@@ -216,7 +218,7 @@ def _check_parameter(measure: str, **given: Any) -> None:
         _RANGES[name](value)
 
 
-def _is_unit(scale: Any) -> bool:
+def _is_unit(scale: ArrayLike | Named) -> bool:
     try:
         values = np.asarray(scale.values if isinstance(scale, Named) else scale, dtype=np.float64)
     except (TypeError, ValueError):
@@ -224,15 +226,15 @@ def _is_unit(scale: Any) -> bool:
     return bool(values.size and np.isfinite(values).all() and values.min() >= 0)
 
 
-def _in_units(X: ArrayLike, scale: Any) -> NDArray:
+def _in_units(X: ArrayLike, scale: ArrayLike | Named) -> NDArray:
     values = np.asarray(X, dtype=np.float64)
     if isinstance(scale, Named):
         columns = list(X.columns) if hasattr(X, "columns") else None
         scale = scale.in_order(columns, values.shape[1], "scale")
-    scale = np.asarray(scale, dtype=np.float64)
-    if scale.ndim and scale.shape != values.shape[1:]:
+    units = np.asarray(scale, dtype=np.float64)
+    if units.ndim and units.shape != values.shape[1:]:
         raise ValueError(
             f"scale must be one number or one for each of the {values.shape[1]} features; got "
-            f"shape {scale.shape}. Pass the unit of each feature, such as X_train.std(axis=0)."
+            f"shape {units.shape}. Pass the unit of each feature, such as X_train.std(axis=0)."
         )
-    return np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
+    return np.divide(values, units, out=np.zeros_like(values), where=units > 0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import make_scorer
 from sklearn.utils import check_consistent_length
 
+from sklearn_iso._protocols import Hierarchy, Scorer
 from sklearn_iso.hierarchy import common_depth, depths, told_paths
 from sklearn_iso.metrics._pairs import check_flag
 
@@ -17,7 +18,7 @@ def hierarchical_precision_score(
     y_true: ArrayLike,
     y_pred: ArrayLike,
     *,
-    hierarchy: Any = None,
+    hierarchy: Hierarchy | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
     r"""Return the share of predicted labels, over all levels, that are right.
@@ -66,7 +67,7 @@ def hierarchical_recall_score(
     y_true: ArrayLike,
     y_pred: ArrayLike,
     *,
-    hierarchy: Any = None,
+    hierarchy: Hierarchy | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
     r"""Return the share of true labels, over all levels, that are predicted.
@@ -101,7 +102,7 @@ def hierarchical_f1_score(
     y_true: ArrayLike,
     y_pred: ArrayLike,
     *,
-    hierarchy: Any = None,
+    hierarchy: Hierarchy | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
     r"""Return the harmonic mean of hierarchical precision and recall.
@@ -140,7 +141,7 @@ def tree_distance(
     y_true: ArrayLike,
     y_pred: ArrayLike,
     *,
-    hierarchy: Any = None,
+    hierarchy: Hierarchy | None = None,
     errors_only: bool = False,
     sample_weight: ArrayLike | None = None,
 ) -> float:
@@ -187,7 +188,7 @@ def tree_distance(
 
 
 #: Measures of predicted paths by name, and whether greater is better.
-MEASURES: dict[str, tuple[Any, bool]] = {
+MEASURES: dict[str, tuple[Callable[..., float], bool]] = {
     "precision": (hierarchical_precision_score, True),
     "recall": (hierarchical_recall_score, True),
     "f1": (hierarchical_f1_score, True),
@@ -195,7 +196,7 @@ MEASURES: dict[str, tuple[Any, bool]] = {
 }
 
 
-def make_hierarchical_scorer(measure: str = "f1", *, hierarchy: Any = None) -> Any:
+def make_hierarchical_scorer(measure: str = "f1", *, hierarchy: Hierarchy | None = None) -> Scorer:
     """Return a scorer of predicted paths, for cross-validation and searches.
 
     Parameters
@@ -227,13 +228,20 @@ def make_hierarchical_scorer(measure: str = "f1", *, hierarchy: Any = None) -> A
         raise ValueError(f"measure must be one of {sorted(MEASURES)}; got {measure!r}.")
     function, greater_is_better = MEASURES[measure]
     options = {} if hierarchy is None else {"hierarchy": hierarchy}
-    return make_scorer(function, greater_is_better=greater_is_better, **options)
+    scorer: Scorer = make_scorer(function, greater_is_better=greater_is_better, **options)
+    return scorer
 
 
 class _Counts:
     """Weighted numbers of labels on the true paths, on the predicted ones, and on both."""
 
-    def __init__(self, y_true: Any, y_pred: Any, hierarchy: Any, sample_weight: Any) -> None:
+    def __init__(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        hierarchy: Hierarchy | None,
+        sample_weight: ArrayLike | None,
+    ) -> None:
         first, second = _paired(y_true, y_pred, hierarchy)
         shared = common_depth(first, second)
         weight = _weights(sample_weight, shared)
@@ -242,7 +250,7 @@ class _Counts:
         self.predicted = float(weight @ depths(second))
 
 
-def _weights(sample_weight: Any, rows: NDArray) -> NDArray:
+def _weights(sample_weight: ArrayLike | None, rows: NDArray) -> NDArray:
     if not len(rows):
         raise ValueError(
             "A mean over samples needs at least one sample; got none. Check the selection."
@@ -266,7 +274,9 @@ def _weights(sample_weight: Any, rows: NDArray) -> NDArray:
     return weight
 
 
-def _paired(y_true: Any, y_pred: Any, hierarchy: Any) -> tuple[NDArray, NDArray]:
+def _paired(
+    y_true: ArrayLike, y_pred: ArrayLike, hierarchy: Hierarchy | None
+) -> tuple[NDArray, NDArray]:
     """Return both as paths of as many levels."""
     # Objects: numbers and text never compare as equal, and never raise.
     first, second = (told_paths(y, hierarchy).astype(object) for y in (y_true, y_pred))

@@ -5,18 +5,26 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
-from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.metadata_routing import MetadataRequest, MetadataRouter, get_routing_for_object
 
+from sklearn_iso._protocols import Classifier, Hierarchy, Scorer
 from sklearn_iso.hierarchy import depths, told_paths
 from sklearn_iso.metrics._routing import WeightedScorer, takes_weights
 
 
-def at_level(estimator: Any, level: int) -> Any:
+class Leveled(Protocol):
+    """A fitted classifier of several levels."""
+
+    def at_level(self, level: int, /) -> Classifier:
+        """Return one of them as a classifier."""
+
+
+def at_level(estimator: object, level: int) -> Classifier:
     """Return one level of a fitted hierarchical classifier as a classifier of its own.
 
     Parameters
@@ -62,7 +70,7 @@ def at_level(estimator: Any, level: int) -> Any:
             f"estimator must have levels, as HierarchicalIsometricClassifier has; got "
             f"{type(estimator).__name__}."
         )
-    return estimator.at_level(level)
+    return cast(Leveled, estimator).at_level(level)
 
 
 @dataclass(frozen=True)
@@ -79,12 +87,17 @@ class LevelScorer(WeightedScorer):
     0
     """
 
-    scorer: Any
+    scorer: Scorer
     level: int
-    hierarchy: Any = None
+    hierarchy: Hierarchy | None = None
 
     def __call__(
-        self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+        self,
+        estimator: object,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> float:
         """Return the score of the estimator's level on X and labels y."""
         paths = told_paths(y, self.hierarchy)
@@ -106,12 +119,14 @@ class LevelScorer(WeightedScorer):
     def _accept_sample_weight(self) -> bool:
         return takes_weights(self.scorer)
 
-    def _default_request(self) -> Any:
+    def _default_request(self) -> MetadataRequest | MetadataRouter:
         # What was asked of the scorer inside holds for its levels.
         return get_routing_for_object(self.scorer)
 
 
-def make_level_scorer(scorer: Any, level: int, *, hierarchy: Any = None) -> LevelScorer:
+def make_level_scorer(
+    scorer: Scorer, level: int, *, hierarchy: Hierarchy | None = None
+) -> LevelScorer:
     """Return a scorer of one level, such as that of the robustness of the coarse labels.
 
     Parameters

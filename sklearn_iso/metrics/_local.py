@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
+from sklearn_iso._protocols import Transformer
 from sklearn_iso.metrics._stretch import check_quantile
 from sklearn_iso.metrics._weights import upper_quantile, weighted
 from sklearn_iso.modules._ambient import gradients_on
@@ -20,7 +20,7 @@ _LEAST_WIDTH = 32  # by which the rounding of a Jacobian's entries is bounded, h
 
 
 @gradients_on()
-def jacobian_singular_values(estimator: Any, X: ArrayLike) -> NDArray[np.float64]:
+def jacobian_singular_values(estimator: Transformer, X: ArrayLike) -> NDArray[np.float64]:
     r"""Return the singular values of the Jacobian of ``transform`` at each point.
 
     .. math:: \sigma_1 \ge \dots \ge \sigma_k \text{ of } J(x) = \partial f / \partial x
@@ -77,7 +77,7 @@ def _resolved(J: NDArray[np.float64], resolution: float) -> NDArray[np.float64]:
     return resolved
 
 
-def _check_width(estimator: Any, X: ArrayLike) -> None:
+def _check_width(estimator: object, X: ArrayLike) -> None:
     expected, shape = getattr(estimator, "n_features_in_", None), np.shape(X)
     if expected is not None and len(shape) == 2 and shape[1] != expected:
         raise ValueError(
@@ -133,7 +133,7 @@ def _jacobians(twin: torch.nn.Module, points: torch.Tensor) -> torch.Tensor:
 
 @gradients_on()
 def local_distortion(
-    estimator: Any,
+    estimator: Transformer,
     X: ArrayLike,
     y: ArrayLike | None = None,
     *,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,13 +13,19 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_scalar
 
+from sklearn_iso._protocols import RandomState
 from sklearn_iso._randomness import private_random_state
 from sklearn_iso.metrics._pairs import binary_scale, check_flag, check_pair_of_spaces
+from sklearn_iso.metrics._signatures import Found, NeighbourParameters, of_neighbours
 from sklearn_iso.metrics._weights import weighted
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _CHUNK_ENTRIES = 2**22  # of a matrix of distances: 32 MB of float64
 
 
+@of_neighbours
 def trustworthiness(
     X: ArrayLike,
     Z: ArrayLike,
@@ -26,10 +33,10 @@ def trustworthiness(
     n_neighbors: int = 5,
     metric: str = "euclidean",
     max_exact: int = 2000,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
     return_std_error: bool = False,
     sample_weight: ArrayLike | None = None,
-) -> Any:
+) -> Found:
     r"""Return how far the neighbours in Z can be trusted to be neighbours in X.
 
     .. math:: T(k) = 1 - \frac{2}{n k (2n - 3k - 1)} \sum_i \sum_{j \in U_k(i)} (r_X(i, j) - k)
@@ -105,7 +112,12 @@ def trustworthiness(
     return found if return_std_error else found[0]
 
 
-def continuity(X: ArrayLike, Z: ArrayLike, **options: Any) -> Any:
+class _Options(NeighbourParameters, total=False):
+    return_std_error: bool
+
+
+@of_neighbours
+def continuity(X: ArrayLike, Z: ArrayLike, **options: Unpack[_Options]) -> Found:
     """Return how far the neighbours in X stay neighbours in Z.
 
     It is :func:`trustworthiness` with the two spaces exchanged: 1 where no neighbour is lost.
@@ -137,7 +149,7 @@ def continuity(X: ArrayLike, Z: ArrayLike, **options: Any) -> Any:
     >>> continuity(line, line, n_neighbors=2)
     1.0
     """
-    return trustworthiness(Z, X, **options)
+    return cast(Callable[..., Found], trustworthiness)(Z, X, **options)
 
 
 def _mean_of_draw(
@@ -159,7 +171,7 @@ def check_n_neighbors(n_neighbors: int) -> None:
 
 
 def _excess_ranks(
-    X: NDArray[Any], Z: NDArray[Any], rows: NDArray[np.intp], k: int, metric: str
+    X: NDArray, Z: NDArray, rows: NDArray[np.intp], k: int, metric: str
 ) -> NDArray[np.float64]:
     """Return for each of the samples how far its neighbours in Z lie beyond the k-th in X."""
     found = NearestNeighbors(n_neighbors=k + 1).fit(Z).kneighbors(Z[rows], return_distance=False)

@@ -1,7 +1,7 @@
 """Pairs of points and their distances: every one, or a seeded uniform sample, in bounded memory."""
 
 from numbers import Integral
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,9 +9,10 @@ from scipy.spatial.distance import pdist
 from sklearn.utils import check_array, check_scalar, column_or_1d
 
 from sklearn_iso._geometry.distances import power_below
+from sklearn_iso._protocols import RandomState
 from sklearn_iso._randomness import private_random_state
+from sklearn_iso.metrics._signatures import Metric
 
-Metric = Literal["euclidean", "cityblock", "chebyshev"]
 ORDERS: dict[str, float] = {"euclidean": 2, "cityblock": 1, "chebyshev": np.inf}
 
 #: Pairs that are drawn where not all count.
@@ -24,7 +25,7 @@ class Sampling(NamedTuple):
     metric: Metric = "euclidean"
     max_exact: int = 2000
     n_pairs: int = N_PAIRS
-    random_state: Any = 0
+    random_state: RandomState = 0
 
     def checked(self) -> "Sampling":
         """Return the same, or say which parameter is out of its range."""
@@ -35,7 +36,7 @@ class Sampling(NamedTuple):
         return self
 
 
-def check_flag(flag: Any, name: str) -> None:
+def check_flag(flag: bool, name: str) -> None:
     """Raise a TypeError unless a flag is True or False."""
     check_scalar(flag, name, (bool, np.bool_))
 
@@ -55,7 +56,7 @@ class PairDistances(NamedTuple):
     weight: NDArray[np.float64] | None = None
 
 
-def check_points(points: ArrayLike, name: str) -> NDArray[Any]:
+def check_points(points: ArrayLike, name: str) -> NDArray:
     """Return finite `points` as (n_samples, n_features), in the dtype that they have."""
     checked = check_array(
         points,
@@ -70,7 +71,7 @@ def check_points(points: ArrayLike, name: str) -> NDArray[Any]:
 
 def check_pair_of_spaces(
     X: ArrayLike, Z: ArrayLike, y: ArrayLike | None
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.intp] | None]:
+) -> tuple[NDArray, NDArray, NDArray[np.intp] | None]:
     """Return X, Z and the class numbers of y (all zero without y) of the same points."""
     X, Z = check_points(X, "X"), check_points(Z, "Z")
     if len(X) != len(Z):
@@ -94,21 +95,21 @@ def check_classes(y: ArrayLike, n_samples: int) -> NDArray[np.intp]:
     return np.unique(labels, return_inverse=True)[1]
 
 
-def binary_scale(points: NDArray[Any]) -> float:
+def binary_scale(points: NDArray) -> float:
     """Return the power of two at the largest magnitude, so that dividing by it is exact."""
     # Python floats: -min of an unsigned or the smallest signed integer would wrap around.
     return power_below(max(float(points.max()), -float(points.min())))
 
 
 def pair_distances(
-    X: NDArray[Any],
-    Z: NDArray[Any],
+    X: NDArray,
+    Z: NDArray,
     classes: NDArray[np.intp] | None,
     *,
     metric: Metric,
     max_exact: int,
     n_pairs: int,
-    random_state: Any,
+    random_state: RandomState,
     weight: NDArray[np.float64] | None = None,
 ) -> PairDistances:
     """Return the distances of the pairs i < j within each class, or of a uniform sample of them.
@@ -151,7 +152,7 @@ def draw_pairs(
 
 
 def paired(
-    points: NDArray[Any], i: NDArray[np.intp], j: NDArray[np.intp], metric: Metric
+    points: NDArray, i: NDArray[np.intp], j: NDArray[np.intp], metric: Metric
 ) -> NDArray[np.float64]:
     """Return the distance of points i[k] and j[k] for each k, in units of ``binary_scale``."""
     unit, order = binary_scale(points), ORDERS[metric]
@@ -165,7 +166,7 @@ def paired(
     return distances
 
 
-def _in_units(points: NDArray[Any], unit: float) -> NDArray[np.float64]:
+def _in_units(points: NDArray, unit: float) -> NDArray[np.float64]:
     scaled = points.astype(np.float64)
     scaled /= unit
     return scaled
@@ -183,9 +184,7 @@ def _n_pairs_each(groups: list[NDArray[np.intp]]) -> NDArray[np.int64]:
     return sizes * (sizes - 1) // 2
 
 
-def _all_of(
-    points: NDArray[Any], groups: list[NDArray[np.intp]], metric: Metric
-) -> NDArray[np.float64]:
+def _all_of(points: NDArray, groups: list[NDArray[np.intp]], metric: Metric) -> NDArray[np.float64]:
     unit = binary_scale(points)
     return np.concatenate([pdist(_in_units(points[group], unit), metric) for group in groups])
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_iso.exceptions import RefusedPointsWarning
 
+#: What an estimator says of some points: an array, or a list of one for each output.
+Answer = NDArray | list[NDArray]
 Box = tuple[NDArray, NDArray]
-Part = tuple[NDArray, Any]
-Question = Callable[[NDArray], Any]
+Part = tuple[NDArray, Answer]
+Question = Callable[[NDArray], Answer]
 
 #: Errors that tell of the machine, not of the point.
 NEVER_A_REFUSAL = (MemoryError, OSError)

@@ -2,13 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Protocol
+
+from numpy.typing import NDArray
+
+from sklearn_iso._threat import ThreatModel
+from sklearn_iso.metrics._findings import Finding
 
 MOST_CLASSES = 10
 
 
-def _heading(report: Any) -> tuple[str, str]:
+class _Report(Protocol):
+    @property
+    def estimator_name(self) -> str: ...
+
+    @property
+    def threat(self) -> ThreatModel: ...
+
+    @property
+    def n_samples(self) -> int: ...
+
+    @property
+    def n_effective(self) -> float | None: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def checked(self) -> tuple[str, ...]: ...
+
+    @property
+    def n_diagnosed(self) -> int: ...
+
+    @property
+    def warnings(self) -> Sequence[Finding]: ...
+
+    @property
+    def eps(self) -> NDArray: ...
+
+    @property
+    def accuracy(self) -> NDArray: ...
+
+    @property
+    def interval(self) -> NDArray: ...
+
+    @property
+    def classes(self) -> NDArray: ...
+
+    @property
+    def class_accuracy(self) -> NDArray: ...
+
+    @property
+    def broken_by(self) -> Mapping[str, NDArray]: ...
+
+
+def _heading(report: _Report) -> tuple[str, str]:
     as_good_as = "" if report.n_effective is None else f", weighted: as {report.n_effective:.4g}"
     norm = report.threat.norm.name
     return (
@@ -17,7 +70,7 @@ def _heading(report: Any) -> tuple[str, str]:
     )
 
 
-def _verdict(report: Any) -> str:
+def _verdict(report: _Report) -> str:
     n = len(report.checked)
     looked = f"{n} diagnostics of false robustness on {report.n_diagnosed} samples"
     if report.warnings:
@@ -25,7 +78,7 @@ def _verdict(report: Any) -> str:
     return f"No warnings: {looked}."
 
 
-def _table(report: Any) -> tuple[list[str], list[list[str]]]:
+def _table(report: _Report) -> tuple[list[str], list[list[str]]]:
     """Head and samples; the last column is text."""
     labels = [str(label) for label in report.classes.tolist()]
     shown = labels if len(labels) <= MOST_CLASSES else []
@@ -43,7 +96,7 @@ def _table(report: Any) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-def as_text(report: Any) -> str:
+def as_text(report: _Report) -> str:
     """Return a report as a table of plain text.
 
     Examples
@@ -60,7 +113,7 @@ def as_text(report: Any) -> str:
     return "\n".join([*_heading(report), "", *lines, "", _verdict(report), *found])
 
 
-def as_html(report: Any) -> str:
+def as_html(report: _Report) -> str:
     """Return a report as HTML, with all text escaped.
 
     Examples

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sklearn import get_config
-from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
+from sklearn.utils.metadata_routing import MetadataRequest, MetadataRouter, get_routing_for_object
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
-def takes_weights(scorer: Any) -> bool:
+def takes_weights(scorer: Callable[..., float]) -> bool:
     """Return whether a scorer takes ``sample_weight``, as scikit-learn's searches find out.
 
     Examples
@@ -39,7 +43,7 @@ class WeightedScorer:
     True
     """
 
-    def set_score_request(self, *, sample_weight: bool | str | None) -> Any:
+    def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
         """Say whether weights are to be passed on to the scorer, under metadata routing.
 
         Parameters
@@ -74,12 +78,12 @@ class WeightedScorer:
         object.__setattr__(self, "_metadata_request", request)  # dataclasses are frozen
         return self
 
-    def get_metadata_routing(self) -> Any:
+    def get_metadata_routing(self) -> MetadataRequest | MetadataRouter:
         """Return what the scorer wants to be passed, for scikit-learn's metadata routing."""
         request = self.__dict__.get("_metadata_request")
         return self._default_request() if request is None else get_routing_for_object(request)
 
-    def _default_request(self) -> Any:
+    def _default_request(self) -> MetadataRequest | MetadataRouter:
         request = MetadataRequest(owner=repr(self))
         request.score.add_request(param="sample_weight", alias=None)
         return request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,11 @@ from sklearn_iso.metrics._pairs import (
     pair_distances,
 )
 from sklearn_iso.metrics._sampling_error import bounding_error, quantile_interval, warn_of_no_error
+from sklearn_iso.metrics._signatures import Found, SamplingParameters, of_pairs, of_quantile
 from sklearn_iso.metrics._weights import correlation, mid_ranks, upper_quantile, weighted
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 #: Parts of a sample of pairs, from whose spread its standard error follows.
 _PARTS = 20
@@ -37,7 +41,7 @@ def estimate(
     sample_weight: ArrayLike | None = None,
     *,
     error_of: Statistic | None = None,
-    **sampling: Any,
+    **sampling: Unpack[SamplingParameters],
 ) -> tuple[float, float]:
     """Return a statistic of paired distances and the standard error of their draw.
 
@@ -130,6 +134,7 @@ def check_quantile(quantile: float) -> None:
         raise ValueError("quantile must lie in [0, 1]; got nan.")
 
 
+@of_quantile
 def expansion(
     X: ArrayLike,
     Z: ArrayLike,
@@ -138,8 +143,8 @@ def expansion(
     quantile: float = 0.95,
     return_std_error: bool = False,
     sample_weight: ArrayLike | None = None,
-    **sampling: Any,
-) -> Any:
+    **sampling: Unpack[SamplingParameters],
+) -> Found:
     r"""Return how far distances are stretched: a quantile of their ratio.
 
     .. math:: \mathrm{expansion}_q = Q_q\left\{\frac{d_Z(z_i, z_j)}{d_X(x_i, x_j)}\right\}
@@ -201,6 +206,7 @@ def expansion(
     return found if return_std_error else found[0]
 
 
+@of_quantile
 def contraction(
     X: ArrayLike,
     Z: ArrayLike,
@@ -209,8 +215,8 @@ def contraction(
     quantile: float = 0.95,
     return_std_error: bool = False,
     sample_weight: ArrayLike | None = None,
-    **sampling: Any,
-) -> Any:
+    **sampling: Unpack[SamplingParameters],
+) -> Found:
     r"""Return how far distances are shrunk: a quantile of their inverse ratio.
 
     .. math:: \mathrm{contraction}_q = Q_q\left\{\frac{d_X(x_i, x_j)}{d_Z(z_i, z_j)}\right\}
@@ -253,6 +259,7 @@ def contraction(
     return found if return_std_error else found[0]
 
 
+@of_quantile
 def bi_lipschitz_ratio(
     X: ArrayLike,
     Z: ArrayLike,
@@ -261,8 +268,8 @@ def bi_lipschitz_ratio(
     quantile: float = 0.95,
     return_std_error: bool = False,
     sample_weight: ArrayLike | None = None,
-    **sampling: Any,
-) -> Any:
+    **sampling: Unpack[SamplingParameters],
+) -> Found:
     r"""Return expansion times contraction: the spread of the ratios of distances.
 
     .. math:: \mathrm{ratio}_q = \mathrm{expansion}_q \cdot \mathrm{contraction}_q
@@ -312,6 +319,7 @@ def bi_lipschitz_ratio(
     return found if return_std_error else found[0]
 
 
+@of_pairs
 def shepard_correlation(
     X: ArrayLike,
     Z: ArrayLike,
@@ -319,8 +327,8 @@ def shepard_correlation(
     *,
     return_std_error: bool = False,
     sample_weight: ArrayLike | None = None,
-    **sampling: Any,
-) -> Any:
+    **sampling: Unpack[SamplingParameters],
+) -> Found:
     r"""Return Spearman's correlation of the distances in X and in Z.
 
     .. math:: r = \mathrm{corr}\bigl(\mathrm{rank}(d_X), \mathrm{rank}(d_Z)\bigr)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import issparse
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix, issparse
 from scipy.special import ndtri
 from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight
 
+from sklearn_iso._protocols import Samples
 from sklearn_iso._weighting import ROUNDING
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
 
-def check_weights(sample_weight: Any, X: Any) -> NDArray[np.float64]:
+    Data = TypeVarTuple("Data")
+
+
+def check_weights(sample_weight: ArrayLike, X: Samples) -> NDArray[np.float64]:
     """Return weights of the samples of X, divided by a power of two so that sums are finite.
 
     Raises
@@ -49,7 +55,9 @@ def check_weights(sample_weight: Any, X: Any) -> NDArray[np.float64]:
     return scaled
 
 
-def weighted(sample_weight: Any, *data: Any) -> tuple[Any, ...]:
+def weighted(
+    sample_weight: ArrayLike | None, *data: Unpack[Data]
+) -> tuple[NDArray[np.float64] | None, Unpack[Data]]:
     """Return checked weights, or None, and the data without the samples of weight 0.
 
     Parameters
@@ -67,17 +75,20 @@ def weighted(sample_weight: Any, *data: Any) -> tuple[Any, ...]:
     if sample_weight is None:
         return (None, *data)
     check_consistent_length(*(values for values in data if values is not None))
-    weight = check_weights(sample_weight, data[0])
+    weight = check_weights(sample_weight, cast("tuple[Samples, ...]", data)[0])
     kept = np.flatnonzero(weight)
     if len(kept) == len(weight):
         return (weight, *data)
-    return (weight[kept], *(_taken(values, kept) for values in data))
+    left = (weight[kept], *(_taken(values, kept) for values in data))
+    return cast("tuple[NDArray[np.float64] | None, Unpack[Data]]", left)
 
 
-def _taken(values: Any, kept: NDArray[np.intp]) -> Any:
+def _taken(values: object, kept: NDArray[np.intp]) -> object:
     if values is None:
         return None
-    return values.tocsr()[kept] if issparse(values) else _safe_indexing(values, kept)
+    return (
+        cast(csr_matrix, values).tocsr()[kept] if issparse(values) else _safe_indexing(values, kept)
+    )
 
 
 def share(which: NDArray, weight: NDArray[np.float64] | None) -> Any:

@@ -18,7 +18,7 @@ from sklearn_iso.attacks import Attack, Square, as_attack
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics._evaluation import Evaluation
 from sklearn_iso.metrics._problem import Problem
-from sklearn_iso.plotting._axes import axes_for, check_empty, class_name, of_model
+from sklearn_iso.plotting._axes import axes_for, check_empty, class_name, figure_of, of_model
 from sklearn_iso.plotting._checks import as_numbers, check_names, check_parameters
 from sklearn_iso.plotting._example_images import draw_images
 from sklearn_iso.plotting._moved_features import draw_moves, movement
@@ -27,7 +27,7 @@ from sklearn_iso.twins._labels import as_array
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
 
 #: Images that are drawn.
 N_EXAMPLES = 6
@@ -93,7 +93,7 @@ class AdversarialExamplesDisplay:
 
     artists_: Sequence[Artist]
     ax_: Axes
-    figure_: Figure | SubFigure
+    figure_: Figure
 
     def __init__(
         self,
@@ -347,7 +347,7 @@ class AdversarialExamplesDisplay:
             self.artists_ = draw_moves(
                 ax, self.movement, names, label=label, in_units=in_units, kwargs=kwargs
             )
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, figure_of(ax)
         return self
 
     def _captions(self) -> list[tuple[str, str]]:

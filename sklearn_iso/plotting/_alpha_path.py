@@ -16,6 +16,7 @@ from sklearn_iso.plotting._axes import (
     MARKERS,
     Style,
     axes_for,
+    figure_of,
     model_lines,
     next_line_style,
     of_model,
@@ -25,7 +26,7 @@ from sklearn_iso.plotting._checks import as_numbers, check_parameters
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PolyCollection
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 _MOST_TICKS = 8  # above, labels run into each other: powers of ten
@@ -83,7 +84,7 @@ class AlphaPathDisplay:
     bands_: dict[str, PolyCollection]
     chosen_: Line2D | None
     ax_: Axes
-    figure_: Figure | SubFigure
+    figure_: Figure
 
     def __init__(
         self,
@@ -254,7 +255,7 @@ class AlphaPathDisplay:
                     linewidth=0,
                 )
         self._annotate(ax)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, figure_of(ax)
         return self
 
     def _annotate(self, ax: Axes) -> None:

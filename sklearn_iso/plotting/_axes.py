@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colorbar import Colorbar
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 # Okabe and Ito, "Color Universal Design", 2008: distinct under every common colour blindness.
@@ -38,6 +39,11 @@ def axes_for(display: object, ax: Axes | None) -> Axes:
         ax.grid(color="0.9", linewidth=0.8)
         ax.set_axisbelow(True)
     return ax
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure of axes; a part of one is as good."""
+    return cast("Figure", ax.figure)
 
 
 def _has_data(ax: Axes) -> bool:

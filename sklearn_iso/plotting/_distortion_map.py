@@ -19,6 +19,7 @@ from sklearn_iso.plotting._axes import (
     axes_for,
     check_empty,
     class_name,
+    figure_of,
 )
 from sklearn_iso.plotting._checks import as_numbers, check_names, check_parameters
 from sklearn_iso.plotting._plane import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import Collection, QuadMesh
     from matplotlib.colorbar import Colorbar
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
 
 _FINER = 4
 
@@ -116,7 +117,7 @@ class DistortionMapDisplay:
     radius_: float
     colorbar_: Colorbar
     ax_: Axes
-    figure_: Figure | SubFigure
+    figure_: Figure
 
     def __init__(
         self,
@@ -331,7 +332,7 @@ class DistortionMapDisplay:
         title = self.estimator_name if name is None else name
         if title is not None:
             ax.set_title(title)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, figure_of(ax)
         return self
 
     def _background(self, ax: Axes, measure: str, kwargs: Style) -> None:

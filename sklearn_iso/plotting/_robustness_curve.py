@@ -15,13 +15,13 @@ from sklearn_iso._weighting import effective_number
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics import robustness_curve
 from sklearn_iso.metrics._weights import check_weights
-from sklearn_iso.plotting._axes import axes_for, class_name
+from sklearn_iso.plotting._axes import axes_for, class_name, figure_of
 from sklearn_iso.plotting._checks import as_numbers, check_parameters
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PolyCollection
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 
@@ -82,7 +82,7 @@ class RobustnessCurveDisplay:
     line_: Line2D
     band_: PolyCollection | None
     ax_: Axes
-    figure_: Figure | SubFigure
+    figure_: Figure
 
     def __init__(
         self,
@@ -251,7 +251,7 @@ class RobustnessCurveDisplay:
                 eps, low, high, color=self.line_.get_color(), alpha=0.18, linewidth=0
             )
         self._annotate(ax)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, figure_of(ax)
         return self
 
     def _intervals(self, n_samples: int) -> NDArray[np.float64]:

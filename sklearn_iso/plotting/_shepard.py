@@ -20,6 +20,7 @@ from sklearn_iso.plotting._axes import (
     Style,
     axes_for,
     class_name,
+    figure_of,
     next_mark,
     of_model,
 )
@@ -28,7 +29,7 @@ from sklearn_iso.plotting._checks import as_numbers, check_parameters
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import Collection
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 _MOST_POINTS = 3000  # above, dots hide each other and hexagons are drawn
@@ -92,7 +93,7 @@ class ShepardDisplay:
     artists_: Sequence[Collection]
     line_: Line2D
     ax_: Axes
-    figure_: Figure | SubFigure
+    figure_: Figure
 
     def __init__(
         self,
@@ -264,7 +265,7 @@ class ShepardDisplay:
             label=of_model(called, self._fit()),
         )
         self._annotate(ax, None if model else name)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, figure_of(ax)
         return self
 
     def _groups(self, model: int) -> list[tuple[NDArray[np.bool_], str, str]]:

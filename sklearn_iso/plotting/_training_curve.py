@@ -12,6 +12,7 @@ from sklearn_iso.plotting._axes import (
     COLORS,
     axes_for,
     class_name,
+    figure_of,
     last_step,
     next_line_style,
     of_model,
@@ -20,7 +21,7 @@ from sklearn_iso.plotting._checks import as_numbers, check_parameters
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 #: What is drawn by default, of those columns that are there, and how the legend calls it.
@@ -86,7 +87,7 @@ class TrainingCurveDisplay:
     terms: tuple[str, ...]
     lines_: dict[str, Line2D]
     ax_: Axes
-    figure_: Figure | SubFigure
+    figure_: Figure
 
     def __init__(
         self,
@@ -227,7 +228,7 @@ class TrainingCurveDisplay:
             (line,) = ax.plot(epochs, self.history[term], gid=mark, **{**style, **kwargs})
             self.lines_[term] = line
         self._annotate(ax)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, figure_of(ax)
         return self
 
     def _annotate(self, ax: Axes) -> None:

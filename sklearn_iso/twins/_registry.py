@@ -6,7 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable
 from functools import singledispatch
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sklearn_iso.modules._representations import first_output
 
-Builder = TypeVar("Builder", bound=Callable[[Any], nn.Module])
+Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
 
 class NotDifferentiableError(TypeError):

@@ -6,13 +6,19 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from sklearn_iso._geometry.norms import NORMS, NormName
+from sklearn_iso._threat.model import ThreatModel, ThreatParts
 from sklearn_iso._training import OPTIMIZERS, SCHEDULES
+from sklearn_iso.attacks import APGD, DDN, FAB, FGSM, FMN, PGD, AttackEnsemble, RayS, Square
+from sklearn_iso.attacks import _options as options
+from sklearn_iso.attacks._coordinates import Coordinates
 from sklearn_iso.estimators import _constraints as constraints
 from sklearn_iso.estimators import _targets as targets
 from sklearn_iso.modules import ACTIVATIONS
@@ -32,6 +38,8 @@ from sklearn_iso.penalties import (
 from sklearn_iso.penalties import (
     _starts as starts,
 )
+from sklearn_iso.testing import point_clouds
+from sklearn_iso.testing._clouds import CloudParameters
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("user_script.py")
@@ -76,6 +84,32 @@ NAMES = {
 @pytest.mark.parametrize(("literal", "table"), NAMES.values(), ids=NAMES)
 def test_names_that_a_type_checker_knows_are_those_of_the_table(literal, table):
     assert set(get_args(literal)) == set(table)
+
+
+OPTIONS = {
+    "square": (Square, options.SquareOptions),
+    "rays": (RayS, options.QueryOptions),
+    "coordinates": (Coordinates, options.QueryOptions),
+    "pgd": (PGD, options.ProjectedOptions),
+    "fgsm": (FGSM, options.SignOptions),
+    "apgd": (APGD, options.AscentOptions),
+    "ddn": (DDN, options.StepOptions),
+    "fmn": (FMN, options.StepOptions),
+    "fab": (FAB, options.BoundaryOptions),
+    "ensemble": (AttackEnsemble, options.EnsembleOptions),
+}
+
+
+@pytest.mark.parametrize(("kind", "known"), OPTIONS.values(), ids=OPTIONS)
+def test_options_that_a_type_checker_knows_are_the_parameters_of_the_attack(kind, known):
+    parameters = {field.name: field.type for field in fields(kind) if field.init}
+    told = {name: one.__forward_arg__ for name, one in known.__annotations__.items()}
+    assert parameters == told
+
+
+def test_parameters_of_clouds_and_threats_are_those_that_a_type_checker_knows():
+    assert set(CloudParameters.__annotations__) == set(signature(point_clouds).parameters)
+    assert set(ThreatParts.__annotations__) == set(signature(ThreatModel).parameters)
 
 
 def test_package_says_that_it_has_types():
