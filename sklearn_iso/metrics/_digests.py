@@ -1,0 +1,103 @@
+"""Hashes of data and of fitted estimators: what a figure was measured on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from joblib.hashing import NumpyHasher
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+ALGORITHM = "sha256"
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A hash, or why there is none.
+
+    Attributes
+    ----------
+    sha256 : str or None
+    of : str
+        What was hashed, or why nothing could be.
+    """
+
+    sha256: str | None
+    of: str
+
+
+def digest_of_data(X: Any) -> Digest:
+    r"""Return the SHA-256 of an array, a sparse matrix, a frame, a series or a list.
+
+    The bytes are, for each column of a frame (an array is one column without a name; of a sparse
+    matrix data, row numbers and column numbers of its coordinates): the name, the dtype and the
+    shape as text, each ended by a zero byte; then the numbers in C order and little-endian, or of
+    what is no number ``repr`` of each cell, each ended by a zero byte. The index of a frame does
+    not count.
+
+    Examples
+    --------
+    >>> import hashlib
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics._digests import digest_of_data
+    >>> X = np.array([1.0, 2.0])
+    >>> told = b"\0".join([b"", b"float64", b"(2,)", X.astype("<f8").tobytes()])
+    >>> digest_of_data(X).sha256 == hashlib.sha256(told).hexdigest()
+    True
+    """
+    state = hashlib.sha256()
+    for name, kind, values in _columns(X):
+        told = [name.encode(), kind.encode(), str(values.shape).encode()]
+        state.update(b"".join(part + b"\0" for part in told))
+        if values.dtype.kind in "biufcmM":
+            little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+            state.update(np.ascontiguousarray(little).data.cast("B") if values.size else b"")
+        else:
+            for cell in values.ravel().tolist():
+                state.update(repr(cell).encode() + b"\0")
+    return Digest(state.hexdigest(), f"columns of a {type(X).__name__}: name, dtype, shape, values")
+
+
+def _columns(X: Any) -> Iterator[tuple[str, str, NDArray[Any]]]:
+    if issparse(X):
+        cells = X.tocoo()
+        for name, values in (("data", cells.data), ("row", cells.row), ("col", cells.col)):
+            yield name, str(values.dtype), values
+    elif hasattr(X, "columns") and hasattr(X, "iloc"):
+        for position, name in enumerate(X.columns):
+            column = X.iloc[:, position]
+            yield str(name), str(column.dtype), np.asarray(column)
+    elif hasattr(X, "columns") and hasattr(X, "get_columns"):
+        for column in X.get_columns():
+            yield column.name, str(column.dtype), np.asarray(column)
+    else:
+        values = np.asarray(X.detach().cpu() if hasattr(X, "detach") else X)
+        yield "", str(values.dtype), values
+
+
+def digest_of_model(estimator: Any) -> Digest:
+    """Return the SHA-256 of the state of an estimator, as joblib's hasher reads it.
+
+    The hasher walks through what pickle would store, parameters and fitted attributes, with
+    dicts and sets in order and equal text as one: the same estimator has the same hash in every
+    process with the same versions of the libraries. Another version may store another state.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sklearn_iso.metrics._digests import digest_of_model
+    >>> one, other = (DummyClassifier().fit([[0], [1]], y) for y in ([0, 1], [0, 0]))
+    >>> digest_of_model(one) == digest_of_model(one), digest_of_model(one) == digest_of_model(other)
+    (True, False)
+    """
+    try:
+        digest = NumpyHasher(hash_name=ALGORITHM).hash(estimator)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a __reduce__ of somebody else raises
+        return Digest(None, f"the state cannot be pickled ({type(error).__name__})")
+    return Digest(digest, "state that pickle stores, read by joblib.hashing.NumpyHasher")
