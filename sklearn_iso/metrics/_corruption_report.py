@@ -257,6 +257,8 @@ def corruption_report(
     Perturbations, ICLR 2019.
     Wilson, Probable Inference, the Law of Succession, and Statistical Inference, Journal of the
     American Statistical Association 22, 1927.
+    Agresti, Min, Simple Improved Confidence Intervals for Comparing Matched Proportions,
+    Statistics in Medicine 24, 2005.
     Efron, Tibshirani, An Introduction to the Bootstrap, Chapman and Hall 1993.
 
     Examples

@@ -11,8 +11,10 @@ import numpy as np
 from joblib.hashing import NumpyHasher
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from sklearn.neighbors import BallTree, KDTree
 
-ALGORITHM = "sha256"
+#: Kinds of numbers, dates and text of numpy.
+SIMPLE = "biufcmMSU"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,28 @@ class Digest:
 
     sha256: str | None
     of: str
+
+
+class StateHasher(NumpyHasher):
+    """joblib's hasher, to which arrays of the same values are one however they lie in memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics._digests import StateHasher
+    >>> X = np.arange(6.0).reshape(2, 3)
+    >>> one, other = (StateHasher("sha256").hash(values) for values in (X.T, X.T.copy()))
+    >>> one == other
+    True
+    """
+
+    def save(self, obj: Any) -> None:
+        """Add an object to the hash."""
+        if isinstance(obj, KDTree | BallTree):  # they count their queries
+            obj = type(obj), obj.get_arrays()
+        simple = isinstance(obj, np.ndarray) and obj.dtype.kind in SIMPLE
+        # Not of structures, between whose parts a copy leaves bytes of no meaning.
+        super().save(np.array(obj, order="C") if simple else obj)
 
 
 def digest_of_data(X: Any) -> Digest:
@@ -83,8 +107,9 @@ def digest_of_model(estimator: Any) -> Digest:
     """Return the SHA-256 of the state of an estimator, as joblib's hasher reads it.
 
     The hasher walks through what pickle would store, parameters and fitted attributes, with
-    dicts and sets in order and equal text as one: the same estimator has the same hash in every
-    process with the same versions of the libraries. Another version may store another state.
+    dicts and sets in order, equal text as one and arrays in C order: the same estimator has the
+    same hash in every process with the same versions of the libraries. Another version may store
+    another state.
 
     Examples
     --------
@@ -95,9 +120,11 @@ def digest_of_model(estimator: Any) -> Digest:
     (True, False)
     """
     try:
-        digest = NumpyHasher(hash_name=ALGORITHM).hash(estimator)
+        digest = StateHasher("sha256").hash(estimator)
     except MemoryError:
         raise
     except Exception as error:  # whatever a __reduce__ of somebody else raises
         return Digest(None, f"the state cannot be pickled ({type(error).__name__})")
-    return Digest(digest, "state that pickle stores, read by joblib.hashing.NumpyHasher")
+    return Digest(
+        digest, "state that pickle stores, arrays in C order, read by joblib.hashing.NumpyHasher"
+    )

@@ -79,12 +79,15 @@ def plain(value: Any) -> Json:
     >>> from sklearn_iso.metrics._evidence import plain
     >>> plain({"eps": np.array([0.5, np.nan, np.inf]), "attack": print})
     {'eps': [0.5, None, 'inf'], 'attack': 'builtins.print'}
+    >>> from sklearn_iso import ThreatModel
+    >>> plain(ThreatModel("l2", units=[1, 2]))["units"]
+    [1.0, 2.0]
     """
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
-    named = value if isinstance(value, Mapping) else _named(value)
+    named = value if isinstance(value, Mapping) else _named(value) or _fields(value)
     if named is not None:
         return {str(name): plain(one) for name, one in named.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -96,6 +99,13 @@ def _named(value: Any) -> Mapping[Any, Any] | None:
     """Return values that come with names as a dict."""
     named = Named.of(value) if isinstance(value, Named) or hasattr(value, "to_numpy") else None
     return None if named is None else dict(zip(named.names, named.values, strict=True))
+
+
+def _fields(value: Any) -> Mapping[str, Any] | None:
+    """Return a dataclass by its fields, which tell what its repr cuts short."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return None
+    return {"repr": _told(value)} | {one.name: getattr(value, one.name) for one in fields(value)}
 
 
 def _plain_scalar(value: Any) -> Json:
@@ -114,22 +124,6 @@ def _told(value: Any) -> str:
         return text
     thing = value if hasattr(value, "__qualname__") else type(value)
     return f"{thing.__module__}.{thing.__qualname__}"
-
-
-def parts_of(value: Any) -> Json:
-    """Return a dataclass by its fields, which tell what its repr cuts short.
-
-    Examples
-    --------
-    >>> from sklearn_iso import ThreatModel
-    >>> from sklearn_iso.metrics._evidence import parts_of
-    >>> parts_of(ThreatModel("l2", units=[1, 2]))["units"]
-    [1.0, 2.0]
-    """
-    if not is_dataclass(value) or isinstance(value, type):
-        return plain(value)
-    named = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
-    return {"repr": repr(value), **named}
 
 
 def write(
@@ -165,10 +159,22 @@ def write(
         "results": figures,
         "samples": evidence.samples,
     }
-    text = json.dumps(plain(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    text = _lines(plain(content)) + "\n"
     if path is not None:
         Path(path).write_text(text, encoding="utf-8")
     return text
+
+
+def _lines(value: Json, indent: str = "") -> str:
+    """Return JSON with a line for each name, and for each object in a list; lists stay short."""
+    deeper = indent + " "
+    if isinstance(value, dict) and value:
+        parts = [f"{json.dumps(n)}: {_lines(one, deeper)}" for n, one in value.items()]
+        return "{\n" + ",\n".join(deeper + part for part in parts) + f"\n{indent}}}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        parts = [json.dumps(one, allow_nan=False, ensure_ascii=False) for one in value]
+        return "[\n" + ",\n".join(deeper + part for part in parts) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
 
 
 def versions() -> dict[str, str]:

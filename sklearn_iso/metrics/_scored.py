@@ -77,6 +77,11 @@ class Accuracy:
     :math:`\sum_i w_i^2 (m_i - \bar m)^2 / (\sum_i w_i)^2`, that of samples and repeats together.
     The interval is Wilson's, of as many samples as have this variance.
 
+    References
+    ----------
+    Agresti, Min, Simple Improved Confidence Intervals for Comparing Matched Proportions,
+    Statistics in Medicine 24, 2005.
+
     Examples
     --------
     >>> import numpy as np
@@ -112,11 +117,18 @@ class Accuracy:
         return wilson_interval(p, float(n_like))
 
     def drop_interval(self, clean: Scored, scored: Scored) -> Interval | None:
-        """Return the normal interval of paired differences."""
+        """Return the interval of paired differences of Agresti and Min.
+
+        It is the normal one with half a sample more that gets worse, half a one that gets better
+        and one that stays: without them a few changes among few samples would look too certain.
+        """
         differences = clean.parts - scored.parts
-        half = float(ndtri(0.975)) * float(np.sqrt(self._variance(differences)))
-        drop = clean.score - scored.score
-        return drop - half, drop + half
+        n, drop = effective_number(self.weight, len(differences)), clean.score - scored.score
+        squares = float(share(differences**2, self.weight))
+        middle = n * drop / (n + 2)
+        variance = ((n * squares + 1) / (n + 2) - middle**2) / (n + 2)
+        half = float(ndtri(0.975)) * np.sqrt(variance)
+        return max(-1.0, middle - half), min(1.0, middle + half)
 
     def _variance(self, values: NDArray[np.float64]) -> float:
         """Return the variance of a weighted mean of values of independent samples."""
