@@ -215,7 +215,8 @@ def corruption_report(
     corruptions : "auto", str or list of str
         "auto": all that apply to a column of X.
     severities : list of float, or dict of lists by corruption, default=None
-        None: 0.1, 0.3 and 1 of tables, and for images what their table of defaults says.
+        None: 0.1, 0.3 and 1, but of images 0.5, 1 and 2 for "blur", 1, 2 and 4 for "shift", 0.3,
+        0.6 and 0.9 for "contrast", and 0.2, 0.4 and 0.6 for "occlusion".
     n_repeats : int
         Repeats of what is drawn; drift, rounding, blur and contrast draw nothing.
     scoring : str, callable or None

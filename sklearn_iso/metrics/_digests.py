@@ -73,17 +73,27 @@ def digest_of_data(X: Any) -> Digest:
     >>> digest_of_data(X).sha256 == hashlib.sha256(told).hexdigest()
     True
     """
+    try:
+        digest = _hash_of_columns(X)
+    except MemoryError:
+        raise
+    except Exception as error:  # a container of somebody else's
+        return Digest(None, f"the values cannot be read ({type(error).__name__})")
+    return Digest(digest, f"columns of a {type(X).__name__}: name, dtype, shape, values")
+
+
+def _hash_of_columns(X: Any) -> str:
     state = hashlib.sha256()
     for name, kind, values in _columns(X):
         told = [name.encode(), kind.encode(), str(values.shape).encode()]
         state.update(b"".join(part + b"\0" for part in told))
         if values.dtype.kind in "biufcmM":
             little = values.astype(values.dtype.newbyteorder("<"), copy=False)
-            state.update(np.ascontiguousarray(little).data.cast("B") if values.size else b"")
+            state.update(np.ascontiguousarray(little).reshape(-1).view(np.uint8).data)
         else:
             for cell in values.ravel().tolist():
                 state.update(repr(cell).encode() + b"\0")
-    return Digest(state.hexdigest(), f"columns of a {type(X).__name__}: name, dtype, shape, values")
+    return state.hexdigest()
 
 
 def _columns(X: Any) -> Iterator[tuple[str, str, NDArray[Any]]]:

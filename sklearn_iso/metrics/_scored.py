@@ -103,8 +103,10 @@ class Accuracy:
         labels = one_each(self.estimator.predict(X), len(self.y))
         if np.asarray(labels != labels, dtype=bool).any():
             raise ValueError("it predicts NaN")
-        score = accuracy_score(self.y, labels, sample_weight=self.weight)
-        return Scored(float(score), np.asarray(self.y == labels, dtype=np.float64))
+        right = np.asarray(self.y == labels, dtype=np.float64)
+        if not right.any():
+            accuracy_score(self.y, labels)  # raises an error for labels of unlike types
+        return Scored(float(share(right, self.weight)), right)
 
     def interval(self, scored: Scored, n_repeats: int) -> Interval | None:
         """Return Wilson's interval."""

@@ -172,7 +172,7 @@ def test_only_the_column_that_the_model_uses_hurts():
 numbers = st.floats(-1e3, 1e3).map(lambda x: round(x, 3))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(constant=numbers, values=st.lists(numbers, min_size=4, max_size=12), seed=st.integers(0, 99))
 def test_a_constant_column_cannot_hurt(constant, values, seed):
     x = np.column_stack([np.full(len(values), constant), values])
@@ -392,6 +392,12 @@ def test_errors_of_clean_samples_and_of_the_machine_reach_the_user():
         only(Full().fit(None, None), X, Y > 0, "outliers", 1.0)
 
 
+def test_labels_of_another_type_than_the_predictions_are_an_error():
+    model = LogisticRegression(max_iter=500).fit(X, Y)
+    with pytest.raises(ValueError, match="mix of|types"):
+        corruption_report(model, X, Y.astype(str))
+
+
 def test_warnings_of_corrupted_samples_are_silent():
     class Loud(Sign):
         def predict(self, X):
@@ -422,9 +428,10 @@ def test_units_are_what_a_severity_of_1_is():
     frame = pd.DataFrame(X, columns=list("abcd"))
     spread = frame.std(ddof=0)
     model = LogisticRegression(max_iter=500).fit(frame, Y)
-    usual = corruption_report(model, frame, Y).lines
+    few = {"corruptions": ["noise", "drift", "outliers"], "severities": [0.5], "n_repeats": 2}
+    usual = corruption_report(model, frame, Y, **few).lines
     for units in (spread, spread.to_dict(), spread.to_numpy(), spread[["b"]], None):
-        assert corruption_report(model, frame, Y, units=units).lines == usual
+        assert corruption_report(model, frame, Y, units=units, **few).lines == usual
     assert corruption_report(model, frame, Y, units=0, corruptions="noise").worst_columns == {}
     with pytest.raises(ValueError, match="units must be given by names of columns.*'e'"):
         corruption_report(model, frame, Y, units={"e": 1})

@@ -45,7 +45,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def report(model):
-    return robustness_report(model, X, Y, eps=EPS, random_state=0)
+    return robustness_report(model, X, Y, eps=EPS, n_diagnosed=5, random_state=0)
 
 
 def strict(text):
@@ -128,7 +128,7 @@ def test_attacks_of_users_and_generators_have_no_address(model):
 
 
 def test_the_same_call_tells_the_same(model, report, tmp_path):
-    again = robustness_report(model, X, Y, eps=EPS, random_state=0)
+    again = robustness_report(model, X, Y, eps=EPS, n_diagnosed=5, random_state=0)
     assert again.to_json() == report.to_json() == report.to_json(tmp_path / "report.json")
     assert (tmp_path / "report.json").read_text("utf-8") == report.to_json()
     for one, other in ((model, model), (model, pickle.loads(pickle.dumps(model)))):
@@ -157,7 +157,7 @@ def test_versions_and_findings_are_told(report, model):
     told = strict(report.to_json())
     assert told["versions"]["sklearn_iso"] == __version__
     assert told["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
-    few = robustness_report(model, X[::10], Y[::10], eps=[0.1], random_state=0)
+    few = robustness_report(model, X[::10], Y[::10], eps=[0.1], n_diagnosed=5, random_state=0)
     findings = strict(few.to_json())["results"]["warnings"]
     assert [finding["name"] for finding in findings] == [found.name for found in few.warnings]
     assert findings and all(finding["next_step"] for finding in findings)
@@ -201,12 +201,15 @@ def test_hash_of_data_follows_values_types_names_and_order_but_not_memory():
     frame = pd.DataFrame(X, columns=list("abcd"))
     changed = frame.copy()
     changed.iloc[7, 2] += 1e-9
+    dates = pd.date_range("2026-01-01", periods=3)
     others = [
         changed, frame[["b", "a", "c", "d"]], frame.astype(np.float32), frame.iloc[::-1],
         frame.rename(columns={"a": "e"}), X, X.T, X.astype(np.float32), csr_matrix(X), Y,
+        pd.DataFrame({"a": dates, "b": dates.astype(str)}), pd.DataFrame({"a": dates[::-1]}),
         pl.DataFrame({"a": ["u", None]}), pl.DataFrame({"a": ["u", "None"]}),
     ]  # fmt: skip
     hashes = [digest_of_data(one).sha256 for one in (frame, *others)]
+    assert None not in hashes
     assert len(set(hashes)) == len(hashes)
     for same in (frame.copy(), frame.set_index(np.arange(150) + 5), frame[list("abcd")]):
         assert digest_of_data(same) == digest_of_data(frame)
@@ -220,7 +223,9 @@ MODELS = {
     "forest": lambda: RandomForestClassifier(5, random_state=0),
     "neighbours": lambda: KNeighborsClassifier(),
     "pipeline": lambda: make_pipeline(StandardScaler(), SVC()),
-    "isometric": lambda: IsometricClassifier(max_epochs=2, random_state=0),
+    "isometric": lambda: IsometricClassifier(
+        alpha=1.0, hidden_layer_sizes=(8,), max_epochs=1, random_state=0
+    ),
 }
 
 
