@@ -231,13 +231,14 @@ def _spreads(columns: Sequence[Column], units: Any) -> list[float]:
             )
         values = [given.get(name, spread) for name, spread in zip(names, spreads, strict=True)]
     else:
-        shape = np.shape(units)
+        array = np.array(units, dtype=object)  # also of lists of unequal length
+        shape = array.shape
         if shape not in ((), (len(columns),)):
             raise ValueError(
                 f"units must be one number, one for each of the {len(columns)} columns, or numbers "
                 f"by name; got shape {shape}."
             )
-        values = np.broadcast_to(np.asarray(units, dtype=object), len(columns)).tolist()
+        values = np.broadcast_to(array, len(columns)).tolist()
     return [check_unit(value) for value in values]
 
 

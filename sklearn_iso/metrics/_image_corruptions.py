@@ -109,7 +109,7 @@ class CorruptibleImages:
         self.table, self.names = Table(X), list[str]()
         values = self.table.values
         self.layout = ImageLayout.of(values.shape[1:], image_shape)
-        if units is not None and np.ndim(units):
+        if units is not None and np.array(units, dtype=object).ndim:
             raise ValueError(f"units must be one number for images; got {units!r}.")
         spread = float(values.std()) if units is None else check_unit(units)
         self.pixels = Pixels(spread, float(values.mean()), float(values.min()), float(values.max()))

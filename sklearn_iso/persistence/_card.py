@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, Protocol
 
@@ -33,7 +33,7 @@ def model_card(
     *,
     title: str | None = None,
     metrics: Mapping[str, float] | None = None,
-    reports: Report | str | Iterable[Report | str] = (),
+    reports: Report | str | Sequence[Report | str] = (),
 ) -> str:
     """Return a model card in Markdown: what an estimator is, takes, gives and was trained with.
 
@@ -101,7 +101,7 @@ def model_card(
 def _checked(reports: Any) -> list[Any]:
     """Return reports in a list."""
     single = isinstance(reports, str) or hasattr(reports, "to_frame")
-    listed = [reports] if single else list(reports) if isinstance(reports, Iterable) else [reports]
+    listed = [reports] if single or not isinstance(reports, list | tuple) else [*reports]
     if not all(isinstance(one, str) or hasattr(one, "to_frame") for one in listed):
         raise TypeError(
             f"reports must be reports of sklearn_iso.metrics, or text; got {reports!r}. Pass what "
