@@ -53,10 +53,13 @@ PAGES = sorted(
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_code_of_a_page_runs_from_top_to_bottom(page, capsys):
-    names = {"__name__": "__main__"}
-    for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S):
+    names, text = {"__name__": "__main__"}, page.read_text("utf-8")
+    for block in re.findall(r"```python\n(.*?)```", text, re.S):
         exec(compile(block, str(page), "exec"), names)
-    assert capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed
+    for shown in re.findall(r"```text\n(.*?)```", text, re.S):
+        assert shown in printed
 
 
 def calls_in_the_text():

@@ -1,6 +1,7 @@
 """How robust and how isometric a fitted estimator is, as functions and as scorers."""
 
 from sklearn_iso.metrics._adversarial import adversarial_accuracy, make_adversarial_scorer
+from sklearn_iso.metrics._corruption_report import CorruptionReport, corruption_report
 from sklearn_iso.metrics._curve import robustness_curve
 from sklearn_iso.metrics._distance import adversarial_distance
 from sklearn_iso.metrics._distortion import isometry_distortion, scale_normalized_stress
@@ -26,6 +27,7 @@ from sklearn_iso.metrics._stretch import (
 )
 
 __all__ = [
+    "CorruptionReport",
     "DistortionReport",
     "Finding",
     "RobustnessReport",
@@ -35,6 +37,7 @@ __all__ = [
     "bi_lipschitz_ratio",
     "continuity",
     "contraction",
+    "corruption_report",
     "distortion_report",
     "expansion",
     "hierarchical_f1_score",

@@ -20,10 +20,12 @@ from sklearn_iso.metrics._access import AccessKind
 from sklearn_iso.metrics._adversarial import Runs, nested_runs
 from sklearn_iso.metrics._curve import CURVE_CONSTRAINTS, check_budgets
 from sklearn_iso.metrics._diagnostics import checks_for, estimator_answers, samples_suffice
+from sklearn_iso.metrics._evidence import Evidence
 from sklearn_iso.metrics._findings import Finding, Sample, draw
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._rendering import as_html, as_text
 from sklearn_iso.metrics._repeated import search_suffices
+from sklearn_iso.metrics._robustness_evidence import ToldAsJson, evidence_of
 from sklearn_iso.metrics._unseen import starts_were_found
 from sklearn_iso.metrics._weights import wilson_interval
 from sklearn_iso.modules._ambient import gradients_on
@@ -33,7 +35,7 @@ SEARCHES = (AttackEnsemble, Square, RayS)
 
 
 @dataclass(frozen=True, eq=False)
-class RobustnessReport:
+class RobustnessReport(ToldAsJson):
     r"""What :func:`robustness_report` found; it prints as a table.
 
     Attributes
@@ -76,6 +78,8 @@ class RobustnessReport:
     n_unseen : int
         Samples that were searched by labels alone without meeting another label: they count as
         robust, and nothing is known of them.
+    evidence : Evidence
+        Settings, hashes, and what broke each sample, for :meth:`to_json`.
 
     Examples
     --------
@@ -104,6 +108,7 @@ class RobustnessReport:
     n_refused: int = 0
     n_effective: float | None = None
     n_unseen: int = 0
+    evidence: Evidence = field(default_factory=Evidence, repr=False)
 
     def columns(self) -> dict[str, NDArray]:
         """Return the table by column, one entry for each budget."""
@@ -243,6 +248,7 @@ def robustness_report(
     access = None if runs.evaluation is None else runs.evaluation.access
     n = len(problem.table)
     n_effective = effective_number(problem.weight, n)
+    settings = {"eps": sizes, "threat": threat, "attack": attack, "random_state": random_state}
     return RobustnessReport(
         estimator_name=type(estimator).__name__,
         threat=threat,
@@ -262,6 +268,7 @@ def robustness_report(
         n_refused=problem.refused.n_points,
         n_effective=None if problem.weight is None else n_effective,
         n_unseen=int(runs.unseen.sum()),
+        evidence=evidence_of((estimator, X, y, sample_weight), runs, budgets, settings),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from numbers import Real
+from typing import Protocol
 
 import numpy as np
 import sklearn
@@ -19,11 +21,19 @@ from sklearn_iso._version import __version__
 _MOST_LABELS = 20
 
 
+class Report(Protocol):
+    """What prints as a table, such as the reports of :mod:`sklearn_iso.metrics`."""
+
+    def to_frame(self) -> object:
+        """Return the table."""
+
+
 def model_card(
     estimator: BaseEstimator,
     *,
     title: str | None = None,
     metrics: Mapping[str, float] | None = None,
+    reports: Report | str | Sequence[Report | str] = (),
 ) -> str:
     """Return a model card in Markdown: what an estimator is, takes, gives and was trained with.
 
@@ -37,6 +47,9 @@ def model_card(
         The name of its class by default.
     metrics : mapping of str to float, optional
         What you measured, by name; with the data in the name, as "accuracy on test samples".
+    reports : report, str, or list of them, default=()
+        Reports of :mod:`sklearn_iso.metrics`, whose tables the card shows, or text of your own.
+        Hashes of the model and the data stand below a report that knows them.
 
     Returns
     -------
@@ -66,6 +79,7 @@ def model_card(
         isinstance(metrics, Mapping) and all(isinstance(value, Real) for value in metrics.values())
     ):
         raise TypeError(f"metrics must map names to numbers; got {metrics!r}.")
+    told = _checked(reports)
     check_is_fitted(estimator)
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     versions = f"sklearn-iso {__version__}, scikit-learn {sklearn.__version__}"
@@ -76,10 +90,39 @@ def model_card(
         _table("Input and output", _interface(estimator, last)),
         _table("Training", _training(last)),
         _table("Measured", {name: f"{value:.4g}" for name, value in (metrics or {}).items()}),
+        "## Reports" if told else "",
+        *(_reported(report) for report in told),
         "## Use, data and limits\n\nTo be written: what the model is for and not for, where its "
         "data come from, its licence.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _checked(reports: str | Report | Sequence[str | Report]) -> list[str | Report]:
+    """Return reports in a list."""
+    listed = [*reports] if isinstance(reports, list | tuple) else [reports]
+    known = [one for one in listed if isinstance(one, str) or hasattr(one, "to_frame")]
+    if len(known) < len(listed):
+        raise TypeError(
+            f"reports must be reports of sklearn_iso.metrics, or text; got {reports!r}. Pass what "
+            "robustness_report or corruption_report returned."
+        )
+    return known
+
+
+def _reported(report: str | Report) -> str:
+    """Return a report as it prints, and what it was measured on."""
+    text = str(report)
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    block = f"{fence}text\n{text}\n{fence}"
+    if not hasattr(report, "to_json") or isinstance(report, str):
+        return block
+    hashes = json.loads(report.to_json()).get("hashes", {})
+    lines = [f"- SHA-256 of {name}: `{one['sha256']}`" for name, one in hashes.items()
+             if one["sha256"]]  # fmt: skip
+    return "\n\n".join([block, "\n".join(lines)]) if lines else block
 
 
 def _interface(estimator: BaseEstimator, last: BaseEstimator) -> dict[str, object]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -15,6 +18,7 @@ from sklearn_iso import (
     IsometricTransformer,
 )
 from sklearn_iso.datasets import make_torus
+from sklearn_iso.metrics import corruption_report, distortion_report, robustness_report
 from sklearn_iso.persistence import model_card
 
 X, y = load_iris(return_X_y=True, as_frame=True)
@@ -65,3 +69,32 @@ def test_a_card_states_the_labels_of_every_level():
 def test_an_estimator_that_is_not_fitted_has_no_card():
     with pytest.raises(NotFittedError):
         model_card(IsometricClassifier())
+
+
+def test_a_card_shows_reports_as_they_print_with_the_hashes_of_model_and_data():
+    clf = IsometricClassifier(max_epochs=2, random_state=0).fit(X, y)
+    robust = robustness_report(clf, X, y, eps=[0.1], n_diagnosed=0, random_state=0)
+    natural = corruption_report(clf, X, y, n_repeats=1, severities=[0.5])
+    flat = distortion_report(X.to_numpy(), clf.transform(X))
+    card = model_card(clf, reports=[robust, natural, flat, "By hand: `fine`."])
+    for report in (robust, natural, flat, "By hand: `fine`."):
+        assert f"```text\n{report}\n```" in card
+    hashes = json.loads(natural.to_json())["hashes"]
+    assert set(hashes) == {"model", "X", "y"}
+    for name, one in hashes.items():
+        assert card.count(f"- SHA-256 of {name}: `{one['sha256']}`") == 2
+    assert model_card(clf, reports=natural) == model_card(clf, reports=[natural])
+    assert card.index("## Reports") < card.index("## Use, data and limits")
+    assert "## Reports" not in model_card(clf)
+
+
+def test_a_fence_of_a_report_is_longer_than_those_in_its_text():
+    clf = IsometricClassifier(max_epochs=1, random_state=0).fit(X, y)
+    assert "````text\na ``` b\n````" in model_card(clf, reports="a ``` b")
+
+
+@pytest.mark.parametrize("wrong", [None, 1, [1.0], {"a": 1}.values(), np.zeros(2), object()])
+def test_what_is_no_report_is_refused(wrong):
+    clf = IsometricClassifier(max_epochs=1, random_state=0).fit(X, y)
+    with pytest.raises(TypeError, match="reports must be reports of sklearn_iso.metrics"):
+        model_card(clf, reports=wrong)

@@ -147,6 +147,7 @@ for how, options in {"": STEPS, " by queries": QUERIES}.items():
     call(f"metrics.adversarial_accuracy{how}", measure, **given)
     for name in ("robustness_curve", "robustness_report"):
         call(f"metrics.{name}{how}", getattr(metrics, name), **given | {"eps": [0.1]})
+call("metrics.corruption_report", metrics.corruption_report, estimator=MODEL, **SMALL, n_repeats=1)
 for name in ("isometry_distortion", "expansion", "contraction", "bi_lipschitz_ratio",
              "shepard_correlation", "distortion_report", "scale_normalized_stress"):  # fmt: skip
     call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z, **PAIRS)
@@ -315,8 +316,8 @@ TORCH_MODULES = {"modules.MLP", "modules.ConvNet"}
 
 #: Public names that nobody calls with parameters of their own.
 NOT_CALLED = {
-    "results": ["metrics.DistortionReport", "metrics.Finding", "metrics.RobustnessReport",
-                "twins.Agreement", "estimators.LevelClassifier"],
+    "results": ["metrics.CorruptionReport", "metrics.DistortionReport", "metrics.Finding",
+                "metrics.RobustnessReport", "twins.Agreement", "estimators.LevelClassifier"],
     "errors": ["testing.LawBrokenError", "twins.NotDifferentiableError"],
     "parts that a fit makes of parameters it has checked": [
         "attacks.Attack", "attacks.Norm", "modules.Autoencoder", "modules.BestLeaf",

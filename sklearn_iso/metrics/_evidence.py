@@ -1,0 +1,196 @@
+"""What a report rests on, as JSON: settings, versions, hashes of the data and of the model."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy
+import sklearn
+import torch
+from torch import Tensor
+
+from sklearn_iso._threat.named import Named
+from sklearn_iso._version import __version__
+from sklearn_iso.metrics._digests import Digest, digest_of_data, digest_of_model
+
+#: Grows when a key changes its meaning or goes away.
+FORMAT = 1
+#: What JSON holds.
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Settings of a report, and hashes of what it was made of.
+
+    Attributes
+    ----------
+    settings : dict of str to object
+        By the names of parameters.
+    digests : dict of str to Digest
+        Of the model and the data.
+    samples : dict of str to list
+        What is known of each sample, by name; may be empty.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sklearn_iso.metrics._evidence import Evidence
+    >>> evidence = Evidence.of({"eps": 1}, DummyClassifier(), [[0.0]], [0], None)
+    >>> sorted(evidence.digests)
+    ['X', 'model', 'y']
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    digests: Mapping[str, Digest] = field(default_factory=dict)
+    samples: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        settings: Mapping[str, Any],
+        estimator: Any,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        samples: Mapping[str, Any] | None = None,
+    ) -> Evidence:
+        """Return evidence, with hashes of what is there."""
+        digests = {"model": digest_of_model(estimator), "X": digest_of_data(X)}
+        digests["y"] = digest_of_data(y)
+        if sample_weight is not None:
+            digests["sample_weight"] = digest_of_data(sample_weight)
+        return cls({name: plain(value) for name, value in settings.items()}, digests, samples or {})
+
+
+def plain(value: Any) -> Json:
+    """Return a value as what JSON holds: null for NaN, text for infinities and all that is else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics._evidence import plain
+    >>> plain({"eps": np.array([0.5, np.nan, np.inf]), "attack": print})
+    {'eps': [0.5, None, 'inf'], 'attack': 'builtins.print'}
+    >>> from sklearn_iso import ThreatModel
+    >>> plain(ThreatModel("l2", units=[1, 2]))["units"]
+    [1.0, 2.0]
+    """
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    named = value if isinstance(value, Mapping) else _named(value) or _fields(value)
+    if named is not None:
+        return {str(name): plain(one) for name, one in named.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(one) for one in value]
+    return _plain_scalar(value)
+
+
+def _named(value: Any) -> Mapping[Any, Any] | None:
+    """Return values that come with names as a dict."""
+    named = Named.of(value) if isinstance(value, Named) or hasattr(value, "to_numpy") else None
+    return None if named is None else dict(zip(named.names, named.values, strict=True))
+
+
+def _fields(value: Any) -> Mapping[str, Any] | None:
+    """Return a dataclass by its fields, which tell what its repr cuts short."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return None
+    return {"repr": _told(value)} | {one.name: getattr(value, one.name) for one in fields(value)}
+
+
+def _plain_scalar(value: Any) -> Json:
+    if isinstance(value, float):
+        number = float(value)
+        return number if np.isfinite(number) else None if np.isnan(number) else repr(number)
+    if value is None or isinstance(value, bool | str):
+        return value
+    return int(value) if isinstance(value, int) else _told(value)
+
+
+def _told(value: Any) -> str:
+    """Return the repr of an object, or its name where that would be an address."""
+    text = repr(value)
+    if " at 0x" not in text and not hasattr(value, "__qualname__"):
+        return text
+    thing = value if hasattr(value, "__qualname__") else type(value)
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def write(
+    kind: str,
+    estimator_name: str,
+    figures: Mapping[str, Any],
+    evidence: Evidence,
+    path: str | os.PathLike[str] | None,
+    date: str | None,
+) -> str:
+    """Return a report as JSON, and write it where a path is given.
+
+    Raises
+    ------
+    TypeError
+        If date is no text.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._evidence import Evidence, write
+    >>> '"report": "some"' in write("some", "SVC", {}, Evidence(), None, None)
+    True
+    """
+    if date is not None and not isinstance(date, str):
+        raise TypeError(f"date must be text, such as '2026-11-30'; got {date!r}.")
+    content: dict[str, Any] = {"format": FORMAT, "report": kind, "estimator": estimator_name}
+    if date is not None:
+        content["date"] = date
+    content |= {
+        "versions": versions(),
+        "hashes": {name: asdict(digest) for name, digest in evidence.digests.items()},
+        "settings": evidence.settings,
+        "results": figures,
+        "samples": evidence.samples,
+    }
+    text = _lines(plain(content)) + "\n"
+    if path is not None:
+        Path(path).write_text(text, encoding="utf-8")
+    return text
+
+
+def _lines(value: Json, indent: str = "") -> str:
+    """Return JSON with a line for each name, and for each object in a list; lists stay short."""
+    deeper = indent + " "
+    if isinstance(value, dict) and value:
+        parts = [f"{json.dumps(n)}: {_lines(one, deeper)}" for n, one in value.items()]
+        return "{\n" + ",\n".join(deeper + part for part in parts) + f"\n{indent}}}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        parts = [json.dumps(one, allow_nan=False, ensure_ascii=False) for one in value]
+        return "[\n" + ",\n".join(deeper + part for part in parts) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._evidence import versions
+    >>> sorted(versions())
+    ['numpy', 'python', 'scikit-learn', 'scipy', 'sklearn_iso', 'torch']
+    """
+    return {
+        "python": platform.python_version(),
+        "sklearn_iso": __version__,
+        "scikit-learn": sklearn.__version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }

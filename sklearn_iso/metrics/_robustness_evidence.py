@@ -1,0 +1,191 @@
+"""What a report of robustness rests on: what broke each sample, and at which budget."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sklearn_iso.metrics._adversarial import Runs
+from sklearn_iso.metrics._evidence import Evidence, write
+from sklearn_iso.metrics._findings import Finding
+
+
+class Told(Protocol):
+    """What a report has to tell."""
+
+    @property
+    def estimator_name(self) -> str:
+        """The class of the estimator."""
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples."""
+
+    @property
+    def kind(self) -> str:
+        """What evaluation was possible."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+    @property
+    def warnings(self) -> Sequence[Finding]:
+        """Signs that figures are too high."""
+
+    @property
+    def checked(self) -> Sequence[str]:
+        """The diagnostics that were run."""
+
+    @property
+    def n_diagnosed(self) -> int:
+        """Samples that they looked at."""
+
+    @property
+    def n_refused(self) -> int:
+        """Perturbed points without an answer."""
+
+    @property
+    def n_effective(self) -> float | None:
+        """Number of samples of equal weight."""
+
+    @property
+    def n_unseen(self) -> int:
+        """Samples of which nothing is known."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """Settings, hashes and samples."""
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the table by column."""
+
+
+def evidence_of(
+    data: tuple[Any, Any, Any, Any],
+    runs: Runs,
+    budgets: Sequence[float],
+    settings: Mapping[str, Any],
+) -> Evidence:
+    """Return what is known of each sample, with settings and hashes.
+
+    Parameters
+    ----------
+    data : (estimator, X, y, sample_weight)
+        As the user passed them.
+    runs : Runs
+    budgets : sequence of float
+        In the order of the runs.
+    settings : mapping of str to object
+
+    Examples
+    --------
+    See :meth:`sklearn_iso.metrics.RobustnessReport.to_json`.
+    """
+    estimator, X, y, weight = data
+    given = np.arange(len(runs.stage)) if weight is None else np.flatnonzero(np.asarray(weight))
+    sizes = np.array(budgets, dtype=np.float64)
+    broken_at = np.where(runs.robust, np.inf, sizes[:, None]).min(axis=0)
+    broken_at = np.where(runs.stage == "clean", 0.0, broken_at)
+    samples = {
+        "position": given.tolist(),
+        "broken_by": [stage or None for stage in runs.stage.tolist()],
+        "broken_at": np.where(np.isinf(broken_at), np.nan, broken_at).tolist(),
+        "unseen": runs.unseen.tolist(),
+    }
+    counted = {"n_samples_given": len(runs.stage) if weight is None else len(np.asarray(weight))}
+    return Evidence.of({**settings, **counted}, estimator, X, y, weight, samples)
+
+
+class ToldAsJson:
+    """A report of robustness that tells its evidence.
+
+    Examples
+    --------
+    See :meth:`to_json`.
+    """
+
+    def to_json(
+        self: Told,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        distances: ArrayLike | None = None,
+        date: str | None = None,
+    ) -> str:
+        """Return the evidence as JSON, and write it to a file.
+
+        It holds the table, the warnings, the settings, versions of the libraries, hashes of the
+        model and the data, and of each sample what broke it and at which budget. Budgets and
+        distances are upper bounds of those at which a sample breaks.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            Where to write it.
+        distances : array-like of shape (n_samples,), optional
+            Of the samples of X, as :func:`adversarial_distance` returns them.
+        date : str, optional
+            Told as it is; without one there is none, and equal calls give equal text.
+
+        Returns
+        -------
+        str
+            Valid JSON. Null is what is not known or did not happen, such as the budget at which a
+            sample broke that held; an infinite distance is the text "inf".
+
+        Raises
+        ------
+        ValueError
+            If distances are not one number for each sample of X.
+        TypeError
+            If date is no text.
+
+        Examples
+        --------
+        >>> import json
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn_iso.metrics import robustness_report
+        >>> X, y = load_iris(return_X_y=True)
+        >>> classifier = LogisticRegression(max_iter=500).fit(X, y)
+        >>> report = robustness_report(classifier, X, y, eps=[0.2, 0.4], random_state=0)
+        >>> told = json.loads(report.to_json())
+        >>> told["samples"]["broken_by"][70], told["samples"]["broken_at"][70]
+        ('clean', 0.0)
+        """
+        evidence = self.evidence
+        if distances is not None:
+            samples = {**evidence.samples, "distance": _of_samples(distances, evidence)}
+            evidence = Evidence(evidence.settings, evidence.digests, samples)
+        figures = {
+            "n_samples": self.n_samples,
+            "n_effective": self.n_effective,
+            "evaluation": self.kind,
+            "reason": self.reason,
+            "table": self.columns(),
+            "warnings": [asdict(finding) for finding in self.warnings],
+            "diagnostics": self.checked,
+            "n_diagnosed": self.n_diagnosed,
+            "n_refused": self.n_refused,
+            "n_unseen": self.n_unseen,
+        }
+        return write("robustness_report", self.estimator_name, figures, evidence, path, date)
+
+
+def _of_samples(distances: ArrayLike, evidence: Evidence) -> list[float]:
+    """Return the distances of the samples of a report, of those of the X that was passed."""
+    values = np.asarray(distances)
+    n = evidence.settings.get("n_samples_given")
+    if values.dtype.kind not in "iuf" or values.shape != (n,):
+        raise ValueError(
+            f"distances must be those of the {n} samples of X, a number each; got shape "
+            f"{values.shape} of dtype {values.dtype}. Pass what adversarial_distance returns for "
+            "the same X."
+        )
+    chosen: list[float] = values[np.array(evidence.samples["position"], dtype=int)].tolist()
+    return chosen
