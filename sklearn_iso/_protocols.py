@@ -77,8 +77,8 @@ class Splitter(Protocol):
 class Search(Protocol):
     """A fitted search over parameters, such as GridSearchCV."""
 
-    cv_results_: dict[str, Any]
-    scorer_: Any  # one, or a dict of several
+    cv_results_: dict[str, NDArray]
+    scorer_: Scorer | dict[str, Scorer]
 
 
 class Context(FunctionCtx):

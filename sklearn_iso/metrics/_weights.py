@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -91,7 +91,7 @@ def _taken(values: object, kept: NDArray[np.intp]) -> object:
     )
 
 
-def share(which: NDArray, weight: NDArray[np.float64] | None) -> Any:
+def share(which: NDArray, weight: NDArray[np.float64] | None) -> NDArray:
     """Return the weighted share of samples, the last axis, for which something holds.
 
     Examples

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import torch
@@ -190,7 +189,7 @@ class PenaltySum(BaseComposition, Penalty):
         weights = self._weights()
         return [(name, w, p) for (name, p), w in zip(self.penalties, weights, strict=True)]
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """Return the parameters, those of the terms too."""
         params = self._get_params("penalties", deep=deep)
         if deep:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -295,7 +295,7 @@ def _scale_alpha(ax: Axes, alpha: NDArray[np.float64]) -> None:
     ax.minorticks_off()
 
 
-def _parameter(results: Mapping[str, Sequence[object]], param: str | None) -> str:
+def _parameter(results: Mapping[str, NDArray], param: str | None) -> str:
     varied = [
         name.removeprefix("param_")
         for name, values in results.items()
@@ -313,7 +313,7 @@ def _parameter(results: Mapping[str, Sequence[object]], param: str | None) -> st
 
 
 def _scores(
-    scoring: Scorer | dict[str, Scorer], results: Mapping[str, Sequence[object]]
+    scoring: Scorer | dict[str, Scorer], results: Mapping[str, NDArray]
 ) -> dict[str, NDArray[np.float64]]:
     """Return the scores of every fold by label, the clean ones first and distortions last."""
     scorers = scoring if isinstance(scoring, dict) else {"score": scoring}
