@@ -124,7 +124,26 @@ class CorruptionReport:
         Returns
         -------
         str
-            Valid JSON: numbers that are not finite are null.
+            Valid JSON. Null is what does not exist, such as the score of a line that the
+            estimator refused.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If path names no file, or date is no text.
+
+        Examples
+        --------
+        >>> import json
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn_iso.metrics import corruption_report
+        >>> X, y = load_iris(return_X_y=True)
+        >>> classifier = LogisticRegression(max_iter=500).fit(X, y)
+        >>> report = corruption_report(classifier, X, y, corruptions="missing")
+        >>> line = json.loads(report.to_json())["results"]["table"][0]
+        >>> line["severity"], line["score"], line["refused"]
+        (0.1, None, 'ValueError: Input X contains NaN.')
         """
         figures = {
             "score": self.scoring,
@@ -323,6 +342,11 @@ def _subject(X: Any, image_shape: Sequence[int] | None, units: Any) -> Corruptib
 
 def _left_out(subject: Corruptible, by_column: bool | str) -> str:
     n = len(subject.names)
+    if not n and by_column is True:
+        raise ValueError(
+            "by_column=True is about the columns of tables; got images. Leave it out, or leave out "
+            "image_shape."
+        )
     if not n:
         return "images have no columns"
     if by_column == "auto" and n > MOST_COLUMNS:

@@ -138,8 +138,8 @@ def write(
 
     Raises
     ------
-    TypeError
-        If date is no text.
+    ValueError, TypeError
+        If path names no file, or date is no text.
 
     Examples
     --------
@@ -161,6 +161,8 @@ def write(
     }
     text = _lines(plain(content)) + "\n"
     if path is not None:
+        if not isinstance(path, str | os.PathLike) or "\0" in str(path):
+            raise ValueError(f"path must name a file, in text or a pathlib.Path; got {path!r}.")
         Path(path).write_text(text, encoding="utf-8")
     return text
 

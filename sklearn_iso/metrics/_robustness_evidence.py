@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -141,7 +142,7 @@ class ToldAsJson:
         Raises
         ------
         ValueError
-            If distances are not one number for each sample of X.
+            If distances are not one number for each sample of X, or path names no file.
         TypeError
             If date is no text.
 
@@ -179,13 +180,21 @@ class ToldAsJson:
 
 def _of_samples(distances: ArrayLike, evidence: Evidence) -> list[float]:
     """Return the distances of the samples of a report, of those of the X that was passed."""
-    values = np.asarray(distances)
+    values = np.array(distances, dtype=object)
+    with contextlib.suppress(TypeError, ValueError):  # what is no number stays as it came
+        values = values.astype(np.float64)
     n = evidence.settings.get("n_samples_given")
-    if values.dtype.kind not in "iuf" or values.shape != (n,):
+    if values.dtype.kind != "f" or values.shape != (n,):
         raise ValueError(
             f"distances must be those of the {n} samples of X, a number each; got shape "
             f"{values.shape} of dtype {values.dtype}. Pass what adversarial_distance returns for "
             "the same X."
         )
-    chosen: list[float] = values[np.array(evidence.samples["position"], dtype=int)].tolist()
-    return chosen
+    chosen = values[np.array(evidence.samples["position"], dtype=int)]
+    if n_missing := int(np.isnan(chosen).sum()):
+        raise ValueError(
+            f"distances must be numbers for all samples of the report; {n_missing} are NaN. "
+            "Pass the same sample_weight to adversarial_distance and robustness_report."
+        )
+    numbers: list[float] = chosen.tolist()
+    return numbers

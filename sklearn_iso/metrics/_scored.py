@@ -144,6 +144,8 @@ class Accuracy:
 class Remembered:
     """An estimator that answers for all samples at once, and then for some of them.
 
+    For scorers of scikit-learn, which ask for nothing but its answers.
+
     Of the X that it knows, and of the part that was chosen last, it looks its answers up; of
     anything else it asks the estimator.
 
@@ -234,9 +236,14 @@ class AnyScore:
             raise ValueError("scoring must give a number; it gives NaN")
         return Scored(score, self._without_each(remembered))
 
-    def _score(self, estimator: Any, X: Any, y: Any, weight: Any) -> float:
+    def _asked(self, remembered: Remembered) -> Any:
+        """Return whom the scorer asks: one of somebody else's may look into the estimator."""
+        of_sklearn = type(self.scorer).__module__.startswith("sklearn.metrics.")
+        return remembered if of_sklearn else self.estimator
+
+    def _score(self, remembered: Remembered, X: Any, y: Any, weight: Any) -> float:
         options = {} if weight is None else {"sample_weight": weight}
-        return float(self.scorer(estimator, X, y, **options))
+        return float(self.scorer(self._asked(remembered), X, y, **options))
 
     def _without_each(self, remembered: Remembered) -> NDArray[np.float64]:
         scores = []
@@ -307,8 +314,15 @@ def measure_of(estimator: Any, y: Any, weight: Any, scoring: Any, seed: int) -> 
         raise ValueError(
             f"sample_weight must be left out for a scorer that takes none; got scoring={scoring!r}."
         )
-    name = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
-    return AnyScore.by_groups(estimator, y, weight, name, scorer, seed)
+    return AnyScore.by_groups(estimator, y, weight, _name(scoring), scorer, seed)
+
+
+def _name(scoring: Any) -> str:
+    """Return what a table calls a score."""
+    if scoring is None or isinstance(scoring, str):
+        return scoring or "score"
+    named = getattr(scoring, "_score_func", scoring)  # that of a scorer of scikit-learn
+    return str(getattr(named, "__name__", type(named).__name__))
 
 
 def quietly(measure: Measure, X: Any) -> Scored:

@@ -13,11 +13,12 @@ from sklearn_iso import (
     preset,
 )
 from sklearn_iso.attacks import apgd, pgd
-from sklearn_iso.metrics import make_distortion_scorer
+from sklearn_iso.metrics import corruption_report, make_distortion_scorer
 from sklearn_iso.penalties import GlobalIsometry, WorstCaseIsometry
 from sklearn_iso.plotting import AdversarialExamplesDisplay
 
 X, y = load_iris(return_X_y=True)
+LOGISTIC = LogisticRegression(max_iter=500).fit(X, y)
 ROWS, LABELS = torch.from_numpy(X), torch.from_numpy(y)
 
 
@@ -82,6 +83,10 @@ UNUSED = {
         lambda: examples(n_examples=3),
         "n_examples is how many images to draw",
     ),
+    "columns of images": (
+        lambda: corruption_report(LOGISTIC, X, y, image_shape=(2, 2), by_column=True),
+        "by_column=True is about the columns of tables",
+    ),
     "units of images": (
         lambda: AdversarialExamplesDisplay(ROWS, ROWS, image_shape=(2, 2), units=np.ones(4)),
         "units are those of the features of a table",
@@ -89,6 +94,7 @@ UNUSED = {
 }
 
 USED = {
+    "by_column": lambda: corruption_report(LOGISTIC, X, y, n_repeats=1, by_column=True),
     "n_pairs": lambda: make_distortion_scorer(n_pairs=100),
     "image_shape": lambda: WorstCaseIsometry(start=["patches"], image_shape=(2, 2)).calibrate(
         ROWS, LABELS

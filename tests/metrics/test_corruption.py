@@ -15,13 +15,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits, load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import get_scorer
+from sklearn.metrics import accuracy_score, get_scorer, make_scorer
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_iso.metrics import corruption_report
+from sklearn_iso.metrics import (
+    adversarial_accuracy,
+    corruption_report,
+    make_adversarial_scorer,
+)
 from sklearn_iso.metrics._columns import Kind, columns_of_container
 from sklearn_iso.metrics._corruptions import TABLE_CORRUPTIONS, CorruptibleTable, Dose
 from sklearn_iso.metrics._image_corruptions import IMAGE_CORRUPTIONS, CorruptibleImages
@@ -438,6 +442,26 @@ def test_units_are_what_a_severity_of_1_is():
     for wrong in ([1, 2], -1, "b", [1, 2, 3, np.nan]):
         with pytest.raises(ValueError, match="units must be"):
             corruption_report(model, frame, Y, units=wrong)
+
+
+def test_scorers_of_others_see_the_estimator_itself_and_those_of_scikit_learn_its_answers():
+    model, seen = LogisticRegression(max_iter=500).fit(X, Y), []
+
+    def right(estimator, X, y):
+        seen.append(estimator)
+        return float(np.mean(estimator.predict(X) == y))
+
+    found = [
+        only(model, X, Y, "noise", 0.5, scoring=scoring)
+        for scoring in (right, make_scorer(accuracy_score), "accuracy")
+    ]
+    assert all(one is model for one in seen)
+    assert found[0].score == found[1].score == found[2].score
+    assert (found[0].low, found[0].drop_low) == (found[1].low, found[1].drop_low)
+    some, attack = slice(None, None, 5), {"eps": 0.1, "attack": "fgsm"}
+    line = only(model, X[some], Y[some], "drift", 0.5, scoring=make_adversarial_scorer(**attack))
+    attacked = adversarial_accuracy(model, X[some], Y[some], **attack)
+    assert line.score + line.drop == pytest.approx(attacked) and line.drop > 0
 
 
 # ---- intervals

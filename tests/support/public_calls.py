@@ -147,6 +147,13 @@ for how, options in {"": STEPS, " by queries": QUERIES}.items():
     call(f"metrics.adversarial_accuracy{how}", measure, **given)
     for name in ("robustness_curve", "robustness_report"):
         call(f"metrics.{name}{how}", getattr(metrics, name), **given | {"eps": [0.1]})
+REPORTS = {
+    "CorruptionReport": metrics.corruption_report(MODEL, **SMALL, n_repeats=1),
+    "RobustnessReport": metrics.robustness_report(MODEL, **SMALL, eps=[0.1], n_diagnosed=0,
+                                                  random_state=0),
+}  # fmt: skip
+for name, report in REPORTS.items():
+    call(f"{name}.to_json", report.to_json, path=FOLDER / "report.json", date="today")
 call("metrics.corruption_report", metrics.corruption_report, estimator=MODEL, **SMALL, n_repeats=1)
 for name in ("isometry_distortion", "expansion", "contraction", "bi_lipschitz_ratio",
              "shepard_correlation", "distortion_report", "scale_normalized_stress"):  # fmt: skip
