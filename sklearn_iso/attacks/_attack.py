@@ -13,29 +13,14 @@ from torch import Tensor
 from sklearn_iso._threat import Threat
 from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._categories import Categories
+from sklearn_iso.attacks._losses import Loss
+from sklearn_iso.attacks._objective import Logits, Objective, check_shape
 from sklearn_iso.attacks._parameters import RandomState, as_generator, check_counts
 from sklearn_iso.modules._ambient import gradients_on
 
-Logits = Callable[[Tensor], Tensor]
 Value = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 #: Label of a point that got none: one that the classifier refuses. It is no adversarial example.
 NO_ANSWER = torch.iinfo(torch.int64).min
-
-
-def check_shape(logits: Tensor, n_rows: int) -> None:
-    """Raise a ValueError unless logits are of shape (n_rows, at least 2).
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_iso.attacks._attack import check_shape
-    >>> check_shape(torch.zeros(5, 2), n_rows=5)
-    """
-    if logits.ndim != 2 or logits.shape[0] != n_rows or logits.shape[1] < 2:
-        raise ValueError(
-            f"logits must return a tensor of shape ({n_rows}, n_classes) with at least 2 classes; "
-            f"got {tuple(logits.shape)}. A single score z becomes torch.stack([0 * z, z], dim=1)."
-        )
 
 
 def _check_finite(logits: Tensor) -> None:
@@ -179,6 +164,10 @@ class AttackState:
     def batches(self) -> Iterator[Tensor]:
         """Iterate over the samples not fooled yet, packed into full batches."""
         return _batches(self.robust.nonzero().squeeze(1), self.batch_size)
+
+    def objective(self, loss: Loss) -> Objective:
+        """Return what an attack that asks for a loss is to climb."""
+        return Objective(self.logits, loss)
 
     def goals(self, rows: Tensor, rank: int | None) -> Tensor:
         """Labels of the samples, beside the wrong class of a rank where one is given."""

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from sklearn_iso._geometry.patches import ImageLayout
 from sklearn_iso._threat import Threat
-from sklearn_iso.attacks._ascent import Objective
 from sklearn_iso.attacks._attack import Attack, AttackState, Logits
 from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._parameters import RandomState, check_counts, fork_seed
 from sklearn_iso.attacks._proposals import LONGEST, Proposals
 
@@ -87,7 +87,7 @@ class Square(Attack):
         """Attack the samples that are still robust, and record what comes of it."""
         if budget.is_zero:
             return
-        objective, layout = Objective(state.logits, margin), layout_of(state.X, self.image_shape)
+        objective, layout = state.objective(margin), layout_of(state.X, self.image_shape)
         for _ in state.rounds(budget.categories, objective.value):
             for _ in range(self.n_restarts if bool((budget.eps > 0).any()) else 0):
                 seed = fork_seed(generator)

@@ -5,7 +5,7 @@ import torch
 from attacks_by_name import run
 
 from sklearn_iso.attacks import ATTACKS, NORMS, distances
-from sklearn_iso.attacks._ascent import Objective
+from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._attack import NO_ANSWER
 from sklearn_iso.attacks._losses import margin
 from sklearn_iso.attacks._rays import rays
