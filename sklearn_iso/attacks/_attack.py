@@ -133,7 +133,7 @@ class AttackState:
     def __init__(self, logits: Logits, X: Tensor, y: Tensor, batch_size: int) -> None:
         check_counts(batch_size=batch_size)
         self.logits, self.X, self.batch_size = _on_copies(logits), X, int(batch_size)
-        self.y = check_labels(y, len(X)).to(X.device)
+        self.y = self._checked(y).to(X.device)
         self.X_adv, self.centres = X.detach().clone(), X.detach()
         self.best_loss = torch.full((len(X),), -torch.inf, dtype=X.dtype, device=X.device)
         self.robust = torch.zeros(len(X), dtype=torch.bool, device=X.device)
@@ -144,6 +144,9 @@ class AttackState:
             rankings.append(ranking)
         self.seen = ~self.robust
         self.ranking = torch.cat(rankings) if rankings else self.y.new_empty(0, 0)
+
+    def _checked(self, y: Tensor) -> Tensor:
+        return check_labels(y, len(self.X))
 
     @torch.no_grad()
     def _judge(self, rows: Tensor) -> tuple[Tensor, Tensor]:

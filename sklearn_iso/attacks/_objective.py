@@ -106,6 +106,26 @@ class Objective:
             )
 
 
+class Unending(Objective):
+    """A loss of outputs that is climbed as far as it goes: no point is an error.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks._objective import Unending
+    >>> squared = lambda outputs, y: (outputs - y).square().sum(dim=1)
+    >>> Unending(lambda x: 3 * x, squared).slope(torch.tensor([[1.0]]), torch.tensor([[1.0]]))
+    (tensor([4.]), tensor([False]), tensor([[12.]]))
+    """
+
+    can_err = False
+
+    def _judged(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        loss = self.loss(outputs, y)
+        known = _finite_rows(outputs.detach()) & loss.detach().isfinite()
+        return loss.masked_fill(~known, -torch.inf), torch.zeros_like(known)
+
+
 def labels_of(goals: Tensor) -> Tensor:
     """Labels of goals that are labels alone (n,), or labels beside targets (n, 2).
 

@@ -10,23 +10,20 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import HasMethods, validate_params
-from torch import Tensor
 
 from sklearn_iso._threat import Threat
-from sklearn_iso._threat.parts import numbers_of
-from sklearn_iso.attacks import DDN, FAB, FMN, Budget, MinimumNormEnsemble, RayS
+from sklearn_iso.attacks import DDN, FAB, FMN, MinimumNormEnsemble, RayS
 from sklearn_iso.attacks._attack import AttackState, MinimumNormAttack
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Access, Gradients
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._settling import Settling
 from sklearn_iso.metrics._unseen import warn_of_unseen
 from sklearn_iso.metrics._weights import check_weights
 from sklearn_iso.modules._ambient import gradients_on
 
 MinimumNormName = Literal["auto", "ddn", "fmn", "fab", "rays"]
-N_BISECTIONS = 20
-OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
@@ -181,6 +178,7 @@ class Search:
     >>> from sklearn_iso import ThreatModel
     >>> from sklearn_iso.attacks import FAB
     >>> from sklearn_iso.metrics._problem import Problem
+    from sklearn_iso.metrics._settling import Settling
     >>> from sklearn_iso.metrics._distance import Search
     >>> X, y = load_iris(return_X_y=True)
     >>> problem = Problem.of(GaussianNB().fit(X, y), X, y, threat=ThreatModel(units=[1, 1, 0, 2]))
@@ -204,13 +202,13 @@ class Search:
         distance = np.full(len(rows), np.inf)
         if self._follows_gradients(access):
             state = self._found(method, access.logits, rows)
-            distance = self.settle(state.X_adv, rows, exact=access.trusted)
+            distance = Settling(problem).settle(state.X_adv, rows, exact=access.trusted)
         search = method if isinstance(method, RayS) else self._search_by_labels()
         left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
         if search is None or not len(left):
             return distance, 0
         state = self._found(search, access.answers.predict, rows[left])
-        shorter = self.settle(state.X_adv, rows[left], exact=False)
+        shorter = Settling(problem).settle(state.X_adv, rows[left], exact=False)
         distance[left] = np.minimum(distance[left], shorter)
         unseen = np.isinf(distance[left]) & ~state.seen.numpy() & (not access.trusted)
         return distance, int(unseen.sum())
@@ -245,55 +243,3 @@ class Search:
             answer, self.problem.points(rows), self.problem.labels(rows),
             threat=self.problem.threat, random_state=self.generator,
         )  # fmt: skip
-
-    def _inside(self, points: Tensor, X: Tensor) -> Tensor:
-        if self.problem.threat.bounds is None:
-            return points
-        low, high = (torch.from_numpy(numbers_of(s)).to(points) for s in self.problem.threat.bounds)
-        # X itself may lie outside by rounding, and what did not move must stay.
-        return points.clamp(torch.minimum(low, X), torch.maximum(high, X))
-
-    def settle(self, points: Tensor, rows: NDArray, exact: bool) -> NDArray:
-        """Return the distances of errors of the estimator on the way through points.
-
-        Points just short of an error are pushed on; where the points are not exact, errors are
-        pulled back by bisection.
-        """
-        X = self.problem.points(rows)
-        points = self._inside(points.clone(), X)
-        fooled = self.problem.fools(points, rows)
-        moved = (points != X).flatten(1).any(dim=1).numpy()
-        for overshoot in OVERSHOOTS:
-            left = np.flatnonzero(~fooled & moved)
-            if not len(left):
-                break
-            further = self._along(X[left], points[left], 1 + overshoot)
-            hit = self.problem.fools(further, rows[left])
-            points[left[hit]], fooled[left[hit]] = further[hit], True
-        if not exact and fooled.any():
-            hit = np.flatnonzero(fooled)
-            points[hit] = self._pulled_back(X[hit], points[hit], rows[hit])
-        distances: NDArray = np.where(fooled, self._sizes(X, points), np.inf)
-        return distances
-
-    def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
-        x = X + (points - X) * share
-        for group in self.problem.threat.categories or ():
-            x[:, list(group)] = points[:, list(group)]
-        return self._inside(x, X)
-
-    def _pulled_back(self, X: Tensor, points: Tensor, rows: NDArray) -> Tensor:
-        low, high = np.zeros(len(rows)), np.ones(len(rows))
-        best = points.clone()
-        shape = (-1, *[1] * (X.ndim - 1))
-        for _ in range(N_BISECTIONS):
-            middle = (low + high) / 2
-            x = self._along(X, points, torch.from_numpy(middle).to(X).view(shape))
-            fooled = self.problem.fools(x, rows)
-            best[fooled] = x[fooled]
-            low, high = np.where(fooled, low, middle), np.where(fooled, middle, high)
-        return best
-
-    def _sizes(self, X: Tensor, points: Tensor) -> NDArray:
-        budget = Budget.of(X, threat=self.problem.threat)
-        return budget.norm.size(budget.perturbations(X, points).double()).numpy()
