@@ -1,6 +1,7 @@
 """How robust and how isometric a fitted estimator is, as functions and as scorers."""
 
 from sklearn_iso.metrics._adversarial import adversarial_accuracy, make_adversarial_scorer
+from sklearn_iso.metrics._adversarial_error import adversarial_error
 from sklearn_iso.metrics._curve import robustness_curve
 from sklearn_iso.metrics._distance import adversarial_distance
 from sklearn_iso.metrics._distortion import isometry_distortion, scale_normalized_stress
@@ -31,6 +32,7 @@ __all__ = [
     "RobustnessReport",
     "adversarial_accuracy",
     "adversarial_distance",
+    "adversarial_error",
     "at_level",
     "bi_lipschitz_ratio",
     "continuity",

@@ -178,7 +178,6 @@ class Search:
     >>> from sklearn_iso import ThreatModel
     >>> from sklearn_iso.attacks import FAB
     >>> from sklearn_iso.metrics._problem import Problem
-    from sklearn_iso.metrics._settling import Settling
     >>> from sklearn_iso.metrics._distance import Search
     >>> X, y = load_iris(return_X_y=True)
     >>> problem = Problem.of(GaussianNB().fit(X, y), X, y, threat=ThreatModel(units=[1, 1, 0, 2]))

@@ -113,7 +113,7 @@ class RegressionAccess:
         if asks != "gradients":
             return cls(problem, AccessKind.SCORES, Gradients.NOT_NEEDED, "as asked for")
         try:
-            twin = as_torch(problem.estimator)
+            twin = InColumns(as_torch(problem.estimator))
         except NotDifferentiableError as error:
             return cls._without(problem, Gradients.NONE, told_why(error), error=error)
         return cls._of_twin(problem, twin)
@@ -121,7 +121,7 @@ class RegressionAccess:
     @classmethod
     def _of_twin(cls, problem: RegressionProblem, twin: nn.Module) -> RegressionAccess:
         """Compare a twin with the estimator, and look at its gradients."""
-        found, expected = _predicted(twin, problem.points()), problem.clean()
+        found, expected = _predicted(twin, problem.points()), problem.clean
         if found.shape != expected.shape:
             raise ValueError(
                 f"The estimator's twin must return predictions of shape {expected.shape}; got "
@@ -161,10 +161,31 @@ class RegressionAccess:
         return cls(problem, AccessKind.SCORES, gradients, reason, twin, error)
 
 
+class InColumns(nn.Module):
+    """Predictions of a twin as a table, also where those of one output are a vector.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.metrics._regression_access import InColumns
+    >>> InColumns(torch.nn.Flatten(0))(torch.ones(2, 1)).shape
+    torch.Size([2, 1])
+    """
+
+    def __init__(self, twin: nn.Module) -> None:
+        super().__init__()
+        self.twin = twin
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return predictions of shape (n, n_outputs)."""
+        outputs: Tensor = self.twin(X)
+        return outputs[:, None] if outputs.ndim == 1 else outputs
+
+
 def _predicted(twin: nn.Module, X: Tensor) -> NDArray:
     with torch.no_grad():
-        found = torch.cat([twin(batch) for batch in X.split(BATCH)]).double().cpu().numpy()
-    return found[:, None] if found.ndim == 1 else found
+        found: NDArray = torch.cat([twin(batch) for batch in X.split(BATCH)]).double().cpu().numpy()
+    return found
 
 
 def _tolerance(twin: nn.Module, problem: RegressionProblem, expected: NDArray) -> NDArray:
@@ -186,7 +207,7 @@ def _slopes(problem: RegressionProblem, twin: nn.Module, expected: NDArray) -> N
     for output in range(expected.shape[1]):
         x = some.detach().clone().requires_grad_()
         with torch.enable_grad():
-            value = twin(x).reshape(len(x), -1)[:, output].sum()
+            value = twin(x)[:, output].sum()
         if not value.requires_grad:
             continue
         (slope,) = torch.autograd.grad(value, x, allow_unused=True)

@@ -113,6 +113,8 @@ class RegressionProblem(Attackable):
     table : Table
     y : ndarray of shape (n, n_outputs)
         Targets, or what deviations are counted from.
+    clean : ndarray of shape (n, n_outputs)
+        Predictions for X as it is.
     threat : ThreatModel
         For the columns of the table, by position.
     weight : ndarray of shape (n,), or None
@@ -127,7 +129,7 @@ class RegressionProblem(Attackable):
     >>> from sklearn_iso.metrics._regression_problem import RegressionProblem
     >>> X, y = np.array([[0.0], [1.0]]), np.array([1.0, 3.0])
     >>> problem = RegressionProblem.of(LinearRegression().fit(X, y), X, y, threat="l2")
-    >>> problem.clean().round(6), problem.n_outputs
+    >>> problem.clean.round(6), problem.n_outputs
     (array([[1.],
            [3.]]), 1)
     """
@@ -135,6 +137,7 @@ class RegressionProblem(Attackable):
     estimator: Any
     table: Table
     y: NDArray[np.float64]
+    clean: NDArray[np.float64]
     threat: ThreatModel
     weight: NDArray | None = None
     refused: Refused = field(default_factory=Refused, compare=False)
@@ -173,7 +176,7 @@ class RegressionProblem(Attackable):
             )
         targets = predicted if y is None else check_targets(y, predicted.shape[1], table)
         by_position = as_threat(threat).resolve(table.container).holding(*table.range())
-        problem = cls(estimator, table, targets, by_position, weight)
+        problem = cls(estimator, table, targets, predicted, by_position, weight)
         problem.budget(problem.points(), 0)  # checks the threat on all samples
         return problem
 
@@ -185,10 +188,6 @@ class RegressionProblem(Attackable):
     def targets(self, rows: Any = slice(None)) -> Tensor:
         """Targets as a tensor of shape (n, n_outputs)."""
         return torch.from_numpy(self.y[rows])
-
-    def clean(self) -> NDArray[np.float64]:
-        """Predictions for X as it is."""
-        return _outputs(self.estimator.predict(self.table.copied()), len(self.table))
 
     def predict_perturbed(
         self, values: NDArray, rows: NDArray | None = None, *, thorough: bool = False
