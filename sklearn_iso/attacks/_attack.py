@@ -83,8 +83,17 @@ def _batches(rows: Tensor, batch_size: int) -> Iterator[Tensor]:
     return iter(rows.split(batch_size) if len(rows) else ())
 
 
-def _on_copies(logits: Logits) -> Logits:
-    """Return logits that may write into their input, as an in-place ReLU does, and harm nothing."""
+def on_copies(logits: Logits) -> Logits:
+    """Return logits that may write into their input, as an in-place ReLU does, and harm nothing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks._attack import on_copies
+    >>> x = torch.tensor([-1.0])
+    >>> on_copies(torch.relu_)(x), x
+    (tensor([0.]), tensor([-1.]))
+    """
     return lambda x: logits(x.clone())
 
 
@@ -132,7 +141,7 @@ class AttackState:
 
     def __init__(self, logits: Logits, X: Tensor, y: Tensor, batch_size: int) -> None:
         check_counts(batch_size=batch_size)
-        self.logits, self.X, self.batch_size = _on_copies(logits), X, int(batch_size)
+        self.logits, self.X, self.batch_size = on_copies(logits), X, int(batch_size)
         self.y = self._checked(y).to(X.device)
         self.X_adv, self.centres = X.detach().clone(), X.detach()
         self.best_loss = torch.full((len(X),), -torch.inf, dtype=X.dtype, device=X.device)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks._ascent import GradientAscent
-from sklearn_iso.attacks._attack import Attack, AttackState
-from sklearn_iso.attacks._budget import Budget
+from sklearn_iso.attacks._attack import AttackState, on_copies
 from sklearn_iso.attacks._losses import Loss
 from sklearn_iso.attacks._objective import Logits, Unending
-from sklearn_iso.attacks._parameters import N_TARGETS
 
 #: Outputs up to which every direction is climbed, each of them up or down.
 MOST_OUTPUTS = 3
@@ -53,6 +49,13 @@ class WorstCaseState(AttackState):
     def objective(self, loss: Loss) -> Unending:
         """Return the loss of this state, whatever loss of classes is asked for."""
         return Unending(self.logits, self.loss)
+
+    def reassess(self, outputs: Logits) -> None:
+        """Go on with other outputs, from the same points."""
+        self.logits = on_copies(outputs)
+        objective = self.objective(self.loss)
+        for rows in self.batches():
+            self.best_loss[rows] = objective.value(self.X_adv[rows], self.y[rows])[0].to(self.X)
 
     def _checked(self, y: Tensor) -> Tensor:
         return y
@@ -107,41 +110,3 @@ def directions(deviation: Tensor) -> list[Tensor]:
         ]
     own = torch.where(deviation < 0, -1.0, 1.0).to(deviation)
     return [own, -own]
-
-
-def climbed(
-    attack: Attack,
-    outputs: Logits,
-    X: Tensor,
-    y: Tensor,
-    loss: Loss,
-    *,
-    budget: Budget,
-    generator: torch.Generator,
-) -> Tensor:
-    """Return the points of the largest loss that an attack by gradients or by scores finds.
-
-    Parameters
-    ----------
-    attack : Attack
-        Its own loss, one of classes, is not used.
-    outputs, X, y, loss
-        As for :class:`WorstCaseState`.
-    budget : Budget
-    generator : torch.Generator
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_iso.attacks import PGD, Budget
-    >>> from sklearn_iso.attacks._worst_case import along_direction, climbed
-    >>> X, up = torch.tensor([[1.0]]), torch.ones(1, 1)
-    >>> budget, generator = Budget.of(X, eps=0.5), torch.Generator()
-    >>> climbed(PGD(), torch.square, X, up, along_direction, budget=budget, generator=generator)
-    tensor([[1.5000]])
-    """
-    if isinstance(attack, GradientAscent):
-        attack = replace(attack, loss="margin", n_targets=N_TARGETS)
-    state = WorstCaseState(outputs, X, y, loss, attack.batch_size)
-    attack.run(state, budget, generator)
-    return state.X_adv

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,8 +16,9 @@ from tqdm import tqdm
 from sklearn_iso.attacks import APGD, FGSM, Attack, AttackEnsemble, Coordinates, Square
 from sklearn_iso.attacks._ascent import GradientAscent
 from sklearn_iso.attacks._linear_steps import FrankWolfe
-from sklearn_iso.attacks._parameters import as_generator
-from sklearn_iso.attacks._worst_case import along_direction, climbed, directions
+from sklearn_iso.attacks._parameters import N_TARGETS, as_generator
+from sklearn_iso.attacks._refinement import Refinement
+from sklearn_iso.attacks._worst_case import WorstCaseState, along_direction, directions
 from sklearn_iso.metrics._adversarial import SECONDS_BEFORE_A_BAR
 from sklearn_iso.metrics._evaluation import (
     AUTOMATIC_QUERIES,
@@ -35,6 +36,9 @@ USABLE = (AttackEnsemble, GradientAscent, FGSM, Square, Coordinates)
 #: A loss that is larger by this share, and no rounding, counts as one that was overlooked.
 SHARE_LARGER = 0.01
 
+BATCH = 1000
+
+Outputs = Callable[[Tensor], Tensor]
 Method = Attack | Callable[..., Tensor]
 #: What is climbed: targets or directions of the samples, and a loss of outputs and these.
 Goal = tuple[Tensor, Callable[[Tensor, Tensor], Tensor]]
@@ -168,12 +172,10 @@ class RegressionEvaluation:
         run = _Run(self, eps, worst)
         if isinstance(self.method, AttackEnsemble):
             run.ensemble(self.method)
-        elif not isinstance(self.method, Attack):
-            run.custom(self.method)
-        elif self.method.asks == "gradients":
-            run.climb(self.method)
+        elif isinstance(self.method, Attack):
+            run.alone(self.method)
         else:
-            run.search(self.method)
+            run.custom(self.method)
 
 
 def check_usable(method: Attack) -> None:
@@ -229,26 +231,30 @@ class _Run:
             loss[known] = self.evaluation.loss(problem.y[known], predicted[known])
         self.worst.offer(X_adv.detach(), predicted, loss, stage)
 
-    def _points(
-        self, attack: Attack, outputs: Callable[[Tensor], Tensor], rows: Any = slice(None)
-    ) -> Iterator[Tensor]:
-        """Yield the points that an attack finds for each goal."""
-        X, evaluation = self.problem.points(rows), self.evaluation
-        budget = self.problem.budget(X, self.eps)
-        for y, loss in self._goals():
-            yield climbed(
-                attack, outputs, X, y[rows], loss, budget=budget, generator=evaluation.generator
-            )
+    def _states(self, outputs: Outputs, rows: Any = slice(None)) -> list[WorstCaseState]:
+        """Return samples to be attacked, once for each goal."""
+        X, size = self.problem.points(rows), getattr(self.evaluation.method, "batch_size", BATCH)
+        return [WorstCaseState(outputs, X, y[rows], loss, size) for y, loss in self._goals()]
 
-    def climb(self, attack: Attack) -> None:
-        """Attack by the gradients of the twin."""
-        for X_adv in self._points(attack, self.evaluation.access.outputs):
-            self._offer(X_adv, attack.name)
+    def _run(self, attack: Attack, states: list[WorstCaseState]) -> None:
+        """Let an attack raise what the states hold."""
+        if isinstance(attack, GradientAscent):  # its losses are those of classes
+            attack = replace(attack, loss="margin", n_targets=N_TARGETS)
+        for state in states:
+            budget = self.problem.budget(state.X, self.eps)
+            attack.run(state, budget, self.evaluation.generator)
 
-    def search(self, attack: Attack) -> None:
-        """Attack by the predictions of the estimator."""
-        for X_adv in self._points(attack, self.problem.outputs):
-            self._offer(X_adv, attack.name)
+    def _attack(self, attack: Attack, states: list[WorstCaseState]) -> None:
+        """Run an attack, and ask the estimator about its points."""
+        self._run(attack, states)
+        for state in states:
+            self._offer(state.X_adv, attack.name)
+
+    def alone(self, attack: Attack) -> None:
+        """Run one attack, on the outputs that it asks for."""
+        climbs = attack.asks == "gradients"
+        outputs = self.evaluation.access.outputs if climbs else self.problem.outputs
+        self._attack(attack, self._states(outputs))
 
     def custom(self, method: Callable[..., Tensor]) -> None:
         """Run a callable of a user on the outputs of the twin, with the targets as y."""
@@ -269,27 +275,34 @@ class _Run:
     def ensemble(self, method: AttackEnsemble) -> None:
         """Follow gradients where there are some, and search without them where not enough."""
         access = self.evaluation.access
+        states = self._states(access.outputs if access.climbs else self.problem.outputs)
         if access.climbs:
             for climb in CLIMBS:
-                self.climb(replace(climb, batch_size=method.batch_size))
+                self._attack(climb, states)
         n_queries = method.n_queries
         if n_queries is None:
             settled = access.trusted and not self._overlooked(method)
-            n_queries = 0 if settled else AUTOMATIC_QUERIES
-        for attack in self._searches(method, n_queries):
-            self.search(attack)
+            n_queries = 0 if settled else AUTOMATIC_QUERIES * len(states)
+        searches = self._searches(method, n_queries // len(states))
+        if searches and access.climbs:
+            for state in states:
+                state.reassess(self.problem.outputs)
+        for attack in searches:
+            self._attack(attack, states)
 
-    def _searches(self, method: AttackEnsemble, n_queries: int) -> list[Attack]:
-        """Return searches of so many queries in all, over all goals."""
-        n_each = n_queries // len(self._goals())
+    def _searches(self, method: AttackEnsemble, n_each: int) -> list[Attack]:
+        """Return searches of so many queries in all for each goal."""
         if n_each < 1:
             return []
-        shape, size = method.image_shape, method.batch_size
+        shape = method.image_shape
         if n_each < FEWEST_TO_SHARE:
-            return [Square(n_queries=n_each, image_shape=shape, batch_size=size)]
+            return [Square(n_queries=n_each, image_shape=shape)]
+        n_last = n_each // 2
+        n_first = (n_each - n_last) // 2
         return [
-            Square(n_queries=n_each - n_each // 2, image_shape=shape, batch_size=size),
-            Coordinates(n_queries=n_each // 2, batch_size=size),
+            Square(n_queries=n_first, image_shape=shape),
+            Coordinates(n_queries=n_each - n_last - n_first),
+            Refinement(n_queries=n_last),
         ]
 
     def _overlooked(self, method: AttackEnsemble) -> bool:
@@ -299,9 +312,11 @@ class _Run:
         search = Square(n_queries=QUERIES_CHECKED, image_shape=method.image_shape)
         before, twin = self.worst.loss[rows], self.evaluation.access.twin
         largest = before.copy()
-        for X_adv in self._points(search, twin, rows):
+        states = self._states(twin, rows)
+        self._run(search, states)
+        for state in states:
             with torch.no_grad():
-                found = twin(X_adv).double().numpy()
+                found = twin(state.X_adv).double().numpy()
             known = np.isfinite(found).all(axis=1)
             if known.any():
                 loss = self.evaluation.loss(self.problem.y[rows[known]], found[known])
