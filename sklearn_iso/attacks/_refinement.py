@@ -15,15 +15,16 @@ from sklearn_iso.attacks._parameters import check_counts, fork_seed
 from sklearn_iso.attacks._proposals import Proposals
 from sklearn_iso.attacks._square import random_search
 
-#: Share of the proposals that bring features back towards the sample.
-SHARE_BACK = 0.4
+#: Shares of the proposals that bring features back towards the sample, and that start anew.
+SHARE_BACK, SHARE_ANEW = 0.3, 0.3
 
 
 class Returning(Proposals):
     """Proposals of which some bring random features back, in part or wholly.
 
     Where the loss changes in steps, as that of a tree does, the features lose nothing on the way
-    back to the step, and what they give back of the budget is free for the others.
+    back to the step, and what they give back of the budget is free for the others. Others are
+    random steps from the sample itself, which no plateau holds up.
 
     Examples
     --------
@@ -37,8 +38,11 @@ class Returning(Proposals):
     """
 
     def guided(self, v: Tensor) -> Tensor:
-        """Draw coordinates after a step from v, or on the way back from it."""
-        if float(self._uniform()) >= SHARE_BACK:
+        """Draw coordinates after a step from v or from the sample, or on the way back from v."""
+        kind = float(self._uniform())
+        if kind < SHARE_ANEW:
+            return self.ball.project(self.directions().expand_as(v))
+        if kind >= SHARE_ANEW + SHARE_BACK:
             return super().guided(v)
         chosen = (self.directions() != 0).to(v.device)
         kept = float(self._uniform()) if float(self._uniform()) < 0.5 else 0.0  # noqa: PLR2004

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_classifier, is_regressor
 from sklearn.utils._param_validation import HasMethods, validate_params
 
 from sklearn_iso._threat import Threat
@@ -18,6 +19,12 @@ from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Access, Gradients
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._regression_distance import (
+    DeviationProblem,
+    check_tolerance,
+    deviation_distances,
+)
+from sklearn_iso.metrics._regression_problem import RegressionProblem
 from sklearn_iso.metrics._settling import Settling
 from sklearn_iso.metrics._unseen import warn_of_unseen
 from sklearn_iso.metrics._weights import check_weights
@@ -39,16 +46,25 @@ DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
 def adversarial_distance(
     estimator: Any,
     X: ArrayLike,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     threat: Threat = "linf",
+    tolerance: float | None = None,
     attack: MinimumNormName | MinimumNormAttack = "auto",
     random_state: Any = None,
     sample_weight: ArrayLike | None = None,
 ) -> NDArray:
-    r"""Return the size of the smallest perturbation found that gets each sample misclassified.
+    r"""Return the size of the smallest perturbation found that gets each prediction wrong.
 
     .. math:: d_i = \min_{x'} \{ \|(x' - x_i) / u\| : \hat y(x') \ne y_i \}
+
+    Of a classifier, the smallest that gets a sample misclassified. Of a regressor, the smallest
+    that moves any of its outputs by more than the tolerance t,
+
+    .. math:: d_i = \min_{x'} \{ \|(x' - x_i) / u\| : \|f(x') - f(x_i)\|_\infty > t \}
+
+    or with y the smallest at which an error is larger, with :math:`y_i` in place of
+    :math:`f(x_i)`.
 
     An upper bound of the distance to the nearest error. Minimum-norm attacks follow the
     gradients of the estimator's twin, :func:`sklearn_iso.attacks.ddn` in "l2" and
@@ -57,18 +73,23 @@ def adversarial_distance(
     and for samples on which it finds nothing, :func:`sklearn_iso.attacks.rays` searches by
     labels alone; where there is no twin that agrees, it does so for all. The estimator has the
     last word, and what it refuses is no error, as in
-    :func:`sklearn_iso.metrics.adversarial_accuracy`.
+    :func:`sklearn_iso.metrics.adversarial_accuracy`. For a regressor the classes are "within the
+    tolerance", "above" and "below", and the same attacks run; the distance of a linear one is
+    exact.
 
     Parameters
     ----------
-    estimator : fitted classifier
+    estimator : fitted classifier or regressor
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
-    y : array-like of shape (n_samples,)
-        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+    y : array-like of shape (n_samples,), or of several outputs (n_samples, n_outputs)
+        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`, or targets. Without them
+        deviations of a regressor are counted from its predictions; a classifier needs them.
     threat : ThreatModel, or the name of a norm
         What an attack may do, see :class:`sklearn_iso.ThreatModel`: the norm, the units u of the
         features (without them those of X), bounds, what stays, and categories. Another category
         adds nothing to the distance.
+    tolerance : float, optional
+        For a regressor, which needs it: how far a prediction may be away, in units of y.
     attack : str or minimum-norm attack, default="auto"
         "auto" is the search described above,
         :class:`sklearn_iso.attacks.MinimumNormEnsemble`, whose parameters tell how long it takes.
@@ -85,8 +106,8 @@ def adversarial_distance(
     Returns
     -------
     ndarray of shape (n_samples,)
-        0 where a sample is misclassified as it is, infinity where no error was found, NaN where
-        its weight is 0; a warning tells where labels alone were searched and no other label was
+        0 where a sample is misclassified, or beyond the tolerance, as it is, infinity where no
+        error was found, NaN where its weight is 0; a warning tells where labels alone were searched and no other label was
         ever met.
 
     Raises
@@ -118,6 +139,15 @@ def adversarial_distance(
     """
     counts = None if sample_weight is None else check_weights(sample_weight, X) > 0
     method = as_minimum_norm(attack)
+    if is_regressor(estimator):
+        t = check_tolerance(tolerance)
+        of_numbers = RegressionProblem.of(
+            estimator, X, y, threat=threat, sample_weight=sample_weight
+        )
+        found = deviation_distances(DeviationProblem(of_numbers, t), method, random_state)
+        of_numbers.refused.warn()
+        return _of_all(found, counts)
+    _check_classes(y, tolerance, estimator)
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
     method.check(problem.points(), problem.threat)
     found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
@@ -127,6 +157,17 @@ def adversarial_distance(
         warn_of_unseen(n_unseen, len(problem.table), "their distance, infinity,")
     problem.refused.warn()
     return _of_all(found, counts)
+
+
+def _check_classes(y: Any, tolerance: Any, estimator: Any) -> None:
+    name = type(estimator).__name__
+    if tolerance is not None and is_classifier(estimator):
+        raise ValueError(
+            f"tolerance must be left out for a classifier; got {tolerance!r} for {name}, whose "
+            "labels are right or wrong."
+        )
+    if y is None:
+        raise ValueError(f"y must hold the labels of X for {name}; got None.")
 
 
 def as_minimum_norm(attack: MinimumNormName | MinimumNormAttack) -> MinimumNormAttack:
