@@ -107,8 +107,8 @@ def adversarial_distance(
     -------
     ndarray of shape (n_samples,)
         0 where a sample is misclassified, or beyond the tolerance, as it is, infinity where no
-        error was found, NaN where its weight is 0; a warning tells where labels alone were searched and no other label was
-        ever met.
+        error was found, NaN where its weight is 0; a warning tells where labels alone were
+        searched and no other label was ever met.
 
     Raises
     ------

@@ -19,7 +19,6 @@ from sklearn_iso.attacks._linear_steps import FrankWolfe
 from sklearn_iso.attacks._parameters import N_TARGETS, as_generator
 from sklearn_iso.attacks._refinement import Refinement
 from sklearn_iso.attacks._worst_case import WorstCaseState, along_direction, directions
-from sklearn_iso.metrics._adversarial import SECONDS_BEFORE_A_BAR
 from sklearn_iso.metrics._evaluation import (
     AUTOMATIC_QUERIES,
     FEWEST_TO_SHARE,
@@ -36,7 +35,7 @@ USABLE = (AttackEnsemble, GradientAscent, FGSM, Square, Coordinates)
 #: A loss that is larger by this share, and no rounding, counts as one that was overlooked.
 SHARE_LARGER = 0.01
 
-BATCH = 1000
+BATCH, SECONDS_BEFORE_A_BAR = 1000, 2.0
 
 Outputs = Callable[[Tensor], Tensor]
 Method = Attack | Callable[..., Tensor]
