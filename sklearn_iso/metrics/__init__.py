@@ -18,6 +18,7 @@ from sklearn_iso.metrics._hierarchical import (
 from sklearn_iso.metrics._levels import at_level, make_level_scorer
 from sklearn_iso.metrics._local import jacobian_singular_values, local_distortion
 from sklearn_iso.metrics._neighbourhoods import continuity, trustworthiness
+from sklearn_iso.metrics._regression_report import RegressionReport
 from sklearn_iso.metrics._report import RobustnessReport, robustness_report
 from sklearn_iso.metrics._stretch import (
     bi_lipschitz_ratio,
@@ -29,6 +30,7 @@ from sklearn_iso.metrics._stretch import (
 __all__ = [
     "DistortionReport",
     "Finding",
+    "RegressionReport",
     "RobustnessReport",
     "adversarial_accuracy",
     "adversarial_distance",

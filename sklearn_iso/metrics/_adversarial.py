@@ -343,7 +343,7 @@ def make_adversarial_scorer(
     >>> X, y = load_diabetes(return_X_y=True)
     >>> scorer = make_adversarial_scorer(eps=0.01, threat="l2", loss="squared_error")
     >>> round(scorer(Ridge().fit(X, y), X, y))
-    -4110
+    -3767
     """
     if loss is not None:
         SampleLoss(loss)

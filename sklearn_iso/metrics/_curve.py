@@ -56,9 +56,9 @@ def robustness_curve(
     """Return the accuracy under attack, or a regressor's error, at each of several budgets.
 
     Larger budgets contain the smaller ones, so a sample that breaks at one is broken at all
-    larger ones: the curve never rises, by construction, and that of a regressor never falls. Whether each attack by itself would
-    give such a curve is one of the diagnostics of
-    :func:`sklearn_iso.metrics.robustness_report`.
+    larger ones: the curve never rises, by construction, and that of a regressor never falls.
+    Whether each attack by itself would give such a curve of a classifier is one of the
+    diagnostics of :func:`sklearn_iso.metrics.robustness_report`.
 
     Parameters
     ----------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
 MOST_CLASSES = 10
+Table = Callable[[Any], tuple[list[str], list[list[str]]]]
 
 
 def _heading(report: Any) -> tuple[str, str]:
@@ -25,8 +27,13 @@ def _verdict(report: Any) -> str:
     return f"No warnings: {looked}."
 
 
-def _table(report: Any) -> tuple[list[str], list[list[str]]]:
-    """Head and samples; the last column is text."""
+def of_classifier(report: Any) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of a table; the last column is text.
+
+    Examples
+    --------
+    See :func:`sklearn_iso.metrics.robustness_report`.
+    """
     labels = [str(label) for label in report.classes.tolist()]
     shown = labels if len(labels) <= MOST_CLASSES else []
     head = ["eps", "accuracy", "95% interval", *shown, "broken by"]
@@ -43,14 +50,34 @@ def _table(report: Any) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-def as_text(report: Any) -> str:
+def of_regressor(report: Any) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of a table; the last column is text.
+
+    Examples
+    --------
+    See :func:`sklearn_iso.metrics.robustness_report`.
+    """
+    head = ["eps", report.loss.replace("_", " "), "95% interval", "R2", "found by"]
+    rows = []
+    for position, eps in enumerate(report.eps.tolist()):
+        low, high = report.interval[position].tolist()
+        found = [f"{name} {counts[position]}" for name, counts in report.found_by.items()
+                 if counts[position]]  # fmt: skip
+        rows.append([
+            f"{eps:.4g}", f"{report.error[position]:.4g}", f"[{low:.4g}, {high:.4g}]",
+            f"{report.r2[position]:.3f}", ", ".join(found),
+        ])  # fmt: skip
+    return head, rows
+
+
+def as_text(report: Any, table: Table = of_classifier) -> str:
     """Return a report as a table of plain text.
 
     Examples
     --------
     See :func:`sklearn_iso.metrics.robustness_report`.
     """
-    head, rows = _table(report)
+    head, rows = table(report)
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = []
     for cells in (head, *rows):
@@ -60,7 +87,7 @@ def as_text(report: Any) -> str:
     return "\n".join([*_heading(report), "", *lines, "", _verdict(report), *found])
 
 
-def as_html(report: Any) -> str:
+def as_html(report: Any, table: Table = of_classifier) -> str:
     """Return a report as HTML, with all text escaped.
 
     Examples
@@ -73,7 +100,7 @@ def as_html(report: Any) -> str:
     True
     """
     title, evaluation = map(escape, _heading(report))
-    head, rows = _table(report)
+    head, rows = table(report)
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows

@@ -71,10 +71,19 @@ def weighted(sample_weight: Any, *data: Any) -> tuple[Any, ...]:
     kept = np.flatnonzero(weight)
     if len(kept) == len(weight):
         return (weight, *data)
-    return (weight[kept], *(_taken(values, kept) for values in data))
+    return (weight[kept], *(taken(values, kept) for values in data))
 
 
-def _taken(values: Any, kept: NDArray[np.intp]) -> Any:
+def taken(values: Any, kept: NDArray[np.intp]) -> Any:
+    """Return some samples of an array, frame or sparse matrix; None of None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics._weights import taken
+    >>> taken([[5.0], [6.0]], np.array([1]))
+    [[6.0]]
+    """
     if values is None:
         return None
     return values.tocsr()[kept] if issparse(values) else _safe_indexing(values, kept)

@@ -1,4 +1,4 @@
-"""Accuracy under attack against the budget of the attack."""
+"""Accuracy, or error, under attack against the budget of the attack."""
 
 from numbers import Integral
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
+from sklearn.base import is_regressor
 
 from sklearn_iso._threat import Threat, as_threat
 from sklearn_iso._weighting import effective_number
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics import robustness_curve
+from sklearn_iso.metrics._regression_problem import LossLike, SampleLoss
 from sklearn_iso.metrics._weights import check_weights
 from sklearn_iso.plotting._axes import axes_for, class_name
 from sklearn_iso.plotting._checks import as_numbers, check_parameters
@@ -18,6 +20,8 @@ from sklearn_iso.plotting._checks import as_numbers, check_parameters
 
 class RobustnessCurveDisplay:
     """Accuracy under attack against the budget of the attack, with its confidence interval.
+
+    Of a regressor, the mean loss under attack.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`; draw several models on one
     axes by passing the `ax_` of the first as `ax` of the next.
@@ -27,7 +31,8 @@ class RobustnessCurveDisplay:
     eps : array-like of shape (n_budgets,)
         Budgets of the attack, in units of the threat; in any order.
     accuracy : array-like of shape (n_budgets,)
-        Share of all samples that are classified correctly at each budget, in [0, 1].
+        Share of all samples that are classified correctly at each budget, in [0, 1]; with `loss`,
+        the mean loss of a regressor.
     threat : ThreatModel, or the name of a norm
         What the attack could do: the norm that the budget bounds, and its units.
     n_samples : int, default=None
@@ -35,13 +40,16 @@ class RobustnessCurveDisplay:
         interval of each.
     estimator_name : str, default=None
         Name of the model in the legend.
+    loss : str, default=None
+        Name of the loss that the values are means of, for a regressor; None for accuracies. Means
+        of losses have no interval.
 
     Attributes
     ----------
     line_ : matplotlib Line2D
         The curve.
     band_ : matplotlib artist or None
-        The confidence intervals, if `n_samples` is known.
+        The confidence intervals of accuracies, if `n_samples` is known.
     ax_ : matplotlib Axes
         The axes drawn on.
     figure_ : matplotlib Figure
@@ -83,13 +91,15 @@ class RobustnessCurveDisplay:
         threat: Threat,
         n_samples: int | None = None,
         estimator_name: str | None = None,
+        loss: str | None = None,
     ) -> None:
-        check_parameters(type(self), estimator_name=estimator_name)
+        check_parameters(type(self), estimator_name=estimator_name, loss=loss)
         self.eps = as_numbers(eps, "eps", ndim=None)
         self.accuracy = as_numbers(accuracy, "accuracy", ndim=None)
         self.threat = as_threat(threat)
         self.n_samples = n_samples
         self.estimator_name = estimator_name
+        self.loss = loss
         self._check()
 
     def _check(self) -> None:
@@ -103,7 +113,10 @@ class RobustnessCurveDisplay:
                 f"eps must be finite and at least 0; found {self.eps.tolist()}. Pass the budgets "
                 "of the attack, 0 for none."
             )
-        if not ((self.accuracy >= 0) & (self.accuracy <= 1)).all():
+        if self.loss is not None:
+            if not np.isfinite(self.accuracy).all():
+                raise ValueError(f"Losses must be finite; found {self.accuracy.tolist()}.")
+        elif not ((self.accuracy >= 0) & (self.accuracy <= 1)).all():
             raise ValueError(
                 f"accuracy must lie in [0, 1]; found {self.accuracy.tolist()}. Pass shares of the "
                 "samples, not percentages or counts."
@@ -125,13 +138,14 @@ class RobustnessCurveDisplay:
         threat: Threat,
         n_samples: int | None = None,
         name: str | None = None,
+        loss: str | None = None,
         ax: Any = None,
     ) -> "RobustnessCurveDisplay":
-        """Draw accuracies that are known already.
+        """Draw accuracies, or losses, that are known already.
 
         Parameters
         ----------
-        eps, accuracy, threat, n_samples
+        eps, accuracy, threat, n_samples, loss
             As in :class:`RobustnessCurveDisplay`.
         name : str, default=None
             Name of the model in the legend.
@@ -143,7 +157,9 @@ class RobustnessCurveDisplay:
         display : RobustnessCurveDisplay
             The display, drawn.
         """
-        display = cls(eps, accuracy, threat=threat, n_samples=n_samples, estimator_name=name)
+        display = cls(
+            eps, accuracy, threat=threat, n_samples=n_samples, estimator_name=name, loss=loss
+        )
         return display.plot(ax=ax)
 
     @classmethod
@@ -156,6 +172,7 @@ class RobustnessCurveDisplay:
         eps: ArrayLike,
         threat: Threat = "linf",
         attack: AttackLike = "auto",
+        loss: LossLike | None = None,
         random_state: Any = 0,
         sample_weight: ArrayLike | None = None,
         name: str | None = None,
@@ -166,14 +183,14 @@ class RobustnessCurveDisplay:
         Parameters
         ----------
         estimator : classifier
-            A fitted classifier or Pipeline.
+            A fitted classifier, regressor or Pipeline.
         X : array-like of shape (n_samples, n_features)
             Samples to attack.
         y : array-like of shape (n_samples,)
-            Their labels.
+            Their labels, or targets.
         eps : array-like of shape (n_budgets,)
             Budgets, in units of the threat. A budget of 0 gives the clean accuracy.
-        threat, attack, random_state
+        threat, attack, loss, random_state
             As in :func:`sklearn_iso.metrics.robustness_curve`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples. The band is that of as many samples of equal weight as tell as
@@ -198,9 +215,11 @@ class RobustnessCurveDisplay:
             eps=budgets,
             threat=threat,
             attack=attack,
+            loss=loss,
             random_state=random_state,
             sample_weight=sample_weight,
         )
+        of_numbers = is_regressor(estimator)
         weight = None if sample_weight is None else check_weights(sample_weight, X)
         return cls.from_predictions(
             budgets,
@@ -208,6 +227,7 @@ class RobustnessCurveDisplay:
             threat=threat,
             n_samples=round(effective_number(weight, len(np.asarray(y)))),
             name=class_name(estimator) if name is None else name,
+            loss=SampleLoss(loss or "absolute_error").name if of_numbers else None,
             ax=ax,
         )
 
@@ -236,7 +256,7 @@ class RobustnessCurveDisplay:
         eps = self.eps[order]
         (self.line_,) = ax.plot(eps, self.accuracy[order], **{**style, **kwargs})
         self.band_ = None
-        if self.n_samples is not None:
+        if self.n_samples is not None and self.loss is None:
             low, high = self._intervals(self.n_samples)[:, order]
             self.band_ = ax.fill_between(
                 eps, low, high, color=self.line_.get_color(), alpha=0.18, linewidth=0
@@ -253,7 +273,11 @@ class RobustnessCurveDisplay:
         symbol = self.threat.norm.symbol
         unit = "units of the features" if self.threat.units is None else "the units given"
         ax.set_xlabel(f"{symbol} budget eps, in {unit}")
-        ax.set_ylabel("Accuracy under attack")
-        ax.set_ylim(-0.02, 1.02)
+        if self.loss is None:
+            ax.set_ylabel("Accuracy under attack")
+            ax.set_ylim(-0.02, 1.02)
+        else:
+            name = self.loss.replace("_", " ").strip()
+            ax.set_ylabel(f"{name[:1].upper()}{name[1:]} under attack")
         if ax.get_legend_handles_labels()[1]:
             ax.legend(frameon=False)
