@@ -33,7 +33,7 @@ from sklearn_iso.metrics._regression_problem import RegressionProblem, SampleLos
 CLIMBS = (FrankWolfe(), APGD(n_steps=40))
 USABLE = (AttackEnsemble, GradientAscent, FGSM, Square, Coordinates)
 #: A loss that is larger by this share, and no rounding, counts as one that was overlooked.
-SHARE_LARGER = 0.01
+SHARE_LARGER, ROUNDING = 0.01, 1e-12
 
 BATCH, SECONDS_BEFORE_A_BAR = 1000, 2.0
 
@@ -77,8 +77,8 @@ class Worst:
         return cls(X.clone(), predicted.copy(), loss.copy(), stage)
 
     def offer(self, X_adv: Tensor, predicted: NDArray, loss: NDArray, stage: str) -> None:
-        """Keep what is worse; losses of NaN are not."""
-        worse = loss > self.loss
+        """Keep what is worse by more than rounding; losses of NaN are not."""
+        worse = loss > self.loss + ROUNDING * np.abs(self.loss)
         self.X_adv[torch.from_numpy(worse)] = X_adv[torch.from_numpy(worse)]
         self.predicted[worse], self.loss[worse] = predicted[worse], loss[worse]
         self.stage[worse] = stage
