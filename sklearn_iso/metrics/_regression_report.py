@@ -15,7 +15,7 @@ from sklearn_iso._weighting import effective_number
 from sklearn_iso.attacks import Attack
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Gradients
-from sklearn_iso.metrics._diagnostics import estimator_answers, samples_suffice
+from sklearn_iso.metrics._diagnostics import estimator_answers
 from sklearn_iso.metrics._findings import Finding, draw
 from sklearn_iso.metrics._regression_evaluation import (
     Method,
@@ -89,7 +89,7 @@ class RegressionReport:
         0           47.61  [44.67, 50.54]  0.451  clean 442
      0.01           52.72  [49.79, 55.66]  0.365  frank_wolfe 442
     <BLANKLINE>
-    No warnings: 4 diagnostics of false robustness on 100 samples.
+    No warnings: 3 diagnostics of false robustness on 100 samples.
     """
 
     estimator_name: str
@@ -228,11 +228,7 @@ def _diagnose(
     """Return findings, names of the checks, and how many samples they looked at."""
     problem = runs.evaluation.problem
     n = len(problem.table)
-    findings = [
-        samples_suffice(round(effective_number(problem.weight, n))),
-        _gradients_are_useful(runs.evaluation),
-    ]
-    names = ["samples_suffice", "gradients_are_useful"]
+    findings, names = [_gradients_are_useful(runs.evaluation)], ["gradients_are_useful"]
     rows = draw(np.ones(n, dtype=bool), n_diagnosed, generator)
     if len(rows):
         findings += [_predictions_repeat(problem, rows), _search_suffices(runs, sizes, rows)]
