@@ -52,7 +52,7 @@ class Options(TypedDict, total=False):
 class ThreatParts(Options, total=False):
     """Parameters of :class:`ThreatModel`."""
 
-    norm: NormName | float | Norm
+    norm: NormName | Literal["l0"] | float | Norm
 
 
 @dataclass(frozen=True, init=False, repr=False)

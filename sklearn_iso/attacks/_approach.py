@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from sklearn_iso.attacks._ascent import Objective
 from sklearn_iso.attacks._attack import AttackState
 from sklearn_iso.attacks._boundary import BoundaryWalk
 from sklearn_iso.attacks._budget import Ball, Budget
 from sklearn_iso.attacks._categories import Categories
 from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._shrinking import (
     Shrinking,
     linearised_boundaries,

@@ -13,29 +13,14 @@ from torch import Tensor
 from sklearn_iso._threat import Threat
 from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._categories import Categories
+from sklearn_iso.attacks._losses import Loss
+from sklearn_iso.attacks._objective import Logits, Objective, check_shape
 from sklearn_iso.attacks._parameters import RandomState, as_generator, check_counts
 from sklearn_iso.modules._ambient import gradients_on
 
-Logits = Callable[[Tensor], Tensor]
 Value = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 #: Label of a point that got none: one that the classifier refuses. It is no adversarial example.
 NO_ANSWER = torch.iinfo(torch.int64).min
-
-
-def check_shape(logits: Tensor, n_rows: int) -> None:
-    """Raise a ValueError unless logits are of shape (n_rows, at least 2).
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_iso.attacks._attack import check_shape
-    >>> check_shape(torch.zeros(5, 2), n_rows=5)
-    """
-    if logits.ndim != 2 or logits.shape[0] != n_rows or logits.shape[1] < 2:
-        raise ValueError(
-            f"logits must return a tensor of shape ({n_rows}, n_classes) with at least 2 classes; "
-            f"got {tuple(logits.shape)}. A single score z becomes torch.stack([0 * z, z], dim=1)."
-        )
 
 
 def _check_finite(logits: Tensor) -> None:
@@ -98,8 +83,17 @@ def _batches(rows: Tensor, batch_size: int) -> Iterator[Tensor]:
     return iter(rows.split(batch_size) if len(rows) else ())
 
 
-def _on_copies(logits: Logits) -> Logits:
-    """Return logits that may write into their input, as an in-place ReLU does, and harm nothing."""
+def on_copies(logits: Logits) -> Logits:
+    """Return logits that may write into their input, as an in-place ReLU does, and harm nothing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks._attack import on_copies
+    >>> x = torch.tensor([-1.0])
+    >>> on_copies(torch.relu_)(x), x
+    (tensor([0.]), tensor([-1.]))
+    """
     return lambda x: logits(x.clone())
 
 
@@ -147,8 +141,8 @@ class AttackState:
 
     def __init__(self, logits: Logits, X: Tensor, y: Tensor, batch_size: int) -> None:
         check_counts(batch_size=batch_size)
-        self.logits, self.X, self.batch_size = _on_copies(logits), X, int(batch_size)
-        self.y = check_labels(y, len(X)).to(X.device)
+        self.logits, self.X, self.batch_size = on_copies(logits), X, int(batch_size)
+        self.y = self._checked(y).to(X.device)
         self.X_adv, self.centres = X.detach().clone(), X.detach()
         self.best_loss = torch.full((len(X),), -torch.inf, dtype=X.dtype, device=X.device)
         self.robust = torch.zeros(len(X), dtype=torch.bool, device=X.device)
@@ -159,6 +153,9 @@ class AttackState:
             rankings.append(ranking)
         self.seen = ~self.robust
         self.ranking = torch.cat(rankings) if rankings else self.y.new_empty(0, 0)
+
+    def _checked(self, y: Tensor) -> Tensor:
+        return check_labels(y, len(self.X))
 
     @torch.no_grad()
     def _judge(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -179,6 +176,10 @@ class AttackState:
     def batches(self) -> Iterator[Tensor]:
         """Iterate over the samples not fooled yet, packed into full batches."""
         return _batches(self.robust.nonzero().squeeze(1), self.batch_size)
+
+    def objective(self, loss: Loss) -> Objective:
+        """Return what an attack that asks for a loss is to climb."""
+        return Objective(self.logits, loss)
 
     def goals(self, rows: Tensor, rank: int | None) -> Tensor:
         """Labels of the samples, beside the wrong class of a rank where one is given."""

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from sklearn_iso._geometry.norm import along, columns_of
 from sklearn_iso.attacks._apgd import Momentum
-from sklearn_iso.attacks._ascent import Objective, climb
+from sklearn_iso.attacks._ascent import climb
 from sklearn_iso.attacks._attack import Attack, AttackState, Logits
 from sklearn_iso.attacks._budget import Ball, Budget
 from sklearn_iso.attacks._losses import margin, targeted_margin
+from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._parameters import check_counts
 
 OVERSHOOT = 1.05

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from sklearn_iso._threat import Threat, as_threat
 from sklearn_iso.attacks._approach import along_boundaries, nearest, shrinking
-from sklearn_iso.attacks._ascent import Objective
 from sklearn_iso.attacks._attack import (
     AttackState,
     Logits,
@@ -22,6 +21,7 @@ from sklearn_iso.attacks._attack import (
 from sklearn_iso.attacks._boundary import BoundaryWalk
 from sklearn_iso.attacks._budget import Budget, check_points
 from sklearn_iso.attacks._losses import cross_entropy, margin
+from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._options import BoundaryOptions, StepOptions
 from sklearn_iso.attacks._parameters import RandomState, check_counts
 from sklearn_iso.attacks._shrinking import Shrinking

@@ -11,10 +11,10 @@ from torch import Tensor
 from sklearn_iso._geometry.norm import along, columns_of
 from sklearn_iso._geometry.norms import Norm
 from sklearn_iso._threat import Threat
-from sklearn_iso.attacks._ascent import Objective
 from sklearn_iso.attacks._attack import Attack, AttackState, Logits
 from sklearn_iso.attacks._budget import Ball, Budget
 from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._options import QueryOptions
 from sklearn_iso.attacks._parameters import RandomState, check_counts, fork_seed
 from sklearn_iso.attacks._pointwise import Closest, Pointwise
@@ -84,7 +84,7 @@ class Coordinates(Attack):
     @torch.no_grad()
     def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
         """Attack the samples that are still robust, and record what comes of it."""
-        seed, objective = fork_seed(generator), Objective(state.logits, margin)
+        seed, objective = fork_seed(generator), state.objective(margin)
         for _ in () if budget.is_zero else state.rounds(budget.categories, objective.value):
             for rows in state.batches() if bool((budget.eps > 0).any()) else ():
                 # Every batch draws the same, so that no sample depends on how many there are.
@@ -178,18 +178,20 @@ class Scan:
         self.level = torch.zeros_like(self.found.size)
 
     def run(self, n_queries: int) -> None:
-        """Ask about as many points of each sample, half of them to bring errors back."""
+        """Ask about as many points of each sample, half of them to bring errors back, if any."""
         everyone = torch.arange(len(self.y), device=self.y.device)
         self.level = self._ask(everyone, self.v)
         n_asked, own = 1, torch.Generator().manual_seed(fork_seed(self.generator))
+        n_single = n_queries // 2 if self.objective.can_err else n_queries
         for left in range(N_ROUNDS, 0, -1):
-            share = (n_queries // 2 - n_asked) // left - len(REACHES)
+            share = (n_single - n_asked) // left - len(REACHES)
             rows = everyone[self.found.size > 1]
             if share < 2 or not len(rows):  # noqa: PLR2004
                 break
             n_asked += self._round(rows, share, shifted=left < N_ROUNDS)
-        back = Pointwise(self.found, self.objective.logits, own, enough=1.0)
-        back.run(n_queries - n_asked)
+        if self.objective.can_err:
+            back = Pointwise(self.found, self.objective.logits, own, enough=1.0)
+            back.run(n_queries - n_asked)
 
     def _ask(self, rows: Tensor, v: Tensor) -> Tensor:
         """Margins of some samples at coordinates; errors are noted."""

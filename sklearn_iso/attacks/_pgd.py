@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from sklearn_iso._threat import Threat
-from sklearn_iso.attacks._ascent import GradientAscent, Objective, Straight
+from sklearn_iso.attacks._ascent import GradientAscent, Straight
 from sklearn_iso.attacks._attack import Attack, AttackState, Logits
 from sklearn_iso.attacks._budget import Ball, Budget
 from sklearn_iso.attacks._losses import get_loss
+from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._options import ProjectedOptions, SignOptions
 from sklearn_iso.attacks._parameters import RandomState
 
@@ -201,7 +202,7 @@ class FGSM(Attack):
 
     def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
         """Take the step for every sample that is still robust."""
-        objective = Objective(state.logits, get_loss(self.loss))
+        objective = state.objective(get_loss(self.loss))
         for _ in () if budget.is_zero else state.rounds(budget.categories, objective.value):
             for rows in state.batches():
                 ball = budget.around(state.centres[rows])

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sklearn_iso._geometry.norm import Norm, along
-from sklearn_iso.attacks._ascent import Objective
 from sklearn_iso.attacks._budget import Ball
 from sklearn_iso.attacks._losses import targeted_margin
+from sklearn_iso.attacks._objective import Objective
 
 OVERSHOOT = 1.0002
 STRETCH = 1.01
@@ -43,7 +43,7 @@ class Shrinking:
     --------
     >>> import torch
     >>> from sklearn_iso.attacks._budget import Budget
-    >>> from sklearn_iso.attacks._ascent import Objective
+    >>> from sklearn_iso.attacks._objective import Objective
     >>> from sklearn_iso.attacks._shrinking import Shrinking
     >>> from sklearn_iso.attacks._losses import margin
     >>> X, y = torch.tensor([[1.0]]), torch.tensor([0])
@@ -143,7 +143,7 @@ def nearest_boundaries(
     --------
     >>> import torch
     >>> from sklearn_iso.attacks._budget import Budget
-    >>> from sklearn_iso.attacks._ascent import Objective
+    >>> from sklearn_iso.attacks._objective import Objective
     >>> from sklearn_iso.attacks._losses import margin
     >>> from sklearn_iso.attacks._shrinking import nearest_boundaries
     >>> X, y = torch.tensor([[3.0]]), torch.tensor([0])
@@ -173,7 +173,7 @@ def linearised_boundaries(
     --------
     >>> import torch
     >>> from sklearn_iso.attacks._budget import Budget
-    >>> from sklearn_iso.attacks._ascent import Objective
+    >>> from sklearn_iso.attacks._objective import Objective
     >>> from sklearn_iso.attacks._losses import margin
     >>> from sklearn_iso.attacks._shrinking import linearised_boundaries
     >>> X, y = torch.tensor([[3.0]]), torch.tensor([0])
@@ -217,7 +217,7 @@ def pull_back(
     >>> import math
     >>> import torch
     >>> from sklearn_iso.attacks._budget import Budget
-    >>> from sklearn_iso.attacks._ascent import Objective
+    >>> from sklearn_iso.attacks._objective import Objective
     >>> from sklearn_iso.attacks._losses import margin
     >>> from sklearn_iso.attacks._shrinking import pull_back
     >>> X, y = torch.tensor([[3.0]]), torch.tensor([0])

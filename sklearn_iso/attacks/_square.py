@@ -11,10 +11,10 @@ from torch import Tensor
 
 from sklearn_iso._geometry.patches import ImageLayout
 from sklearn_iso._threat import Threat
-from sklearn_iso.attacks._ascent import Objective
 from sklearn_iso.attacks._attack import Attack, AttackState, Logits
 from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._options import SquareOptions
 from sklearn_iso.attacks._parameters import RandomState, check_counts, fork_seed
 from sklearn_iso.attacks._proposals import LONGEST, Proposals
@@ -91,7 +91,7 @@ class Square(Attack):
         """Attack the samples that are still robust, and record what comes of it."""
         if budget.is_zero:
             return
-        objective, layout = Objective(state.logits, margin), layout_of(state.X, self.image_shape)
+        objective, layout = state.objective(margin), layout_of(state.X, self.image_shape)
         for _ in state.rounds(budget.categories, objective.value):
             for _ in range(self.n_restarts if bool((budget.eps > 0).any()) else 0):
                 seed = fork_seed(generator)
@@ -99,7 +99,8 @@ class Square(Attack):
                     # Every batch draws the same: no sample depends on how many there are.
                     own = torch.Generator().manual_seed(seed)
                     proposals = Proposals(budget.around(state.centres[rows]), own, layout)
-                    state.record(rows, *_run(objective, proposals, state.y[rows], self.n_queries))
+                    found = random_search(objective, proposals, state.y[rows], self.n_queries)
+                    state.record(rows, *found)
 
 
 def square(
@@ -179,12 +180,41 @@ def layout_of(X: Tensor, image_shape: Sequence[int] | None) -> ImageLayout | Non
     return ImageLayout.of(X.shape[1:], image_shape)
 
 
-def _run(
-    objective: Objective, proposals: Proposals, y: Tensor, n_queries: int
+def random_search(
+    objective: Objective,
+    proposals: Proposals,
+    y: Tensor,
+    n_queries: int,
+    start: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Points, margins and verdicts of one run."""
+    """Return points, losses and verdicts of one run.
+
+    Parameters
+    ----------
+    objective : Objective
+    proposals : Proposals
+    y : Tensor of shape (n, ...)
+    n_queries : int
+    start : Tensor of shape (n, ...), optional
+        Coordinates in the ball; a long random step by default.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks._budget import Budget
+    >>> from sklearn_iso.attacks._objective import Unending
+    >>> from sklearn_iso.attacks._proposals import Proposals
+    >>> from sklearn_iso.attacks._square import random_search
+    >>> X = torch.zeros(1, 2)
+    >>> proposals = Proposals(Budget.of(X, eps=1.0).around(X), torch.Generator())
+    >>> objective = Unending(lambda x: x, lambda outputs, y: outputs.sum(dim=1))
+    >>> bool(random_search(objective, proposals, X, 50)[1] > 1.9)
+    True
+    """
     ball = proposals.ball
-    v = ball.project((LONGEST * proposals.directions()).expand_as(ball.X))
+    v = start
+    if v is None:
+        v = ball.project((LONGEST * proposals.directions()).expand_as(ball.X))
     points = ball.point_within(v)
     loss, fooled = objective.value(points, y)
     lost = loss == -torch.inf  # where there are no scores a search begins at X

@@ -1,6 +1,7 @@
 """How robust and how isometric a fitted estimator is, as functions and as scorers."""
 
 from sklearn_iso.metrics._adversarial import adversarial_accuracy, make_adversarial_scorer
+from sklearn_iso.metrics._adversarial_error import adversarial_error
 from sklearn_iso.metrics._corruption_report import CorruptionReport, corruption_report
 from sklearn_iso.metrics._curve import robustness_curve
 from sklearn_iso.metrics._distance import adversarial_distance
@@ -18,6 +19,7 @@ from sklearn_iso.metrics._hierarchical import (
 from sklearn_iso.metrics._levels import at_level, make_level_scorer
 from sklearn_iso.metrics._local import jacobian_singular_values, local_distortion
 from sklearn_iso.metrics._neighbourhoods import continuity, trustworthiness
+from sklearn_iso.metrics._regression_report import RegressionReport
 from sklearn_iso.metrics._report import RobustnessReport, robustness_report
 from sklearn_iso.metrics._stretch import (
     bi_lipschitz_ratio,
@@ -30,9 +32,11 @@ __all__ = [
     "CorruptionReport",
     "DistortionReport",
     "Finding",
+    "RegressionReport",
     "RobustnessReport",
     "adversarial_accuracy",
     "adversarial_distance",
+    "adversarial_error",
     "at_level",
     "bi_lipschitz_ratio",
     "continuity",

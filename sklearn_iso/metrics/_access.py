@@ -258,7 +258,7 @@ class Access:
         try:
             twin = as_torch(problem.estimator)
         except NotDifferentiableError as error:
-            return cls._without(problem, Gradients.NONE, _told(error), error=error)
+            return cls._without(problem, Gradients.NONE, told_why(error), error=error)
         return cls._of_twin(problem, twin, samples)
 
     @classmethod
@@ -284,7 +284,7 @@ class Access:
         why = "there is a single class, whose score no other exceeds"
         error = NotDifferentiableError(problem.estimator, reason=why)
         answers = Answers.labels_alone(problem, "it knows a single class")
-        reason = f"{_told(error)}; {answers.source}"
+        reason = f"{told_why(error)}; {answers.source}"
         return cls(
             problem, AccessKind.LABELS, Gradients.NONE, reason, error=error, known_answers=answers
         )
@@ -342,7 +342,17 @@ class Access:
         )
 
 
-def _told(error: NotDifferentiableError) -> str:
+def told_why(error: NotDifferentiableError) -> str:
+    """Tell why there is no twin.
+
+    Examples
+    --------
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_iso.metrics._access import told_why
+    >>> from sklearn_iso.twins import NotDifferentiableError
+    >>> told_why(NotDifferentiableError(DecisionTreeClassifier(), ("tree",), "it jumps"))
+    "step 'tree' (DecisionTreeClassifier) has no gradient, as it jumps"
+    """
     kind = type(error.estimator).__name__
     where = f"step {' > '.join(map(repr, error.path))} ({kind})" if error.path else kind
     return f"{where} has no gradient" + (f", as {error.reason}" if error.reason else "")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_regressor
 from sklearn.utils._param_validation import HasMethods
 from torch import Tensor
 from tqdm import tqdm
@@ -16,8 +17,11 @@ from sklearn_iso._threat import Threat, as_threat, check_eps
 from sklearn_iso._typed import validate_params
 from sklearn_iso.attacks import Attack, as_attack
 from sklearn_iso.attacks._choice import AttackLike
+from sklearn_iso.metrics._adversarial_error import adversarial_error
 from sklearn_iso.metrics._evaluation import Evaluation
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._regression_evaluation import SECONDS_BEFORE_A_BAR
+from sklearn_iso.metrics._regression_problem import LossLike, SampleLoss
 from sklearn_iso.metrics._routing import WeightedScorer
 from sklearn_iso.metrics._unseen import warn_of_unseen
 from sklearn_iso.metrics._weights import share
@@ -25,7 +29,6 @@ from sklearn_iso.modules._ambient import gradients_on
 
 #: Of eps, threat and attack, `check_eps`, `as_threat` and `as_attack` know the remedies.
 PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {"random_state": ["random_state"]}
-SECONDS_BEFORE_A_BAR = 2.0
 
 
 @validate_params(
@@ -240,11 +243,24 @@ def nested_runs(
     return Runs(share(robust, problem.weight), robust, stage, evaluation, unseen)
 
 
+def no_loss_of(estimator: Any, loss: Any) -> str:
+    """Tell that a loss was set for a classifier.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._adversarial import no_loss_of
+    >>> no_loss_of(object(), "squared_error")
+    "loss must be left out but for a regressor; got loss='squared_error' for object."
+    """
+    return f"loss must be left out but for a regressor; got {loss=} for {type(estimator).__name__}."
+
+
 @dataclass(frozen=True)
 class AdversarialScorer(WeightedScorer):
-    """Callable ``(estimator, X, y, sample_weight=None)`` that returns the adversarial accuracy.
+    """Callable ``(estimator, X, y, sample_weight=None)`` of the accuracy or error under attack.
 
-    Greater is better. Made by :func:`make_adversarial_scorer`.
+    Greater is better: the adversarial accuracy of classifiers, minus the adversarial error of
+    regressors. Made by :func:`make_adversarial_scorer`.
 
     Examples
     --------
@@ -257,14 +273,21 @@ class AdversarialScorer(WeightedScorer):
     threat: Threat = "linf"
     attack: AttackLike = "auto"
     random_state: Any = 0
+    loss: LossLike | None = None
 
     @gradients_on()
     def __call__(
         self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> float:
-        """Return the adversarial accuracy of a fitted estimator on X and y."""
+        """Return the adversarial accuracy, or minus the error, of a fitted estimator on X and y."""
         options = {field.name: getattr(self, field.name) for field in fields(self)}
-        return adversarial_accuracy(estimator, X, y, sample_weight=sample_weight, **options)
+        loss = options.pop("loss")
+        options["sample_weight"] = sample_weight
+        if is_regressor(estimator):
+            return -adversarial_error(estimator, X, y, loss=loss or "absolute_error", **options)
+        if loss is not None:
+            raise TypeError(no_loss_of(estimator, loss))
+        return adversarial_accuracy(estimator, X, y, **options)
 
 
 @validate_params(PROCEDURE_CONSTRAINTS, prefer_skip_nested_validation=False)
@@ -274,14 +297,21 @@ def make_adversarial_scorer(
     threat: Threat = "linf",
     attack: AttackLike = "auto",
     random_state: Any = 0,
+    loss: LossLike | None = None,
 ) -> AdversarialScorer:
-    """Return a scorer of the accuracy under attack, for cross-validation and searches.
+    """Return a scorer of what is left under attack, for cross-validation and searches.
+
+    Of a classifier it is the accuracy under attack. Of a regressor it is minus the error under
+    attack, so that greater is better there, too.
 
     Parameters
     ----------
     eps, threat, attack, random_state
         As in :func:`adversarial_accuracy`. A fixed random_state attacks every candidate of a
         search from the same starting points.
+    loss : {"absolute_error", "squared_error"} or callable, optional
+        For regressors, as in :func:`adversarial_error`; None is "absolute_error". A scorer with a
+        loss refuses classifiers.
 
     Returns
     -------
@@ -306,8 +336,20 @@ def make_adversarial_scorer(
     >>> scores = cross_validate(LogisticRegression(max_iter=500), X, y, scoring=scoring)
     >>> bool((scores["test_robust"] <= scores["test_clean"]).all())
     True
+
+    Of a regressor, minus the worst squared errors:
+
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.linear_model import Ridge
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> scorer = make_adversarial_scorer(eps=0.01, threat="l2", loss="squared_error")
+    >>> round(scorer(Ridge().fit(X, y), X, y))
+    -3767
     """
+    if loss is not None:
+        SampleLoss(loss)
     return AdversarialScorer(
+        loss=loss,
         eps=check_eps(eps),
         threat=as_threat(threat),
         attack=as_attack(attack),

@@ -1,4 +1,4 @@
-"""Accuracy under attack at all budgets."""
+"""Accuracy, or error, under attack at all budgets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_regressor
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from sklearn_iso._threat import Threat, as_threat
@@ -14,9 +15,11 @@ from sklearn_iso._typed import validate_params
 from sklearn_iso.attacks import as_attack
 from sklearn_iso.attacks._attack import MinimumNormAttack
 from sklearn_iso.attacks._choice import AttackLike
-from sklearn_iso.metrics._adversarial import PROCEDURE_CONSTRAINTS, nested_runs
+from sklearn_iso.metrics._adversarial import PROCEDURE_CONSTRAINTS, nested_runs, no_loss_of
 from sklearn_iso.metrics._distance import adversarial_distance
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._regression_evaluation import worst_runs
+from sklearn_iso.metrics._regression_problem import LossLike, RegressionProblem, SampleLoss
 from sklearn_iso.metrics._unseen import warn_of_unseen
 from sklearn_iso.metrics._weights import share, weighted
 from sklearn_iso.modules._ambient import gradients_on
@@ -47,25 +50,27 @@ def robustness_curve(
     threat: Threat = "linf",
     attack: AttackLike = "auto",
     method: str = "nested",
+    loss: LossLike | None = None,
     random_state: Any = None,
     verbose: bool = True,
     sample_weight: ArrayLike | None = None,
 ) -> NDArray:
-    """Return the accuracy under attack at each of several budgets.
+    """Return the accuracy under attack, or a regressor's error, at each of several budgets.
 
     Larger budgets contain the smaller ones, so a sample that breaks at one is broken at all
-    larger ones: the curve never rises, by construction. Whether each attack by itself would
-    give such a curve is one of the diagnostics of
-    :func:`sklearn_iso.metrics.robustness_report`.
+    larger ones: the curve never rises, by construction, and that of a regressor never falls.
+    Whether each attack by itself would give such a curve of a classifier is one of the
+    diagnostics of :func:`sklearn_iso.metrics.robustness_report`.
 
     Parameters
     ----------
-    estimator : fitted classifier
+    estimator : fitted classifier or regressor
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,)
-        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`, or targets, as in
+        :func:`sklearn_iso.metrics.adversarial_error`.
     eps : array-like of shape (n_budgets,)
-        Budgets in any order, in units of the threat. 0 gives the accuracy.
+        Budgets in any order, in units of the threat. 0 gives the accuracy, or the error.
     threat, random_state
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     attack : str, Attack or callable, default="auto"
@@ -75,7 +80,10 @@ def robustness_curve(
         "nested" attacks the samples that are left with one budget after the other. "distance"
         counts, from one minimum-norm run
         (:func:`sklearn_iso.metrics.adversarial_distance`), the samples without an error within
-        each budget: quicker for many budgets, often looser at each.
+        each budget: quicker for many budgets, often looser at each; for classifiers alone.
+    loss : {"absolute_error", "squared_error"} or callable, optional
+        For a regressor, as in :func:`sklearn_iso.metrics.adversarial_error`; None is
+        "absolute_error".
     verbose : bool
         Show a progress bar on terminals if it takes more than two seconds.
     sample_weight : array-like of shape (n_samples,), optional
@@ -84,7 +92,8 @@ def robustness_curve(
     Returns
     -------
     ndarray of shape (n_budgets,)
-        Shares of all samples, or of the sum of their weights, in the order of eps.
+        Shares of all samples, or of the sum of their weights, in the order of eps; mean losses
+        of a regressor.
 
     Raises
     ------
@@ -104,6 +113,15 @@ def robustness_curve(
     array([1., 0.])
     """
     sizes, threat = check_budgets(eps), as_threat(threat)
+    if is_regressor(estimator):
+        return _errors(
+            RegressionProblem.of(estimator, X, y, threat=threat, sample_weight=sample_weight),
+            SampleLoss("absolute_error" if loss is None else loss), sizes,
+            nested=method == "nested", attack=attack, random_state=random_state,
+            progress=bool(verbose),
+        )  # fmt: skip
+    if loss is not None:
+        raise TypeError(no_loss_of(estimator, loss))
     if method == "distance":
         weight, X, y = weighted(sample_weight, X, y)
         distances = adversarial_distance(
@@ -123,6 +141,28 @@ def robustness_curve(
     problem.refused.warn()
     warn_of_unseen(int(runs.unseen.sum()), len(problem.table), "the curve")
     return runs.accuracy
+
+
+def _errors(
+    problem: RegressionProblem,
+    loss: SampleLoss,
+    sizes: NDArray,
+    *,
+    nested: bool,
+    attack: AttackLike,
+    random_state: Any,
+    progress: bool,
+) -> NDArray:
+    if not nested:
+        raise ValueError(
+            "method must be 'nested' for a regressor, whose errors have no distance; got "
+            "'distance'. For distances at a tolerance call adversarial_distance."
+        )
+    runs = worst_runs(
+        problem, loss, sizes.tolist(), as_attack(attack), random_state, progress=progress
+    )
+    problem.refused.warn()
+    return runs.mean
 
 
 def check_budgets(eps: ArrayLike) -> NDArray:

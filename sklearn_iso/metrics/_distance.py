@@ -9,25 +9,29 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_classifier, is_regressor
 from sklearn.utils._param_validation import HasMethods
-from torch import Tensor
 
 from sklearn_iso._threat import Threat
-from sklearn_iso._threat.parts import numbers_of
 from sklearn_iso._typed import validate_params
-from sklearn_iso.attacks import DDN, FAB, FMN, Budget, MinimumNormEnsemble, RayS, SigmaZero
+from sklearn_iso.attacks import DDN, FAB, FMN, MinimumNormEnsemble, RayS, SigmaZero
 from sklearn_iso.attacks._attack import AttackState, MinimumNormAttack
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Access, Gradients
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._regression_distance import (
+    DeviationProblem,
+    check_tolerance,
+    deviation_distances,
+)
+from sklearn_iso.metrics._regression_problem import RegressionProblem
+from sklearn_iso.metrics._settling import Settling
 from sklearn_iso.metrics._unseen import warn_of_unseen
 from sklearn_iso.metrics._weights import check_weights
 from sklearn_iso.modules._ambient import gradients_on
 
 MinimumNormName = Literal["auto", "ddn", "fmn", "fab", "sigma_zero", "rays"]
-N_BISECTIONS = 20
-OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
@@ -43,16 +47,25 @@ DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
 def adversarial_distance(
     estimator: Any,
     X: ArrayLike,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     threat: Threat = "linf",
+    tolerance: float | None = None,
     attack: MinimumNormName | MinimumNormAttack = "auto",
     random_state: Any = None,
     sample_weight: ArrayLike | None = None,
 ) -> NDArray:
-    r"""Return the size of the smallest perturbation found that gets each sample misclassified.
+    r"""Return the size of the smallest perturbation found that gets each prediction wrong.
 
     .. math:: d_i = \min_{x'} \{ \|(x' - x_i) / u\| : \hat y(x') \ne y_i \}
+
+    Of a classifier, the smallest that gets a sample misclassified. Of a regressor, the smallest
+    that moves any of its outputs by more than the tolerance t,
+
+    .. math:: d_i = \min_{x'} \{ \|(x' - x_i) / u\| : \|f(x') - f(x_i)\|_\infty > t \}
+
+    or with y the smallest at which an error is larger, with :math:`y_i` in place of
+    :math:`f(x_i)`.
 
     An upper bound of the distance to the nearest error. Minimum-norm attacks follow the
     gradients of the estimator's twin, :func:`sklearn_iso.attacks.ddn` in "l2" and
@@ -61,18 +74,23 @@ def adversarial_distance(
     and for samples on which it finds nothing, :func:`sklearn_iso.attacks.rays` searches by
     labels alone; where there is no twin that agrees, it does so for all. The estimator has the
     last word, and what it refuses is no error, as in
-    :func:`sklearn_iso.metrics.adversarial_accuracy`.
+    :func:`sklearn_iso.metrics.adversarial_accuracy`. For a regressor the classes are "within the
+    tolerance", "above" and "below", and the same attacks run; the distance of a linear one is
+    exact.
 
     Parameters
     ----------
-    estimator : fitted classifier
+    estimator : fitted classifier or regressor
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
-    y : array-like of shape (n_samples,)
-        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+    y : array-like of shape (n_samples,), or of several outputs (n_samples, n_outputs)
+        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`, or targets. Without them
+        deviations of a regressor are counted from its predictions; a classifier needs them.
     threat : ThreatModel, or the name of a norm
         What an attack may do, see :class:`sklearn_iso.ThreatModel`: the norm, the units u of the
         features (without them those of X), bounds, what stays, and categories. Another category
         adds nothing to the distance.
+    tolerance : float, optional
+        For a regressor, which needs it: how far a prediction may be away, in units of y.
     attack : str or minimum-norm attack, default="auto"
         "auto" is the search described above,
         :class:`sklearn_iso.attacks.MinimumNormEnsemble`, whose parameters tell how long it takes.
@@ -89,9 +107,9 @@ def adversarial_distance(
     Returns
     -------
     ndarray of shape (n_samples,)
-        0 where a sample is misclassified as it is, infinity where no error was found, NaN where
-        its weight is 0; a warning tells where labels alone were searched and no other label was
-        ever met.
+        0 where a sample is misclassified, or beyond the tolerance, as it is, infinity where no
+        error was found, NaN where its weight is 0; a warning tells where labels alone were
+        searched and no other label was ever met.
 
     Raises
     ------
@@ -122,6 +140,15 @@ def adversarial_distance(
     """
     counts = None if sample_weight is None else check_weights(sample_weight, X) > 0
     method = as_minimum_norm(attack)
+    if is_regressor(estimator):
+        t = check_tolerance(tolerance)
+        of_numbers = RegressionProblem.of(
+            estimator, X, y, threat=threat, sample_weight=sample_weight
+        )
+        found = deviation_distances(DeviationProblem(of_numbers, t), method, random_state)
+        of_numbers.refused.warn()
+        return _of_all(found, counts)
+    _check_classes(y, tolerance, estimator)
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
     method.check(problem.points(), problem.threat)
     found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
@@ -131,6 +158,17 @@ def adversarial_distance(
         warn_of_unseen(n_unseen, len(problem.table), "their distance, infinity,")
     problem.refused.warn()
     return _of_all(found, counts)
+
+
+def _check_classes(y: Any, tolerance: Any, estimator: Any) -> None:
+    name = type(estimator).__name__
+    if tolerance is not None and is_classifier(estimator):
+        raise ValueError(
+            f"tolerance must be left out for a classifier; got {tolerance!r} for {name}, whose "
+            "labels are right or wrong."
+        )
+    if y is None:
+        raise ValueError(f"y must hold the labels of X for {name}; got None.")
 
 
 def as_minimum_norm(attack: MinimumNormName | MinimumNormAttack) -> MinimumNormAttack:
@@ -205,13 +243,13 @@ class Search:
         distance = np.full(len(rows), np.inf)
         if self._follows_gradients(access):
             state = self._found(method, access.logits, rows)
-            distance = self.settle(state.X_adv, rows, exact=access.trusted)
+            distance = Settling(problem).settle(state.X_adv, rows, exact=access.trusted)
         search = method if isinstance(method, RayS) else self._search_by_labels()
         left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
         if search is None or not len(left):
             return distance, 0
         state = self._found(search, access.answers.predict, rows[left])
-        shorter = self.settle(state.X_adv, rows[left], exact=False)
+        shorter = Settling(problem).settle(state.X_adv, rows[left], exact=False)
         distance[left] = np.minimum(distance[left], shorter)
         unseen = np.isinf(distance[left]) & ~state.seen.numpy() & (not access.trusted)
         return distance, int(unseen.sum())
@@ -246,55 +284,3 @@ class Search:
             answer, self.problem.points(rows), self.problem.labels(rows),
             threat=self.problem.threat, random_state=self.generator,
         )  # fmt: skip
-
-    def _inside(self, points: Tensor, X: Tensor) -> Tensor:
-        if self.problem.threat.bounds is None:
-            return points
-        low, high = (torch.from_numpy(numbers_of(s)).to(points) for s in self.problem.threat.bounds)
-        # X itself may lie outside by rounding, and what did not move must stay.
-        return points.clamp(torch.minimum(low, X), torch.maximum(high, X))
-
-    def settle(self, points: Tensor, rows: NDArray, exact: bool) -> NDArray:
-        """Return the distances of errors of the estimator on the way through points.
-
-        Points just short of an error are pushed on; where the points are not exact, errors are
-        pulled back by bisection.
-        """
-        X = self.problem.points(rows)
-        points = self._inside(points.clone(), X)
-        fooled = self.problem.fools(points, rows)
-        moved = (points != X).flatten(1).any(dim=1).numpy()
-        for overshoot in OVERSHOOTS:
-            left = np.flatnonzero(~fooled & moved)
-            if not len(left):
-                break
-            further = self._along(X[left], points[left], 1 + overshoot)
-            hit = self.problem.fools(further, rows[left])
-            points[left[hit]], fooled[left[hit]] = further[hit], True
-        if not exact and fooled.any():
-            hit = np.flatnonzero(fooled)
-            points[hit] = self._pulled_back(X[hit], points[hit], rows[hit])
-        distances: NDArray = np.where(fooled, self._sizes(X, points), np.inf)
-        return distances
-
-    def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
-        x = X + (points - X) * share
-        for group in self.problem.threat.categories or ():
-            x[:, list(group)] = points[:, list(group)]
-        return self._inside(x, X)
-
-    def _pulled_back(self, X: Tensor, points: Tensor, rows: NDArray) -> Tensor:
-        low, high = np.zeros(len(rows)), np.ones(len(rows))
-        best = points.clone()
-        shape = (-1, *[1] * (X.ndim - 1))
-        for _ in range(N_BISECTIONS):
-            middle = (low + high) / 2
-            x = self._along(X, points, torch.from_numpy(middle).to(X).view(shape))
-            fooled = self.problem.fools(x, rows)
-            best[fooled] = x[fooled]
-            low, high = np.where(fooled, low, middle), np.where(fooled, middle, high)
-        return best
-
-    def _sizes(self, X: Tensor, points: Tensor) -> NDArray:
-        budget = Budget.of(X, threat=self.problem.threat)
-        return budget.norm.size(budget.perturbations(X, points).double()).numpy()

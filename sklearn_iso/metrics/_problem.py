@@ -26,8 +26,38 @@ from sklearn_iso.twins._labels import classes_of, columns_of, kinds_of, one_each
 FAR = 1e3  # standard deviations
 
 
+class Attackable:
+    """Samples of a table under a threat, as tensors and with their budgets.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._problem import Attackable, Problem
+    >>> issubclass(Problem, Attackable)
+    True
+    """
+
+    table: Table
+    threat: ThreatModel
+    refused: Refused
+
+    def points(self, rows: Any = slice(None)) -> Tensor:
+        """Return samples of X as a tensor."""
+        return torch.from_numpy(self.table.values[rows])
+
+    def budget(self, X: Tensor, eps: float) -> Budget:
+        """Budget around some of the samples, checked."""
+        return Budget.of(X, eps=eps, threat=self.threat)
+
+    def count_refusals_within(self, radius: NDArray) -> None:
+        """Count refused points no farther than a radius from the range of X, or of categories."""
+        low, high = (X - sign * radius for X, sign in zip(self.table.range(), (1, -1), strict=True))
+        for group in self.threat.categories or ():
+            low[list(group)], high[list(group)] = 0, 1
+        self.refused.reach = low, high
+
+
 @dataclass(frozen=True)
-class Problem:
+class Problem(Attackable):
     """A fitted classifier with samples and their labels, under a threat.
 
     Parameters
@@ -93,24 +123,9 @@ class Problem:
         problem.budget(problem.points(), 0)  # checks the threat on all samples, also wrong ones
         return problem
 
-    def points(self, rows: Any = slice(None)) -> Tensor:
-        """Return samples of X as a tensor."""
-        return torch.from_numpy(self.table.values[rows])
-
     def labels(self, rows: Any = slice(None)) -> Tensor:
         """Columns of the labels as a tensor; -1 is for no attack to see, and never `right`."""
         return torch.from_numpy(self.codes[rows])
-
-    def budget(self, X: Tensor, eps: float) -> Budget:
-        """Budget around some of the samples, checked."""
-        return Budget.of(X, eps=eps, threat=self.threat)
-
-    def count_refusals_within(self, radius: NDArray) -> None:
-        """Count refused points no farther than a radius from the range of X, or of categories."""
-        low, high = (X - sign * radius for X, sign in zip(self.table.range(), (1, -1), strict=True))
-        for group in self.threat.categories or ():
-            low[list(group)], high[list(group)] = 0, 1
-        self.refused.reach = low, high
 
     def right(self) -> NDArray:
         """Which samples are classified correctly without an attack: none of a label not in classes.
@@ -202,7 +217,8 @@ def check_classifier(estimator: Any) -> NDArray:
     if not hasattr(estimator, "predict") or not is_classifier(estimator):
         raise TypeError(
             f"estimator must be a classifier; got {type(estimator).__name__}, which predicts no "
-            "classes. Adversarial accuracy is not defined for regressors and transformers."
+            "classes. For a regressor call sklearn_iso.metrics.adversarial_error; for transformers "
+            "there is no adversarial accuracy."
         )
     check_is_fitted(estimator)
     return classes_of(estimator)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from numpy.typing import NDArray
 
@@ -12,9 +12,12 @@ from sklearn_iso._threat import ThreatModel
 from sklearn_iso.metrics._findings import Finding
 
 MOST_CLASSES = 10
+Table = tuple[list[str], list[list[str]]]
 
 
-class _Report(Protocol):
+class Told(Protocol):
+    """What every report tells beside its table."""
+
     @property
     def estimator_name(self) -> str: ...
 
@@ -46,10 +49,14 @@ class _Report(Protocol):
     def eps(self) -> NDArray: ...
 
     @property
-    def accuracy(self) -> NDArray: ...
+    def interval(self) -> NDArray: ...
+
+
+class OfClassifier(Told, Protocol):
+    """What the table of a classifier takes."""
 
     @property
-    def interval(self) -> NDArray: ...
+    def accuracy(self) -> NDArray: ...
 
     @property
     def classes(self) -> NDArray: ...
@@ -61,7 +68,26 @@ class _Report(Protocol):
     def broken_by(self) -> Mapping[str, NDArray]: ...
 
 
-def _heading(report: _Report) -> tuple[str, str]:
+class OfRegressor(Told, Protocol):
+    """What the table of a regressor takes."""
+
+    @property
+    def loss(self) -> str: ...
+
+    @property
+    def error(self) -> NDArray: ...
+
+    @property
+    def r2(self) -> NDArray: ...
+
+    @property
+    def found_by(self) -> Mapping[str, NDArray]: ...
+
+
+R = TypeVar("R", bound=Told)
+
+
+def _heading(report: Told) -> tuple[str, str]:
     as_good_as = "" if report.n_effective is None else f", weighted: as {report.n_effective:.4g}"
     norm = report.threat.norm.name
     return (
@@ -70,7 +96,7 @@ def _heading(report: _Report) -> tuple[str, str]:
     )
 
 
-def _verdict(report: _Report) -> str:
+def _verdict(report: Told) -> str:
     n = len(report.checked)
     looked = f"{n} diagnostics of false robustness on {report.n_diagnosed} samples"
     if report.warnings:
@@ -78,8 +104,13 @@ def _verdict(report: _Report) -> str:
     return f"No warnings: {looked}."
 
 
-def _table(report: _Report) -> tuple[list[str], list[list[str]]]:
-    """Head and samples; the last column is text."""
+def of_classifier(report: OfClassifier) -> Table:
+    """Return the head and the rows of a table; the last column is text.
+
+    Examples
+    --------
+    See :func:`sklearn_iso.metrics.robustness_report`.
+    """
     labels = [str(label) for label in report.classes.tolist()]
     shown = labels if len(labels) <= MOST_CLASSES else []
     head = ["eps", "accuracy", "95% interval", *shown, "broken by"]
@@ -96,14 +127,34 @@ def _table(report: _Report) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-def as_text(report: _Report) -> str:
+def of_regressor(report: OfRegressor) -> Table:
+    """Return the head and the rows of a table; the last column is text.
+
+    Examples
+    --------
+    See :func:`sklearn_iso.metrics.robustness_report`.
+    """
+    head = ["eps", report.loss.replace("_", " "), "95% interval", "R2", "found by"]
+    rows = []
+    for position, eps in enumerate(report.eps.tolist()):
+        low, high = report.interval[position].tolist()
+        found = [f"{name} {counts[position]}" for name, counts in report.found_by.items()
+                 if counts[position]]  # fmt: skip
+        rows.append([
+            f"{eps:.4g}", f"{report.error[position]:.4g}", f"[{low:.4g}, {high:.4g}]",
+            f"{report.r2[position]:.3f}", ", ".join(found),
+        ])  # fmt: skip
+    return head, rows
+
+
+def as_text(report: R, table: Callable[[R], Table]) -> str:
     """Return a report as a table of plain text.
 
     Examples
     --------
     See :func:`sklearn_iso.metrics.robustness_report`.
     """
-    head, rows = _table(report)
+    head, rows = table(report)
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = []
     for cells in (head, *rows):
@@ -113,7 +164,7 @@ def as_text(report: _Report) -> str:
     return "\n".join([*_heading(report), "", *lines, "", _verdict(report), *found])
 
 
-def as_html(report: _Report) -> str:
+def as_html(report: R, table: Callable[[R], Table]) -> str:
     """Return a report as HTML, with all text escaped.
 
     Examples
@@ -126,7 +177,7 @@ def as_html(report: _Report) -> str:
     True
     """
     title, evaluation = map(escape, _heading(report))
-    head, rows = _table(report)
+    head, rows = table(report)
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows

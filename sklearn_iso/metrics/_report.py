@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_regressor
 from sklearn.utils._param_validation import Interval
 
 from sklearn_iso._threat import Threat, ThreatModel, as_threat
@@ -17,13 +18,15 @@ from sklearn_iso.attacks import Attack, AttackEnsemble, RayS, Square, as_attack
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import AccessKind
-from sklearn_iso.metrics._adversarial import Runs, nested_runs
+from sklearn_iso.metrics._adversarial import Runs, nested_runs, no_loss_of
 from sklearn_iso.metrics._curve import CURVE_CONSTRAINTS, check_budgets
 from sklearn_iso.metrics._diagnostics import checks_for, estimator_answers, samples_suffice
 from sklearn_iso.metrics._evidence import Evidence
 from sklearn_iso.metrics._findings import Finding, Sample, draw
 from sklearn_iso.metrics._problem import Problem
-from sklearn_iso.metrics._rendering import as_html, as_text
+from sklearn_iso.metrics._regression_problem import LossLike, RegressionProblem, SampleLoss
+from sklearn_iso.metrics._regression_report import RegressionReport, regression_report
+from sklearn_iso.metrics._rendering import as_html, as_text, of_classifier
 from sklearn_iso.metrics._repeated import search_suffices
 from sklearn_iso.metrics._robustness_evidence import ToldAsJson, evidence_of
 from sklearn_iso.metrics._unseen import starts_were_found
@@ -145,10 +148,10 @@ class RobustnessReport(ToldAsJson):
 
     def __str__(self) -> str:
         """Return a table for people."""
-        return as_text(self)
+        return as_text(self, of_classifier)
 
     def _repr_html_(self) -> str:
-        return as_html(self)
+        return as_html(self, of_classifier)
 
 
 @validate_params(
@@ -168,29 +171,32 @@ def robustness_report(
     eps: ArrayLike,
     threat: Threat = "linf",
     attack: AttackLike = "auto",
+    loss: LossLike | None = None,
     n_diagnosed: int = 100,
     random_state: Any = None,
     verbose: bool = True,
     sample_weight: ArrayLike | None = None,
-) -> RobustnessReport:
-    """Evaluate the robustness of any fitted classifier, and whether to believe the figures.
+) -> RobustnessReport | RegressionReport:
+    """Evaluate the robustness of any fitted estimator, and whether to believe the figures.
 
     Besides the curve of :func:`robustness_curve` the report tells what evaluation was possible,
     which attack broke what, and the diagnostics of false robustness on a seeded draw of samples:
     gradients that vanish or are NaN, probabilities in place of logits, predictions that do not
     repeat, weak attacks that beat strong ones (one step, noise, transfer from a linear model,
     random search), more steps that break more, samples that hold at an unbounded budget, larger
-    budgets that break less.
+    budgets that break less. The report of a regressor tells the error and R2 at each budget,
+    and whether gradients vanish, predictions repeat, and a second search finds more.
 
     Parameters
     ----------
-    estimator : fitted classifier
+    estimator : fitted classifier or regressor
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,)
-        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`, or targets, as in
+        :func:`sklearn_iso.metrics.adversarial_error`.
     eps : array-like of shape (n_budgets,)
         Budgets, in units of the threat.
-    threat, attack, random_state
+    threat, attack, loss, random_state
         As in :func:`robustness_curve`.
     n_diagnosed : int
         Samples for the diagnostics; 0 leaves out those that attack.
@@ -202,7 +208,7 @@ def robustness_report(
 
     Returns
     -------
-    RobustnessReport
+    RobustnessReport, or RegressionReport for a regressor
 
     Raises
     ------
@@ -238,6 +244,15 @@ def robustness_report(
     No warnings: 13 diagnostics of false robustness on 100 samples.
     """
     sizes, threat, attack = check_budgets(eps), as_threat(threat), as_attack(attack)
+    if is_regressor(estimator):
+        return regression_report(
+            RegressionProblem.of(estimator, X, y, threat=threat, sample_weight=sample_weight),
+            SampleLoss("absolute_error" if loss is None else loss), sizes, attack,
+            random_state=random_state, n_diagnosed=n_diagnosed, progress=bool(verbose),
+            told_threat=threat,
+        )  # fmt: skip
+    if loss is not None:
+        raise TypeError(no_loss_of(estimator, loss))
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
     budgets = sizes.tolist()
     generator = as_generator(random_state) if isinstance(attack, Attack) else random_state

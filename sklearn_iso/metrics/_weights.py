@@ -79,11 +79,20 @@ def weighted(
     kept = np.flatnonzero(weight)
     if len(kept) == len(weight):
         return (weight, *data)
-    left = (weight[kept], *(_taken(values, kept) for values in data))
+    left = (weight[kept], *(taken(values, kept) for values in data))
     return cast("tuple[NDArray[np.float64] | None, Unpack[Data]]", left)
 
 
-def _taken(values: object, kept: NDArray[np.intp]) -> object:
+def taken(values: object, kept: NDArray[np.intp]) -> object:
+    """Return some samples of an array, frame or sparse matrix; None of None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics._weights import taken
+    >>> taken([[5.0], [6.0]], np.array([1]))
+    [[6.0]]
+    """
     if values is None:
         return None
     return (

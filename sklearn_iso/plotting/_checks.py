@@ -13,6 +13,7 @@ _RULES: dict = {
     "grid_resolution": [Interval(Integral, 2, None, closed="left")],
     "history": [Mapping],
     "image_shape": ["array-like", None],
+    "loss": [str, None],
     "measure": [str],
     "n_ellipses": [Interval(Integral, 0, None, closed="left")],
     "n_examples": [Interval(Integral, 1, None, closed="left")],

@@ -1,4 +1,4 @@
-"""Accuracy under attack against the budget of the attack."""
+"""Accuracy, or error, under attack against the budget of the attack."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
+from sklearn.base import is_regressor
 
 from sklearn_iso._protocols import Classifier, RandomState
 from sklearn_iso._threat import Threat, as_threat
 from sklearn_iso._weighting import effective_number
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics import robustness_curve
+from sklearn_iso.metrics._regression_problem import LossLike, SampleLoss
 from sklearn_iso.metrics._weights import check_weights
 from sklearn_iso.plotting._axes import axes_for, class_name, figure_of
 from sklearn_iso.plotting._checks import as_numbers, check_parameters
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 class RobustnessCurveDisplay:
     """Accuracy under attack against the budget of the attack, with its confidence interval.
 
+    Of a regressor, the mean loss under attack.
+
     Make one with :meth:`from_estimator` or :meth:`from_predictions`; draw several models on one
     axes by passing the `ax_` of the first as `ax` of the next.
 
@@ -36,7 +40,8 @@ class RobustnessCurveDisplay:
     eps : array-like of shape (n_budgets,)
         Budgets of the attack, in units of the threat; in any order.
     accuracy : array-like of shape (n_budgets,)
-        Share of all samples that are classified correctly at each budget, in [0, 1].
+        Share of all samples that are classified correctly at each budget, in [0, 1]; with `loss`,
+        the mean loss of a regressor.
     threat : ThreatModel, or the name of a norm
         What the attack could do: the norm that the budget bounds, and its units.
     n_samples : int, default=None
@@ -44,13 +49,16 @@ class RobustnessCurveDisplay:
         interval of each.
     estimator_name : str, default=None
         Name of the model in the legend.
+    loss : str, default=None
+        Name of the loss that the values are means of, for a regressor; None for accuracies. Means
+        of losses have no interval.
 
     Attributes
     ----------
     line_ : matplotlib Line2D
         The curve.
     band_ : matplotlib artist or None
-        The confidence intervals, if `n_samples` is known.
+        The confidence intervals of accuracies, if `n_samples` is known.
     ax_ : matplotlib Axes
         The axes drawn on.
     figure_ : matplotlib Figure
@@ -92,13 +100,15 @@ class RobustnessCurveDisplay:
         threat: Threat,
         n_samples: int | None = None,
         estimator_name: str | None = None,
+        loss: str | None = None,
     ) -> None:
-        check_parameters(type(self), estimator_name=estimator_name)
+        check_parameters(type(self), estimator_name=estimator_name, loss=loss)
         self.eps = as_numbers(eps, "eps", ndim=None)
         self.accuracy = as_numbers(accuracy, "accuracy", ndim=None)
         self.threat = as_threat(threat)
         self.n_samples = n_samples
         self.estimator_name = estimator_name
+        self.loss = loss
         self._check()
 
     def _check(self) -> None:
@@ -112,7 +122,10 @@ class RobustnessCurveDisplay:
                 f"eps must be finite and at least 0; found {self.eps.tolist()}. Pass the budgets "
                 "of the attack, 0 for none."
             )
-        if not ((self.accuracy >= 0) & (self.accuracy <= 1)).all():
+        if self.loss is not None:
+            if not np.isfinite(self.accuracy).all():
+                raise ValueError(f"Losses must be finite; found {self.accuracy.tolist()}.")
+        elif not ((self.accuracy >= 0) & (self.accuracy <= 1)).all():
             raise ValueError(
                 f"accuracy must lie in [0, 1]; found {self.accuracy.tolist()}. Pass shares of the "
                 "samples, not percentages or counts."
@@ -134,13 +147,14 @@ class RobustnessCurveDisplay:
         threat: Threat,
         n_samples: int | None = None,
         name: str | None = None,
+        loss: str | None = None,
         ax: Axes | None = None,
     ) -> RobustnessCurveDisplay:
-        """Draw accuracies that are known already.
+        """Draw accuracies, or losses, that are known already.
 
         Parameters
         ----------
-        eps, accuracy, threat, n_samples
+        eps, accuracy, threat, n_samples, loss
             As in :class:`RobustnessCurveDisplay`.
         name : str, default=None
             Name of the model in the legend.
@@ -152,7 +166,9 @@ class RobustnessCurveDisplay:
         display : RobustnessCurveDisplay
             The display, drawn.
         """
-        display = cls(eps, accuracy, threat=threat, n_samples=n_samples, estimator_name=name)
+        display = cls(
+            eps, accuracy, threat=threat, n_samples=n_samples, estimator_name=name, loss=loss
+        )
         return display.plot(ax=ax)
 
     @classmethod
@@ -165,6 +181,7 @@ class RobustnessCurveDisplay:
         eps: ArrayLike,
         threat: Threat = "linf",
         attack: AttackLike = "auto",
+        loss: LossLike | None = None,
         random_state: RandomState = 0,
         sample_weight: ArrayLike | None = None,
         name: str | None = None,
@@ -175,14 +192,14 @@ class RobustnessCurveDisplay:
         Parameters
         ----------
         estimator : classifier
-            A fitted classifier or Pipeline.
+            A fitted classifier, regressor or Pipeline.
         X : array-like of shape (n_samples, n_features)
             Samples to attack.
         y : array-like of shape (n_samples,)
-            Their labels.
+            Their labels, or targets.
         eps : array-like of shape (n_budgets,)
             Budgets, in units of the threat. A budget of 0 gives the clean accuracy.
-        threat, attack, random_state
+        threat, attack, loss, random_state
             As in :func:`sklearn_iso.metrics.robustness_curve`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples. The band is that of as many samples of equal weight as tell as
@@ -207,9 +224,11 @@ class RobustnessCurveDisplay:
             eps=budgets,
             threat=threat,
             attack=attack,
+            loss=loss,
             random_state=random_state,
             sample_weight=sample_weight,
         )
+        of_numbers = is_regressor(estimator)
         weight = None if sample_weight is None else check_weights(sample_weight, X)
         return cls.from_predictions(
             budgets,
@@ -217,6 +236,7 @@ class RobustnessCurveDisplay:
             threat=threat,
             n_samples=round(effective_number(weight, len(np.asarray(y)))),
             name=class_name(estimator) if name is None else name,
+            loss=SampleLoss(loss or "absolute_error").name if of_numbers else None,
             ax=ax,
         )
 
@@ -245,7 +265,7 @@ class RobustnessCurveDisplay:
         eps = self.eps[order]
         (self.line_,) = ax.plot(eps, self.accuracy[order], **{**style, **kwargs})
         self.band_ = None
-        if self.n_samples is not None:
+        if self.n_samples is not None and self.loss is None:
             low, high = self._intervals(self.n_samples)[:, order]
             self.band_ = ax.fill_between(
                 eps, low, high, color=self.line_.get_color(), alpha=0.18, linewidth=0
@@ -262,7 +282,11 @@ class RobustnessCurveDisplay:
         symbol = self.threat.norm.symbol
         unit = "units of the features" if self.threat.units is None else "the units given"
         ax.set_xlabel(f"{symbol} budget eps, in {unit}")
-        ax.set_ylabel("Accuracy under attack")
-        ax.set_ylim(-0.02, 1.02)
+        if self.loss is None:
+            ax.set_ylabel("Accuracy under attack")
+            ax.set_ylim(-0.02, 1.02)
+        else:
+            name = self.loss.replace("_", " ").strip()
+            ax.set_ylabel(f"{name[:1].upper()}{name[1:]} under attack")
         if ax.get_legend_handles_labels()[1]:
             ax.legend(frameon=False)

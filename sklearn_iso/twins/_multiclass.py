@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from sklearn.base import is_regressor
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from torch import Tensor, nn
 
 from sklearn_iso.twins._duels import VOTES, Duels
-from sklearn_iso.twins._registry import register, twin_of_step
+from sklearn_iso.twins._registry import NotDifferentiableError, register, twin_of_step
 from sklearn_iso.twins._responses import (
     decision,
     first_argmax,
@@ -106,6 +107,15 @@ class OneVsOne(nn.Module):
         return -margins, self.duels.tie_broken(votes, -confidences)
 
 
+def _members(classifier: OneVsRestClassifier | OneVsOneClassifier) -> list[nn.Module]:
+    """Return twins of the members, which must be classifiers: those of regressors are no scores."""
+    named = [(f"estimators_[{place}]", one) for place, one in enumerate(classifier.estimators_)]
+    for name, member in named:
+        if is_regressor(member):
+            raise NotDifferentiableError(member, (name,), "it is a regressor among classes")
+    return [twin_of_step(name, member) for name, member in named]
+
+
 @register(OneVsRestClassifier)
 def _one_vs_rest(classifier: OneVsRestClassifier) -> nn.Module:
     if classifier.multilabel_:
@@ -113,10 +123,7 @@ def _one_vs_rest(classifier: OneVsRestClassifier) -> nn.Module:
             "A multilabel OneVsRestClassifier has no twin: a twin returns scores of exclusive "
             "classes. Evaluate its estimators_ one by one."
         )
-    members = [
-        twin_of_step(f"estimators_[{position}]", member)
-        for position, member in enumerate(classifier.estimators_)
-    ]
+    members = _members(classifier)
     if len(members) == 1:
         return members[0]
     return OneVsRest(members, uses_decision(classifier.estimators_[0]))
@@ -124,10 +131,7 @@ def _one_vs_rest(classifier: OneVsRestClassifier) -> nn.Module:
 
 @register(OneVsOneClassifier)
 def _one_vs_one(classifier: OneVsOneClassifier) -> nn.Module:
-    members = [
-        twin_of_step(f"estimators_[{position}]", member)
-        for position, member in enumerate(classifier.estimators_)
-    ]
+    members = _members(classifier)
     if len(members) == 1:
         return members[0]
     by_decision = uses_decision(classifier.estimators_[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from torch import Tensor, nn
 
 from sklearn_iso.twins._affine import constant
@@ -90,14 +90,92 @@ class Neighbours(nn.Module):
         return with_winner(soft, self._winner(squares.detach()))
 
     def _winner(self, squares: Tensor) -> Tensor:
-        nearest, index = squares.topk(self.n_neighbours, dim=1, largest=False)
-        weights = torch.ones_like(nearest)
-        if self.weigh_by_distance:
-            # A coincident point outweighs all others; below rounding, distances are 0.
-            floor = torch.finfo(squares.dtype).tiny ** 0.5
-            weights = nearest.clamp_min(floor).rsqrt()
+        weights, index = _weights(squares, self.n_neighbours, self.weigh_by_distance)
         votes = squares.new_zeros(len(squares), len(self.counts))
         return first_argmax(votes.scatter_add(1, self.classes[index], weights))
+
+
+def _weights(squares: Tensor, n_neighbours: int, by_distance: bool) -> tuple[Tensor, Tensor]:
+    """Weights of the nearest points, and which they are."""
+    nearest, index = squares.topk(n_neighbours, dim=1, largest=False)
+    if not by_distance:
+        return torch.ones_like(nearest), index
+    # A coincident point outweighs all others; below rounding, distances are 0.
+    floor = torch.finfo(squares.dtype).tiny ** 0.5
+    return nearest.clamp_min(floor).rsqrt(), index
+
+
+class NeighboursMean(nn.Module):
+    r"""Means of the nearest targets, with the slope of a soft mean over all.
+
+    .. math:: \sum_i \mathrm{softmax}_i(-\|x - x_i\|_p^2 / T) \, y_i
+
+    Parameters
+    ----------
+    points : array-like of shape (n_points, n_features)
+    targets : array-like of shape (n_points, n_outputs)
+    n_neighbours, temperature, p, weigh_by_distance
+        As for :class:`Neighbours`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.twins._neighbours import NeighboursMean
+    >>> NeighboursMean([[0.0], [2.0]], [[5.0], [7.0]], 1, temperature=1.0)(torch.tensor([[0.5]]))
+    tensor([[5.]])
+    """
+
+    points: Tensor
+    targets: Tensor
+    surrogate = (
+        "KNeighborsRegressor predicts by means of neighbours, which jump; gradients are those of "
+        "a soft mean of all points, values the estimator's"
+    )
+
+    def __init__(
+        self,
+        points: ArrayLike,
+        targets: ArrayLike,
+        n_neighbours: int,
+        temperature: float,
+        p: float = 2.0,
+        weigh_by_distance: bool = False,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("points", constant(points))
+        self.register_buffer("targets", constant(targets))
+        self.n_neighbours, self.temperature = n_neighbours, temperature
+        self.p, self.weigh_by_distance = p, weigh_by_distance
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return predictions of shape (n, n_outputs)."""
+        return by_rows(self._means, X, len(self.points))
+
+    def _means(self, X: Tensor) -> Tensor:
+        points, targets = self.points.to(X), self.targets.to(X)
+        squares = (
+            squared_distances(X, points)
+            if self.p == 2
+            else torch.cdist(X, points, p=self.p).square()
+        )
+        soft = torch.softmax(-squares / self.temperature, dim=1) @ targets
+        weights, index = _weights(squares.detach(), self.n_neighbours, self.weigh_by_distance)
+        weights = weights / weights.sum(dim=1, keepdim=True)
+        hard = (weights[:, :, None] * targets[index]).sum(dim=1)
+        return hard + (soft - soft.detach())
+
+
+@register(KNeighborsRegressor)
+def _neighbours_mean(regressor: KNeighborsRegressor) -> nn.Module:
+    points = np.asarray(_points(regressor), dtype=np.float64)
+    return NeighboursMean(
+        points,
+        np.asarray(regressor._y, dtype=np.float64).reshape(len(points), -1),
+        regressor.n_neighbors,
+        _temperature(regressor, points),
+        _order(regressor),
+        regressor.weights == "distance",
+    )
 
 
 @register(KNeighborsClassifier)
@@ -123,12 +201,12 @@ def _labels(classifier: KNeighborsClassifier) -> NDArray:
     return classifier._y.ravel()
 
 
-def _points(classifier: KNeighborsClassifier) -> NDArray:
+def _points(classifier: KNeighborsClassifier | KNeighborsRegressor) -> NDArray:
     points = classifier._fit_X
     return points.toarray() if hasattr(points, "toarray") else points
 
 
-def _order(classifier: KNeighborsClassifier) -> float:
+def _order(classifier: KNeighborsClassifier | KNeighborsRegressor) -> float:
     """Return the order of the Minkowski distance, or tell that it is another."""
     reason = None
     if classifier.weights not in ("uniform", "distance", None):
@@ -142,7 +220,7 @@ def _order(classifier: KNeighborsClassifier) -> float:
     return float(P_OF_METRIC.get(classifier.metric, classifier.p))
 
 
-def _temperature(classifier: KNeighborsClassifier, points: NDArray) -> float:
+def _temperature(classifier: KNeighborsClassifier | KNeighborsRegressor, points: NDArray) -> float:
     """Return half the median growth of the squared distance over the first 2k neighbours.
 
     Then about as many points count as the classifier counts.

@@ -99,7 +99,7 @@ def _sparse_pca(pca: SparsePCA) -> nn.Module:
     return _centred(pca.mean_, np.linalg.solve(gram, components).T)
 
 
-# All but PLSSVD also predict, as regressors do, which have no twin.
+# All but PLSSVD also predict.
 @register(PLSCanonical, transform=True)
 @register(PLSRegression, transform=True)
 @register(CCA, transform=True)

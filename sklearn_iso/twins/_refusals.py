@@ -12,10 +12,15 @@ from sklearn.decomposition import (
 )
 from sklearn.ensemble import (
     AdaBoostClassifier,
+    AdaBoostRegressor,
     ExtraTreesClassifier,
+    ExtraTreesRegressor,
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
+    RandomForestRegressor,
     RandomTreesEmbedding,
 )
 from sklearn.feature_extraction import DictVectorizer, FeatureHasher
@@ -25,6 +30,7 @@ from sklearn.naive_bayes import BernoulliNB, CategoricalNB
 from sklearn.neighbors import (
     KNeighborsTransformer,
     RadiusNeighborsClassifier,
+    RadiusNeighborsRegressor,
     RadiusNeighborsTransformer,
 )
 from sklearn.preprocessing import (
@@ -34,16 +40,21 @@ from sklearn.preprocessing import (
     OrdinalEncoder,
     TargetEncoder,
 )
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_iso.twins._registry import refuse
 
 refuse(
     DecisionTreeClassifier,
+    DecisionTreeRegressor,
     ExtraTreesClassifier,
+    ExtraTreesRegressor,
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
+    RandomForestRegressor,
     RandomTreesEmbedding,
     reason="trees are piecewise constant, so their gradient is zero almost everywhere",
 )
@@ -51,6 +62,14 @@ refuse(
     AdaBoostClassifier,
     RadiusNeighborsClassifier,
     reason="it counts votes, so its gradient is zero almost everywhere",
+)
+refuse(
+    AdaBoostRegressor,
+    reason="it predicts by the median of its members, which jumps from one to the next",
+)
+refuse(
+    RadiusNeighborsRegressor,
+    reason="it goes by the neighbours within a radius, which change in jumps as X moves",
 )
 refuse(
     Binarizer,

@@ -9,7 +9,7 @@ from functools import singledispatch
 from typing import TypeVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -33,10 +33,10 @@ class NotDifferentiableError(TypeError):
 
     Examples
     --------
-    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.preprocessing import Binarizer
     >>> from sklearn_iso.twins import NotDifferentiableError
-    >>> print(NotDifferentiableError(Ridge(), path=("ridge",)))  # doctest: +ELLIPSIS
-    Step 'ridge' (Ridge) cannot be differentiated. ...
+    >>> print(NotDifferentiableError(Binarizer(), path=("bins",)))  # doctest: +ELLIPSIS
+    Step 'bins' (Binarizer) cannot be differentiated. ...
     """
 
     def __init__(
@@ -79,8 +79,9 @@ def _build(estimator: object) -> nn.Module:
 
 @singledispatch
 def _build_transform(estimator: object) -> nn.Module:
-    if is_classifier(estimator):
-        reason = "it stands here as a transformer, and its twin is one of a classifier"
+    if is_classifier(estimator) or is_regressor(estimator):
+        kind = "classifier" if is_classifier(estimator) else "regressor"
+        reason = f"it stands here as a transformer, and its twin is one of a {kind}"
         raise NotDifferentiableError(estimator, reason=_reason(estimator) or reason)
     return _build(estimator)
 
@@ -102,7 +103,8 @@ def register(estimator_class: type, *, transform: bool = False) -> Callable[[Bui
     callable
         Decorator for a function that maps a fitted estimator to an nn.Module: from X of shape
         (n, n_features), in any floating dtype, to its class scores in the order of
-        ``classes_`` (classifiers) or to the transformed X (transformers). A module that only
+        ``classes_`` (classifiers), to predictions of shape (n, n_outputs) (regressors) or to the
+        transformed X (transformers). A module that only
         approximates the estimator says so in an attribute ``surrogate``: str, the reason.
         Ensembles ask a classifier's module for the logarithm of its probabilities:
         the log-softmax of its scores, or the result of its method ``log_proba(X)``.
@@ -203,9 +205,10 @@ def as_torch(estimator: BaseEstimator, *, transform: bool = False) -> nn.Module:
     """Return the differentiable twin of a fitted estimator.
 
     For a classifier the twin maps X to class scores, whose argmax is the column of the
-    predicted label in ``classes_``; for a transformer, X to its transformation. It computes
+    predicted label in ``classes_``; for a regressor, X to predictions of shape (n, n_outputs);
+    for a transformer, X to its transformation. It computes
     in the dtype of the X passed; a ``to_torch`` module, in the dtype of its parameters. A
-    classifier that also transforms gives the twin of that by ``to_torch(transform=True)``.
+    predictor that also transforms gives the twin of that by ``to_torch(transform=True)``.
     Where scikit-learn decides by votes or steps, which have no gradient, the twin has the
     gradient of a surrogate and says so: :func:`sklearn_iso.twins.surrogates`.
 
@@ -255,7 +258,7 @@ def _own_twin(estimator: BaseEstimator, transform: bool) -> nn.Module | None:
     """Return what the estimator's to_torch gives, None where it has none of that kind."""
     if not hasattr(estimator, "to_torch"):
         return None
-    if not (transform and is_classifier(estimator)):
+    if not (transform and (is_classifier(estimator) or is_regressor(estimator))):
         return InOwnDtype(copy.deepcopy(estimator.to_torch()))
     if "transform" in inspect.signature(estimator.to_torch).parameters:
         return InOwnDtype(copy.deepcopy(estimator.to_torch(transform=True)))

@@ -8,7 +8,12 @@ from collections.abc import Callable
 
 import torch
 from sklearn.exceptions import NotFittedError
-from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
+from skorch import (
+    NeuralNet,
+    NeuralNetBinaryClassifier,
+    NeuralNetClassifier,
+    NeuralNetRegressor,
+)
 from torch import Tensor, nn
 
 from sklearn_iso.twins._affine import TwoLogits
@@ -81,6 +86,15 @@ def _binary_classifier(net: NeuralNetBinaryClassifier) -> nn.Module:
         )
         raise NotDifferentiableError(net, reason=reason)
     return Chain(module, BinaryLogits(net.threshold))
+
+
+@register(NeuralNetRegressor)
+def _regressor(net: NeuralNetRegressor) -> nn.Module:
+    module, _ = _parts(net)
+    if callable(net.predict_nonlinearity):
+        reason = "predict_nonlinearity is a function of its own; let the module return predictions"
+        raise NotDifferentiableError(net, reason=reason)
+    return module
 
 
 def _parts(net: NeuralNet) -> tuple[nn.Module, nn.Module]:

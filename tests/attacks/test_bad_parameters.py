@@ -24,7 +24,7 @@ def logits(rows):
         (pgd, "random_start", "yes"),
         (pgd, "step_size", "long"),
         (pgd, "step_size", 1e300),
-        (pgd, "threat", "l0"),
+        (pgd, "threat", "l3"),
         (pgd, "threat", {"norm": "l2"}),
         (pgd, "threat", None),
         (attack_ensemble, "n_queries", 1.5),

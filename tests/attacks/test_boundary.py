@@ -6,11 +6,11 @@ import torch
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import distances
 from sklearn_iso.attacks._approach import along_boundaries, nearest
-from sklearn_iso.attacks._ascent import Objective
 from sklearn_iso.attacks._attack import AttackState
 from sklearn_iso.attacks._boundary import BoundaryAttack, BoundaryWalk
 from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._shrinking import Shrinking
 
 

@@ -5,9 +5,9 @@ import torch
 from attacks_by_name import run
 
 from sklearn_iso.attacks import ATTACKS, NORMS, distances
-from sklearn_iso.attacks._ascent import Objective
 from sklearn_iso.attacks._attack import NO_ANSWER
 from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._rays import rays
 
 PAIRS = [(name, norm) for name in ATTACKS for norm in NORMS if norm == "l2" or name != "ddn"]

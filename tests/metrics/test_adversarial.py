@@ -277,7 +277,7 @@ def nan_at_the_start(X):
     [
         ({"eps": -1.0}, "eps must be finite and not negative; got -1.0"),
         ({"eps": np.full(30, 0.1)}, "eps must be one number(.|\\n)*Pass .* as units"),
-        ({"threat": "l0"}, "threat must be a ThreatModel or a norm, one of 'linf'"),
+        ({"threat": "l3"}, "threat must be a ThreatModel or a norm, one of 'linf'"),
         (
             {"threat": ThreatModel(units=[0.1, 0.2])},
             r"one for each feature, of shape \(30,\); got shape \(2,\)",

@@ -43,7 +43,7 @@ def test_scorer_takes_an_attack_function():
 
 @pytest.mark.parametrize(
     "name, wrong",
-    [("eps", -1), ("eps", "large"), ("eps", [0.1, 0.2]), ("attack", "cascade"), ("threat", "l0")],
+    [("eps", -1), ("eps", "large"), ("eps", [0.1, 0.2]), ("attack", "cascade"), ("threat", "l3")],
 )
 def test_scorer_refuses_bad_parameters_when_it_is_made(name, wrong):
     with pytest.raises(ValueError, match=name):

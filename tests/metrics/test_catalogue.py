@@ -10,6 +10,7 @@ import pytest
 from scipy.sparse import csc_matrix, csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
@@ -20,7 +21,7 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsOneClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -253,9 +254,10 @@ def test_text_is_refused():
         adversarial_accuracy(LogisticRegression().fit(X, Y), frame, [0, 1], eps=0.1)
 
 
-def test_regressor_is_refused():
-    with pytest.raises(TypeError, match="must be a classifier; got Ridge"):
-        robustness_report(Ridge().fit(X, Y), X, Y, eps=[0.1])
+def test_transformer_is_refused():
+    kind = KMeans(2, n_init=1, random_state=0)
+    with pytest.raises(TypeError, match="must be a classifier; got KMeans"):
+        robustness_report(kind.fit(X), X, Y, eps=[0.1])
 
 
 @pytest.mark.parametrize("kind", [csr_matrix, csc_matrix])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 
 import sklearn_iso
@@ -155,6 +155,17 @@ REPORTS = {
 for name, report in REPORTS.items():
     call(f"{name}.to_json", report.to_json, path=FOLDER / "report.json", date="today")
 call("metrics.corruption_report", metrics.corruption_report, estimator=MODEL, **SMALL, n_repeats=1)
+REGRESSION = Ridge().fit(X, X[:, 0])
+NUMBERS = {"X": X[:6], "y": X[:6, 0]}
+call("metrics.adversarial_error", metrics.adversarial_error, regressor=REGRESSION, **NUMBERS,
+     **STEPS)  # fmt: skip
+call("metrics.adversarial_error by queries", metrics.adversarial_error, regressor=REGRESSION,
+     **NUMBERS, **QUERIES)  # fmt: skip
+call("metrics.adversarial_distance of a regressor", metrics.adversarial_distance,
+     estimator=REGRESSION, **NUMBERS, attack=nearest, tolerance=0.5, random_state=0)  # fmt: skip
+for name in ("robustness_curve", "robustness_report"):
+    call(f"metrics.{name} of a regressor", getattr(metrics, name), estimator=REGRESSION, **NUMBERS,
+         **STEPS | {"eps": [0.1]})  # fmt: skip
 for name in ("isometry_distortion", "expansion", "contraction", "bi_lipschitz_ratio",
              "shepard_correlation", "distortion_report", "scale_normalized_stress"):  # fmt: skip
     call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z, **PAIRS)
@@ -324,7 +335,8 @@ TORCH_MODULES = {"modules.MLP", "modules.ConvNet"}
 #: Public names that nobody calls with parameters of their own.
 NOT_CALLED = {
     "results": ["metrics.CorruptionReport", "metrics.DistortionReport", "metrics.Finding",
-                "metrics.RobustnessReport", "twins.Agreement", "estimators.LevelClassifier"],
+                "metrics.RegressionReport", "metrics.RobustnessReport", "twins.Agreement",
+                "estimators.LevelClassifier"],
     "errors": ["testing.LawBrokenError", "twins.NotDifferentiableError"],
     "parts that a fit makes of parameters it has checked": [
         "attacks.Attack", "attacks.Norm", "modules.Autoencoder", "modules.BestLeaf",

@@ -1,0 +1,118 @@
+"""Errors on the way to points that attacks found, as close as the estimator itself has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_iso._threat import ThreatModel
+from sklearn_iso._threat.parts import numbers_of
+from sklearn_iso.attacks import Budget
+
+N_BISECTIONS = 20
+OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+
+
+class Judge(Protocol):
+    """Samples under a threat, and what the estimator says of perturbed ones.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._settling import Judge
+    >>> Judge.__name__
+    'Judge'
+    """
+
+    @property
+    def threat(self) -> ThreatModel:
+        """What an attack may do, for the columns by position."""
+
+    def points(self, rows: NDArray) -> Tensor:
+        """Return samples as a tensor."""
+
+    def fools(self, X_adv: Tensor, rows: NDArray) -> NDArray:
+        """Which samples the estimator gets wrong at X_adv."""
+
+
+@dataclass(frozen=True)
+class Settling:
+    """Distances of errors of the estimator on the way through points.
+
+    Parameters
+    ----------
+    problem : Judge
+    n_bisections : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_iso.metrics._problem import Problem
+    >>> from sklearn_iso.metrics._settling import Settling
+    >>> X, y = load_iris(return_X_y=True)
+    >>> problem = Problem.of(GaussianNB().fit(X, y), X, y)
+    >>> rows = np.array([0])
+    >>> Settling(problem).settle(problem.points([99]), rows, exact=False)
+    array([0.95253525])
+    """
+
+    problem: Judge
+    n_bisections: int = N_BISECTIONS
+
+    def _inside(self, points: Tensor, X: Tensor) -> Tensor:
+        if self.problem.threat.bounds is None:
+            return points
+        low, high = (torch.from_numpy(numbers_of(s)).to(points) for s in self.problem.threat.bounds)
+        # X itself may lie outside by rounding, and what did not move must stay.
+        return points.clamp(torch.minimum(low, X), torch.maximum(high, X))
+
+    def settle(self, points: Tensor, rows: NDArray, exact: bool) -> NDArray:
+        """Return the distances of errors of the estimator on the way through points.
+
+        Points just short of an error are pushed on; where the points are not exact, errors are
+        pulled back by bisection.
+        """
+        X = self.problem.points(rows)
+        points = self._inside(points.clone(), X)
+        fooled = self.problem.fools(points, rows)
+        moved = (points != X).flatten(1).any(dim=1).numpy()
+        for overshoot in OVERSHOOTS:
+            left = np.flatnonzero(~fooled & moved)
+            if not len(left):
+                break
+            further = self._along(X[left], points[left], 1 + overshoot)
+            hit = self.problem.fools(further, rows[left])
+            points[left[hit]], fooled[left[hit]] = further[hit], True
+        if not exact and fooled.any():
+            hit = np.flatnonzero(fooled)
+            points[hit] = self._pulled_back(X[hit], points[hit], rows[hit])
+        distances: NDArray = np.where(fooled, self._sizes(X, points), np.inf)
+        return distances
+
+    def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
+        x = X + (points - X) * share
+        for group in self.problem.threat.categories or ():
+            x[:, list(group)] = points[:, list(group)]
+        return self._inside(x, X)
+
+    def _pulled_back(self, X: Tensor, points: Tensor, rows: NDArray) -> Tensor:
+        low, high = np.zeros(len(rows)), np.ones(len(rows))
+        best = points.clone()
+        shape = (-1, *[1] * (X.ndim - 1))
+        for _ in range(self.n_bisections):
+            middle = (low + high) / 2
+            x = self._along(X, points, torch.from_numpy(middle).to(X).view(shape))
+            fooled = self.problem.fools(x, rows)
+            best[fooled] = x[fooled]
+            low, high = np.where(fooled, low, middle), np.where(fooled, middle, high)
+        return best
+
+    def _sizes(self, X: Tensor, points: Tensor) -> NDArray:
+        budget = Budget.of(X, threat=self.problem.threat)
+        return budget.norm.size(budget.perturbations(X, points).double()).numpy()
