@@ -20,11 +20,11 @@ from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics._adversarial_error import adversarial_error
 from sklearn_iso.metrics._evaluation import Evaluation
 from sklearn_iso.metrics._problem import Problem
-from sklearn_iso.metrics._regression_evaluation import SECONDS_BEFORE_A_BAR
 from sklearn_iso.metrics._regression_problem import LossLike, SampleLoss
 from sklearn_iso.metrics._routing import WeightedScorer
 from sklearn_iso.metrics._unseen import warn_of_unseen
 from sklearn_iso.metrics._weights import share
+from sklearn_iso.metrics._worst_runs import SECONDS_BEFORE_A_BAR
 from sklearn_iso.modules._ambient import gradients_on
 
 #: Of eps, threat and attack, `check_eps`, `as_threat` and `as_attack` know the remedies.

@@ -11,8 +11,8 @@ from sklearn_iso._threat import Threat, as_threat, check_eps
 from sklearn_iso._typed import validate_params
 from sklearn_iso.attacks import as_attack
 from sklearn_iso.attacks._choice import AttackLike
-from sklearn_iso.metrics._regression_evaluation import worst_runs
 from sklearn_iso.metrics._regression_problem import LossLike, RegressionProblem, SampleLoss
+from sklearn_iso.metrics._worst_runs import worst_runs
 from sklearn_iso.modules._ambient import gradients_on
 
 

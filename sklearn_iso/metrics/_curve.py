@@ -18,10 +18,10 @@ from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics._adversarial import PROCEDURE_CONSTRAINTS, nested_runs, no_loss_of
 from sklearn_iso.metrics._distance import adversarial_distance
 from sklearn_iso.metrics._problem import Problem
-from sklearn_iso.metrics._regression_evaluation import worst_runs
 from sklearn_iso.metrics._regression_problem import LossLike, RegressionProblem, SampleLoss
 from sklearn_iso.metrics._unseen import warn_of_unseen
 from sklearn_iso.metrics._weights import share, weighted
+from sklearn_iso.metrics._worst_runs import worst_runs
 from sklearn_iso.modules._ambient import gradients_on
 
 CURVE_CONSTRAINTS: dict[str, list[Any]] = {

@@ -17,17 +17,12 @@ from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Gradients
 from sklearn_iso.metrics._diagnostics import estimator_answers
 from sklearn_iso.metrics._findings import Finding, draw
-from sklearn_iso.metrics._regression_evaluation import (
-    Method,
-    RegressionEvaluation,
-    Worst,
-    WorstRuns,
-    worst_runs,
-)
+from sklearn_iso.metrics._regression_evaluation import Method, RegressionEvaluation, Worst
 from sklearn_iso.metrics._regression_problem import RegressionProblem, SampleLoss
 from sklearn_iso.metrics._rendering import as_html, as_text, of_regressor
 from sklearn_iso.metrics._table import Table
 from sklearn_iso.metrics._weights import taken
+from sklearn_iso.metrics._worst_runs import WorstRuns, worst_runs
 
 #: Share by which a second search may raise the mean loss.
 SHARE_FOUND_LATER = 0.02
