@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_iso._geometry.norms import NORMS, Norm, NormName, get_norm
+from sklearn_iso._threat.categories import Groups, categories_of, changes_of, one_hot
+from sklearn_iso._threat.features import Features
 from sklearn_iso._threat.named import Named
-from sklearn_iso._threat.observed import Observed
+from sklearn_iso._threat.observed import Observed, choices
 from sklearn_iso._threat.parts import (
     SIDES,
     Columns,
@@ -19,8 +20,6 @@ from sklearn_iso._threat.parts import (
     ObservedRange,
     Values,
     bounds_of,
-    categories_of,
-    changes_of,
     check_order,
     check_some_left,
     immutable_of,
@@ -28,123 +27,7 @@ from sklearn_iso._threat.parts import (
     numbers_of,
     shown,
     units_of,
-    values_of,
 )
-
-
-@dataclass(frozen=True)
-class Features:
-    """The shape of a sample of X, and the names of its columns where it has some.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    names : list or None
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_iso._threat.model import Features
-    >>> Features.of(pd.DataFrame({"age": [42], "height": [1.8]})).positions(["height"], "immutable")
-    (1,)
-    """
-
-    shape: tuple[int, ...]
-    names: list[Any] | None = None
-
-    @classmethod
-    def of(cls, X: Any) -> Features:
-        """Return the features of an array, a tensor, a sparse matrix or a frame."""
-        shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
-        return cls(shape[1:], list(X.columns) if hasattr(X, "columns") else None)
-
-    def values(self, values: Values, what: str, remedy: str | None = None) -> Values:
-        """Return one number, or one for each feature in the order of the columns.
-
-        Raises
-        ------
-        ValueError
-            If they name other features than the columns of X, or have another shape.
-        """
-        if isinstance(values, Named):
-            self._check_is_table(what)
-            return values_of(values.in_order(self.names, self.shape[0], remedy or what), what)
-        shape = numbers_of(values).shape
-        if shape not in ((), self.shape):
-            raise ValueError(
-                f"{what} must be one number or one for each feature, of shape {self.shape}; got "
-                f"shape {shape}."
-            )
-        return values
-
-    def _check_is_table(self, what: str) -> None:
-        if len(self.shape) != 1:
-            raise ValueError(
-                f"{what} may name features only where X is a table; samples of X have shape "
-                f"{self.shape}. Pass an array of the shape of a sample."
-            )
-
-    def mask(self, immutable: Mask | Named | Columns | None) -> Mask | None:
-        """Return which features are immutable."""
-        if immutable is None:
-            return None
-        if isinstance(immutable, Named):
-            self._check_is_table("immutable")
-            return Mask.of(immutable.in_order(self.names, self.shape[0], "immutable"))
-        if isinstance(immutable, Mask):
-            shape, found = immutable.shape, immutable
-        elif len(self.shape) == 1:
-            return Mask(self.shape, tuple(sorted(set(self.positions(immutable, "immutable")))))
-        else:
-            shape, found = (len(immutable),), None
-        if shape != self.shape or found is None:
-            raise ValueError(
-                "immutable must be a mask of booleans, one for each feature, of shape "
-                f"{self.shape}; got shape {shape}."
-            )
-        return found
-
-    def group(self, group: Columns) -> Columns:
-        """Return the column numbers of a group of categories."""
-        if len(self.shape) != 1:
-            raise ValueError(
-                f"categories need X of shape (n, n_features); samples have shape {self.shape}. "
-                "Flatten the samples."
-            )
-        return self.positions(group, "categories")
-
-    def positions(self, columns: Columns | list[Hashable], what: str) -> tuple[int, ...]:
-        """Return the positions of columns told by number or by name.
-
-        Raises
-        ------
-        ValueError
-            If a column is not there.
-        """
-        n_features, numbers = self.shape[0], [c for c in columns if isinstance(c, int)]
-        if len(numbers) == len(columns) and not self._have_names_like_numbers():
-            if max(numbers) >= n_features:
-                raise ValueError(
-                    f"{what} must hold column numbers from 0 to {n_features - 1}; got "
-                    f"{list(columns)!r}."
-                )
-            return tuple(numbers)
-        known = {name: position for position, name in enumerate(self.names or [])}
-        missing = [name for name in columns if name not in known]
-        if missing:
-            have = f"columns {self.names}" if self.names else "no column names"
-            raise ValueError(
-                f"{what} must hold column numbers or names of columns of X; found {missing[:5]}, "
-                f"and X has {have}."
-            )
-        return tuple(known[name] for name in columns)
-
-    def _have_names_like_numbers(self) -> bool:
-        """Whether columns are named by numbers that are not their positions."""
-        names = self.names
-        if names is None or not all(isinstance(name, int | np.integer) for name in names):
-            return False
-        return names != list(range(len(names)))
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -172,13 +55,17 @@ class ThreatModel:
         Perturbed points stay inside.
     immutable : list of column numbers or names, or mask of bool, default=None
         Features that stay as they are. A mask has the shape of a sample, or comes with names.
-    categories : list of lists of column numbers or names, default=None
-        Columns of each one-hot encoded feature. They have no part in the ball: in up to
-        `max_changes` groups of a sample an attack chooses another category, whatever eps, and
-        each group keeps exactly one 1. A column that is immutable or has unit 0 is never set or
-        cleared.
+    categories : list of groups and single columns, or "all", default=None
+        What holds categories. A list of column numbers or names is one one-hot encoded feature;
+        a single number or name is a raw column, of text or codes, of a table that metrics
+        evaluate; "all" are the columns of text, categories and booleans that are not immutable.
+        They have no part in the ball: in up to `max_changes` of them in a sample an attack
+        chooses another category, whatever eps. Each group keeps exactly one 1, and each raw
+        column one of the values that the data hold: those given to :meth:`from_data`, and those
+        under attack. What is missing stays missing. A column of a group that is immutable or has
+        unit 0 is never set or cleared. Columns of text that are not named here stay as they are.
     max_changes : int, default=1
-        Most groups of categories that change in a sample.
+        Most of the categories that change in a sample.
 
     Raises
     ------
@@ -201,7 +88,7 @@ class ThreatModel:
     units: Values | None
     bounds: tuple[Values, Values] | None
     immutable: Mask | Named | Columns | None
-    categories: tuple[Columns, ...] | None
+    categories: Groups | None
     max_changes: int
 
     def __init__(
@@ -234,8 +121,9 @@ class ThreatModel:
         n - 1 in the denominator), bounds their least and largest values; NaN does not count.
         Where samples under attack lie beyond these bounds, they are widened to hold them, unlike
         bounds that are passed.
-        Columns of text, categories and booleans are immutable. So are columns of one value
-        alone: data tell no unit of them, which counts as 1, and no other value they might take.
+        Columns of text, categories and booleans are immutable, unless `categories` names them:
+        then they may become any value that X holds. Columns of one value alone are immutable,
+        too: data tell no unit of them, which counts as 1, and no other value they might take.
 
         Parameters
         ----------
@@ -262,7 +150,10 @@ class ThreatModel:
         >>> ThreatModel.from_data(X, norm="l2", bounds=None)
         ThreatModel('l2', units={'age': 10, 'smokes': 1}, immutable=('smokes',))
         """
-        return cls(**{**Observed.of(X).parts(), **overrides})
+        observed, categories = Observed.of(X), categories_of(overrides.get("categories"))
+        if categories is not None:
+            categories = overrides["categories"] = choices(X, categories)
+        return cls(**{**observed.parts(categories), **overrides})
 
     def resolve(self, X: Any) -> ThreatModel:
         """Return the same threat for the columns of X: by position, and in their order.
@@ -275,7 +166,7 @@ class ThreatModel:
         -------
         ThreatModel
             Its units and bounds are numbers or have the shape of a sample, `immutable` is a mask
-            and `categories` hold column numbers.
+            and `categories` hold column numbers. Columns of text have unit 1 and no bounds.
 
         Raises
         ------
@@ -294,14 +185,14 @@ class ThreatModel:
         bounds, groups = self.bounds, self.categories
         if bounds is not None:
             low, high = (
-                features.values(side, f"the {name} of bounds", "bounds")
-                for side, name in zip(bounds, SIDES, strict=True)
+                features.values(side, f"the {name} of bounds", "bounds", neutral)
+                for side, name, neutral in zip(bounds, SIDES, (-np.inf, np.inf), strict=True)
             )
             check_order(numbers_of(low), numbers_of(high), shown((low, high)))
             bounds = like(bounds, low, high)
-        if groups is not None:
-            groups = tuple(features.group(group) for group in groups)
         fixed = features.mask(self.immutable)
+        if groups is not None:
+            groups = features.groups(groups, fixed)
         if fixed is not None:
             check_some_left(fixed.array())
         units = None if self.units is None else features.values(self.units, "units")
@@ -323,6 +214,10 @@ class ThreatModel:
     def radius(self, eps: float) -> NDArray:
         """Return how far a budget lets each feature move: eps times the units, in float64."""
         return eps * (np.ones(()) if self.units is None else numbers_of(self.units))
+
+    def one_hot(self) -> tuple[tuple[int, ...], ...]:
+        """Return the groups of categories, once :meth:`resolve` has found them in an X."""
+        return one_hot(self.categories)
 
     def immutable_mask(self) -> NDArray:
         """Return which features are immutable, once :meth:`resolve` has found them in an X."""

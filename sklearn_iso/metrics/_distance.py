@@ -278,7 +278,7 @@ class Search:
 
     def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
         x = X + (points - X) * share
-        for group in self.problem.threat.categories or ():
+        for group in self.problem.threat.one_hot():
             x[:, list(group)] = points[:, list(group)]
         return self._inside(x, X)
 

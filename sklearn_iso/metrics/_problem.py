@@ -108,7 +108,7 @@ class Problem:
     def count_refusals_within(self, radius: NDArray) -> None:
         """Count refused points no farther than a radius from the range of X, or of categories."""
         low, high = (X - sign * radius for X, sign in zip(self.table.range(), (1, -1), strict=True))
-        for group in self.threat.categories or ():
+        for group in self.threat.one_hot():
             low[list(group)], high[list(group)] = 0, 1
         self.refused.reach = low, high
 
