@@ -93,6 +93,19 @@ def members(group: Columns | Choice) -> Columns:
     return (group.column,) if isinstance(group, Choice) else group
 
 
+def has_raw_columns(groups: Groups | None) -> bool:
+    """Tell whether categories name single columns, which a table has and a tensor has not.
+
+    Examples
+    --------
+    >>> from sklearn_iso._threat.categories import Choice, has_raw_columns
+    >>> has_raw_columns(((3, 4),)), has_raw_columns((Choice("plan"),)), has_raw_columns("all")
+    (False, True, True)
+    """
+    listed = () if groups is None else groups
+    return listed == ALL or any(isinstance(group, Choice) for group in listed)
+
+
 def one_hot(groups: Groups | None) -> tuple[tuple[int, ...], ...]:
     """Return the column numbers of groups, once they are known and no raw columns are left.
 

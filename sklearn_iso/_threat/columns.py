@@ -189,11 +189,19 @@ def codes_of(raw: Any, values: Sequence[Any]) -> NDArray:
     >>> codes_of(np.array(["b", "a"]), ["a", "b"])
     array([1, 0])
     """
-    known = {_missing_key(value): position for position, value in enumerate(values)}
-    return np.array([known[_missing_key(value)] for value in as_list(raw)], dtype=np.int64)
+    known = {key_of(value): position for position, value in enumerate(values)}
+    return np.array([known[key_of(value)] for value in as_list(raw)], dtype=np.int64)
 
 
-def _missing_key(value: Any) -> Hashable:
+def key_of(value: Any) -> Hashable:
+    """Return what tells an entry from others; missing ones of a type are alike.
+
+    Examples
+    --------
+    >>> from sklearn_iso._threat.columns import key_of
+    >>> key_of(1) == key_of(True), key_of(float("nan")) == key_of(float("nan"))
+    (False, True)
+    """
     return ("missing", type(value).__name__) if is_missing(value) else _key(value)
 
 
@@ -212,7 +220,7 @@ def first_of_each(raw: Any) -> NDArray:
     first: dict[Hashable, int] = {}
     try:
         for position, value in enumerate(as_list(raw)):
-            first.setdefault(_missing_key(value), position)
+            first.setdefault(key_of(value), position)
     except TypeError:
         return np.arange(len(raw))
     return np.array(list(first.values()), dtype=np.int64)

@@ -41,10 +41,14 @@ class Features:
     def of(cls, X: Any) -> Features:
         """Return the features of an array, a tensor, a sparse matrix or a frame."""
         shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
-        kinds = tuple(column.kind for column in columns_in(X)) if has_columns(X) else None
-        if kinds is not None and set(kinds) <= {Kind.NUMBERS}:
-            kinds = None
-        return cls(shape[1:], list(X.columns) if hasattr(X, "columns") else None, kinds)
+        names = list(X.columns) if hasattr(X, "columns") else None
+        kinds = None
+        if has_columns(X) and (names is None or len(set(names)) == len(names)):
+            kinds = tuple(column.kind for column in columns_in(X))
+            # Booleans alone count as the numbers 0 and 1.
+            if set(kinds) in ({Kind.NUMBERS}, {Kind.BOOLEANS}):
+                kinds = None
+        return cls(shape[1:], names, kinds)
 
     def values(
         self, values: Values, what: str, remedy: str | None = None, neutral: float = 1.0

@@ -18,7 +18,7 @@ from sklearn_iso.metrics._answers import Answers, agrees
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._refused import Refused
 from sklearn_iso.metrics._table import Asked
-from sklearn_iso.twins import NotDifferentiableError, as_torch, surrogates, verify
+from sklearn_iso.twins import NotDifferentiableError, surrogates, verify
 
 ROWS_FOR_SLOPES = 200
 VANISHING = 1e-6
@@ -256,7 +256,7 @@ class Access:
             kind = AccessKind.SCORES if asks == "scores" else AccessKind.LABELS
             return cls(problem, kind, Gradients.NOT_NEEDED, "as asked for")
         try:
-            twin = as_torch(problem.estimator)
+            twin = problem.table.twin(problem.estimator)
         except NotDifferentiableError as error:
             return cls._without(problem, Gradients.NONE, _told(error), error=error)
         return cls._of_twin(problem, twin, samples)

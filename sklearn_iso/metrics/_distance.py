@@ -260,7 +260,7 @@ class Search:
         pulled back by bisection.
         """
         X = self.problem.points(rows)
-        points = self._inside(points.clone(), X)
+        points = self._inside(self.problem.table.canonical(points.clone()), X)
         fooled = self.problem.fools(points, rows)
         moved = (points != X).flatten(1).any(dim=1).numpy()
         for overshoot in OVERSHOOTS:
