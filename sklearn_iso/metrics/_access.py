@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sklearn_iso._geometry.norm import along
+from sklearn_iso._threat import ThreatModel
 from sklearn_iso.attacks._losses import cross_entropy
 from sklearn_iso.metrics._answers import Answers, agrees
 from sklearn_iso.metrics._problem import Problem
@@ -333,6 +334,8 @@ class Access:
 
     @staticmethod
     def _slopes(problem: Problem, twin: nn.Module, rows: NDArray) -> Slopes:
+        if not moves_numbers(problem.threat):
+            return Slopes()  # categories change without them
         rows = rows[problem.codes[rows] >= 0]
         some = rows[:: max(1, len(rows) // ROWS_FOR_SLOPES)]
         spread = problem.points().double().std(dim=0, correction=0)
@@ -340,6 +343,25 @@ class Access:
         return Slopes.of(
             twin, problem.points(some), problem.labels(some), spread.to(problem.points())
         )
+
+
+def moves_numbers(threat: ThreatModel) -> bool:
+    """Tell whether a threat, by position, leaves more to an attack than to change categories.
+
+    Examples
+    --------
+    >>> from sklearn_iso import ThreatModel
+    >>> from sklearn_iso.metrics._access import moves_numbers
+    >>> mask = [True, False, False]
+    >>> moves_numbers(ThreatModel(immutable=mask, categories=[(1, 2)]))
+    False
+    """
+    if threat.immutable is None or not threat.categories:
+        return True
+    grouped = [at for group in threat.one_hot() for at in group]
+    free = ~threat.immutable_mask()
+    free[grouped] = False
+    return bool(free.any())
 
 
 def _told(error: NotDifferentiableError) -> str:

@@ -18,6 +18,7 @@ from sklearn_iso.attacks import DDN, FAB, FMN, Budget, MinimumNormEnsemble, RayS
 from sklearn_iso.attacks._attack import AttackState, MinimumNormAttack
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Access, Gradients
+from sklearn_iso.metrics._combinations import every_combination, leaves_none_out
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._unseen import warn_of_unseen
@@ -198,9 +199,19 @@ class Search:
         And of how many samples nothing is known, as labels alone were searched and no other label
         was met.
         """
-        problem, method = self.problem, self.method
+        problem = self.problem
         problem.count_refusals_within(np.ptp(problem.table.values, axis=0))
-        access = Access.of(problem, rows, method.asks)
+        access = Access.of(problem, rows, self.method.asks)
+        distance, n_unseen = self._searched(access, rows)
+        if problem.table.is_raw and isinstance(self.method, MinimumNormEnsemble):
+            far = np.flatnonzero(distance > 0)
+            _, fooled = every_combination(access, rows[far])
+            distance[far[fooled]] = 0.0
+            n_unseen = 0 if leaves_none_out(problem.threat) else min(n_unseen, len(far))
+        return distance, n_unseen
+
+    def _searched(self, access: Access, rows: NDArray) -> tuple[NDArray, int]:
+        method = self.method
         distance = np.full(len(rows), np.inf)
         if self._follows_gradients(access):
             state = self._found(method, access.logits, rows)

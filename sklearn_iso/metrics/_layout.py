@@ -201,7 +201,7 @@ def by_coordinate(raw: Sequence[RawColumn], threat: ThreatModel) -> ThreatModel:
         sides = zip(bounds, (-np.inf, np.inf), strict=True)
         bounds = like(bounds, *(_of_coordinates(numbers_of(s), raw, free) for s, free in sides))
     return replace(
-        threat, units=units, bounds=bounds, immutable=Mask.of(fixed) if fixed.any() else None,
+        threat, units=units, bounds=bounds, immutable=Mask.of(fixed),
         categories=tuple(known) or None, max_changes=threat.max_changes if known else 1,
     )  # fmt: skip
 

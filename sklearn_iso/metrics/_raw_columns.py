@@ -122,7 +122,7 @@ class Number:
     >>> from sklearn_iso.metrics._raw_columns import Number
     >>> number = Number("age", np.array([1.0, np.nan]), at=0, gap=1, fill=1.0, whole=None)
     >>> number.decoded(torch.tensor([[1.5, 0.0], [2.0, 1.0]]))
-    array([1.5, nan], dtype=float32)
+    array([1.5, nan])
     """
 
     name: Hashable

@@ -107,6 +107,8 @@ class RawTable(Table):
     1  40.5    a
     """
 
+    is_raw = True
+
     def __init__(self, X: Any, threat: ThreatModel) -> None:
         self.container, given = X, columns_in(X)
         resolved = threat.resolve(X)

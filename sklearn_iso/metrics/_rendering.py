@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from sklearn_iso.metrics._assumptions import as_lines
+
 MOST_CLASSES = 10
 
 
@@ -57,7 +59,8 @@ def as_text(report: Any) -> str:
         numbers = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)][:-1]
         lines.append("  ".join(["", *numbers, cells[-1]])[1:].rstrip())
     found = [f"- {finding}" for finding in report.warnings]
-    return "\n".join([*_heading(report), "", *lines, "", _verdict(report), *found])
+    head_lines = [*_heading(report), *as_lines(report.assumed, report.threat.max_changes)]
+    return "\n".join([*head_lines, "", *lines, "", _verdict(report), *found])
 
 
 def as_html(report: Any) -> str:
@@ -78,12 +81,14 @@ def as_html(report: Any) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
+    lines = as_lines(report.assumed, report.threat.max_changes)
+    assumed = "".join(f"<p>{escape(line)}</p>" for line in lines)
     found = "".join(
         f"<li><b>{escape(finding.name)}</b>: {escape(finding.seen)}. "
         f"<i>Next: {escape(finding.next_step)}.</i></li>"
         for finding in report.warnings
     )
     return (
-        f"<div><h4>{title}</h4><p>{evaluation}</p><table><thead><tr>{cells}</tr></thead>"
+        f"<div><h4>{title}</h4><p>{evaluation}</p>{assumed}<table><thead><tr>{cells}</tr></thead>"
         f"<tbody>{body}</tbody></table><p>{escape(_verdict(report))}</p><ul>{found}</ul></div>"
     )

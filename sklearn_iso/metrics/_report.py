@@ -17,6 +17,7 @@ from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import AccessKind
 from sklearn_iso.metrics._adversarial import Runs, nested_runs
+from sklearn_iso.metrics._assumptions import Assumed, assumptions, budgets_fit
 from sklearn_iso.metrics._curve import CURVE_CONSTRAINTS, check_budgets
 from sklearn_iso.metrics._diagnostics import checks_for, estimator_answers, samples_suffice
 from sklearn_iso.metrics._findings import Finding, Sample, draw
@@ -75,6 +76,10 @@ class RobustnessReport:
     n_unseen : int
         Samples that were searched by labels alone without meeting another label: they count as
         robust, and nothing is known of them.
+    assumed : tuple of Assumed
+        What the threat was taken to mean for each column of a table with text, categories,
+        booleans or missing values: its name, its kind ("moves", "may change" or "stays"), unit
+        and bounds. Empty for tables of numbers.
 
     Examples
     --------
@@ -103,6 +108,7 @@ class RobustnessReport:
     n_refused: int = 0
     n_effective: float | None = None
     n_unseen: int = 0
+    assumed: tuple[Assumed, ...] = ()
 
     def columns(self) -> dict[str, NDArray]:
         """Return the table by column, one entry for each budget."""
@@ -174,7 +180,8 @@ def robustness_report(
     gradients that vanish or are NaN, probabilities in place of logits, predictions that do not
     repeat, weak attacks that beat strong ones (one step, noise, transfer from a linear model,
     random search), more steps that break more, samples that hold at an unbounded budget, larger
-    budgets that break less.
+    budgets that break less. Of tables with text or missing values it also tells what the threat
+    means for each column, and looks for budgets that hardly move one or cross all its values.
 
     Parameters
     ----------
@@ -239,6 +246,9 @@ def robustness_report(
     found, checked, n_looked_at = _diagnose(
         problem, runs, budgets, n_diagnosed, as_generator(random_state)
     )
+    assumed = assumptions(problem.table, problem.threat)
+    if assumed:
+        found, checked = [*budgets_fit(assumed, budgets), *found], (*checked, budgets_fit.__name__)
     access = None if runs.evaluation is None else runs.evaluation.access
     n = len(problem.table)
     n_effective = effective_number(problem.weight, n)
@@ -261,6 +271,7 @@ def robustness_report(
         n_refused=problem.refused.n_points,
         n_effective=None if problem.weight is None else n_effective,
         n_unseen=int(runs.unseen.sum()),
+        assumed=assumed,
     )
 
 

@@ -120,6 +120,8 @@ class Table:
     1  40.5     2.3
     """
 
+    is_raw = False
+
     def __init__(self, X: Any) -> None:
         if issparse(X):
             array = check_array(_densified(X), dtype="numeric", input_name="X")
