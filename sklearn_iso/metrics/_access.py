@@ -334,7 +334,7 @@ class Access:
 
     @staticmethod
     def _slopes(problem: Problem, twin: nn.Module, rows: NDArray) -> Slopes:
-        if not moves_numbers(problem.threat):
+        if problem.table.is_raw and not moves_numbers(problem.threat):
             return Slopes()  # categories change without them
         rows = rows[problem.codes[rows] >= 0]
         some = rows[:: max(1, len(rows) // ROWS_FOR_SLOPES)]

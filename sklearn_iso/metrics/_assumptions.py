@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +112,9 @@ def _assumed(
     name = str(raw.name)
     if isinstance(raw, Category):
         n = raw.vocabulary.n_known if raw.changes else 0
-        absent = values[:, raw.at + n : raw.at + raw.width] if raw.changes else values[:, :0]
+        absent = values[:, raw.at] >= raw.vocabulary.n_known
+        if raw.changes:
+            absent = values[:, raw.at + n : raw.at + raw.width].any(axis=1)
         kind = MAY_CHANGE if raw.changes else STAYS
         return Assumed(name, kind, n_values=n, n_missing=int(absent.sum()))
     return _of_number(raw, name, values, grouped, units, bounds)
@@ -157,17 +158,15 @@ def as_lines(assumed: Sequence[Assumed], max_changes: int) -> list[str]:
     }
     lines = []
     for kind, head in heads.items():
-        told = _few(
-            [str(one) for one in assumed if one.kind == kind], "; " if kind == MOVES else ", "
-        )
+        told = _few([str(one) for one in assumed if one.kind == kind])
         lines += [f"{head}: {told}"] if told else []
     return lines
 
 
-def _few(told: list[str], between: str = ", ") -> str:
-    if len(told) > MOST_NAMED:
-        told = [*told[:MOST_NAMED], f"and {len(told) - MOST_NAMED} more"]
-    return between.join(told)
+def _few(told: list[str], most: int = MOST_NAMED) -> str:
+    if len(told) > most:
+        told = [*told[:most], f"and {len(told) - most} more"]
+    return "; ".join(told)
 
 
 def budgets_fit(assumed: Iterable[Assumed], budgets: Sequence[float]) -> list[Finding]:
@@ -178,8 +177,8 @@ def budgets_fit(assumed: Iterable[Assumed], budgets: Sequence[float]) -> list[Fi
     >>> from sklearn_iso.metrics._assumptions import Assumed, budgets_fit
     >>> age = Assumed("age", "moves", unit=1.0, spread=20.0, extent=60.0)
     >>> income = Assumed("income", "moves", unit=1.0, spread=2e4, extent=1e5)
-    >>> print(*budgets_fit([age, income], [0.1, 100]), sep="\\n")  # doctest: +ELLIPSIS
-    budget beyond the range: eps=100 moves 'age' by up to 100, and its values reach over 60. Next...
+    >>> print(budgets_fit([age, income], [0.1, 100])[0].seen)
+    eps=100 moves 'age' by up to 100, and its values reach over 60
     >>> budgets_fit([age, income], [0.1, 1])[0].name
     'budget of no effect'
     """
@@ -209,9 +208,9 @@ def budgets_fit(assumed: Iterable[Assumed], budgets: Sequence[float]) -> list[Fi
 
 
 def _compared(columns: list[Assumed], eps: float, how: str, which: int) -> str:
-    told: list[Any] = [
+    told = [
         f"{one.name!r} by up to {eps * one.unit:.3g}, and {how} "
         f"{(one.extent, one.spread)[which]:.3g}"
         for one in columns
     ]
-    return _few(told[:3] + ([f"and {len(told) - 3} more"] if len(told) > 3 else []), "; ")
+    return _few(told, most=3)
