@@ -112,9 +112,9 @@ def _assumed(
     name = str(raw.name)
     if isinstance(raw, Category):
         n = raw.vocabulary.n_known if raw.changes else 0
-        absent = values[:, raw.at] >= raw.vocabulary.n_known
+        absent = np.asarray(values[:, raw.at] >= raw.vocabulary.n_known)
         if raw.changes:
-            absent = values[:, raw.at + n : raw.at + raw.width].any(axis=1)
+            absent = np.asarray(values[:, raw.at + n : raw.at + raw.width].any(axis=1))
         kind = MAY_CHANGE if raw.changes else STAYS
         return Assumed(name, kind, n_values=n, n_missing=int(absent.sum()))
     return _of_number(raw, name, values, grouped, units, bounds)

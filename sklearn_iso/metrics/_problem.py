@@ -141,8 +141,12 @@ class Problem:
 
     def _columns_at(self, values: NDArray, rows: NDArray | None, thorough: bool) -> NDArray:
         def question(at: NDArray) -> NDArray:
-            some = self.table.with_values(values[at], None if rows is None else rows[at])
-            labels = one_each(self.estimator.predict(some), len(at))
+            if thorough or rows is not None:
+                some = self.table.with_values(values[at], None if rows is None else rows[at])
+                answer = self.estimator.predict(some)
+            else:
+                answer = self.table.asked(self.estimator, "predict", values[at])
+            labels = one_each(answer, len(at))
             unknown = np.asarray(labels != labels, dtype=bool)
             return np.where(unknown, NO_ANSWER, columns_of(labels, self.classes))
 

@@ -17,6 +17,7 @@ from sklearn_iso._threat.columns import Kind, columns_in
 from sklearn_iso.metrics._layout import by_coordinate, check_columns, laid_out
 from sklearn_iso.metrics._raw_columns import Number, RawColumn, taken_entries, vocabulary_of
 from sklearn_iso.metrics._series import assembled
+from sklearn_iso.metrics._shortcut import Shortcut
 from sklearn_iso.metrics._table import Table, floating
 from sklearn_iso.twins._raw_columns import of_raw_columns
 
@@ -121,6 +122,7 @@ class RawTable(Table):
         self.columns = [label for raw in self.raw for label in raw.labels]
         self.names = [column.name for column in given]
         self._threat = by_coordinate(self.raw, resolved)
+        self._asks: tuple[Any, Shortcut | None] | None = None
 
     def threat(self, threat: ThreatModel) -> ThreatModel:
         """Return the threat that the table was made for, by coordinate."""
@@ -147,6 +149,17 @@ class RawTable(Table):
     def twin(self, estimator: Any) -> nn.Module:
         """Return the differentiable twin of an estimator of raw columns, for points."""
         return of_raw_columns(estimator, self)
+
+    def asked(self, estimator: Any, name: str, values: NDArray) -> Any:
+        """Ask a method of an estimator of points that a search is at, by a shortcut if possible."""
+        if self._asks is None or self._asks[0] is not estimator:
+            self._asks = estimator, Shortcut.of(estimator, self, self.values, self.copied())
+        shortcut = self._asks[1]
+        if shortcut is not None and shortcut.is_safe:
+            answer = shortcut.asked(name)(values)
+            if shortcut.is_safe:
+                return answer
+        return super().asked(estimator, name, values)
 
     def answered(self, question: Callable[[Any], Any]) -> Any:
         """Ask of X as it is; where that is an error, tell the column that causes it."""

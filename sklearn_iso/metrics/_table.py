@@ -155,6 +155,10 @@ class Table:
         """Return points without moves that the estimator never sees."""
         return points
 
+    def asked(self, estimator: Any, name: str, values: NDArray) -> Any:
+        """Ask a method of an estimator of points that a search is at."""
+        return getattr(estimator, name)(self.with_values(values))
+
     def answered(self, question: Callable[[Any], Any]) -> Any:
         """Ask of X as the user passed it."""
         return question(self.copied())

@@ -76,6 +76,7 @@ class LookedUp(nn.Module):
         """Forget all answers."""
         self.keys = torch.empty(0, dtype=torch.int64)
         self.rows: Tensor | None = None
+        self.has_refused = False
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the transformed columns."""
@@ -116,6 +117,7 @@ class LookedUp(nn.Module):
                 return self._asked(codes)
             except (TypeError, ValueError):
                 if len(codes) == 1:
+                    self.has_refused = True
                     width = 1 if self.rows is None else self.rows.shape[1]
                     return torch.full((1, width), torch.nan, dtype=torch.float64)
         parts = [self._transformed(part) for part in np.array_split(codes, 2)]
@@ -215,7 +217,9 @@ class Reader:
             raise alike.within(name) from None
 
 
-def of_raw_columns(estimator: BaseEstimator, space: RawSpace) -> nn.Module:
+def of_raw_columns(
+    estimator: BaseEstimator, space: RawSpace, *, transform: bool = False
+) -> nn.Module:
     """Return the differentiable twin of a fitted estimator of raw columns, for points of a table.
 
     Columns of numbers pass through the twins of the steps that take them; a step that takes
@@ -226,6 +230,8 @@ def of_raw_columns(estimator: BaseEstimator, space: RawSpace) -> nn.Module:
     estimator : fitted estimator
         One that takes the columns of the table as a user passes them.
     space : RawSpace
+    transform : bool
+        Return the twin of `transform`, as :func:`sklearn_iso.twins.as_torch` does.
 
     Raises
     ------
@@ -233,4 +239,4 @@ def of_raw_columns(estimator: BaseEstimator, space: RawSpace) -> nn.Module:
         If a step of numbers has no twin, or a step takes numbers that move beside text.
     """
     with reading(Reader(space, tuple(range(len(space.names))))):
-        return as_torch(estimator)
+        return as_torch(estimator, transform=transform)
