@@ -16,7 +16,7 @@ from sklearn_iso._threat.parts import Mask, ObservedRange, like, numbers_of
 from sklearn_iso.metrics._raw_columns import Category, Number, RawColumn, Vocabulary
 
 #: Most values of a column that may change; each is a coordinate of every sample.
-MOST_VALUES = 1000
+MOST_VALUES = 500
 
 
 def _groups(threat: ThreatModel) -> tuple[dict[int, tuple[Any, ...]], list[tuple[int, ...]]]:

@@ -117,6 +117,10 @@ def _moved_in_pandas(numbers: NDArray, like: Any) -> Any:
     return type(like)(numbers, dtype="Float64").astype(dtype).array
 
 
+def _is_object(column: Any) -> bool:
+    return bool(getattr(column.dtype, "numpy_dtype", column.dtype) == np.dtype("O"))
+
+
 def _as_objects(numbers: NDArray, like: Any) -> NDArray:
     objects = numbers.astype(object)
     absent = np.isnan(numbers)
@@ -136,8 +140,11 @@ def assembled(columns: Sequence[Any], names: Sequence[Any], X: Any, rows: NDArra
     array([[1.5, 'a']], dtype=object)
     """
     if hasattr(X, "iloc"):
-        data = dict(zip(names, columns, strict=True))
-        frame = type(X)(data, index=None if rows is None else X.index[rows])
+        series = type(X.iloc[:, 0])
+        kept = [series(one, dtype=object) if _is_object(one) else one for one in columns]
+        frame = type(X)(dict(zip(names, kept, strict=True)))  # without dtype, objects become text
+        if rows is not None:
+            frame.index = X.index[rows]
         if X.columns.name is not None:
             frame.columns.name = X.columns.name
         return frame

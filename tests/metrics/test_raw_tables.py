@@ -33,7 +33,7 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import ThreatModel
-from sklearn_iso.attacks import PGD, AttackEnsemble, MinimumNormEnsemble
+from sklearn_iso.attacks import PGD, AttackEnsemble, MinimumNormEnsemble, RayS
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -46,10 +46,12 @@ from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.plotting import AdversarialExamplesDisplay, RobustnessCurveDisplay
 
 NUMBERS, TEXT = ["age", "income"], ["plan", "grade"]
-FEW = AttackEnsemble(n_queries=40)
+#: Enough where pipelines are linear, and where categories are few or steps are wide.
+QUICK, FEW = PGD(n_steps=10), AttackEnsemble(n_queries=20)
+NEAREST = MinimumNormEnsemble(n_steps=30, n_queries=0)
 
 
-def people(n=120, seed=0):
+def people(n=80, seed=0):
     """Return a raw table and labels: numbers, text, categories, booleans, and gaps."""
     rng = np.random.default_rng(seed)
     X = pd.DataFrame(
@@ -65,7 +67,7 @@ def people(n=120, seed=0):
     margin = (X["age"] - 49) / 18 + 1.5 * (X["plan"] == "family") + X["smokes"]
     y = (margin + (X["income"] - 50) / 20 + rng.normal(0, 0.5, n) > 0.7).to_numpy().astype(int)
     X.loc[X.index[::7], "income"] = np.nan
-    X.loc[X.index[::11], "plan"] = None
+    X.loc[X.index[::9], "plan"] = None
     return X, y
 
 
@@ -102,12 +104,14 @@ def test_fixed_text_gives_the_figures_of_the_sliced_pipeline(norm):
     by_hand = ThreatModel(norm, immutable=list(range(2, encoded.shape[1])))
     for eps in (0.05, 0.2, 0.5):
         found, expected = (
-            adversarial_accuracy(of[0], of[1], y, eps=eps, threat=of[2], random_state=0)
+            adversarial_accuracy(
+                of[0], of[1], y, eps=eps, threat=of[2], attack=QUICK, random_state=0
+            )
             for of in ((model, whole, raw), (model[-1], encoded, by_hand))
         )
         assert found == expected
     distances, expected = (
-        adversarial_distance(of[0], of[1], y, threat=of[2], random_state=0)
+        adversarial_distance(of[0], of[1], y, threat=of[2], attack=NEAREST, random_state=0)
         for of in ((model, whole, raw), (model[-1], encoded, by_hand))
     )
     np.testing.assert_allclose(distances, expected, rtol=1e-3)
@@ -130,13 +134,14 @@ def test_missing_values_do_not_move():
     model = fitted()
     threat = ThreatModel.from_data(X, bounds=None)
     expected = linear_distances(model, X, Y, threat)
-    found = adversarial_distance(model, X, Y, threat=threat, random_state=0)
+    found = adversarial_distance(model, X, Y, threat=threat, attack=NEAREST, random_state=0)
     np.testing.assert_allclose(found, expected, rtol=2e-3)
     for eps in (0.1, 0.4):
-        robust = adversarial_accuracy(model, X, Y, eps=eps, threat=threat, random_state=0)
+        robust = adversarial_accuracy(model, X, Y, eps=eps, threat=threat, attack="fgsm")
         assert abs(robust - (expected > eps).mean()) <= 1 / len(X)
 
 
+@pytest.mark.filterwarnings("ignore:The search by labels alone needs errors")
 def test_distances_by_labels_leave_out_what_is_missing():
     # Rays move every coordinate; that of a missing value never counts.
     model = fitted()
@@ -144,17 +149,20 @@ def test_distances_by_labels_leave_out_what_is_missing():
     scaler = model[0].named_transformers_["pipeline"]["standardscaler"]
     slope = model[-1].coef_[0][1] / scaler.scale_[1] * X["income"].std(ddof=0)
     expected = np.abs(model.decision_function(X) / slope)
-    found = adversarial_distance(model, X, Y, threat=threat, attack="rays", random_state=0)
+    found = adversarial_distance(
+        model, X, Y, threat=threat, attack=RayS(n_queries=200), random_state=0
+    )
     seen = np.isfinite(found) & (found > 0)
     np.testing.assert_allclose(found[seen], expected[seen], rtol=1e-3)
-    assert not (seen & X["income"].isna()).any() and seen.sum() > 50
+    assert not (seen & X["income"].isna()).any() and seen.sum() > 30
 
 
 def test_without_a_threat_text_stays():
     model = fitted()
-    raw = adversarial_accuracy(model, X, Y, eps=0.5, random_state=0)
+    options = {"eps": 0.5, "attack": QUICK, "random_state": 0}
+    raw = adversarial_accuracy(model, X, Y, **options)
     named = ThreatModel(immutable=[*TEXT, "smokes"])
-    assert raw == adversarial_accuracy(model, X, Y, eps=0.5, threat=named, random_state=0)
+    assert raw == adversarial_accuracy(model, X, Y, threat=named, **options)
     assert raw < model.score(X, Y) == adversarial_accuracy(model, X, Y, eps=0)
 
 
@@ -175,6 +183,7 @@ def brute_force(model, X, y, values, max_changes):
     return robust.mean()
 
 
+@pytest.mark.filterwarnings("ignore:The search by labels alone needs errors")
 @pytest.mark.parametrize("max_changes", [1, 2, 3])
 @pytest.mark.parametrize(
     "model",
@@ -187,19 +196,19 @@ def test_changing_categories_find_what_every_combination_finds(model, max_change
     model = fitted(model, numbers=make_pipeline(SimpleImputer(), StandardScaler()))
     threat = ThreatModel.from_data(X, categories=columns, max_changes=max_changes)
     options = {"threat": threat, "random_state": 0}
-    found = adversarial_accuracy(model, X, Y, eps=1e-9, **options)
+    attack = FEW if isinstance(model[-1], DecisionTreeClassifier) else QUICK
+    found = adversarial_accuracy(model, X, Y, eps=1e-9, attack=attack, **options)
     expected = brute_force(model, X, Y, values, max_changes)
     assert found == expected < model.score(X, Y)
-    distance = adversarial_distance(
-        model, X, Y, **options | {"attack": MinimumNormEnsemble(n_queries=50)}
-    )
+    few = MinimumNormEnsemble(n_queries=5)
+    distance = adversarial_distance(model, X, Y, attack=few, **options)
     assert (distance > 0).mean() == expected
 
 
 def test_categories_are_those_of_the_data_of_the_threat_and_of_the_samples():
     model, some = fitted(), X[X["plan"] != "family"]
     y = Y[X["plan"] != "family"]
-    options = {"eps": 1e-9, "random_state": 0}
+    options = {"eps": 1e-9, "random_state": 0, "attack": QUICK}
     rates = {
         name: adversarial_accuracy(model, some, y, threat=threat, **options)
         for name, threat in {
@@ -220,12 +229,13 @@ def test_all_means_every_column_that_holds_no_numbers():
     by_hand = ThreatModel(units={"age": 18, "income": 10}, categories="all", max_changes=2)
     named = replace(by_hand, categories=["grade", "plan", "smokes"])
     first, second = (
-        adversarial_accuracy(model, X, Y, eps=0.1, threat=threat, random_state=0)
+        adversarial_accuracy(model, X, Y, eps=0.1, threat=threat, attack=QUICK, random_state=0)
         for threat in (by_hand, named)
     )
     assert first == second
     but_one = replace(by_hand, immutable=["plan"])
-    assert first < adversarial_accuracy(model, X, Y, eps=0.1, threat=but_one, random_state=0)
+    options = {"threat": but_one, "attack": QUICK, "random_state": 0}
+    assert first < adversarial_accuracy(model, X, Y, eps=0.1, **options)
 
 
 def test_numbers_may_stand_for_categories():
@@ -237,14 +247,15 @@ def test_numbers_may_stand_for_categories():
     threat = ThreatModel(categories=["colour"])
     assert access(model, frame, y, threat).kind is AccessKind.WHITE_BOX
     expected = brute_force(model, frame, y, {"colour": range(4)}, 1)
-    assert expected == adversarial_accuracy(model, frame, y, eps=1e-9, threat=threat)
+    options = {"eps": 1e-9, "attack": QUICK, "random_state": 0}
+    assert expected == adversarial_accuracy(model, frame, y, threat=threat, **options)
     array = frame.to_numpy()
     by_number = make_pipeline(
         make_column_transformer((OneHotEncoder(), [1]), remainder="passthrough"),
         LogisticRegression(max_iter=2000),
     ).fit(array, y)
     threat = ThreatModel(categories=[1])
-    assert expected == adversarial_accuracy(by_number, array, y, eps=1e-9, threat=threat)
+    assert expected == adversarial_accuracy(by_number, array, y, threat=threat, **options)
 
 
 def test_one_hot_groups_stand_beside_raw_columns():
@@ -255,7 +266,7 @@ def test_one_hot_groups_stand_beside_raw_columns():
     model = make_pipeline(encode, StandardScaler(), LogisticRegression(max_iter=2000)).fit(frame, y)
     group = [name for name in frame.columns if name.startswith("plan_")]
     rates = [
-        adversarial_accuracy(model, frame, y, eps=1e-9, threat=threat, random_state=0)
+        adversarial_accuracy(model, frame, y, eps=1e-9, threat=threat, attack=QUICK, random_state=0)
         for threat in (
             ThreatModel(),
             ThreatModel(categories=[group]),
@@ -316,68 +327,58 @@ def test_every_point_keeps_to_the_threat_on_the_raw_frame(norm):
     assert n_moved > 100 and n_changed > 100
 
 
-def nullable(X):
-    return X.convert_dtypes().astype({"smokes": "boolean", "age": "Int64", "income": "Float64"})
-
-
 @pytest.mark.parametrize(
-    "convert",
+    "dtypes",
     [
-        nullable,
-        lambda X: X.astype(object),
-        lambda X: X.astype({"plan": "category", "age": "float32"}),
+        {"smokes": "boolean", "age": "Int64", "income": "Float64"},
+        {"age": object, "plan": object, "income": object, "smokes": object},
+        {"age": "float32", "plan": "category"},
     ],
     ids=["nullable", "object", "category"],
 )
-def test_dtypes_of_the_user_give_one_figure(convert):
-    frame = convert(X)
-    threat = ThreatModel.from_data(frame, categories=["plan", "grade"], bounds=None)
-    expected = adversarial_accuracy(
-        fitted(), X, Y, eps=0.2, random_state=0,
-        threat=ThreatModel.from_data(X, categories=["plan", "grade"], bounds=None),
-    )  # fmt: skip
+def test_dtypes_of_the_user_stay_and_give_one_figure(dtypes):
+    frame = X.astype(dtypes)
+    options = {"categories": ["plan", "grade"], "bounds": None}
+    threat, usual = (ThreatModel.from_data(one, **options) for one in (frame, X))
     table = Problem.of(fitted(X=frame), frame, Y, threat=threat).table
-    seen = table.with_values(table.values).dtypes.to_dict()
-    floats = {"age": "Float64"} if convert is nullable else {}
-    assert seen == {**frame.dtypes.to_dict(), **frame.iloc[:0].astype(floats).dtypes.to_dict()}
-    numbers = make_pipeline(
-        FunctionTransformer(np.asarray, kw_args={"dtype": float}), SimpleImputer(), StandardScaler()
+    seen = table.with_values(table.values)
+    expected = frame.astype({"age": "Float64"}) if dtypes["age"] == "Int64" else frame
+    pd.testing.assert_frame_equal(seen.set_axis(frame.index), expected)
+    first, second = (
+        adversarial_accuracy(
+            fitted(X=one), one, Y, eps=0.2, threat=of_it, attack=QUICK, random_state=0
+        )
+        for one, of_it in ((frame, threat), (X, usual))
     )
-    for model in (fitted(X=frame), fitted(X=frame, numbers=numbers)):
-        found = adversarial_accuracy(model, frame, Y, eps=0.2, threat=threat, random_state=0)
-        assert abs(found - expected) <= 2 / len(X)
+    assert abs(first - second) <= 1 / len(X)
 
 
-def test_polars_and_arrays_of_objects_give_the_figure_of_pandas():
-    frame = X.astype({"grade": str})
-    expected = {}
-    for name, threat in {
-        "stay": {"units": {"age": 18.0, "income": 10.0}},
-        "change": {"units": {"age": 18.0, "income": 10.0}, "categories": "all"},
-    }.items():
-        expected[name] = threat
-        given = ThreatModel(**threat)
-        rate = adversarial_accuracy(
-            fitted(X=frame), frame, Y, eps=0.2, threat=given, random_state=0
-        )
-        polars = pl.from_pandas(frame)
-        found = adversarial_accuracy(
-            fitted(X=polars), polars, Y, eps=0.2, threat=given, random_state=0
-        )
-        assert found == rate
-        array = frame.to_numpy()
-        encode = make_column_transformer(
-            (make_pipeline(SimpleImputer(), StandardScaler()), [0, 2]),
-            (OneHotEncoder(handle_unknown="ignore"), [1, 4]),
-            remainder="passthrough",
-        )
-        by_number = {**threat, "units": [18.0, 1.0, 10.0, 1.0, 1.0]}
-        for table in (array, array.tolist()):
-            model = make_pipeline(encode, LogisticRegression(max_iter=2000)).fit(table, Y)
-            found = adversarial_accuracy(
-                model, table, Y, eps=0.2, threat=ThreatModel(**by_number), random_state=0
-            )
-            assert found == rate
+def in_polars(frame):
+    values = {name: [None if pd.isna(one) else one for one in frame[name]] for name in frame}
+    return pl.DataFrame(values)
+
+
+@pytest.mark.parametrize("categories", [None, "all"])
+def test_polars_arrays_and_lists_give_the_figure_of_pandas(categories):
+    frame, units = X.astype({"grade": str}), {"age": 18.0, "income": 10.0}
+    options = {"eps": 0.2, "attack": QUICK, "random_state": 0}
+    threat = ThreatModel(units=units, categories=categories)
+    expected = adversarial_accuracy(fitted(X=frame), frame, Y, threat=threat, **options)
+    polars = in_polars(frame)
+    assert polars["plan"].null_count() and polars["income"].null_count()
+    model = fitted(X=polars)
+    assert adversarial_accuracy(model, polars, Y, threat=threat, **options) == expected
+    table = Problem.of(model, polars, Y, threat=threat).table
+    assert table.with_values(table.values).equals(polars.with_columns(pl.col("age").cast(float)))
+    encode = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), [0, 2]),
+        (OneHotEncoder(handle_unknown="ignore"), [1, 4]),
+        remainder="passthrough",
+    )
+    threat = ThreatModel(units=[18.0, 1.0, 10.0, 1.0, 1.0], categories=categories)
+    for rows in (frame.to_numpy(), frame.to_numpy().tolist()):
+        model = make_pipeline(encode, LogisticRegression(max_iter=2000)).fit(frame.to_numpy(), Y)
+        assert adversarial_accuracy(model, rows, Y, threat=threat, **options) == expected
 
 
 def test_numbers_alone_with_gaps_need_an_estimator_that_takes_them():
@@ -386,7 +387,8 @@ def test_numbers_alone_with_gaps_need_an_estimator_that_takes_them():
     model.fit(holes, Y)
     found = access(model, holes)
     assert found.kind is AccessKind.WHITE_BOX and "equals" in found.reason
-    assert adversarial_accuracy(model, holes, Y, eps=5.0) < model.score(holes, Y)
+    options = {"attack": QUICK, "random_state": 0}
+    assert adversarial_accuracy(model, holes, Y, eps=5.0, **options) < model.score(holes, Y)
     boosted = HistGradientBoostingClassifier(max_iter=5).fit(holes, Y)
     rate = adversarial_accuracy(boosted, holes, Y, eps=1e-6, attack=FEW, random_state=0)
     assert rate == boosted.score(holes, Y)
@@ -455,8 +457,9 @@ def test_pipelines_of_raw_columns_have_a_differentiable_model(model, frame):
     model = model()
     found = access(model, frame)
     assert found.kind is AccessKind.WHITE_BOX and "equals the estimator" in found.reason
-    assert adversarial_accuracy(model, frame, Y, eps=0.3, random_state=0,
-                                threat=ThreatModel.from_data(frame)) < model.score(frame, Y)  # fmt: skip
+    threat, attack = ThreatModel.from_data(frame), PGD(n_steps=5)
+    options = {"eps": 0.3, "threat": threat, "attack": attack, "random_state": 0}
+    assert adversarial_accuracy(model, frame, Y, **options) < model.score(frame, Y)
 
 
 def test_columns_may_stand_in_another_order_than_in_the_fit():
@@ -474,7 +477,15 @@ def test_columns_may_stand_in_another_order_than_in_the_fit():
     [
         (
             lambda: make_pipeline(
-                make_column_transformer((OrdinalEncoder(), ["plan", "age"])),
+                make_column_transformer(
+                    (
+                        make_pipeline(
+                            SimpleImputer(strategy="most_frequent"),
+                            OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+                        ),
+                        ["plan", "age"],
+                    )
+                ),
                 LogisticRegression(max_iter=2000),
             ).fit(X, Y),
             "column 'plan' holds no numbers and stands beside column 'age', which moves",
@@ -515,7 +526,9 @@ def test_trees_behind_raw_columns_are_searched():
 
 def test_boosting_on_native_categories():
     frame = X.astype({"plan": "category"})
-    model = HistGradientBoostingClassifier(max_iter=10, categorical_features="from_dtype")
+    model = HistGradientBoostingClassifier(
+        min_samples_leaf=5, max_iter=20, categorical_features="from_dtype"
+    )
     model.fit(frame, Y)
     threat = ThreatModel.from_data(frame, categories=["plan", "grade"], max_changes=2)
     values = {"plan": ["basic", "family", "work"], "grade": ["x", "y"]}
@@ -530,21 +543,22 @@ def test_boosting_on_native_categories():
 
 def test_curve_report_and_displays_of_a_raw_table():
     model, threat = fitted(), ThreatModel.from_data(X, categories=["plan"])
-    options = {"eps": [0, 0.1, 0.3], "threat": threat, "random_state": 0}
+    options = {"eps": [0, 0.1, 0.3], "threat": threat, "attack": QUICK, "random_state": 0}
     curve = robustness_curve(model, X, Y, **options)
-    report = robustness_report(model, X, Y, **options)
+    report = robustness_report(model, X, Y, n_diagnosed=0, **options)
     assert (curve == report.accuracy).all() and (np.diff(curve) < 0).all()
     display = RobustnessCurveDisplay.from_estimator(model, X, Y, **options)
     assert (display.accuracy == curve).all()
     moves, changes, stays = str(report).splitlines()[2:5]
-    assert moves.startswith("Columns that move: age (unit ") and "18 missing" in moves
-    assert changes == "Columns that may change, at most 1: plan (3 values, 11 missing)"
+    assert moves.startswith("Columns that move: age (unit ") and "12 missing" in moves
+    assert changes == "Columns that may change, at most 1: plan (3 values, 9 missing)"
     assert stays == "Columns that stay: smokes; grade"
     assert "Columns that stay: smokes; grade" in report._repr_html_()
     assert [one.kind for one in report.assumed] == ["moves", "may change", "moves", *["stays"] * 2]
-    assert "budgets_fit" in report.checked and not report.warnings
+    assert "budgets_fit" in report.checked
+    assert [finding.name for finding in report.warnings] == ["too few samples"]
     shown = AdversarialExamplesDisplay.from_estimator(
-        model, X, Y, eps=0.1, threat=threat, random_state=0
+        model, X, Y, eps=0.1, threat=threat, attack=QUICK, random_state=0
     )
     assert "plan=family" in [label.get_text() for label in shown.ax_.get_yticklabels()]
 
@@ -557,15 +571,16 @@ def test_curve_report_and_displays_of_a_raw_table():
     ],
 )
 def test_budgets_that_do_not_fit_the_columns_are_a_warning(eps, name, told):
-    report = robustness_report(fitted(), X, Y, eps=[0, eps], random_state=0, n_diagnosed=0)
-    (finding,) = report.warnings
+    options = {"attack": QUICK, "random_state": 0, "n_diagnosed": 0}
+    report = robustness_report(fitted(), X, Y, eps=[0, eps], **options)
+    finding = report.warnings[0]
     assert finding.name == name and told in finding.seen
 
 
 @pytest.mark.parametrize("n_jobs", [pytest.param(2, marks=pytest.mark.slow)])
 def test_searches_and_cross_validation_give_one_result(n_jobs):
     threat = ThreatModel.from_data(X, categories="all")
-    scoring = make_adversarial_scorer(eps=0.1, threat=threat)
+    scoring = make_adversarial_scorer(eps=0.1, threat=threat, attack=QUICK)
     pipeline = make_pipeline(prepared(), LogisticRegression(max_iter=2000))
     scores = [
         cross_validate(pipeline, X, Y, cv=3, scoring=scoring, n_jobs=jobs)["test_score"]
@@ -583,18 +598,23 @@ def test_searches_and_cross_validation_give_one_result(n_jobs):
 
 def test_a_scorer_in_cross_validation():
     threat = ThreatModel.from_data(X)
-    scoring = {"clean": "accuracy", "robust": make_adversarial_scorer(eps=0.2, threat=threat)}
+    scoring = {
+        "clean": "accuracy",
+        "robust": make_adversarial_scorer(eps=0.2, threat=threat, attack=QUICK),
+    }
     pipeline = make_pipeline(prepared(), LogisticRegression(max_iter=2000))
     scores = cross_validate(pipeline, X, Y, cv=3, scoring=scoring)
-    assert (scores["test_robust"] < scores["test_clean"]).all()
+    assert (scores["test_robust"] <= scores["test_clean"]).all()
+    assert scores["test_robust"].sum() < scores["test_clean"].sum()
 
 
 def test_weights_and_seeds_count_as_ever():
     model, threat = fitted(), ThreatModel.from_data(X, categories="all")
     weight = (np.arange(len(X)) % 2).astype(float)
-    options = {"eps": 0.1, "threat": threat, "random_state": 3}
+    options = {"eps": 0.1, "threat": threat, "attack": QUICK, "random_state": 3}
     half = weight > 0
-    for frame in (X, pl.from_pandas(X.astype({"grade": str}))):
+    polars = in_polars(X)
+    for frame in (X, polars):
         fit = fitted(X=frame) if frame is not X else model
         some = frame[half] if frame is X else frame.filter(half)
         found = adversarial_accuracy(fit, frame, Y, sample_weight=weight, **options)
@@ -636,7 +656,7 @@ def with_new_plan():
         (X.assign(a=X["smokes"] * 1, b=1 - X["smokes"]), {"categories": ["a", "b"]},
          r"Pass categories=\[\['a', 'b'\]\]"),
         (pd.concat([X.assign(plan=[f"{n}-{k}" for n in range(len(X))]) for k in range(10)]),
-         {"categories": ["plan"]}, "at most 1000 different values"),
+         {"categories": ["plan"]}, "at most 500 different values"),
     ],
 )  # fmt: skip
 def test_bad_input_is_an_error_that_names_the_column(frame, threat, message):
@@ -650,8 +670,8 @@ def test_categories_that_the_encoder_refuses_are_refused_points():
     known = X["plan"].ne("work") & X["plan"].notna()
     model = fitted(X=X[known], y=Y[known], text=OneHotEncoder())
     threat = ThreatModel.from_data(X, categories=["plan"])
-    options = {"eps": 1e-9, "random_state": 0}
-    with pytest.warns(Warning, match="gave no answer at .*unknown categories"):
+    options = {"eps": 1e-9, "attack": FEW, "random_state": 0}
+    with pytest.warns(Warning, match="gave no answer at"):
         found = adversarial_accuracy(model, X[known], Y[known], threat=threat, **options)
     own = ThreatModel(categories=["plan"])
     assert found == adversarial_accuracy(model, X[known], Y[known], threat=own, **options)
