@@ -1,17 +1,17 @@
-"""The columns of the X at hand, by which what a threat tells of features is looked up."""
+"""The features of an X: their shape, their names, and which of them hold no numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from sklearn_iso._protocols import Samples
-from sklearn_iso._threat.named import Columns, Named
-from sklearn_iso._threat.parts import Mask, Values, numbers_of, values_of
+from sklearn_iso._threat.categories import ALL, Choice, Groups
+from sklearn_iso._threat.columns import Kind, columns_in, has_columns
+from sklearn_iso._threat.named import Named
+from sklearn_iso._threat.parts import Columns, Mask, Values, numbers_of, values_of
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Features:
     ----------
     shape : tuple of int
     names : list or None
+    kinds : tuple of Kind, or None
+        What the columns of a frame, or of an array of objects, hold.
 
     Examples
     --------
@@ -32,32 +34,77 @@ class Features:
     """
 
     shape: tuple[int, ...]
-    names: list[Hashable] | None = None
+    names: list[Any] | None = None
+    kinds: tuple[Kind, ...] | None = None
 
     @classmethod
-    def of(cls, X: Samples) -> Features:
+    def of(cls, X: Any) -> Features:
         """Return the features of an array, a tensor, a sparse matrix or a frame."""
-        shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(cast(ArrayLike, X))
-        return cls(shape[1:], list(X.columns) if hasattr(X, "columns") else None)
+        shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
+        names = list(X.columns) if hasattr(X, "columns") else None
+        kinds = None
+        if has_columns(X) and (names is None or len(set(names)) == len(names)):
+            kinds = tuple(column.kind for column in columns_in(X))
+            # Booleans alone count as the numbers 0 and 1.
+            if set(kinds) in ({Kind.NUMBERS}, {Kind.BOOLEANS}):
+                kinds = None
+        return cls(shape[1:], names, kinds)
 
-    def values(self, values: Values, what: str, remedy: str | None = None) -> Values:
+    def values(
+        self, values: Values, what: str, remedy: str | None = None, neutral: float = 1.0
+    ) -> Values:
         """Return one number, or one for each feature in the order of the columns.
+
+        Where columns hold no numbers, they may be left out by name, and get the neutral value:
+        of text, no other makes sense.
 
         Raises
         ------
         ValueError
-            If they name other features than the columns of X, or have another shape.
+            If they name other features than the columns of X, have another shape, or tell of
+            text what holds of numbers only.
         """
         if isinstance(values, Named):
             self._check_is_table(what)
-            return values_of(values.in_order(self.names, self.shape[0], remedy or what), what)
+            values = self._completed(values, neutral)
+            values = values_of(values.in_order(self.names, self.shape[0], remedy or what), what)
+            return values if self.kinds is None else self._of_numbers(values, what, neutral)
         shape = numbers_of(values).shape
         if shape not in ((), self.shape):
             raise ValueError(
                 f"{what} must be one number or one for each feature, of shape {self.shape}; got "
                 f"shape {shape}."
             )
-        return values
+        return values if self.kinds is None else self._of_numbers(values, what, neutral)
+
+    def label(self, position: Any) -> Any:
+        """Return the name of a column, or its number where there are no names."""
+        return self.names[position] if self.names is not None else position
+
+    def _completed(self, values: Named, neutral: float) -> Named:
+        """Add the columns that hold no numbers where they were left out."""
+        kinds = [] if self.kinds is None else list(enumerate(self.kinds))
+        lacking = [self.label(position) for position, kind in kinds if kind is not Kind.NUMBERS]
+        lacking = [name for name in lacking if name not in values.names]
+        filled = (*values.values, *(neutral for _ in lacking))
+        return Named((*values.names, *lacking), filled)
+
+    def _of_numbers(self, values: Values, what: str, neutral: float) -> Values:
+        """Check that text has no unit and no bound, and give none to booleans."""
+        array = numbers_of(values)
+        if not array.ndim or self.kinds is None:
+            return values
+        for position, kind in enumerate(self.kinds):
+            given = array[position]
+            if kind is Kind.TEXT and given not in (neutral, 0.0 if neutral == 1.0 else neutral):
+                raise ValueError(
+                    f"{what} must be of columns of numbers; column {self.label(position)!r} holds "
+                    f"{kind.value}, and got {given:g}. Leave it out by name, or pass "
+                    f"{neutral:g} for it."
+                )
+            if kind is Kind.BOOLEANS and given != 0.0:
+                array[position] = neutral
+        return values_of(array, what)
 
     def _check_is_table(self, what: str) -> None:
         if len(self.shape) != 1:
@@ -86,13 +133,45 @@ class Features:
             )
         return found
 
-    def group(self, group: Columns) -> Columns:
-        """Return the column numbers of a group of categories."""
+    def groups(self, groups: Groups, fixed: Mask | None) -> Groups:
+        """Return the groups of categories by column number; "all" are those that may change.
+
+        Raises
+        ------
+        ValueError
+            If a single column is to change and to stay, or none holds categories.
+        """
+        stays = set() if fixed is None else set(fixed.positions)
+        if groups == ALL:
+            kinds = () if self.kinds is None else self.kinds
+            all_of_them = [
+                Choice(position)
+                for position, kind in enumerate(kinds)
+                if kind is not Kind.NUMBERS and position not in stays
+            ]
+            if not all_of_them:
+                raise ValueError(
+                    "categories='all' needs a column of text, categories or booleans that is not "
+                    "immutable; X has none. Name columns of numbers that stand for categories."
+                )
+            return tuple(all_of_them)
+        found = tuple(self._group(group) for group in groups if not isinstance(group, str))
+        for group in found:
+            if isinstance(group, Choice) and group.column in stays:
+                raise ValueError(
+                    "categories and immutable must not share columns; both name "
+                    f"{self.label(group.column)!r}. Leave it out of one of them."
+                )
+        return found
+
+    def _group(self, group: Columns | Choice) -> Columns | Choice:
         if len(self.shape) != 1:
             raise ValueError(
                 f"categories need X of shape (n, n_features); samples have shape {self.shape}. "
                 "Flatten the samples."
             )
+        if isinstance(group, Choice):
+            return Choice(self.positions((group.column,), "categories")[0], group.values)
         return self.positions(group, "categories")
 
     def positions(self, columns: Columns | list[Hashable], what: str) -> tuple[int, ...]:

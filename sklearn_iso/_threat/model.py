@@ -11,21 +11,20 @@ from numpy.typing import NDArray
 from sklearn_iso._geometry.l0 import L0
 from sklearn_iso._geometry.norms import NORMS, Norm, NormName, get_norm
 from sklearn_iso._protocols import Samples
+from sklearn_iso._threat.categories import Groups, categories_of, changes_of, one_hot
 from sklearn_iso._threat.features import Features
 from sklearn_iso._threat.named import Columns, Named
-from sklearn_iso._threat.observed import Observed
+from sklearn_iso._threat.observed import Observed, choices
 from sklearn_iso._threat.parts import (
     SIDES,
     Bounds,
     Chosen,
-    Groups,
+    GroupsLike,
     Mask,
     ObservedRange,
     PerFeature,
     Values,
     bounds_of,
-    categories_of,
-    changes_of,
     check_order,
     check_some_left,
     immutable_of,
@@ -45,7 +44,7 @@ class Options(TypedDict, total=False):
     units: PerFeature | None
     bounds: Bounds | None
     immutable: Chosen | None
-    categories: Groups | None
+    categories: GroupsLike | None
     max_changes: int
 
 
@@ -82,13 +81,17 @@ class ThreatModel:
         Perturbed points stay inside.
     immutable : list of column numbers or names, or mask of bool, default=None
         Features that stay as they are. A mask has the shape of a sample, or comes with names.
-    categories : list of lists of column numbers or names, default=None
-        Columns of each one-hot encoded feature. They have no part in the ball: in up to
-        `max_changes` groups of a sample an attack chooses another category, whatever eps, and
-        each group keeps exactly one 1. A column that is immutable or has unit 0 is never set or
-        cleared.
+    categories : list of groups and single columns, or "all", default=None
+        What holds categories. A list of column numbers or names is one one-hot encoded feature;
+        a single number or name is a raw column, of text or codes, of a table that metrics
+        evaluate; "all" are the columns of text, categories and booleans that are not immutable.
+        They have no part in the ball: in up to `max_changes` of them in a sample an attack
+        chooses another category, whatever eps. Each group keeps exactly one 1, and each raw
+        column one of the values that the data hold: those given to :meth:`from_data`, and those
+        under attack. What is missing stays missing. A column of a group that is immutable or has
+        unit 0 is never set or cleared. Columns of text that are not named here stay as they are.
     max_changes : int, default=1
-        Most groups of categories that change in a sample.
+        Most of the categories that change in a sample.
 
     Raises
     ------
@@ -111,7 +114,7 @@ class ThreatModel:
     units: Values | None
     bounds: tuple[Values, Values] | None
     immutable: Mask | Named | Columns | None
-    categories: tuple[Columns, ...] | None
+    categories: Groups | None
     max_changes: int
 
     def __init__(
@@ -121,7 +124,7 @@ class ThreatModel:
         units: PerFeature | None = None,
         bounds: Bounds | None = None,
         immutable: Chosen | None = None,
-        categories: Groups | None = None,
+        categories: GroupsLike | None = None,
         max_changes: int = 1,
     ) -> None:
         groups = categories_of(categories)
@@ -144,8 +147,9 @@ class ThreatModel:
         n - 1 in the denominator), bounds their least and largest values; NaN does not count.
         Where samples under attack lie beyond these bounds, they are widened to hold them, unlike
         bounds that are passed.
-        Columns of text, categories and booleans are immutable. So are columns of one value
-        alone: data tell no unit of them, which counts as 1, and no other value they might take.
+        Columns of text, categories and booleans are immutable, unless `categories` names them:
+        then they may become any value that X holds. Columns of one value alone are immutable,
+        too: data tell no unit of them, which counts as 1, and no other value they might take.
 
         Parameters
         ----------
@@ -172,7 +176,12 @@ class ThreatModel:
         >>> ThreatModel.from_data(X, norm="l2", bounds=None)
         ThreatModel('l2', units={'age': 10, 'smokes': 1}, immutable=('smokes',))
         """
-        parts: ThreatParts = {**Observed.of(X).parts(), **overrides}
+        observed, categories = Observed.of(X), categories_of(overrides.get("categories"))
+        if categories is not None:
+            categories = choices(X, categories)
+        parts = {**observed.parts(categories), **overrides}
+        if categories is not None:
+            parts["categories"] = categories
         return cls(**parts)
 
     def resolve(self, X: Samples) -> ThreatModel:
@@ -186,7 +195,7 @@ class ThreatModel:
         -------
         ThreatModel
             Its units and bounds are numbers or have the shape of a sample, `immutable` is a mask
-            and `categories` hold column numbers.
+            and `categories` hold column numbers. Columns of text have unit 1 and no bounds.
 
         Raises
         ------
@@ -205,14 +214,14 @@ class ThreatModel:
         bounds, groups = self.bounds, self.categories
         if bounds is not None:
             low, high = (
-                features.values(side, f"the {name} of bounds", "bounds")
-                for side, name in zip(bounds, SIDES, strict=True)
+                features.values(side, f"the {name} of bounds", "bounds", neutral)
+                for side, name, neutral in zip(bounds, SIDES, (-np.inf, np.inf), strict=True)
             )
             check_order(numbers_of(low), numbers_of(high), shown((low, high)))
             bounds = like(bounds, low, high)
-        if groups is not None:
-            groups = tuple(features.group(group) for group in groups)
         fixed = features.mask(self.immutable)
+        if groups is not None:
+            groups = features.groups(groups, fixed)
         if fixed is not None:
             check_some_left(fixed.array())
         units = None if self.units is None else features.values(self.units, "units")
@@ -238,6 +247,10 @@ class ThreatModel:
     def widest(self, eps: float) -> NDArray:
         """Return how far a feature moves at most, but for the bounds: anywhere with norm "l0"."""
         return np.full((), np.inf) if self.norm.name == "l0" else self.radius(eps)
+
+    def one_hot(self) -> tuple[tuple[int, ...], ...]:
+        """Return the groups of categories, once :meth:`resolve` has found them in an X."""
+        return one_hot(self.categories)
 
     def immutable_mask(self) -> NDArray:
         """Return which features are immutable, once :meth:`resolve` has found them in an X."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ Bounds = Sequence[PerFeature]
 #: Numbers or names of columns, or a mask: of the shape of a sample, or by name.
 Chosen = ArrayLike | Sequence[Hashable] | Mapping[Any, bool] | Mask | Named
 #: Groups of columns.
-Groups = Iterable[ArrayLike | Sequence[Hashable]]
+GroupsLike = Iterable[ArrayLike | Sequence[Hashable] | Hashable]
 
 
 class ObservedRange(tuple[Values, Values]):
@@ -252,7 +252,7 @@ def immutable_of(immutable: Chosen | None) -> Mask | Named | Columns | None:
         if all(named.values):
             raise ValueError(_NOTHING_LEFT)
         return named
-    given = _as_array(immutable)
+    given = as_array(immutable)
     if given is None:
         raise ValueError(f"{rule}; got {immutable!r}.")
     if not given.size:
@@ -261,7 +261,7 @@ def immutable_of(immutable: Chosen | None) -> Mask | Named | Columns | None:
         if given.all():
             raise ValueError(_NOTHING_LEFT)
         return Mask.of(given)
-    return _columns(given.ravel(), immutable, rule)
+    return columns_told(given.ravel(), immutable, rule)
 
 
 _NOTHING_LEFT = (
@@ -276,8 +276,15 @@ def check_some_left(fixed: NDArray) -> None:
         raise ValueError(_NOTHING_LEFT)
 
 
-def _as_array(given: object) -> NDArray | None:
-    """Return an array, None for what is none: dicts, sets, lists of unequal length."""
+def as_array(given: Any) -> NDArray | None:
+    """Return an array, None for what is none: dicts, sets, lists of unequal length.
+
+    Examples
+    --------
+    >>> from sklearn_iso._threat.parts import as_array
+    >>> as_array([1, 2]), as_array({1: 2})
+    (array([1, 2]), None)
+    """
     if isinstance(given, Mapping | set | frozenset):
         return None
     try:
@@ -287,7 +294,16 @@ def _as_array(given: object) -> NDArray | None:
     return None if array.dtype == object and array.ndim == 0 else array
 
 
-def _columns(given: NDArray, passed: object, rule: str) -> Columns:
+def columns_told(given: NDArray, passed: Any, rule: str) -> Columns:
+    """Return numbers or names of columns, or raise a ValueError that tells the rule.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso._threat.parts import columns_told
+    >>> columns_told(np.array([3, 4]), None, "rule")
+    (3, 4)
+    """
     columns = tuple(given.tolist())
     if given.dtype.kind in "iu":
         if given.min() < 0:
@@ -298,62 +314,7 @@ def _columns(given: NDArray, passed: object, rule: str) -> Columns:
     return columns
 
 
-def categories_of(categories: Groups | None) -> tuple[Columns, ...] | None:
-    """Return groups of columns, two or more in each, and none in two groups.
-
-    Examples
-    --------
-    >>> from sklearn_iso._threat.parts import categories_of
-    >>> categories_of([["red", "green"], (3, 4, 5)])
-    (('red', 'green'), (3, 4, 5))
-    """
-    if categories is None:
-        return None
-    rule = "categories must list groups of columns, each with the numbers or names of the columns "
-    rule += "of one one-hot encoded feature, two or more"
-    if isinstance(categories, str | bytes | Mapping | set | frozenset):
-        raise ValueError(f"{rule}; got {categories!r}. Pass for example categories=[(3, 4, 5)].")
-    try:
-        listed = list(categories)
-    except TypeError:
-        raise ValueError(f"{rule}; got {categories!r}. Pass for example [(3, 4, 5)].") from None
-    groups = tuple(_group(group, rule) for group in listed)
-    seen = [column for group in groups for column in group]
-    if len(set(seen)) < len(seen):
-        raise ValueError(
-            f"The groups of categories must not share columns; got {categories!r}. Each column "
-            "belongs to one encoded feature."
-        )
-    return groups or None
-
-
-def _group(group: ArrayLike | Sequence[Hashable], rule: str) -> Columns:
-    given = _as_array(group)
-    if given is not None and given.ndim == 0:
-        raise ValueError(
-            f"{rule}; found {group!r}, a single column. A column that holds categories itself "
-            "cannot change yet: encode it, and pass the columns of its encoding as a group."
-        )
-    if given is None or given.ndim != 1 or len(given) < 2 or given.dtype == bool:
-        raise ValueError(f"{rule}; found {group!r}. Pass for example categories=[(3, 4, 5)].")
-    return _columns(given, group, rule)
-
-
-def changes_of(max_changes: int, categories: tuple[Columns, ...] | None) -> int:
-    """Return a number of groups that may change, which makes sense with categories only."""
-    is_count = isinstance(max_changes, Integral) and not isinstance(max_changes, bool)
-    if not is_count or int(max_changes) < 0:
-        raise ValueError(f"max_changes must be an integer of at least 0; got {max_changes!r}.")
-    if int(max_changes) > 1 and not categories:
-        raise ValueError(
-            "max_changes is a number of groups of categories; got "
-            f"max_changes={max_changes!r} without any. Pass the columns of each group as "
-            "categories, or leave max_changes out."
-        )
-    return int(max_changes)
-
-
-def shown(part: object) -> str:
+def shown(part: Any) -> str:
     """Return a part of a threat as short text.
 
     Examples

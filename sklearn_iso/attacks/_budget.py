@@ -177,9 +177,7 @@ class Budget:
 
     def _with_categories(self, X: Tensor, threat: ThreatModel) -> Budget:
         movable = (self.eps > 0).expand(X.shape[1:])
-        groups = Categories.of(
-            X, threat.categories or (), max_changes=threat.max_changes, movable=movable
-        )
+        groups = Categories.of(X, threat.one_hot(), max_changes=threat.max_changes, movable=movable)
         if self.box is not None:
             low, high = (side.expand(X.shape[1:])[groups.columns] for side in self.box)
             if (low > 0).any() or (high < 1).any():

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sklearn_iso._geometry.norm import along
+from sklearn_iso._threat import ThreatModel
 from sklearn_iso.attacks._losses import cross_entropy
 from sklearn_iso.metrics._answers import Answers, agrees
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._refused import Refused
 from sklearn_iso.metrics._table import Asked
-from sklearn_iso.twins import NotDifferentiableError, as_torch, surrogates, verify
+from sklearn_iso.twins import NotDifferentiableError, surrogates, verify
 
 ROWS_FOR_SLOPES = 200
 VANISHING = 1e-6
@@ -256,7 +257,7 @@ class Access:
             kind = AccessKind.SCORES if asks == "scores" else AccessKind.LABELS
             return cls(problem, kind, Gradients.NOT_NEEDED, "as asked for")
         try:
-            twin = as_torch(problem.estimator)
+            twin = problem.table.twin(problem.estimator)
         except NotDifferentiableError as error:
             return cls._without(problem, Gradients.NONE, told_why(error), error=error)
         return cls._of_twin(problem, twin, samples)
@@ -333,6 +334,8 @@ class Access:
 
     @staticmethod
     def _slopes(problem: Problem, twin: nn.Module, rows: NDArray) -> Slopes:
+        if problem.table.is_raw and not moves_numbers(problem.threat):
+            return Slopes()  # categories change without them
         rows = rows[problem.codes[rows] >= 0]
         some = rows[:: max(1, len(rows) // ROWS_FOR_SLOPES)]
         spread = problem.points().double().std(dim=0, correction=0)
@@ -340,6 +343,25 @@ class Access:
         return Slopes.of(
             twin, problem.points(some), problem.labels(some), spread.to(problem.points())
         )
+
+
+def moves_numbers(threat: ThreatModel) -> bool:
+    """Tell whether a threat, by position, leaves more to an attack than to change categories.
+
+    Examples
+    --------
+    >>> from sklearn_iso import ThreatModel
+    >>> from sklearn_iso.metrics._access import moves_numbers
+    >>> mask = [True, False, False]
+    >>> moves_numbers(ThreatModel(immutable=mask, categories=[(1, 2)]))
+    False
+    """
+    if threat.immutable is None or not threat.categories:
+        return True
+    grouped = [at for group in threat.one_hot() for at in group]
+    free = ~threat.immutable_mask()
+    free[grouped] = False
+    return bool(free.any())
 
 
 def told_why(error: NotDifferentiableError) -> str:

@@ -79,7 +79,9 @@ def adversarial_accuracy(
     estimator : fitted classifier
     X : array-like or sparse matrix of shape (n_samples, n_features), or a pandas or polars \
         DataFrame
-        What a user passes to ``predict``. Integers are attacked as floats.
+        What a user passes to ``predict``. Integers are attacked as floats. In tables, columns of
+        text, categories and booleans stay, unless the threat names them as categories, and what
+        is missing stays missing.
     y : array-like of shape (n_samples,)
         Labels. Samples whose label is not in ``estimator.classes_`` count as misclassified,
         with a warning.
@@ -110,9 +112,9 @@ def adversarial_accuracy(
     Raises
     ------
     ValueError
-        If X is empty, not numeric, not finite or outside of the bounds, y or the predictions
-        are not of the type of ``estimator.classes_``, a parameter is out of its range, or
-        names other columns than those of X, or an attack by gradients was asked
+        If X is empty, has nothing that may move or change, is infinite or outside of the bounds,
+        y or the predictions are not of the type of ``estimator.classes_``, a parameter is out of
+        its range, or names other columns than those of X, or an attack by gradients was asked
         for and the twin disagrees with the estimator.
     TypeError
         If estimator is no classifier, or an attack by gradients was asked for and it has none.

@@ -119,7 +119,7 @@ class Answers:
             meanings = _meanings(getattr(asked, name), values, len(problem.classes))
             differ = [int((scores.argmax(axis=1) != expected).sum()) for scores in meanings]
             if differ and agrees(min(differ), len(values)):
-                scores = _scores(getattr(asked, name), problem, int(np.argmin(differ)))
+                scores = _scores(name, problem, int(np.argmin(differ)))
                 return replace(cls.labels_alone(problem, f"its {name}"), scores=scores)
             refused.append(name)
         why = "it has neither decision_function nor predict_proba"
@@ -137,14 +137,16 @@ def _meanings(method: Callable, values: NDArray, n_classes: int) -> list[NDArray
     return [] if any(np.isnan(columns).any() for columns in meanings) else meanings
 
 
-def _scores(method: Callable, problem: Problem, meaning: int) -> Answer:
-    n_classes = len(problem.classes)
+def _scores(name: str, problem: Problem, meaning: int) -> Answer:
+    n_classes, ask = len(problem.classes), problem.table.asked
 
     def scores(x: Tensor) -> Tensor:
         points = x.detach().numpy()
         columns = np.full((len(points), n_classes), np.nan)
         parts = problem.refused.ask(
-            lambda at: list(_as_columns(method(points[at]), n_classes))[meaning],
+            lambda at: list(_as_columns(ask(problem.estimator, name, points[at]), n_classes))[
+                meaning
+            ],
             points,
             thorough=False,
         )

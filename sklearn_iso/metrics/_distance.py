@@ -18,6 +18,7 @@ from sklearn_iso.attacks import DDN, FAB, FMN, MinimumNormEnsemble, RayS, SigmaZ
 from sklearn_iso.attacks._attack import AttackState, MinimumNormAttack
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Access, Gradients
+from sklearn_iso.metrics._combinations import every_combination, leaves_none_out
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._regression_distance import (
@@ -237,19 +238,29 @@ class Search:
         And of how many samples nothing is known, as labels alone were searched and no other label
         was met.
         """
-        problem, method = self.problem, self.method
+        problem = self.problem
         problem.count_refusals_within(np.ptp(problem.table.values, axis=0))
-        access = Access.of(problem, rows, method.asks)
+        access = Access.of(problem, rows, self.method.asks)
+        distance, n_unseen = self._searched(access, rows)
+        if problem.table.is_raw and isinstance(self.method, MinimumNormEnsemble):
+            far = np.flatnonzero(distance > 0)
+            _, fooled = every_combination(access, rows[far])
+            distance[far[fooled]] = 0.0
+            n_unseen = 0 if leaves_none_out(problem.threat) else min(n_unseen, len(far))
+        return distance, n_unseen
+
+    def _searched(self, access: Access, rows: NDArray) -> tuple[NDArray, int]:
+        method = self.method
         distance = np.full(len(rows), np.inf)
         if self._follows_gradients(access):
             state = self._found(method, access.logits, rows)
-            distance = Settling(problem).settle(state.X_adv, rows, exact=access.trusted)
+            distance = Settling(self.problem).settle(state.X_adv, rows, exact=access.trusted)
         search = method if isinstance(method, RayS) else self._search_by_labels()
         left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
         if search is None or not len(left):
             return distance, 0
         state = self._found(search, access.answers.predict, rows[left])
-        shorter = Settling(problem).settle(state.X_adv, rows[left], exact=False)
+        shorter = Settling(self.problem).settle(state.X_adv, rows[left], exact=False)
         distance[left] = np.minimum(distance[left], shorter)
         unseen = np.isinf(distance[left]) & ~state.seen.numpy() & (not access.trusted)
         return distance, int(unseen.sum())

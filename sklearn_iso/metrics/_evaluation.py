@@ -16,6 +16,7 @@ from sklearn_iso.attacks import STAGES, Attack, AttackEnsemble, Coordinates, Ray
 from sklearn_iso.attacks._attack import verdict
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Access
+from sklearn_iso.metrics._combinations import every_combination, leaves_none_out
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._transfer import linear_surrogate, transfer
 
@@ -231,6 +232,16 @@ class _Run:
             left = ~self.result.fooled & (n_queries > 0)
         if left.any():
             self._without_gradients(method, np.flatnonzero(left), n_queries)
+        self._try_all_categories()
+
+    def _try_all_categories(self) -> None:
+        """Try each combination of the categories of raw columns, where there are few."""
+        left = self.result.left(self.everywhere)
+        if self.evaluation.problem.table.is_raw and len(left):
+            points, fooled = every_combination(self.access, self.result.samples[left])
+            self.result.record(left, points, fooled, "categories")
+            if leaves_none_out(self.evaluation.problem.threat):
+                self.result.unseen[:] = False
 
     def _climb(self, method: AttackEnsemble) -> NDArray:
         """Attack by the gradients of the twin; return which samples the twin errs on."""

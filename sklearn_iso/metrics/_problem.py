@@ -18,6 +18,7 @@ from sklearn_iso._threat import Threat, ThreatModel, as_threat
 from sklearn_iso._threat.parts import numbers_of
 from sklearn_iso.attacks import Budget
 from sklearn_iso.attacks._attack import NO_ANSWER
+from sklearn_iso.metrics._raw_table import table_of
 from sklearn_iso.metrics._refused import Refused
 from sklearn_iso.metrics._table import Table
 from sklearn_iso.metrics._weights import weighted
@@ -51,7 +52,7 @@ class Attackable:
     def count_refusals_within(self, radius: NDArray) -> None:
         """Count refused points no farther than a radius from the range of X, or of categories."""
         low, high = (X - sign * radius for X, sign in zip(self.table.range(), (1, -1), strict=True))
-        for group in self.threat.categories or ():
+        for group in self.threat.one_hot():
             low[list(group)], high[list(group)] = 0, 1
         self.refused.reach = low, high
 
@@ -116,9 +117,10 @@ class Problem(Attackable):
         if sample_weight is not None:
             weight, X, y = weighted(sample_weight, X, y)
         classes = check_classifier(estimator)
-        table = Table(X)
+        threat = as_threat(threat)
+        table = table_of(X, threat)
         codes = label_columns(y, classes, table)
-        by_position = as_threat(threat).resolve(table.container).holding(*table.range())
+        by_position = table.threat(threat)
         problem = cls(estimator, table, codes, classes, by_position, weight)
         problem.budget(problem.points(), 0)  # checks the threat on all samples, also wrong ones
         return problem
@@ -135,7 +137,7 @@ class Problem(Attackable):
         ValueError
             If the estimator predicts nothing that is among its classes.
         """
-        labels = one_each(self.estimator.predict(self.table.copied()), len(self.table))
+        labels = one_each(self.table.answered(self.estimator.predict), len(self.table))
         predicted = columns_of(labels, self.classes)
         _check_predicted(labels, predicted, self.classes)
         return (predicted == self.codes) & (self.codes >= 0)
@@ -154,8 +156,12 @@ class Problem(Attackable):
 
     def _columns_at(self, values: NDArray, rows: NDArray | None, thorough: bool) -> NDArray:
         def question(at: NDArray) -> NDArray:
-            some = self.table.with_values(values[at], None if rows is None else rows[at])
-            labels = one_each(self.estimator.predict(some), len(at))
+            if thorough or rows is not None:
+                some = self.table.with_values(values[at], None if rows is None else rows[at])
+                answer = self.estimator.predict(some)
+            else:
+                answer = self.table.asked(self.estimator, "predict", values[at])
+            labels = one_each(answer, len(at))
             unknown = np.asarray(labels != labels, dtype=bool)
             return np.where(unknown, NO_ANSWER, columns_of(labels, self.classes))
 
@@ -187,7 +193,7 @@ class Problem(Attackable):
     def knows_far_away(self) -> bool:
         """Whether scores are numbers even at points far from the data, within the bounds."""
         X = self.table.values
-        moved = FAR * np.ptp(X, axis=0)
+        moved = FAR * self.table.extent()
         values = np.stack([X[0] - moved, X[0] + moved]).astype(X.dtype)
         if self.threat.bounds is not None:
             low, high = (numbers_of(side).astype(X.dtype) for side in self.threat.bounds)
@@ -256,7 +262,8 @@ def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
     --------
     >>> import numpy as np
     >>> from sklearn_iso.metrics._problem import label_columns
-    >>> from sklearn_iso.metrics._table import Table
+    >>> from sklearn_iso.metrics._raw_table import table_of
+    from sklearn_iso.metrics._table import Table
     >>> label_columns(["b", "a"], np.array(["a", "b"]), Table([[0.0], [1.0]]))
     array([1, 0])
     """

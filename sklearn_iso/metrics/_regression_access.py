@@ -21,7 +21,7 @@ from sklearn_iso.metrics._access import (
 )
 from sklearn_iso.metrics._answers import agrees
 from sklearn_iso.metrics._regression_problem import RegressionProblem
-from sklearn_iso.twins import NotDifferentiableError, as_torch, surrogates
+from sklearn_iso.twins import NotDifferentiableError, surrogates
 
 BATCH = 1000
 #: Differences, in standard deviations of the predictions, that rounding explains.
@@ -113,7 +113,7 @@ class RegressionAccess:
         if asks != "gradients":
             return cls(problem, AccessKind.SCORES, Gradients.NOT_NEEDED, "as asked for")
         try:
-            twin = InColumns(as_torch(problem.estimator))
+            twin = InColumns(problem.table.twin(problem.estimator))
         except NotDifferentiableError as error:
             return cls._without(problem, Gradients.NONE, told_why(error), error=error)
         return cls._of_twin(problem, twin)

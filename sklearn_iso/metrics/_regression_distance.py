@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_iso._threat import ThreatModel
 from sklearn_iso.attacks import Budget, MinimumNormEnsemble, RayS
 from sklearn_iso.attacks._attack import MinimumNormAttack
 from sklearn_iso.attacks._deviations import Deviations
@@ -21,6 +22,7 @@ from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
 from sklearn_iso.metrics._regression_access import RegressionAccess
 from sklearn_iso.metrics._regression_problem import RegressionProblem
 from sklearn_iso.metrics._settling import Settling
+from sklearn_iso.metrics._table import Table
 
 #: Halvings of the way to a point, which leave less than a billionth of it.
 N_BISECTIONS = 32
@@ -81,9 +83,14 @@ class DeviationProblem:
     tolerance: float
 
     @property
-    def threat(self) -> Any:
+    def threat(self) -> ThreatModel:
         """What an attack may do."""
         return self.problem.threat
+
+    @property
+    def table(self) -> Table:
+        """What is attacked."""
+        return self.problem.table
 
     def points(self, rows: Any = slice(None)) -> Tensor:
         """Return samples as a tensor."""

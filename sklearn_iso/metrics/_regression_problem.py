@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sklearn_iso._threat import Threat, ThreatModel, as_threat
 from sklearn_iso.metrics._problem import Attackable
+from sklearn_iso.metrics._raw_table import table_of
 from sklearn_iso.metrics._refused import Refused
 from sklearn_iso.metrics._table import Table
 from sklearn_iso.metrics._weights import weighted
@@ -167,15 +168,16 @@ class RegressionProblem(Attackable):
         weight = None
         if sample_weight is not None:
             weight, X, y = weighted(sample_weight, X, y)
-        table = Table(X)
-        predicted = _outputs(estimator.predict(table.copied()), len(table))
+        threat = as_threat(threat)
+        table = table_of(X, threat)
+        predicted = _outputs(table.answered(estimator.predict), len(table))
         if not np.isfinite(predicted).all():
             raise ValueError(
                 f"predict must return finite numbers at X; {type(estimator).__name__} predicts NaN "
                 "or infinity. Drop those samples, or correct the regressor."
             )
         targets = predicted if y is None else check_targets(y, predicted.shape[1], table)
-        by_position = as_threat(threat).resolve(table.container).holding(*table.range())
+        by_position = table.threat(threat)
         problem = cls(estimator, table, targets, predicted, by_position, weight)
         problem.budget(problem.points(), 0)  # checks the threat on all samples
         return problem

@@ -15,6 +15,7 @@ from sklearn_iso._weighting import effective_number
 from sklearn_iso.attacks import Attack
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Gradients
+from sklearn_iso.metrics._assumptions import Assumed, assumptions, budgets_fit
 from sklearn_iso.metrics._diagnostics import estimator_answers
 from sklearn_iso.metrics._findings import Finding, draw
 from sklearn_iso.metrics._regression_evaluation import Method, RegressionEvaluation, Worst
@@ -67,6 +68,9 @@ class RegressionReport:
     n_effective : float or None
         With weights, the number of samples of equal weight that tell as much (Kish):
         :math:`(\sum_i w_i)^2 / \sum_i w_i^2`.
+    assumed : tuple of Assumed
+        What the threat was taken to mean for each column of a table with text, categories,
+        booleans or missing values. Empty for tables of numbers.
 
     Examples
     --------
@@ -103,6 +107,7 @@ class RegressionReport:
     n_diagnosed: int = 0
     n_refused: int = 0
     n_effective: float | None = None
+    assumed: tuple[Assumed, ...] = ()
 
     def columns(self) -> dict[str, NDArray]:
         """Return the table by column, one entry for each budget."""
@@ -175,6 +180,10 @@ def regression_report(
     n = len(problem.table)
     n_effective = effective_number(problem.weight, n)
     found, checked, n_looked_at = _diagnose(runs, sizes, n_diagnosed, as_generator(random_state))
+    assumed = assumptions(problem.table, problem.threat)
+    if assumed:
+        found = [*budgets_fit(assumed, sizes.tolist()), *found]
+        checked = (*checked, budgets_fit.__name__)
     access = runs.evaluation.access
     return RegressionReport(
         estimator_name=type(problem.estimator).__name__,
@@ -193,6 +202,7 @@ def regression_report(
         n_diagnosed=n_looked_at,
         n_refused=problem.refused.n_points,
         n_effective=None if problem.weight is None else n_effective,
+        assumed=assumed,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from numpy.typing import NDArray
 
 from sklearn_iso._threat import ThreatModel
+from sklearn_iso.metrics._assumptions import Assumed, as_lines
 from sklearn_iso.metrics._findings import Finding
 
 MOST_CLASSES = 10
@@ -50,6 +51,9 @@ class Told(Protocol):
 
     @property
     def interval(self) -> NDArray: ...
+
+    @property
+    def assumed(self) -> tuple[Assumed, ...]: ...
 
 
 class OfClassifier(Told, Protocol):
@@ -161,7 +165,8 @@ def as_text(report: R, table: Callable[[R], Table]) -> str:
         numbers = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)][:-1]
         lines.append("  ".join(["", *numbers, cells[-1]])[1:].rstrip())
     found = [f"- {finding}" for finding in report.warnings]
-    return "\n".join([*_heading(report), "", *lines, "", _verdict(report), *found])
+    head_lines = [*_heading(report), *as_lines(report.assumed, report.threat.max_changes)]
+    return "\n".join([*head_lines, "", *lines, "", _verdict(report), *found])
 
 
 def as_html(report: R, table: Callable[[R], Table]) -> str:
@@ -182,12 +187,14 @@ def as_html(report: R, table: Callable[[R], Table]) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
+    lines = as_lines(report.assumed, report.threat.max_changes)
+    assumed = "".join(f"<p>{escape(line)}</p>" for line in lines)
     found = "".join(
         f"<li><b>{escape(finding.name)}</b>: {escape(finding.seen)}. "
         f"<i>Next: {escape(finding.next_step)}.</i></li>"
         for finding in report.warnings
     )
     return (
-        f"<div><h4>{title}</h4><p>{evaluation}</p><table><thead><tr>{cells}</tr></thead>"
+        f"<div><h4>{title}</h4><p>{evaluation}</p>{assumed}<table><thead><tr>{cells}</tr></thead>"
         f"<tbody>{body}</tbody></table><p>{escape(_verdict(report))}</p><ul>{found}</ul></div>"
     )

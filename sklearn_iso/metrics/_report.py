@@ -19,6 +19,7 @@ from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import AccessKind
 from sklearn_iso.metrics._adversarial import Runs, nested_runs, no_loss_of
+from sklearn_iso.metrics._assumptions import Assumed, assumptions, budgets_fit
 from sklearn_iso.metrics._curve import CURVE_CONSTRAINTS, check_budgets
 from sklearn_iso.metrics._diagnostics import checks_for, estimator_answers, samples_suffice
 from sklearn_iso.metrics._evidence import Evidence
@@ -83,6 +84,10 @@ class RobustnessReport(ToldAsJson):
         robust, and nothing is known of them.
     evidence : Evidence
         Settings, hashes, and what broke each sample, for :meth:`to_json`.
+    assumed : tuple of Assumed
+        What the threat was taken to mean for each column of a table with text, categories,
+        booleans or missing values: its name, its kind ("moves", "may change" or "stays"), unit
+        and bounds. Empty for tables of numbers.
 
     Examples
     --------
@@ -112,6 +117,7 @@ class RobustnessReport(ToldAsJson):
     n_effective: float | None = None
     n_unseen: int = 0
     evidence: Evidence = field(default_factory=Evidence, repr=False)
+    assumed: tuple[Assumed, ...] = ()
 
     def columns(self) -> dict[str, NDArray]:
         """Return the table by column, one entry for each budget."""
@@ -185,7 +191,9 @@ def robustness_report(
     repeat, weak attacks that beat strong ones (one step, noise, transfer from a linear model,
     random search), more steps that break more, samples that hold at an unbounded budget, larger
     budgets that break less. The report of a regressor tells the error and R2 at each budget,
-    and whether gradients vanish, predictions repeat, and a second search finds more.
+    and whether gradients vanish, predictions repeat, and a second search finds more. Of tables
+    with text or missing values it also tells what the threat means for each column, and looks for
+    budgets that hardly move one or cross all its values.
 
     Parameters
     ----------
@@ -260,6 +268,9 @@ def robustness_report(
     found, checked, n_looked_at = _diagnose(
         problem, runs, budgets, n_diagnosed, as_generator(random_state)
     )
+    assumed = assumptions(problem.table, problem.threat)
+    if assumed:
+        found, checked = [*budgets_fit(assumed, budgets), *found], (*checked, budgets_fit.__name__)
     access = None if runs.evaluation is None else runs.evaluation.access
     n = len(problem.table)
     n_effective = effective_number(problem.weight, n)
@@ -284,6 +295,7 @@ def robustness_report(
         n_effective=None if problem.weight is None else n_effective,
         n_unseen=int(runs.unseen.sum()),
         evidence=evidence_of((estimator, X, y, sample_weight), runs, budgets, settings),
+        assumed=assumed,
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso._threat.parts import numbers_of
 from sklearn_iso.attacks import Budget
+from sklearn_iso.metrics._table import Table
 
 N_BISECTIONS = 20
 OVERSHOOTS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -31,6 +32,10 @@ class Judge(Protocol):
     @property
     def threat(self) -> ThreatModel:
         """What an attack may do, for the columns by position."""
+
+    @property
+    def table(self) -> Table:
+        """What is attacked, in the container of the user."""
 
     def points(self, rows: NDArray) -> Tensor:
         """Return samples as a tensor."""
@@ -79,7 +84,7 @@ class Settling:
         pulled back by bisection.
         """
         X = self.problem.points(rows)
-        points = self._inside(points.clone(), X)
+        points = self._inside(self.problem.table.canonical(points.clone()), X)
         fooled = self.problem.fools(points, rows)
         moved = (points != X).flatten(1).any(dim=1).numpy()
         for overshoot in OVERSHOOTS:
@@ -97,7 +102,7 @@ class Settling:
 
     def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
         x = X + (points - X) * share
-        for group in self.problem.threat.categories or ():
+        for group in self.problem.threat.one_hot():
             x[:, list(group)] = points[:, list(group)]
         return self._inside(x, X)
 

@@ -10,20 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_array
+from torch import Tensor, nn
+
+from sklearn_iso._threat import ThreatModel
+from sklearn_iso.twins import as_torch
 
 # Float32 holds integers of two bytes exactly, those of four not.
 BYTES_EXACT_IN_FLOAT32 = 2
 LARGEST_DENSE_BYTES = 2**30
 
 
-def _floating(dtype: np.dtype) -> type:
+def floating(dtype: np.dtype) -> type:
+    """Return the floating type in which an attack moves values of a type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics._table import floating
+    >>> floating(np.dtype("int8")) is np.float32, floating(np.dtype("int64")) is np.float64
+    (True, True)
+    """
     if dtype.kind == "f":
         return np.float32 if dtype.itemsize <= 4 else np.float64
     return np.float32 if dtype.itemsize <= BYTES_EXACT_IN_FLOAT32 else np.float64
 
 
 def _densified(X: Any) -> NDArray:
-    n_bytes = X.shape[0] * X.shape[1] * np.dtype(_floating(X.dtype)).itemsize
+    n_bytes = X.shape[0] * X.shape[1] * np.dtype(floating(X.dtype)).itemsize
     if n_bytes > LARGEST_DENSE_BYTES:
         raise ValueError(
             f"Sparse X must fit in memory as a dense array, as an attack moves every feature; "
@@ -47,9 +60,10 @@ def _check_numbers(X: Any) -> None:
         where = f"found {text[0]}" if text else ""
     if text:
         raise ValueError(
-            f"X must hold numbers, which an attack can move; {where}. Perturbations of text and of "
-            "unencoded categories are not defined: encode X first, and pass the fitted steps that "
-            "follow the encoder as the estimator."
+            f"X must hold numbers, which an attack can move; {where}. Perturbations of text are "
+            "not defined. Name columns that may become another value of theirs as categories of "
+            "the threat, or encode X first, and pass the fitted steps that follow the encoder as "
+            "the estimator."
         )
 
 
@@ -106,13 +120,15 @@ class Table:
     1  40.5     2.3
     """
 
+    is_raw = False
+
     def __init__(self, X: Any) -> None:
         if issparse(X):
             array = check_array(_densified(X), dtype="numeric", input_name="X")
         else:
             _check_numbers(X)
             array = check_array(X, allow_nd=True, dtype="numeric", input_name="X")
-        values = array.astype(_floating(array.dtype), copy=False)
+        values = array.astype(floating(array.dtype), copy=False)
         # Workers of joblib get read-only memory maps, which torch warns about.
         self.values: NDArray = np.require(values, requirements=["C", "W"])
         self.container = X
@@ -121,6 +137,31 @@ class Table:
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.values)
+
+    def threat(self, threat: ThreatModel) -> ThreatModel:
+        """Return a threat by position, with bounds that hold the samples where data told them."""
+        return threat.resolve(self.container).holding(*self.range())
+
+    def twin(self, estimator: Any) -> nn.Module:
+        """Return the differentiable twin of an estimator, for the values."""
+        return as_torch(estimator)
+
+    def extent(self) -> NDArray:
+        """Return how far the samples reach in each feature."""
+        extent: NDArray = np.ptp(self.values, axis=0)
+        return extent
+
+    def canonical(self, points: Tensor) -> Tensor:
+        """Return points without moves that the estimator never sees."""
+        return points
+
+    def asked(self, estimator: Any, name: str, values: NDArray) -> Any:
+        """Ask a method of an estimator of points that a search is at."""
+        return getattr(estimator, name)(self.with_values(values))
+
+    def answered(self, question: Callable[[Any], Any]) -> Any:
+        """Ask of X as the user passed it."""
+        return question(self.copied())
 
     def range(self) -> tuple[NDArray, NDArray]:
         """Return the least and the largest value of each feature."""

@@ -12,7 +12,12 @@ from torch import Tensor, nn
 from sklearn_iso.twins._affine import constant
 from sklearn_iso.twins._ensembles import AmongMore, Average
 from sklearn_iso.twins._marginals import interpolate
-from sklearn_iso.twins._registry import NotDifferentiableError, register, twin_of_step
+from sklearn_iso.twins._registry import (
+    NotDifferentiableError,
+    hands_on,
+    register,
+    twin_of_step,
+)
 from sklearn_iso.twins._responses import decision, log_of, log_proba, uses_decision
 
 logsigmoid = nn.functional.logsigmoid
@@ -152,6 +157,9 @@ class Calibrated(nn.Module):
         if probabilities.shape[1] == 1:
             probabilities = torch.cat([1 - probabilities, probabilities], dim=1)
         return self.calibrator(log_of(probabilities))
+
+
+hands_on(CalibratedClassifierCV)
 
 
 @register(CalibratedClassifierCV)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sklearn_iso._geometry.norm import attached
 from sklearn_iso.twins._affine import constant
-from sklearn_iso.twins._registry import register, twin_of_step
+from sklearn_iso.twins._registry import hands_on, register, twin_of_step
 from sklearn_iso.twins._responses import Chain
 from sklearn_iso.twins._scalers import Rescale
 
@@ -160,6 +160,9 @@ def _column_transformer(transformer: ColumnTransformer) -> nn.Module:
         branches.append(Chain(Columns(positions), _branch(name, step)))
         weights.append((transformer.transformer_weights or {}).get(name, 1.0))
     return SideBySide(branches, weights)
+
+
+hands_on(FeatureUnion)
 
 
 @register(FeatureUnion)

@@ -9,11 +9,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from sklearn_iso.twins._registry import register, twin_of_step
+from sklearn_iso.twins._registry import after_the_first, hands_on, register, twin_of_step
 from sklearn_iso.twins._responses import Chain
 
 # GridSearchCV's parent, which scikit-learn does not export: every search is one, also halving.
 SearchCV = GridSearchCV.__bases__[0]
+hands_on(Pipeline, SearchCV, FrozenEstimator)
 
 
 @register(Pipeline)
@@ -28,11 +29,11 @@ def _pipeline_of_transformers(pipeline: Pipeline) -> nn.Module:
 
 def _chain(pipeline: Pipeline, last_transforms: bool) -> nn.Module:
     last = len(pipeline.steps) - 1
-    twins = [
-        twin_of_step(name, step, transform=last_transforms or position < last)
-        for position, (name, step) in enumerate(pipeline.steps)
-        if not _passes(step)
-    ]
+    twins: list[nn.Module] = []
+    for position, (name, step) in enumerate(pipeline.steps):
+        if not _passes(step):
+            with after_the_first(len(twins)):
+                twins.append(twin_of_step(name, step, transform=last_transforms or position < last))
     return Chain(*twins)
 
 

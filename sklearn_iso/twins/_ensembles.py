@@ -11,7 +11,7 @@ from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from torch import Tensor, nn
 
 from sklearn_iso.twins._columns import Columns
-from sklearn_iso.twins._registry import register, twin_of_step
+from sklearn_iso.twins._registry import hands_on, register, twin_of_step
 from sklearn_iso.twins._responses import Chain, first_argmax, log_proba, with_winner
 
 # The logarithm of a probability that is 0 in every dtype, and yet finite.
@@ -105,6 +105,9 @@ class AmongMore(nn.Module):
         return every.index_copy(1, self.columns, known)
 
     log_proba = forward
+
+
+hands_on(VotingClassifier)
 
 
 @register(VotingClassifier)

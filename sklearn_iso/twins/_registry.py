@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import singledispatch
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
@@ -161,6 +163,64 @@ def refuse(*estimator_classes: type, reason: str) -> None:
         _reason.register(estimator_class, lambda estimator: reason)
 
 
+class ReadsRawColumns(Protocol):
+    """What builds the twin of an estimator that takes raw columns, not a tensor of numbers."""
+
+    def twin(self, estimator: BaseEstimator, transform: bool) -> nn.Module:
+        """Return the twin, for points of a table."""
+
+
+_reader: ContextVar[ReadsRawColumns | None] = ContextVar("reader", default=None)
+#: Estimators that hand the X that they get on to others as it is.
+_hand_on: set[type] = set()
+
+
+def hands_on(*estimator_classes: type) -> None:
+    """Declare that estimators of some classes hand on the X that they get to those inside.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import Pipeline
+    >>> from sklearn_iso.twins._registry import hands_on
+    >>> hands_on(Pipeline)
+    """
+    _hand_on.update(estimator_classes)
+
+
+@contextmanager
+def reading(reader: ReadsRawColumns | None) -> Iterator[None]:
+    """Build the twins of estimators that take raw columns by a reader; None: take numbers.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import Normalizer
+    >>> from sklearn_iso.twins import as_torch
+    >>> from sklearn_iso.twins._registry import reading
+    >>> with reading(None):
+    ...     as_torch(Normalizer())
+    Normalize()
+    """
+    token = _reader.set(reader)
+    try:
+        yield
+    finally:
+        _reader.reset(token)
+
+
+@contextmanager
+def after_the_first(position: int) -> Iterator[None]:
+    """Build the twin of a step that gets the output of another, unless it is the first one.
+
+    Examples
+    --------
+    >>> from sklearn_iso.twins._registry import after_the_first
+    >>> with after_the_first(1):
+    ...     pass
+    """
+    with reading(None if position else _reader.get()):
+        yield
+
+
 class InOwnDtype(nn.Module):
     """A module of a user, as estimators take it in predict.
 
@@ -248,6 +308,9 @@ def as_torch(estimator: BaseEstimator, *, transform: bool = False) -> nn.Module:
     """
     check_is_fitted(estimator)
     check_scalar(transform, "transform", (bool, np.bool_))
+    reader = _reader.get()
+    if reader is not None and not isinstance(estimator, tuple(_hand_on)):
+        return reader.twin(estimator, transform).eval().requires_grad_(False)
     twin = _own_twin(estimator, transform)
     if twin is None:
         twin = _build_transform(estimator) if transform else _build(estimator)

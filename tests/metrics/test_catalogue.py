@@ -250,8 +250,11 @@ def test_text_is_refused():
     with pytest.raises(ValueError, match="X must hold numbers.*found 'good film'.*text"):
         adversarial_accuracy(pipeline, texts, [1, 0, 1, 0], eps=0.1)
     frame = pd.DataFrame({"size": [1.0, 2.0], "colour": ["red", "blue"]})
-    with pytest.raises(ValueError, match="columns 'colour' hold text"):
-        adversarial_accuracy(LogisticRegression().fit(X, Y), frame, [0, 1], eps=0.1)
+    model = LogisticRegression().fit(frame.assign(colour=[0, 1]), [0, 1])
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        adversarial_accuracy(model, frame, [0, 1], eps=0.1)
+    with pytest.raises(ValueError, match="columns 'colour' hold text.*as categories"):
+        adversarial_accuracy(model, frame[["colour"]], [0, 1], eps=0.1)
 
 
 def test_transformer_is_refused():

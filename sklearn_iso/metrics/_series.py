@@ -1,0 +1,160 @@
+"""Columns in the container and dtype of a user: pandas, polars, and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_iso._threat.columns import as_list, is_missing
+
+
+def is_pandas(column: Any) -> bool:
+    """Tell a pandas Series from a polars Series and an array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics._series import is_pandas
+    >>> is_pandas(np.zeros(2))
+    False
+    """
+    return hasattr(column, "iloc")
+
+
+def taken(column: Any, positions: NDArray) -> Any:
+    """Return entries of a column by position, in its own dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics._series import taken
+    >>> taken(np.array(["a", "b"]), np.array([1, 1]))
+    array(['b', 'b'], dtype='<U1')
+    """
+    if is_pandas(column):
+        return column.array.take(positions)
+    return column[positions]
+
+
+def representable(values: Sequence[Any], like: Any) -> list[Any]:
+    """Return those values that the dtype of a column can hold: categories are a closed list.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_iso.metrics._series import representable
+    >>> representable(["a", "c"], pd.Series(["a", "b"], dtype="category"))
+    ['a']
+    """
+    known = getattr(like.dtype, "categories", None)
+    if known is None or str(like.dtype).startswith("Categorical"):
+        return list(values)
+    known = set(known)
+    return [value for value in values if value in known]
+
+
+def extended(column: Any, first: NDArray, further: Sequence[Any]) -> Any:
+    """Return entries of a column by position, and further values, as a column of its dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics._series import extended
+    >>> extended(np.array(["a", "b"], dtype=object), np.array([1]), ["c"])
+    array(['b', 'c'], dtype=object)
+    """
+    if is_pandas(column):
+        some = column.iloc[first]
+        if not len(further):
+            return some
+        import pandas as pd
+
+        more = type(column)(list(further), dtype=column.dtype)
+        return pd.concat([some, more], ignore_index=True)
+    if hasattr(column, "clone"):  # polars
+        some = column[first].clone()
+        return some.append(type(column)(column.name, list(further), dtype=column.dtype))
+    if column.dtype.kind in "US":
+        return np.array([*column[first].tolist(), *further])
+    more = np.empty(len(further), dtype=column.dtype)
+    more[:] = further
+    return np.concatenate([column[first], more])
+
+
+def moved(numbers: NDArray, like: Any) -> Any:
+    """Return numbers, NaN where they are missing, in the dtype of a column: of integers as floats.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn_iso.metrics._series import moved
+    >>> moved(np.array([1.5, np.nan]), pd.Series([1, None], dtype="Int64")).dtype
+    Float64Dtype()
+    """
+    if is_pandas(like):
+        return _moved_in_pandas(numbers, like)
+    if hasattr(like, "clone"):  # polars, which tells null from NaN
+        series = type(like)(like.name, numbers)
+        series = series.fill_nan(None) if like.null_count() else series
+        return series.cast(like.dtype) if like.dtype.is_float() else series
+    if like.dtype.kind == "O":
+        return _as_objects(numbers, like)
+    return numbers.astype(like.dtype) if like.dtype.kind == "f" else numbers
+
+
+def _moved_in_pandas(numbers: NDArray, like: Any) -> Any:
+    dtype = like.dtype
+    if isinstance(dtype, np.dtype):
+        if dtype.kind == "O":
+            return _as_objects(numbers, like)
+        return numbers.astype(dtype) if dtype.kind == "f" else numbers
+    if dtype.kind in "iu":
+        arrow = "[pyarrow]" in str(dtype)
+        dtype = "double[pyarrow]" if arrow else "Float64"
+    return type(like)(numbers, dtype="Float64").astype(dtype).array
+
+
+def _is_object(column: Any) -> bool:
+    return bool(getattr(column.dtype, "numpy_dtype", column.dtype) == np.dtype("O"))
+
+
+def _as_objects(numbers: NDArray, like: Any) -> NDArray:
+    objects = numbers.astype(object)
+    absent = np.isnan(numbers)
+    if absent.any():
+        objects[absent] = next((one for one in as_list(like) if is_missing(one)), np.nan)
+    return objects
+
+
+def assembled(columns: Sequence[Any], names: Sequence[Any], X: Any, rows: NDArray | None) -> Any:
+    """Return columns side by side in the container of X, with its index where samples are told.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.metrics._series import assembled
+    >>> assembled([np.array([1.5]), np.array(["a"], dtype=object)], [0, 1], np.empty((1, 2)), None)
+    array([[1.5, 'a']], dtype=object)
+    """
+    if hasattr(X, "iloc"):
+        series = type(X.iloc[:, 0])
+        kept = [series(one, dtype=object) if _is_object(one) else one for one in columns]
+        frame = type(X)(dict(zip(names, kept, strict=True)))  # without dtype, objects become text
+        if rows is not None:
+            frame.index = X.index[rows]
+        if X.columns.name is not None:
+            frame.columns.name = X.columns.name
+        return frame
+    if hasattr(X, "columns"):
+        return type(X)(dict(zip(names, columns, strict=True)))
+    if X.dtype.kind in "US":
+        return np.stack([np.asarray(column) for column in columns], axis=1)
+    if all(column.dtype.kind in "iufb" for column in columns):
+        return np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
+    table = np.empty((len(columns[0]), len(columns)), dtype=object)
+    for position, column in enumerate(columns):
+        table[:, position] = column
+    return table
