@@ -13,7 +13,7 @@ from sklearn_iso.attacks._ascent import GradientAscent, Walk
 from sklearn_iso.attacks._budget import Ball
 
 Box = tuple[Tensor, Tensor]
-N_BISECTIONS = 60
+N_BISECTIONS, N_DOUBLINGS = 60, 60
 #: Steps that go all the way to the vertex, before they shrink.
 N_WHOLE = 3
 
@@ -91,12 +91,22 @@ def shortest(norm: Norm, slope: Tensor, climb: Tensor, box: Box | None = None) -
     size = torch.where(rate > 0, amount / torch.where(rate > 0, rate, 1), 0)
     if box is None:
         return step * along(size, step)
+
+    def rises_within(size: Tensor) -> Tensor:
+        step = _of_size(norm, scaled, size, box)
+        return columns_of(scaled * step).sum(dim=1) >= amount
+
     room = room_along(scaled, *box)
-    low = size
-    high = torch.maximum(size, 2 * norm.size(room.nan_to_num(posinf=0)))
+    endless = columns_of(room.isinf()).any(dim=1)
+    low, high = size, torch.maximum(size, norm.size(room.nan_to_num(posinf=0)))
+    for _ in range(N_DOUBLINGS):
+        short = endless & ~rises_within(high)
+        if not short.any():
+            break
+        high = torch.where(short, 2 * high, high)
     for _ in range(N_BISECTIONS):
         middle = (low + high) / 2
-        rises = columns_of(scaled * _of_size(norm, scaled, middle, box)).sum(dim=1) >= amount
+        rises = rises_within(middle)
         low, high = torch.where(rises, low, middle), torch.where(rises, middle, high)
     return _of_size(norm, scaled, high, box)
 

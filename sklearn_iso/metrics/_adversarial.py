@@ -257,7 +257,7 @@ def no_loss_of(estimator: Any, loss: Any) -> str:
     return f"loss must be left out but for a regressor; got {loss=} for {type(estimator).__name__}."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdversarialScorer(WeightedScorer):
     """Callable ``(estimator, X, y, sample_weight=None)`` of the accuracy or error under attack.
 
@@ -276,6 +276,12 @@ class AdversarialScorer(WeightedScorer):
     attack: AttackLike = "auto"
     random_state: Any = 0
     loss: LossLike | None = None
+
+    def __repr__(self) -> str:
+        """Return the parameters, and the loss where there is one."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        told = (f"{name}={v!r}" for name, v in values.items() if name != "loss" or v is not None)
+        return f"{type(self).__name__}({', '.join(told)})"
 
     @gradients_on()
     def __call__(
