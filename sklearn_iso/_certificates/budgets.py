@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 #: A bound that is positive where the budget of a sample is proven: (samples, budgets) -> bounds.
 Bound = Callable[[NDArray, NDArray], NDArray]
-#: Budgets are searched until they are known to this share.
 RTOL = 1e-3
 #: Where a proof does not end, the search for the first budget without one does.
 MOST_DOUBLINGS = 40
@@ -18,7 +17,7 @@ MOST_STEPS = 24
 SHORT = 1e-6
 
 
-def largest_budgets(bound: Bound, start: NDArray, most: NDArray) -> NDArray:
+def largest_budgets(bound: Bound, start: NDArray, most: NDArray, rtol: float = RTOL) -> NDArray:
     r"""Return the largest budgets that were found to be proven, 0 where none was.
 
     From a first guess, budgets double until there is no proof; then a secant of the bound, a little
@@ -35,6 +34,8 @@ def largest_budgets(bound: Bound, start: NDArray, most: NDArray) -> NDArray:
     most : ndarray of shape (n,)
         Budgets from which on nothing changes, inf if there are none; where such a one is proven,
         the result is inf.
+    rtol : float
+        Budgets are searched until they are known to this share.
 
     Returns
     -------
@@ -55,9 +56,9 @@ def largest_budgets(bound: Bound, start: NDArray, most: NDArray) -> NDArray:
     for step in range(MOST_DOUBLINGS + MOST_STEPS):
         bracketed = np.isfinite(failed)
         open_ended = np.isfinite(proven) & (step < MOST_DOUBLINGS)
-        going = np.flatnonzero(
-            holds & np.where(bracketed, failed - proven > RTOL * proven, open_ended)
-        )
+        with np.errstate(invalid="ignore"):  # of infinite distances
+            wide = failed - proven > rtol * proven
+        going = np.flatnonzero(holds & np.where(bracketed, wide, open_ended))
         if not len(going):
             break
         found = bound(going, guess[going])
@@ -65,12 +66,13 @@ def largest_budgets(bound: Bound, start: NDArray, most: NDArray) -> NDArray:
         proven[good], at_proven[good] = guess[good], found[found > 0]
         failed[bad], at_failed[bad] = guess[bad], found[~(found > 0)]
         proven[good[guess[good] >= most[good]]] = np.inf
-        guess = _next(step, proven, at_proven, failed, at_failed, most)
+        guess = _next(step, rtol, proven, at_proven, failed, at_failed, most)
     return np.where(holds, proven, 0.0)
 
 
 def _next(
     step: int,
+    rtol: float,
     proven: NDArray,
     at_proven: NDArray,
     failed: NDArray,
@@ -81,7 +83,7 @@ def _next(
     with np.errstate(invalid="ignore", over="ignore"):
         share = at_proven / (at_proven - at_failed)
         secant = proven + (failed - proven) * share * (1 - SHORT)
-        aim = (secant, proven * (1 + 0.9 * RTOL), (proven + failed) / 2)[step % 3]
+        aim = (secant, proven * (1 + 0.9 * rtol), (proven + failed) / 2)[step % 3]
         usable = np.isfinite(aim) & (aim > proven) & (aim < failed)
         inside = np.where(usable, aim, (proven + failed) / 2)
         return np.where(np.isfinite(failed), inside, np.minimum(2 * proven, most))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sklearn_iso._certificates import rules  # noqa: F401
 from sklearn_iso._certificates.balls import Ball
 from sklearn_iso._certificates.bounds import NetworkBounds, Settings
-from sklearn_iso._certificates.budgets import largest_budgets
+from sklearn_iso._certificates.budgets import RTOL, largest_budgets
 from sklearn_iso._certificates.registry import Steps, register, registered
 from sklearn_iso._geometry.norms import NORMS
 from sklearn_iso._threat import ThreatModel
@@ -33,6 +33,8 @@ from sklearn_iso.twins._responses import Chain
 
 #: Samples that are bounded at once.
 N_SAMPLES = 64
+#: How closely distances are searched where bounds are exact.
+AFFINE_RTOL = 1e-5
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class NetworkCertifier:
         problem = _Problem.of(self, X, codes, threat)
         most = problem.widest()
         start = np.where(np.isfinite(most), most / 64, 1e-2)
-        return largest_budgets(problem.margins, start, most)
+        rtol = AFFINE_RTOL if problem.graph.affine else RTOL
+        return largest_budgets(problem.margins, start, most, rtol)
 
 
 @dataclass(frozen=True, eq=False)

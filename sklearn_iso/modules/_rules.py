@@ -123,7 +123,7 @@ def append(module: nn.Module, graph: Graph, at: int) -> int:
         If there is no rule for the module, or for one inside.
     """
     if type(module).__name__ == "OptimizedModule":  # of torch.compile
-        module = module._orig_mod
+        module = module.get_submodule("_orig_mod")
     _check_hooks(module)
     found = rule_of(module)
     return (_OTHERWISE[0] if found is None else found)(module, graph, at)

@@ -58,6 +58,8 @@ def flattened(graph: Graph, at: int, start: int, end: int, owner: nn.Module) -> 
     """Append a flattening of some axes, counted with that of the samples."""
     shape = (-1, *graph.shapes[at])
     start, end = start % len(shape), end % len(shape)
+    if start == 0 and graph.shapes[at] == (1,):
+        return at  # one number a sample, which stays
     if start == 0:
         raise NoBoundsError(owner, reason="it must leave the axis of samples alone")
     return reshaped(

@@ -146,6 +146,11 @@ class _Appended:
     def flatten(self, z: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
         return _Number(flattened(self.graph, self._at(z), start_dim, end_dim, self.module))
 
+    def squeeze(self, z: Any, dim: int = -1) -> Any:
+        if self.graph.shapes[self._at(z)] != (1,) or dim not in (1, -1):
+            raise self._unknown("it drops an axis that is not that of one number a sample")
+        return z
+
     def reshape(self, z: Any, *shape: Any) -> Any:
         given = list(shape[0]) if isinstance(shape[0], tuple | list | torch.Size) else list(shape)
         at, sizes = self._at(z), given[1:]
@@ -248,6 +253,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "double": _Appended.to_double,
     "dropout": _Appended.dropout,
     "flatten": _Appended.flatten,
+    "squeeze": _Appended.squeeze,
     "size": _Appended.size,
     "getattr": _Appended.attribute,
     "getitem": _Appended.item,
