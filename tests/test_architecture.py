@@ -15,8 +15,9 @@ LAYERS = {
     0: {"geometry", "modules", "datasets", "hierarchy"},
     1: {"threat"},
     2: {"penalties", "attacks", "twins"},
-    3: {"training", "metrics", "persistence"},
-    4: {"estimators", "plotting", "model_selection", "testing"},
+    3: {"certificates"},
+    4: {"training", "metrics", "persistence"},
+    5: {"estimators", "plotting", "model_selection", "testing"},
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 BELOW_EVERY_LAYER = {"exceptions", "randomness", "weighting", "typed", "version", "protocols"}

@@ -9,7 +9,13 @@ from typing import Any
 from sklearn_iso._geometry.norms import NormName
 from sklearn_iso.estimators._classifier import IsometricClassifier
 from sklearn_iso.modules import MLP, ConvNet
-from sklearn_iso.penalties import Penalty, PenaltySum, WithinClassIsometry, WorstCaseIsometry
+from sklearn_iso.penalties import (
+    CertifiedCrossEntropy,
+    Penalty,
+    PenaltySum,
+    WithinClassIsometry,
+    WorstCaseIsometry,
+)
 
 
 def _paper() -> dict[str, object]:
@@ -80,6 +86,11 @@ def _images_both_norms() -> dict[str, object]:
     return _images(long + wide, alpha=2.0, max_epochs=36)
 
 
+def _images_certified() -> dict[str, Any]:
+    worst = CertifiedCrossEntropy(radius=0.12, bounds=(0, 1), warmup=0.6)
+    return _images(worst, alpha=3.0, max_epochs=20)
+
+
 #: Parameters by name.
 PRESETS: dict[str, Callable[[], dict[str, object]]] = {
     "paper": _paper,
@@ -87,6 +98,7 @@ PRESETS: dict[str, Callable[[], dict[str, object]]] = {
     "images_large_budgets": _images_large_budgets,
     "images_l2": _images_l2,
     "images_both_norms": _images_both_norms,
+    "images_certified": _images_certified,
 }
 
 
@@ -109,10 +121,13 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
     - "images_both_norms": the same network under pairs in L2, of which every other batch's
       start at random patches, and in L-infinity, for budgets up to 1.6 in L2 and 0.1 in
       L-infinity; nearly four times the training time of "images".
+    - "images_certified": the same network under the worst logits of intervals, for images with
+      values in [0, 1]; robustness up to a budget of 0.1 in L-infinity that can be proven.
 
     Parameters
     ----------
-    name : {"paper", "images", "images_large_budgets", "images_l2", "images_both_norms"}
+    name : {"paper", "images", "images_large_budgets", "images_l2", "images_both_norms", \
+"images_certified"}
     **params : dict
         Parameters that replace those of the preset.
 

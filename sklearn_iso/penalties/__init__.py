@@ -10,6 +10,7 @@ from sklearn_iso.penalties._catalogue import (
     embedding_penalty,
     make_penalty,
 )
+from sklearn_iso.penalties._certified import CertifiedCrossEntropy
 from sklearn_iso.penalties._geodesic import GeodesicIsometry
 from sklearn_iso.penalties._global_ import GlobalIsometry
 from sklearn_iso.penalties._jacobian import JacobianIsometry
@@ -24,6 +25,7 @@ __all__ = [
     "PENALTIES",
     "AdversarialCrossEntropy",
     "Batch",
+    "CertifiedCrossEntropy",
     "GeodesicIsometry",
     "GlobalIsometry",
     "JacobianIsometry",

@@ -12,13 +12,13 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor, nn
 
 from sklearn_iso._geometry import nearest_other_class_distance
-from sklearn_iso._geometry.box import rounding_slack
 from sklearn_iso._geometry.norms import NormName, get_norm
 from sklearn_iso._geometry.patches import ImageLayout
 from sklearn_iso._typed import clone
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties._base import Penalty
 from sklearn_iso.penalties._batch import Batch
+from sklearn_iso.penalties._bounds import check_bounds
 from sklearn_iso.penalties._search import HEIGHTS, AdversarialExamples, Ascent, PerturbationSearch
 from sklearn_iso.penalties._starts import STARTS, Start
 
@@ -155,7 +155,7 @@ class AdversarialPenalty(Penalty):
     def _check(self, X: Tensor) -> None:
         self._validate_params()
         self._check_starts(X)
-        self._check_bounds(X)
+        check_bounds(self.bounds, X)
 
     def _check_starts(self, X: Tensor) -> None:
         if not self._starts or not set(self._starts) <= set(STARTS):
@@ -168,22 +168,6 @@ class AdversarialPenalty(Penalty):
             raise ValueError(
                 f"image_shape is a parameter of start='patches'; got {self.image_shape!r} with "
                 f"start={self.start!r}. Leave it out, or pass start=('margin', 'patches')."
-            )
-
-    def _check_bounds(self, X: Tensor) -> None:
-        if self.bounds is None:
-            return
-        numbers = len(self.bounds) == 2 and all(isinstance(side, Real) for side in self.bounds)
-        if not numbers or not self.bounds[0] < self.bounds[1]:
-            raise ValueError(
-                f"bounds must be two numbers (low, high) with low < high; got {self.bounds!r}."
-            )
-        low, high = (torch.tensor(float(side), dtype=X.dtype) for side in self.bounds)
-        least, most, slack = X.min().item(), X.max().item(), rounding_slack(X, low, high).item()
-        if least < self.bounds[0] - slack or most > self.bounds[1] + slack:
-            raise ValueError(
-                f"X must lie within bounds={self.bounds!r}, in the units that the network sees; "
-                f"it goes from {least:.6g} to {most:.6g}. Scale X, or widen the bounds."
             )
 
 

@@ -26,13 +26,15 @@ def test_every_preset_clones_fits_and_predicts(name):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_share_no_penalty(name):
-    def layers():
-        return [term.layers for *_, term in preset(name).penalty.terms()]
+    def shown():
+        return [repr(term) for *_, term in preset(name).penalty.terms()]
 
-    before = layers()
+    before = shown()
     for *_, term in preset(name).penalty.terms():
-        term.set_params(layers="hidden")
-    assert layers() == before != ["hidden"] * len(before)
+        changed = next(key for key in ("warmup", "scale") if key in term.get_params())
+        term.set_params(**{changed: 0.015625})
+    assert shown() == before
+    assert not any("0.015625" in text for text in before)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,9 @@ def test_presets_for_one_norm_draw_pairs_about_as_long_as_their_budget(name, nor
     assert 0.8 * budget < shortest < budget < penalty["radius"] < 1.2 * budget
 
 
-@pytest.mark.parametrize("name", ["images", "images_large_budgets", "images_l2"])
+@pytest.mark.parametrize(
+    "name", ["images", "images_large_budgets", "images_l2", "images_certified"]
+)
 def test_presets_for_images_refuse_bytes_that_nobody_divided_by_255(name):
     X, y = images()
     with pytest.raises(ValueError, match=r"within bounds=\(0, 1\).*Scale X"):

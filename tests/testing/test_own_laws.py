@@ -20,6 +20,7 @@ from sklearn_iso.penalties import (
     EMBEDDING_PENALTIES,
     PENALTIES,
     AdversarialCrossEntropy,
+    CertifiedCrossEntropy,
     GeodesicIsometry,
     GlobalIsometry,
     JacobianIsometry,
@@ -76,6 +77,7 @@ VARIANTS = {
     "l1": (WorstCaseIsometry(norm="l1", n_steps=2), None),
     "margin": (WorstCaseIsometry(ascent="margin", n_steps=3), None),
     "cross-entropy": (AdversarialCrossEntropy(), None),
+    "certified cross-entropy": (CertifiedCrossEntropy(), None),
     "two-sided": (WorstCaseIsometry(two_sided=True, n_steps=2), None),
     "hidden": (WorstCaseIsometry(layers="hidden", start="random"), None),
 }

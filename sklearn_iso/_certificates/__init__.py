@@ -1,0 +1,1 @@
+"""What no perturbation within a budget can change: proofs, where attacks only search."""

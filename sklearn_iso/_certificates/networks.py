@@ -1,0 +1,213 @@
+"""Certificates of networks, alone or at the end of pipelines, by bounds of their logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.neural_network import MLPClassifier
+from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
+from torch import Tensor, nn
+
+# Importing it registers the rules of differentiable models.
+from sklearn_iso._certificates import rules  # noqa: F401
+from sklearn_iso._certificates.balls import Ball
+from sklearn_iso._certificates.bounds import NetworkBounds, Settings
+from sklearn_iso._certificates.budgets import RTOL, largest_budgets
+from sklearn_iso._certificates.registry import Steps, register, registered
+from sklearn_iso._geometry.norms import NORMS
+from sklearn_iso._threat import ThreatModel
+from sklearn_iso._threat.parts import numbers_of
+from sklearn_iso.exceptions import NotCertifiableError
+from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._graph import EndedError
+from sklearn_iso.modules._intervals import Graph, NoBoundsError, graph_of
+from sklearn_iso.modules._nodes import DOUBLE
+from sklearn_iso.modules._rules import unit_of_dtype
+from sklearn_iso.twins import as_torch
+from sklearn_iso.twins._registry import NotDifferentiableError, twin_of_step
+from sklearn_iso.twins._responses import Chain
+
+#: Samples that are bounded at once.
+N_SAMPLES = 64
+#: How closely distances are searched where bounds are exact.
+AFFINE_RTOL = 1e-5
+
+
+@dataclass(frozen=True)
+class NetworkCertifier:
+    """Proofs by bounds of the logits of a network: linear ones, and intervals.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps X to scores whose argmax is the prediction, in evaluation mode.
+    estimator : BaseEstimator
+        Whose model it is; errors tell of it.
+    settings : Settings
+        How much is spent on bounds.
+    """
+
+    model: nn.Module
+    estimator: BaseEstimator
+    settings: Settings = field(default_factory=Settings)
+
+    method = "linear bounds of the logits (CROWN)"
+    exact = False
+
+    def graph(self, shape: tuple[int, ...], unit: float = DOUBLE) -> Graph:
+        """Return the operations of the model for samples of a shape.
+
+        Raises
+        ------
+        NotCertifiableError
+            If a part of the model has no bounds.
+        """
+        try:
+            return graph_of(self.model, shape, unit)
+        except (NoBoundsError, EndedError) as error:
+            raise NotCertifiableError(self.estimator, reason=str(error).rstrip(".")) from error
+
+    def holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
+        """Return for which samples no perturbation within eps is misclassified, as booleans."""
+        problem = _Problem.of(self, X, codes, threat)
+        return problem.margins(np.arange(len(X)), np.full(len(X), float(eps))) > 0
+
+    def distances(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
+        """Return a lower bound of the distance of each sample, in units of the threat.
+
+        It is inf where no point within the bounds of the threat is misclassified.
+        """
+        problem = _Problem.of(self, X, codes, threat)
+        most = problem.widest()
+        start = np.where(np.isfinite(most), most / 64, 1e-2)
+        rtol = AFFINE_RTOL if problem.graph.affine else RTOL
+        return largest_budgets(problem.margins, start, most, rtol)
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """Samples in float64, and what bounds are computed for."""
+
+    graph: Graph
+    settings: Settings
+    X: Tensor
+    codes: Tensor
+    unit: Tensor
+    threat: ThreatModel
+
+    @classmethod
+    def of(
+        cls, certifier: NetworkCertifier, X: NDArray, codes: NDArray, threat: ThreatModel
+    ) -> _Problem:
+        _check_threat(threat)
+        given = np.asarray(X)
+        floating = given.dtype if given.dtype in (np.float32, np.float16) else np.dtype(np.float64)
+        unit = unit_of_dtype(torch.from_numpy(np.empty(0, floating)).dtype)
+        graph = certifier.graph(given.shape[1:], unit)
+        samples = torch.from_numpy(np.array(given, dtype=np.float64))
+        places = torch.from_numpy(np.array(codes, dtype=np.int64))
+        units = np.broadcast_to(threat.radius(1.0), given.shape[1:]).copy()
+        if threat.immutable is not None:
+            units[threat.immutable_mask()] = 0
+        return cls(graph, certifier.settings, samples, places, torch.from_numpy(units), threat)
+
+    @own_modes()
+    def margins(self, samples: NDArray, budgets: NDArray) -> NDArray:
+        """Return lower bounds of the smallest margin of samples within budgets, (n,)."""
+        found = np.empty(len(samples))
+        for start in range(0, len(samples), N_SAMPLES):
+            part = slice(start, start + N_SAMPLES)
+            found[part] = self._margins(samples[part], budgets[part])
+        return found
+
+    def widest(self) -> NDArray:
+        """Return the budgets whose balls hold the whole box in which samples may move."""
+        if (box := self._box()) is None:
+            return np.full(len(self.X), np.inf)
+        room = torch.maximum(self.X - box[0], box[1] - self.X).clamp_min(0)
+        moves = self.unit > 0
+        room = torch.where(moves, room / torch.where(moves, self.unit, 1), 0)
+        size = self.threat.norm.size(room) if len(room) else room.flatten(1).sum(dim=1)
+        return np.maximum(size.numpy() * (1 + 1e-9), 1e-300)
+
+    def _margins(self, samples: NDArray, budgets: NDArray) -> NDArray:
+        chosen = torch.from_numpy(samples)
+        X, codes = self.X[chosen], self.codes[chosen]
+        eps = torch.from_numpy(np.asarray(budgets, dtype=np.float64))
+        radius = eps.reshape(-1, *[1] * (X.ndim - 1)) * self.unit
+        ball = Ball.around(X, radius, self.threat.norm, self._box())
+        least: NDArray = (
+            NetworkBounds(self.graph, ball, self.settings).margins(codes).amin(1).numpy()
+        )
+        return least
+
+    def _box(self) -> tuple[Tensor, Tensor] | None:
+        if self.threat.bounds is None:
+            return None
+        low, high = (torch.from_numpy(numbers_of(side)) for side in self.threat.bounds)
+        return low, high
+
+
+def _check_threat(threat: ThreatModel) -> None:
+    """Raise a ValueError for a threat that bounds of logits know nothing of."""
+    if threat.norm not in NORMS.values():
+        raise ValueError(
+            f"norm must be one of {', '.join(map(repr, NORMS))} to certify a network; got "
+            f"{threat.norm.name!r}. Measure it by attack, with adversarial_accuracy."
+        )
+    if threat.categories is not None:
+        raise ValueError(
+            "A network cannot be certified against a change of categories; got a threat with "
+            "categories. Leave them out, or measure it by attack, with adversarial_accuracy."
+        )
+
+
+def network_certifier(estimator: BaseEstimator, steps: Steps = ()) -> NetworkCertifier:
+    """Return the certifier of a fitted classifier whose differentiable model is a network.
+
+    Raises
+    ------
+    NotCertifiableError
+        If the network, or a step before it, is of parts without bounds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from sklearn_iso import ThreatModel
+    >>> from sklearn_iso._certificates.networks import network_certifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = MLPClassifier((8,), max_iter=2000, random_state=0).fit(X, y)
+    >>> threat = ThreatModel("linf").resolve(X)
+    >>> bool(network_certifier(classifier).holds(X[:1], y[:1], threat, 0.1)[0])
+    True
+    """
+    certifier = NetworkCertifier(_model_of(estimator, steps), estimator)
+    first = steps[0][1] if steps else estimator
+    if isinstance(n_features := getattr(first, "n_features_in_", None), int):
+        certifier.graph((n_features,))  # so that errors come before data
+    return certifier
+
+
+def _model_of(estimator: BaseEstimator, steps: Steps) -> nn.Module:
+    try:
+        before = [twin_of_step(name, step, transform=True) for name, step in steps]
+        last = as_torch(estimator)
+    except NotDifferentiableError as error:
+        raise NotCertifiableError(error.estimator, error.path, _why(error), registered()) from error
+    return Chain(*before, last) if before else last
+
+
+def _why(error: NotDifferentiableError) -> str:
+    return error.reason or "there is neither a proof of its own nor a differentiable model"
+
+
+for _kind in (MLPClassifier, NeuralNetClassifier, NeuralNetBinaryClassifier):
+    register(_kind)(network_certifier)
+# Others, among them all with a to_torch() method: whoever has a model of parts with bounds.
+register(BaseEstimator)(network_certifier)
