@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = [
     "CheckpointInUseError",
     "ModelFileError",
+    "NotCertifiableError",
     "RefusedPointsWarning",
     "TrainingDivergedError",
 ]
@@ -70,6 +73,56 @@ for it to end, or pass another path.
         return (
             f"Only one fit at a time may use a checkpoint; another one is at work on "
             f"{self.path!r}. Wait for it to end, or pass another path."
+        )
+
+
+class NotCertifiableError(TypeError):
+    """Nothing can be proven about an estimator, or about a step inside of one.
+
+    Parameters
+    ----------
+    estimator : object
+        The innermost estimator without a proof.
+    path : tuple of str
+        Names of the steps that lead to it.
+    reason : str or None
+        Why there is none.
+    known : sequence of str
+        Names of the classes with a proof.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_iso.exceptions import NotCertifiableError
+    >>> print(NotCertifiableError(Ridge(), ("ridge",), "it predicts numbers"))
+    Step 'ridge' (Ridge) cannot be certified: it predicts numbers. Measure it by attack, with \
+adversarial_accuracy or adversarial_distance, which gives upper bounds of its robustness.
+    """
+
+    def __init__(
+        self,
+        estimator: object,
+        path: tuple[str, ...] = (),
+        reason: str | None = None,
+        known: Sequence[str] = (),
+    ) -> None:
+        super().__init__(estimator, path, reason, known)
+        self.estimator, self.path, self.reason, self.known = estimator, path, reason, known
+
+    def within(self, step: str) -> NotCertifiableError:
+        """Return the same error, told from outside of a named step."""
+        return NotCertifiableError(self.estimator, (step, *self.path), self.reason, self.known)
+
+    def __str__(self) -> str:
+        """Say what cannot be certified, what can, and what to do."""
+        kind = type(self.estimator).__name__
+        where = f"Step {' > '.join(map(repr, self.path))} ({kind})" if self.path else kind
+        why = f": {self.reason}" if self.reason else ""
+        others = f" These can: {', '.join(self.known)}." if self.known else ""
+        return (
+            f"{where} cannot be certified{why}.{others} Measure it by attack, with "
+            "adversarial_accuracy or adversarial_distance, which gives upper bounds of its "
+            "robustness."
         )
 
 

@@ -1,0 +1,140 @@
+"""certifier_of and its registry: for which estimators there is a proof, and why not for others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any, TypeVar
+
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_iso._certificates.certifier import Certifier
+from sklearn_iso.exceptions import NotCertifiableError
+
+#: Transformers before an estimator, with their names, in the order in which they run.
+Steps = tuple[tuple[str, Any], ...]
+Unwrapper = TypeVar("Unwrapper", bound=Callable[[Any], tuple[Any, Steps]])
+Builder = TypeVar("Builder", bound=Callable[[Any, Steps], Certifier])
+
+
+@singledispatch
+def _reason(estimator: object) -> str | None:
+    return None
+
+
+@singledispatch
+def _build(estimator: object, steps: Steps) -> Certifier:
+    raise NotCertifiableError(estimator, reason=_reason(estimator), known=registered())
+
+
+@singledispatch
+def _unwrap(estimator: object) -> tuple[Any, Steps] | None:
+    return None
+
+
+def register(estimator_class: type) -> Callable[[Builder], Builder]:
+    """Register a function that builds the certifier of fitted estimators of a class.
+
+    Parameters
+    ----------
+    estimator_class : type
+        Subclasses inherit the certifier unless they register their own.
+
+    Returns
+    -------
+    callable
+        Decorator for a function ``(estimator, steps) -> Certifier``. The steps are the fitted
+        transformers that run before the estimator in pipelines, with their names; there may be
+        none. It raises NotCertifiableError for a step, or for parameters of the estimator, that
+        it cannot prove anything about.
+
+    Examples
+    --------
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_iso._certificates.registry import register
+    >>> class MyTree(DecisionTreeClassifier): ...
+    >>> @register(MyTree)
+    ... def _(tree, steps):
+    ...     raise NotImplementedError
+    """
+
+    def decorator(builder: Builder) -> Builder:
+        _build.register(estimator_class, builder)
+        return builder
+
+    return decorator
+
+
+def unwrap(estimator_class: type) -> Callable[[Unwrapper], Unwrapper]:
+    """Register what estimators of a class consist of, where they leave prediction to another.
+
+    The function returns the estimator that predicts in their place, and the steps before it.
+
+    Examples
+    --------
+    >>> from sklearn.base import BaseEstimator
+    >>> from sklearn_iso._certificates.registry import unwrap
+    >>> class Wrapper(BaseEstimator): ...
+    >>> @unwrap(Wrapper)
+    ... def _(wrapper):
+    ...     return wrapper.estimator_, ()
+    """
+
+    def decorator(function: Unwrapper) -> Unwrapper:
+        _unwrap.register(estimator_class, function)
+        return function
+
+    return decorator
+
+
+def refuse(*estimator_classes: type, reason: str) -> None:
+    """Declare why there is no proof for estimators of some classes."""
+    for estimator_class in estimator_classes:
+        _reason.register(estimator_class, lambda estimator: reason)
+
+
+def registered() -> list[str]:
+    """Return the names of the classes with a certifier."""
+    return sorted({kind.__name__ for kind in _build.registry if kind is not object})
+
+
+def certifier_of(estimator: BaseEstimator) -> Certifier:
+    """Return what certifies a fitted estimator, alone or at the end of pipelines.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    NotCertifiableError
+        If there is no proof for the estimator, or for a step before it.
+    """
+    check_is_fitted(estimator)
+    steps: Steps = ()
+    while (part := _unwrap(estimator)) is not None:
+        estimator, before = part
+        steps += before
+    return _build(estimator, steps)
+
+
+@unwrap(Pipeline)
+def _pipeline(pipeline: Pipeline) -> tuple[Any, Steps]:
+    *before, (_, last) = pipeline.steps
+    return last, tuple((name, step) for name, step in before if not _passes(step))
+
+
+def _passes(step: object) -> bool:
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
+@unwrap(BaseSearchCV)
+def _search(search: BaseSearchCV) -> tuple[Any, Steps]:
+    return search.best_estimator_, ()
+
+
+@unwrap(FrozenEstimator)
+def _frozen(frozen: FrozenEstimator) -> tuple[Any, Steps]:
+    return frozen.estimator, ()
