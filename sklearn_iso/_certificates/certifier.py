@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -40,3 +40,19 @@ class Certifier(Protocol):
 
     def distances(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         """Return a lower bound of the distance of each sample, in units of the threat."""
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A certifier that may be told how long to search."""
+
+    def within(self, time_limit: float | None) -> Certifier:
+        """Return the same certifier with a limit of seconds for each sample."""
+
+
+@runtime_checkable
+class Witnessing(Protocol):
+    """A certifier that also knows errors: upper bounds that go with its lower ones."""
+
+    def witness(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
+        """Return the nearest errors that it found; samples without one as they are."""
