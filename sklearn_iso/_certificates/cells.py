@@ -156,12 +156,12 @@ class Gridded:
         return len(self.cells.start) - 1
 
     def depends_on(self, x: NDArray) -> bool:
-        """Whether tests have another form for a sample: of categories, or where a value is missing."""
+        """Whether a sample decides tests: those of categories, and of what is missing."""
         inner = self.forest.inner
         return bool(np.isnan(x[self.feature[inner]]).any() or self.forest.categorical.any())
 
     def at(self, x: NDArray) -> Gridded:
-        """Return the tests that a sample leaves open: what is missing stays so, as do categories."""
+        """Return the tests that a sample leaves open: what is missing stays missing."""
         if not self.depends_on(x):
             return self
         inner = self.forest.inner

@@ -10,18 +10,15 @@ from sklearn_iso._threat import ThreatModel
 
 
 class Certifier(Protocol):
-    """Lower bounds of the distance to the nearest error, for one fitted estimator.
+    """Lower bounds of the distance to the nearest error, for one fitted estimator."""
 
-    Attributes
-    ----------
-    method : str
-        How it proves, in a few words that reports show.
-    exact : bool
-        Whether its bounds are the distances themselves.
-    """
+    @property
+    def method(self) -> str:
+        """How it proves, in a few words that reports show."""
 
-    method: str
-    exact: bool
+    @property
+    def exact(self) -> bool:
+        """Whether its bounds are the distances themselves."""
 
     def holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
         """Return for which samples no perturbation within eps is misclassified, as booleans.

@@ -108,7 +108,10 @@ def _scaler(scaler: Any, n_features: int) -> Columnwise:
 
 @_part.register(SelectorMixin)
 def _selector(selector: SelectorMixin, n_features: int) -> Columnwise:
-    kept = selector.get_support(indices=True)
+    return _selected(selector.get_support(indices=True))
+
+
+def _selected(kept: NDArray) -> Columnwise:
     return Columnwise(kept, lambda X: X[:, kept])
 
 
@@ -117,21 +120,33 @@ _part.register(RFE, _selector)
 
 @_part.register(SimpleImputer)
 def _imputer(imputer: SimpleImputer, n_features: int) -> Columnwise:
-    missing = imputer.missing_values
-    if missing is not None and not np.isnan(missing):
-        reason = f"missing_values={missing!r} is a value in between others; use NaN"
-        raise NotCertifiableError(imputer, reason=reason)
-    kept = np.arange(n_features)
-    if not imputer.keep_empty_features:
-        kept = np.flatnonzero(~np.isnan(np.asarray(imputer.statistics_, dtype=np.float64)))
-    if imputer.indicator_ is not None:
+    kept, n_indicators = filled_columns(imputer)
+    if n_indicators:
         kept = np.concatenate([kept, imputer.indicator_.features_])
     return Columnwise(kept, lambda X: np.asarray(imputer.transform(X.copy())))
 
 
+def filled_columns(imputer: SimpleImputer) -> tuple[NDArray, int]:
+    """Return the columns that an imputer fills, and how many tell what is missing.
+
+    Raises
+    ------
+    NotCertifiableError
+        If a number stands for what is missing.
+    """
+    missing = imputer.missing_values
+    if missing is not None and not np.isnan(missing):
+        reason = f"missing_values={missing!r} is a value in between others; use NaN"
+        raise NotCertifiableError(imputer, reason=reason)
+    kept = np.arange(imputer.n_features_in_)
+    if not imputer.keep_empty_features:
+        kept = np.flatnonzero(~np.isnan(np.asarray(imputer.statistics_, dtype=np.float64)))
+    return kept, 0 if imputer.indicator_ is None else len(imputer.indicator_.features_)
+
+
 @_part.register(Pipeline)
 def _pipeline(pipeline: Pipeline, n_features: int) -> Columnwise:
-    steps = [(name, step) for name, step in pipeline.steps if not _is(step, "passthrough")]
+    steps = [(name, step) for name, step in pipeline.steps if not is_word(step, "passthrough")]
     return columnwise(tuple(steps), n_features)
 
 
@@ -142,16 +157,15 @@ def _column_transformer(transformer: ColumnTransformer, n_features: int) -> Colu
     branches = []
     for name, step, columns in transformer.transformers_:
         kept = positions_of(columns, n_features, names)
-        if not _is(step, "drop") and len(kept):
-            chosen = Columnwise(kept, lambda X, kept=kept: X[:, kept])
-            branches.append(chosen.then(_branch(name, step, len(kept))))
+        if not is_word(step, "drop") and len(kept):
+            branches.append(_selected(kept).then(_branch(name, step, len(kept))))
     return _side_by_side(branches)
 
 
 @_part.register(FeatureUnion)
 def _union(union: FeatureUnion, n_features: int) -> Columnwise:
     _check_no_weights(union)
-    named = [(name, step) for name, step in union.transformer_list if not _is(step, "drop")]
+    named = [(name, step) for name, step in union.transformer_list if not is_word(step, "drop")]
     return _side_by_side([_branch(name, step, n_features) for name, step in named])
 
 
@@ -162,7 +176,7 @@ def _check_no_weights(transformer: Any) -> None:
 
 
 def _branch(name: str, step: Any, n_features: int) -> Columnwise:
-    if _is(step, "passthrough"):
+    if is_word(step, "passthrough"):
         return Columnwise(np.arange(n_features), lambda X: X)
     try:
         return _part(step, n_features)
@@ -175,5 +189,6 @@ def _side_by_side(branches: list[Columnwise]) -> Columnwise:
     return Columnwise(source, lambda X: np.hstack([branch.apply(X) for branch in branches]))
 
 
-def _is(step: Any, word: str) -> bool:
+def is_word(step: Any, word: str) -> bool:
+    """Return whether a step is "drop" or "passthrough" and no transformer."""
     return (step is None and word == "passthrough") or (isinstance(step, str) and step == word)

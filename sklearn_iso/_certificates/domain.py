@@ -58,6 +58,12 @@ class Domain:
             return costs.sum(axis=-1)
         return np.sqrt(np.square(costs).sum(axis=-1))
 
+    def distance(self, X: NDArray, points: NDArray) -> NDArray:
+        """Return how far points are from samples, in units; infinity where what stays moved."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            moved = np.abs(np.subtract(points, X, dtype=np.float64)) / self.units
+        return self.size(np.where(np.isnan(moved), 0.0, moved))
+
     def room(self, X: NDArray) -> tuple[NDArray, NDArray]:
         """Return how far each feature of each sample may fall and rise, in units of X.
 

@@ -53,7 +53,9 @@ def _tree(nodes: NDArray, k: int, n_scores: int, order: NDArray) -> Forest:
 
 def _categories(boosting: HistGradientBoostingClassifier, predictors: list[Any]) -> Categories:
     known_bits, row_of = boosting._bin_mapper.make_known_categories_bitsets()
-    of_node, left, known = [], [], []
+    of_node: list[NDArray] = []
+    left: list[NDArray] = []
+    known: list[NDArray] = []
     for predictor in predictors:
         nodes = predictor.nodes
         tests = nodes["is_categorical"].astype(bool) & ~nodes["is_leaf"].astype(bool)

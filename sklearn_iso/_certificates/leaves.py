@@ -58,5 +58,5 @@ class Leaves:
 
     def meeting(self, low: NDArray, high: NDArray) -> NDArray:
         """Return which leaves have a cell in common with a box."""
-        met: NDArray = ((self.low < high) & (self.high > low)).all(axis=1)
-        return met
+        met = (self.low < high) & (self.high > low)
+        return np.asarray(met.all(axis=1))

@@ -93,7 +93,7 @@ class Question:
                 if error is None:
                     free, step = at, 2 * step
                 else:
-                    best = Found(*error[:1], *error)
+                    best = Found(error[0], error[0], error[1])
                     met = int(np.searchsorted(radii, best.distance))
         except OutOfReach:
             bound = radii[free + 1] if free + 1 < len(radii) else np.inf
@@ -119,7 +119,7 @@ class Question:
                 reached = float(stopped.args[0]) if stopped.args else 0.0
                 return replace(known, bound=max(bound, min(reached, known.distance)))
             if error is not None:
-                return Found(error[0], *error)
+                return Found(error[0], error[0], error[1])
             bound = radius
             if radius >= min(known.distance, self._largest()):
                 return replace(known, bound=known.distance)

@@ -110,8 +110,8 @@ class TreesCertifier:
         small = self.is_single or n_leaves <= MOST_LEAVES or self.time_limit is not None
         if not small and not veritas.is_installed():
             raise ImportError(
-                f"Ensembles of more than {MOST_LEAVES} leaves are certified by the package Veritas, "
-                f"which is not installed; got {n_leaves} leaves. Install it, with "
+                f"Ensembles of more than {MOST_LEAVES} leaves are certified by the package "
+                f"Veritas, which is not installed; got {n_leaves} leaves. Install it, with "
                 "pip install 'sklearn-iso[certify]', or pass a time_limit for each sample."
             )
 

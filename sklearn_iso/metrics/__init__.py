@@ -1,6 +1,11 @@
 """How robust and how isometric a fitted estimator is, as functions and as scorers."""
 
 from sklearn_iso.metrics._adversarial import adversarial_accuracy, make_adversarial_scorer
+from sklearn_iso.metrics._certified import (
+    certified_accuracy,
+    certified_distance,
+    make_certified_scorer,
+)
 from sklearn_iso.metrics._curve import robustness_curve
 from sklearn_iso.metrics._distance import adversarial_distance
 from sklearn_iso.metrics._distortion import isometry_distortion, scale_normalized_stress
@@ -33,6 +38,8 @@ __all__ = [
     "adversarial_distance",
     "at_level",
     "bi_lipschitz_ratio",
+    "certified_accuracy",
+    "certified_distance",
     "continuity",
     "contraction",
     "distortion_report",
@@ -44,6 +51,7 @@ __all__ = [
     "jacobian_singular_values",
     "local_distortion",
     "make_adversarial_scorer",
+    "make_certified_scorer",
     "make_distortion_scorer",
     "make_hierarchical_scorer",
     "make_level_scorer",

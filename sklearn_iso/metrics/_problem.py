@@ -72,8 +72,11 @@ class Problem:
         *,
         threat: Threat = "linf",
         sample_weight: Any = None,
+        missing: bool = False,
     ) -> Problem:
         """Return a checked problem, without the samples of weight 0.
+
+        With `missing`, NaN in X is a value that is missing, which stays so.
 
         Raises
         ------
@@ -86,16 +89,23 @@ class Problem:
         if sample_weight is not None:
             weight, X, y = weighted(sample_weight, X, y)
         classes = check_classifier(estimator)
-        table = Table(X)
+        table = Table(X, missing=missing)
         codes = label_columns(y, classes, table)
         by_position = as_threat(threat).resolve(table.container).holding(*table.range())
         problem = cls(estimator, table, codes, classes, by_position, weight)
-        problem.budget(problem.points(), 0)  # checks the threat on all samples, also wrong ones
+        problem.budget(problem.present(), 0)  # checks the threat on all samples, also wrong ones
         return problem
 
     def points(self, rows: Any = slice(None)) -> Tensor:
         """Return samples of X as a tensor."""
         return torch.from_numpy(self.table.values[rows])
+
+    def present(self) -> Tensor:
+        """Return all samples, with the least value of the column where one is missing."""
+        X = self.table.values
+        if not np.isnan(X).any():
+            return self.points()
+        return torch.from_numpy(np.nan_to_num(np.where(np.isnan(X), self.table.range()[0], X)))
 
     def labels(self, rows: Any = slice(None)) -> Tensor:
         """Columns of the labels as a tensor; -1 is for no attack to see, and never `right`."""
