@@ -17,7 +17,13 @@ from sklearn.feature_selection import RFE, SelectorMixin
 from sklearn.impute import SimpleImputer
 from sklearn.neighbors import NeighborhoodComponentsAnalysis
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+)
 from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 
 from sklearn_iso._certificates.columnwise import filled_columns, is_word
@@ -152,6 +158,13 @@ def _projection(projection: Any, n_features: int) -> Affine:
     twin = as_torch(projection, transform=True)
     axes = torch.eye(n_features, dtype=torch.float64)
     return _as_it_is(projection, (twin(axes) - twin(torch.zeros_like(axes))).numpy())
+
+
+@_part.register(FunctionTransformer)
+def _function(transformer: FunctionTransformer, n_features: int) -> Affine:
+    if transformer.func is not None:
+        raise NotCertifiableError(transformer, reason="nothing is known of its func")
+    return Affine.of(np.eye(n_features), lambda X: X)
 
 
 @_part.register(Pipeline)

@@ -17,6 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     Binarizer,
+    FunctionTransformer,
     MaxAbsScaler,
     MinMaxScaler,
     RobustScaler,
@@ -142,6 +143,13 @@ def filled_columns(imputer: SimpleImputer) -> tuple[NDArray, int]:
     if not imputer.keep_empty_features:
         kept = np.flatnonzero(~np.isnan(np.asarray(imputer.statistics_, dtype=np.float64)))
     return kept, 0 if imputer.indicator_ is None else len(imputer.indicator_.features_)
+
+
+@_part.register(FunctionTransformer)
+def _function(transformer: FunctionTransformer, n_features: int) -> Columnwise:
+    if transformer.func is not None:
+        raise NotCertifiableError(transformer, reason="nothing is known of its func")
+    return Columnwise(np.arange(n_features), lambda X: X)
 
 
 @_part.register(Pipeline)

@@ -227,10 +227,8 @@ def _centroids(classifier: NearestCentroid, steps: Steps) -> Certifier:
         raise NotCertifiableError(classifier, reason=reason)
     spread, rank = np.ones(centroids.shape[1]), np.zeros(len(prior))
     if not np.isclose(prior, 1 / len(prior)).all():
-        spread, rank = (
-            np.where(spreads := classifier.within_class_std_dev_, spreads, 1),
-            np.log(prior),
-        )
+        spreads, rank = classifier.within_class_std_dev_, np.log(prior)
+        spread = np.where(spreads != 0, spreads, 1.0)
     centroids = centroids / spread
     intercept = 2 * rank - np.square(centroids).sum(axis=1)
     return LinearCertifier(2 * (centroids / spread).T, intercept, steps)

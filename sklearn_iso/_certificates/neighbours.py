@@ -147,7 +147,7 @@ class Vote:
             return float(by_triangle)
         nearest_own = points[own][np.argsort(away[own], kind="stable")]
         nearest_others = points[~own][np.argsort(away[~own], kind="stable")]
-        if needed == 1:
+        if k == 1:
             return max(by_triangle, self._by_cells(nearest_own, nearest_others))
         return max(by_triangle, self._by_half_spaces(nearest_own, nearest_others, needed, ahead))
 

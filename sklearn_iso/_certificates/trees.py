@@ -119,11 +119,12 @@ class TreesCertifier:
         self._check_size()
         domain = Domain.of(threat, X.shape[1])
         grid = self._grid(X.shape[1], X.dtype.type)
-        self._check(grid.gridded, domain, X)
-        for x, code in zip(X, codes.tolist(), strict=True):
+        predicted = self._predicted(X)
+        self._check(grid.gridded, domain, X, predicted)
+        for x, code, at_x in zip(X, codes.tolist(), predicted.tolist(), strict=True):
             own = grid if not grid.gridded.depends_on(x) else Grid(grid.gridded.at(x))
             around = own.gridded.cells.around(x, domain)
-            yield OneSample(self, own, around, code)
+            yield OneSample(self, own, around, code, wrong=at_x != code)
 
     def _grid(self, n_features: int, dtype: type) -> Grid:
         if dtype not in self._grids:
@@ -141,7 +142,7 @@ class TreesCertifier:
         predicted = quietly(lambda X: self.classifier.predict(columns.apply(X)), X)
         return np.searchsorted(self.classifier.classes_, predicted)
 
-    def _check(self, gridded: Gridded, domain: Domain, X: NDArray) -> None:
+    def _check(self, gridded: Gridded, domain: Domain, X: NDArray, predicted: NDArray) -> None:
         """Raise an error where categories may move, or predictions are not the sum over trees."""
         moving = [int(one) for one in gridded.categorical_features() if domain.units[one] > 0]
         if moving:
@@ -151,7 +152,7 @@ class TreesCertifier:
             )
             raise NotCertifiableError(self.classifier, reason=reason)
         scores = self.forest.scores(gridded.columns.of(X))
-        lead = scores.max(axis=1) - np.take_along_axis(scores, self._predicted(X)[:, None], 1)[:, 0]
+        lead = scores.max(axis=1) - np.take_along_axis(scores, predicted[:, None], 1)[:, 0]
         if (lead > self.forest.rounding()).any():
             reason = "it predicts otherwise than the sum of its trees; predict is overridden"
             raise NotCertifiableError(self.classifier, reason=reason)
@@ -206,6 +207,7 @@ class OneSample:
     grid: Grid
     around: Around
     code: int
+    wrong: bool
 
     @property
     def others(self) -> list[int]:
@@ -221,6 +223,8 @@ class OneSample:
         """Return whether no perturbation within eps is misclassified."""
         if self.certifier.is_single or self.around.domain.order != np.inf:
             return bool(self.nearest().bound * (1 - ROUNDING) > eps)
+        if self.wrong:
+            return False
         question, radius = self._question(self.around), eps * (1 + ROUNDING)
         return all(
             question.within(self.grid.search(self.code, other), radius) is False
@@ -229,7 +233,7 @@ class OneSample:
 
     def nearest(self) -> Found:
         """Return the nearest error, or how far there is none."""
-        if self.errs(self.around.x):
+        if self.wrong:
             return Found(0.0, 0.0, self.around.x)
         if self.certifier.is_single:
             return self._nearest_leaf()
