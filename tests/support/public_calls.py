@@ -10,6 +10,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.tree import DecisionTreeClassifier
 
 import sklearn_iso
 from sklearn_iso import (
@@ -147,6 +148,9 @@ for how, options in {"": STEPS, " by queries": QUERIES}.items():
     call(f"metrics.adversarial_accuracy{how}", measure, **given)
     for name in ("robustness_curve", "robustness_report"):
         call(f"metrics.{name}{how}", getattr(metrics, name), **given | {"eps": [0.1]})
+TREE = DecisionTreeClassifier(random_state=0).fit(X, Y)
+call("metrics.certified_distance", metrics.certified_distance, estimator=TREE, **SMALL)
+call("metrics.certified_accuracy", metrics.certified_accuracy, estimator=TREE, **SMALL, eps=0.1)
 for name in ("isometry_distortion", "expansion", "contraction", "bi_lipschitz_ratio",
              "shepard_correlation", "distortion_report", "scale_normalized_stress"):  # fmt: skip
     call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z, **PAIRS)
@@ -171,6 +175,8 @@ ROWS = (SMALL["X"], SMALL["y"])
 make = metrics.make_adversarial_scorer
 call("metrics.make_adversarial_scorer", make, scored(make, MODEL, *ROWS), **STEPS)
 call("metrics.make_adversarial_scorer by queries", make, scored(make, MODEL, *ROWS), **QUERIES)
+make = metrics.make_certified_scorer
+call("metrics.make_certified_scorer", make, scored(make, TREE, *ROWS), eps=0.1)
 make = metrics.make_distortion_scorer
 call("metrics.make_distortion_scorer", make, scored(make, MODEL, X, Y), measure="stress")
 make = metrics.make_hierarchical_scorer
