@@ -162,7 +162,7 @@ class Forest:
         """Return by how much two ways of summing the values may differ, generously."""
         largest = np.abs(self.constant).max(initial=0.0)
         largest += sum(np.abs(self.values[part]).max(initial=0.0) for part in self._trees())
-        return float(4 * (len(self.roots) + 2) * np.finfo(np.float64).eps * largest)
+        return float(8 * (len(self.roots) + 2) * np.finfo(np.float64).eps * largest)
 
     def _trees(self) -> list[slice]:
         ends = [*self.roots[1:].tolist(), len(self.column)]

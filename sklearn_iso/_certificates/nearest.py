@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,15 +35,10 @@ class Found:
     distance: float = float("inf")
     point: NDArray | None = None
 
-    def or_nearer(self, other: Found) -> Found:
-        """Return what is known of the errors of two classes together."""
-        nearer = self if self.distance <= other.distance else other
-        return replace(nearer, bound=min(self.bound, other.bound))
-
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """Whether and where a sample is mistaken for one other class.
+    """Whether and where a sample is mistaken for other classes.
 
     Parameters
     ----------
@@ -75,30 +70,43 @@ class Question:
         except OutOfReach:
             return None
 
-    def nearest(self, search: Search, known: Found) -> Found:
+    def nearest(self, searches: Sequence[Search]) -> Found:
         """Return the nearest error in "linf", where distances are those of single cells.
 
-        Only errors nearer than a known one are looked for. Radii grow until there is one, and
-        then close in on it.
+        Radii grow until there is one, and then close in on it. What a search leaves open within
+        half of the effort that is left is asked again for a smaller radius.
         """
         radii = np.unique(self.around.costs[np.isfinite(self.around.costs)])
-        free, met, step = 0, len(radii), 1  # the own cell is free of errors
-        if np.isfinite(known.distance):
-            met = int(np.searchsorted(radii, known.distance))
-        best = Found(np.inf)
-        try:
-            while free + 1 < met:
-                at = min(free + step, met - 1) if met == len(radii) else (free + met) // 2
-                error = self.first_error(search.boxes(self.around, radii[at], self.effort))
-                if error is None:
-                    free, step = at, 2 * step
-                else:
-                    best = Found(error[0], error[0], error[1])
-                    met = int(np.searchsorted(radii, best.distance))
-        except OutOfReach:
-            bound = radii[free + 1] if free + 1 < len(radii) else np.inf
-            return replace(best, bound=min(bound, best.distance))
-        return replace(best, bound=best.distance)
+        free = [0] * len(searches)  # the own cell is free of errors
+        top, step, best = len(radii), 1, Found(np.inf)
+        while (low := min(free)) + 1 < top:
+            at = min(low + step, top - 1) if top == len(radii) else (low + top) // 2
+            try:
+                error = self._error_within(searches, free, radii, at)
+            except OutOfReach:
+                if self.effort.is_spent:
+                    break
+                top = at
+                continue
+            step *= 2
+            if error is not None:
+                best = Found(error[0], error[0], error[1])
+                top = int(np.searchsorted(radii, best.distance))
+        bound = radii[low + 1] if (low := min(free)) + 1 < len(radii) else np.inf
+        return replace(best, bound=min(bound, best.distance))
+
+    def _error_within(
+        self, searches: Sequence[Search], free: list[int], radii: NDArray, at: int
+    ) -> tuple[float, NDArray] | None:
+        """Return an error within a radius, after noting which searches end without one."""
+        for number, search in enumerate(searches):
+            if free[number] < at:
+                boxes = search.boxes(self.around, radii[at], self.effort.half())
+                error = self.first_error(boxes)
+                if error is not None:
+                    return error
+                free[number] = at
+        return None
 
     def nearest_in_any_norm(self, search: Intersections, known: Found) -> Found:
         """Return the nearest error beyond a known bound, or a larger bound.

@@ -42,10 +42,13 @@ class Effort:
     seconds : float, optional
     n_steps : int, optional
         Of the search in NumPy.
+    of : Effort, optional
+        What this is a part of.
     """
 
     seconds: float | None = None
     n_steps: int | None = None
+    of: Effort | None = None
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -55,6 +58,16 @@ class Effort:
             return float("inf")
         return self.seconds - (time.monotonic() - self.started)
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing is left."""
+        return self.seconds_left <= 0 or (self.n_steps is not None and self.n_steps <= 0)
+
+    def half(self) -> Effort:
+        """Return half of what is left."""
+        seconds = None if self.seconds is None else self.seconds_left / 2
+        return Effort(seconds, None if self.n_steps is None else self.n_steps // 2, of=self)
+
     def step(self) -> None:
         """Count a step.
 
@@ -63,10 +76,12 @@ class Effort:
         OutOfReach
             If it is one too many.
         """
+        if self.is_spent:
+            raise OutOfReach
         if self.n_steps is not None:
             self.n_steps -= 1
-        if self.seconds_left <= 0 or (self.n_steps is not None and self.n_steps < 0):
-            raise OutOfReach
+        if self.of is not None and self.of.n_steps is not None:
+            self.of.n_steps -= 1
 
 
 class Search(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -179,9 +180,15 @@ class Grid:
             return self.intersections(own, other)
         key = (own, other)
         if key not in self._known:
-            self._known[key] = veritas.Veritas(self.gridded, *self._gains(own, other))
+            lead = self._veritas_trees().contrast_classes(other, own)
+            self._known[key] = veritas.Veritas(lead, self._gains(own, other)[1])
         search: Search = self._known[key]
         return search
+
+    def _veritas_trees(self) -> Any:
+        if "trees" not in self._known:
+            self._known["trees"] = veritas.trees_of(self.gridded)
+        return self._known["trees"]
 
     def intersections(self, own: int, other: int) -> Intersections:
         """Return the search in NumPy."""
@@ -254,26 +261,27 @@ class OneSample:
         point = self.around.point(low[first], high[first])
         return Found(float(sizes[first]), float(sizes[first]), point)
 
-    def _question(self, around: Around, n_steps: int | None = STEPS_ALONE) -> Question:
-        return Question(around, self.errs, Effort(self.certifier.time_limit, n_steps))
+    def _question(
+        self, around: Around, n_steps: int = STEPS_ALONE, started: float | None = None
+    ) -> Question:
+        started = time.monotonic() if started is None else started
+        effort = Effort(self.certifier.time_limit, n_steps, started=started)
+        return Question(around, self.errs, effort)
 
     def _nearest_in_linf(self, around: Around) -> Found:
-        question, found = self._question(around), Found(np.inf)
-        for other in self.others:
-            search = self.grid.search(self.code, other)
-            found = found.or_nearer(question.nearest(search, found))
-        return found
+        searches = [self.grid.search(self.code, other) for other in self.others]
+        return self._question(around).nearest(searches) if searches else Found(np.inf)
 
     def _nearest_in_another_norm(self) -> Found:
         """Return what "linf" tells, which is never larger, and what a short search adds."""
-        domain = self.around.domain
+        domain, started = self.around.domain, time.monotonic()
         known = self._nearest_in_linf(replace(self.around, domain=replace(domain, order=np.inf)))
+        question = self._question(self.around, STEPS_TO_IMPROVE, started)
         if known.point is not None:
             known = replace(known, distance=self._size_at(known.point))
         if np.isinf(known.bound):
             return known
-        question, found = self._question(self.around, STEPS_TO_IMPROVE), known
-        bounds = []
+        bounds, found = [], known
         for other in self.others:
             search = self.grid.intersections(self.code, other)
             better = question.nearest_in_any_norm(search, found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
 
@@ -25,49 +24,48 @@ def is_installed() -> bool:
     return find_spec("veritas") is not None
 
 
+def trees_of(gridded: Gridded) -> Any:
+    """Return the trees of a forest as the package has them, splitting at numbers of cells."""
+    import veritas
+
+    forest, counts = gridded.forest, np.diff(gridded.cells.start).tolist()
+    features, cuts = gridded.feature.tolist(), gridded.cut.tolist()
+    left, right = forest.left.tolist(), forest.right.tolist()
+    trees = veritas.AddTree(forest.n_classes, veritas.AddTreeType.REGR)
+    for root in forest.roots.tolist():
+        tree = trees.add_tree()
+        stack = [(root, tree.root(), [0] * len(counts), counts)]
+        while stack:
+            node, own, low, high = stack.pop()
+            on, cut = features[node], cuts[node]
+            if on < 0:
+                tree.set_leaf_values(own, forest.values[node])
+            elif not low[on] < cut < high[on]:
+                child = right[node] if cut <= low[on] else left[node]
+                stack.append((child, own, low, high))
+            else:
+                tree.split(own, on, float(cut))
+                above, below = low.copy(), high.copy()
+                above[on] = below[on] = cut
+                stack.append((left[node], tree.left(own), low, below))
+                stack.append((right[node], tree.right(own), above, high))
+    return trees
+
+
 @dataclass(frozen=True, eq=False)
 class Veritas:
     """Intersections of leaves by the package Veritas.
 
     Parameters
     ----------
-    gridded : Gridded
-    gains : ndarray of shape (n_nodes,)
+    trees : veritas.AddTree
         What each leaf adds to the lead of the other class.
     floor : float
         The least lead that counts, less what it starts from.
     """
 
-    gridded: Gridded
-    gains: NDArray
+    trees: Any
     floor: float
-
-    @cached_property
-    def trees(self) -> Any:
-        """The trees as the package has them, splitting at numbers of cells."""
-        import veritas
-
-        trees = veritas.AddTree(1, veritas.AddTreeType.REGR)
-        forest, feature = self.gridded.forest, self.gridded.feature
-        counts = np.diff(self.gridded.cells.start)
-        for root in forest.roots.tolist():
-            tree = trees.add_tree()
-            stack = [(root, tree.root(), np.zeros_like(counts), counts)]
-            while stack:
-                node, own, low, high = stack.pop()
-                on, cut = feature[node], self.gridded.cut[node]
-                if on < 0:
-                    tree.set_leaf_value(own, 0, float(self.gains[node]))
-                elif not low[on] < cut < high[on]:
-                    child = forest.right[node] if cut <= low[on] else forest.left[node]
-                    stack.append((int(child), own, low, high))
-                else:
-                    tree.split(own, int(on), float(cut))
-                    above, below = low.copy(), high.copy()
-                    above[on] = below[on] = cut
-                    stack.append((int(forest.left[node]), tree.left(own), low, below))
-                    stack.append((int(forest.right[node]), tree.right(own), above, high))
-        return trees
 
     def boxes(self, around: Around, radius: float, effort: Effort) -> Iterator[Box]:
         """Yield boxes of cells within a radius of a sample where the other class may win."""

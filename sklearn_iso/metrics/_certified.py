@@ -236,10 +236,10 @@ class Moved:
 
 def _holds(problem: Problem, certifier: Certifier, eps: float) -> NDArray:
     """Return which samples provably hold."""
-    holds, rows = problem.right(), np.flatnonzero(problem.right())
-    moved = Moved.of(problem, rows)
+    holds = problem.right()
+    moved = Moved.of(problem, np.flatnonzero(holds))
     held_there = moved.right.copy()
-    if moved.right.any():
+    if moved.right.any() and eps > 0:
         held_there[moved.right] = certifier.holds(*moved.asked(), eps)
     np.logical_and.at(holds, moved.owner, held_there)
     return holds
