@@ -27,7 +27,7 @@ def stumps(thresholds, cast):
     )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5),
     st.sampled_from([np.float32, np.float64]),

@@ -9,6 +9,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import (
     LogisticRegression,
     Perceptron,
@@ -195,3 +196,16 @@ def test_votes_of_kernels_are_refused_and_linear_margins_are_not():
     classifier = SVC(kernel="linear").fit(X, TWO)
     expected = np.abs(classifier.decision_function(X)) / np.linalg.norm(classifier.coef_)
     assert np.allclose(certified_distance(classifier, X, TWO, threat="l2"), expected)
+
+
+def test_missing_values_are_filled_and_never_move():
+    samples = X.copy()
+    samples[::4, 2] = np.nan
+    pipeline = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
+    pipeline.fit(samples, Y)
+    found = certified_distance(pipeline, samples, Y, threat="l2")
+    filled = pipeline[0].transform(samples)
+    held = ThreatModel("l2", immutable=[2])
+    rest = pipeline[1:]
+    assert np.allclose(found[::4], certified_distance(rest, filled, Y, threat=held)[::4])
+    assert np.allclose(found[1::4], certified_distance(rest, filled, Y, threat="l2")[1::4])

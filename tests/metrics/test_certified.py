@@ -49,8 +49,8 @@ def test_accuracy_counts_larger_distances(estimator, norm):
 
 @pytest.mark.parametrize("estimator", [TREE, LINE])
 def test_it_is_never_above_the_accuracy_under_attack(estimator):
-    some, attack = slice(None, None, 10), AttackEnsemble(n_queries=100)
-    for eps in (0.1, 0.5):
+    some, attack = slice(None, None, 15), AttackEnsemble(n_queries=50)
+    for eps in (0.3,):
         proven = certified_accuracy(estimator, X[some], Y[some], eps=eps)
         attacked = adversarial_accuracy(
             estimator, X[some], Y[some], eps=eps, attack=attack, random_state=0
@@ -104,10 +104,10 @@ def test_changes_of_categories_cost_nothing():
     tree = DecisionTreeClassifier(random_state=0).fit(samples, labels)
     groups = [(0, 1, 2), (3, 4, 5)]
     alone = ThreatModel(immutable=range(6))
-    for most in (1, 2):
+    for most in (2, 1):
         threat = ThreatModel(categories=groups, max_changes=most)
         found = certified_distance(tree, samples, labels, threat=threat)
-        for row, distance in enumerate(found):
+        for row, distance in enumerate(found[:12]):
             points = variants(samples[row], threat)
             assert len(points) == (5, 9)[most - 1]
             each = certified_distance(tree, points, np.full(len(points), labels[row]), threat=alone)
