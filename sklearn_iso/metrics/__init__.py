@@ -2,6 +2,11 @@
 
 from sklearn_iso.metrics._adversarial import adversarial_accuracy, make_adversarial_scorer
 from sklearn_iso.metrics._adversarial_error import adversarial_error
+from sklearn_iso.metrics._certified import (
+    certified_accuracy,
+    certified_distance,
+    make_certified_scorer,
+)
 from sklearn_iso.metrics._corruption_report import CorruptionReport, corruption_report
 from sklearn_iso.metrics._curve import robustness_curve
 from sklearn_iso.metrics._distance import adversarial_distance
@@ -39,6 +44,8 @@ __all__ = [
     "adversarial_error",
     "at_level",
     "bi_lipschitz_ratio",
+    "certified_accuracy",
+    "certified_distance",
     "continuity",
     "contraction",
     "corruption_report",
@@ -51,6 +58,7 @@ __all__ = [
     "jacobian_singular_values",
     "local_distortion",
     "make_adversarial_scorer",
+    "make_certified_scorer",
     "make_distortion_scorer",
     "make_hierarchical_scorer",
     "make_level_scorer",

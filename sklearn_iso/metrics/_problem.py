@@ -103,8 +103,11 @@ class Problem(Attackable):
         *,
         threat: Threat = "linf",
         sample_weight: Any = None,
+        missing: bool = False,
     ) -> Problem:
         """Return a checked problem, without the samples of weight 0.
+
+        With `missing`, NaN in X is a value that is missing, which stays so.
 
         Raises
         ------
@@ -118,12 +121,19 @@ class Problem(Attackable):
             weight, X, y = weighted(sample_weight, X, y)
         classes = check_classifier(estimator)
         threat = as_threat(threat)
-        table = table_of(X, threat)
+        table = Table(X, missing=True) if missing else table_of(X, threat)
         codes = label_columns(y, classes, table)
         by_position = table.threat(threat)
         problem = cls(estimator, table, codes, classes, by_position, weight)
-        problem.budget(problem.points(), 0)  # checks the threat on all samples, also wrong ones
+        problem.budget(problem.present(), 0)  # checks the threat on all samples, also wrong ones
         return problem
+
+    def present(self) -> Tensor:
+        """Return all samples, with the least value of the column where one is missing."""
+        X = self.table.values
+        if not np.isnan(X).any():
+            return self.points()
+        return torch.from_numpy(np.nan_to_num(np.where(np.isnan(X), self.table.range()[0], X)))
 
     def labels(self, rows: Any = slice(None)) -> Tensor:
         """Columns of the labels as a tensor; -1 is for no attack to see, and never `right`."""

@@ -97,6 +97,8 @@ class Table:
     ----------
     X : array-like or sparse matrix of shape (n, ...)
         Finite numbers, not empty.
+    missing : bool, default=False
+        Whether NaN may be among them: values that are missing.
 
     Attributes
     ----------
@@ -122,12 +124,14 @@ class Table:
 
     is_raw = False
 
-    def __init__(self, X: Any) -> None:
+    def __init__(self, X: Any, *, missing: bool = False) -> None:
+        options: dict[str, Any] = {"dtype": "numeric", "input_name": "X"}
+        options["ensure_all_finite"] = "allow-nan" if missing else True
         if issparse(X):
-            array = check_array(_densified(X), dtype="numeric", input_name="X")
+            array = check_array(_densified(X), **options)
         else:
             _check_numbers(X)
-            array = check_array(X, allow_nd=True, dtype="numeric", input_name="X")
+            array = check_array(X, allow_nd=True, **options)
         values = array.astype(floating(array.dtype), copy=False)
         # Workers of joblib get read-only memory maps, which torch warns about.
         self.values: NDArray = np.require(values, requirements=["C", "W"])
@@ -165,7 +169,7 @@ class Table:
 
     def range(self) -> tuple[NDArray, NDArray]:
         """Return the least and the largest value of each feature."""
-        return self.values.min(axis=0), self.values.max(axis=0)
+        return np.fmin.reduce(self.values, axis=0), np.fmax.reduce(self.values, axis=0)
 
     def copied(self) -> Any:
         """Return X as the user passed it, for an estimator that may write into it."""

@@ -10,6 +10,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.tree import DecisionTreeClassifier
 
 import sklearn_iso
 from sklearn_iso import (
@@ -167,6 +168,9 @@ call("metrics.adversarial_distance of a regressor", metrics.adversarial_distance
 for name in ("robustness_curve", "robustness_report"):
     call(f"metrics.{name} of a regressor", getattr(metrics, name), estimator=REGRESSION, **NUMBERS,
          **STEPS | {"eps": [0.1]})  # fmt: skip
+TREE = DecisionTreeClassifier(random_state=0).fit(X, Y)
+call("metrics.certified_distance", metrics.certified_distance, estimator=TREE, **SMALL)
+call("metrics.certified_accuracy", metrics.certified_accuracy, estimator=TREE, **SMALL, eps=0.1)
 for name in ("isometry_distortion", "expansion", "contraction", "bi_lipschitz_ratio",
              "shepard_correlation", "distortion_report", "scale_normalized_stress"):  # fmt: skip
     call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z, **PAIRS)
@@ -191,6 +195,8 @@ ROWS = (SMALL["X"], SMALL["y"])
 make = metrics.make_adversarial_scorer
 call("metrics.make_adversarial_scorer", make, scored(make, MODEL, *ROWS), **STEPS)
 call("metrics.make_adversarial_scorer by queries", make, scored(make, MODEL, *ROWS), **QUERIES)
+make = metrics.make_certified_scorer
+call("metrics.make_certified_scorer", make, scored(make, TREE, *ROWS), eps=0.1)
 make = metrics.make_distortion_scorer
 call("metrics.make_distortion_scorer", make, scored(make, MODEL, X, Y), measure="stress")
 make = metrics.make_hierarchical_scorer

@@ -1,0 +1,234 @@
+"""Certificates of linear classifiers: the distance to the half-spaces of the other classes, exact.
+
+Another class wins in a half-space. What a step within the ball and the bounds gains is a continuous
+knapsack, whose solution is known in each norm: all features move alike with "linf", those of the
+best rates first with "l1", and in proportion to their rates, up to the bounds, with "l2".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import linear_model
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import (
+    LogisticRegression,
+    Perceptron,
+    RidgeClassifier,
+    RidgeClassifierCV,
+    SGDClassifier,
+)
+from sklearn.naive_bayes import ComplementNB, MultinomialNB
+from sklearn.neighbors import NearestCentroid
+from sklearn.svm import SVC, LinearSVC, NuSVC
+
+from sklearn_iso._certificates.affine import Affine, affine
+from sklearn_iso._certificates.certifier import Certifier
+from sklearn_iso._certificates.columnwise import quietly
+from sklearn_iso._certificates.domain import Domain
+from sklearn_iso._certificates.registry import Steps, register
+from sklearn_iso._threat import ThreatModel
+from sklearn_iso.exceptions import NotCertifiableError
+
+#: What rounding may make of a distance.
+ROUNDING = 1e-12
+#: Roundings in a score, beyond those of its sum.
+N_ROUNDINGS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class LinearCertifier:
+    """Certifies a classifier whose scores are affine in what the steps before it give.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (n_columns, n_classes)
+    intercept : ndarray of shape (n_classes,)
+    steps : Steps
+    """
+
+    coef: NDArray
+    intercept: NDArray
+    steps: Steps = ()
+
+    @property
+    def exact(self) -> bool:
+        """Always: up to rounding."""
+        return True
+
+    @property
+    def method(self) -> str:
+        """How it proves."""
+        return "distance to the half-spaces of the other classes"
+
+    def scores(self, n_features: int) -> Affine:
+        """Return the steps and the scores as one map."""
+        before = affine(self.steps, n_features)
+        after = Affine.of(
+            self.coef, lambda Z: np.asarray(Z, np.float64) @ self.coef + self.intercept
+        )
+        return before.then(after)
+
+    def holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
+        """Return for which samples no perturbation within eps is misclassified."""
+        return self.distances(X, codes, threat) * (1 - ROUNDING) > eps
+
+    def distances(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
+        """Return the distance of each sample to the nearest error, in units of the threat."""
+        domain, scores = Domain.of(threat, X.shape[1]), self.scores(X.shape[1])
+        at, samples = quietly(scores.apply, X), np.arange(len(X))
+        roundings = N_ROUNDINGS + sum(self.coef.shape) + X.shape[1]
+        slack = roundings * np.finfo(X.dtype).eps * scores.sizes(X)
+        down, up = domain.room(X)
+        nearest = np.full(len(X), np.inf)
+        for other in range(len(self.intercept)):
+            slopes = scores.matrix[:, [other]].T - scores.matrix.T[codes]
+            lead = at[samples, codes] - at[:, other] - slack[samples, codes] - slack[:, other]
+            room = np.where(slopes > 0, up, down)
+            distance = shortest(np.abs(slopes), room, np.maximum(lead, 0), domain)
+            nearest = np.where(codes == other, nearest, np.minimum(nearest, distance))
+        return nearest
+
+
+def shortest(slopes: NDArray, room: NDArray, gain: NDArray, domain: Domain) -> NDArray:
+    r"""Return the length of the shortest step that gains enough, infinity where none does.
+
+    .. math:: \min \|d / u\| \quad \text{s.t.} \quad \sum_j s_j d_j \ge c, \; 0 \le d_j \le r_j
+
+    Parameters
+    ----------
+    slopes, room : ndarray of shape (n, n_features)
+        s and r, not negative.
+    gain : ndarray of shape (n,)
+        c, not negative.
+    domain : Domain
+        The norm and the units u.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso import ThreatModel
+    >>> from sklearn_iso._certificates.domain import Domain
+    >>> from sklearn_iso._certificates.linear import shortest
+    >>> slopes, room = np.array([[3.0, 4.0]]), np.full((1, 2), np.inf)
+    >>> shortest(slopes, room, np.array([10.0]), Domain.of(ThreatModel("l2"), 2))
+    array([2.])
+    """
+    rates = slopes * domain.units
+    some = rates > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        room = np.where(some, room / domain.units, 0.0)
+    if domain.order == 1:
+        return _cheapest_first(rates, room, gain)
+    # Features move by the stretch times their speed, until they meet their bounds.
+    speed = some.astype(float) if np.isinf(domain.order) else rates
+    stretch = _stretch(rates, speed, room, gain)
+    with np.errstate(invalid="ignore"):
+        moved = np.where(some, np.minimum(stretch[:, None] * speed, room), 0.0)
+    lengths: NDArray = np.where(np.isinf(stretch), np.inf, domain.size(moved))
+    return lengths
+
+
+def _cheapest_first(rates: NDArray, room: NDArray, gain: NDArray) -> NDArray:
+    order = np.argsort(-rates, axis=1, kind="stable")
+    rates, room = (np.take_along_axis(one, order, axis=1) for one in (rates, room))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gains = np.where(rates > 0, rates * room, 0.0)
+        before = np.concatenate([np.zeros((len(gains), 1)), gains[:, :-1].cumsum(axis=1)], axis=1)
+        taken = np.clip(gain[:, None] - before, 0, gains)
+        moved = np.where(taken > 0, taken / rates, 0.0)
+    enough = gains.sum(axis=1) >= gain
+    return np.where(enough, moved.sum(axis=1), np.inf)
+
+
+def _stretch(rates: NDArray, speed: NDArray, room: NDArray, gain: NDArray) -> NDArray:
+    """Return the least t with sum of rates * min(t * speed, room) >= gain, or infinity."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        full_at = np.where(speed > 0, room / speed, 0.0)
+    order = np.argsort(full_at, axis=1, kind="stable")
+    rates, speed, room, full_at = (
+        np.take_along_axis(one, order, axis=1) for one in (rates, speed, room, full_at)
+    )
+    pace = rates * speed
+    filled = np.cumsum(np.where(np.isfinite(room), rates * room, 0.0), axis=1)
+    before = np.concatenate([np.zeros((len(rates), 1)), filled[:, :-1]], axis=1)
+    left = np.cumsum(pace[:, ::-1], axis=1)[:, ::-1]  # of this feature and those filled later
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = np.where(left > 0, (gain[:, None] - before) / left, np.inf)
+    possible = needed <= full_at * (1 + ROUNDING)
+    first = possible.argmax(axis=1)
+    stretch = np.maximum(needed[np.arange(len(needed)), first], 0)
+    stretch = np.where(possible.any(axis=1), stretch, np.inf)
+    return np.where(gain <= 0, 0.0, stretch)
+
+
+def _two_scores(coef: NDArray, intercept: NDArray, n_classes: int) -> tuple[NDArray, NDArray]:
+    """Return weights and intercepts of one score for each class."""
+    coef, intercept = np.atleast_2d(coef).T.astype(np.float64), np.atleast_1d(intercept)
+    intercept = np.broadcast_to(intercept.astype(np.float64), coef.shape[1])
+    if n_classes == 2 and coef.shape[1] == 1:
+        return np.hstack([np.zeros_like(coef), coef]), np.array([0.0, intercept[0]])
+    return coef, np.array(intercept)
+
+
+def _linear(classifier: Any, steps: Steps) -> Certifier:
+    n_classes = len(classifier.classes_)
+    coef, intercept = _two_scores(classifier.coef_, classifier.intercept_, n_classes)
+    return LinearCertifier(coef, intercept, steps)
+
+
+for _kind in (
+    LinearDiscriminantAnalysis,
+    LinearSVC,
+    LogisticRegression,
+    Perceptron,
+    RidgeClassifier,
+    RidgeClassifierCV,
+    SGDClassifier,
+):
+    register(_kind)(_linear)
+if hasattr(linear_model, "PassiveAggressiveClassifier"):  # deprecated in scikit-learn 1.8
+    register(linear_model.PassiveAggressiveClassifier)(_linear)
+
+
+@register(MultinomialNB)
+def _multinomial(classifier: MultinomialNB, steps: Steps) -> Certifier:
+    return LinearCertifier(classifier.feature_log_prob_.T, classifier.class_log_prior_, steps)
+
+
+@register(ComplementNB)
+def _complement(classifier: ComplementNB, steps: Steps) -> Certifier:
+    coef = classifier.feature_log_prob_.T
+    return LinearCertifier(coef, np.zeros(coef.shape[1]), steps)
+
+
+@register(SVC)
+@register(NuSVC)
+def _support_vectors(classifier: Any, steps: Steps) -> Certifier:
+    reason = None
+    if classifier.kernel != "linear":
+        reason = f"kernel={classifier.kernel!r} is not linear"
+    elif len(classifier.classes_) != 2:
+        reason = "it lets pairs of classes vote; LinearSVC compares scores"
+    if reason:
+        raise NotCertifiableError(classifier, reason=reason)
+    coef = classifier.coef_.toarray() if hasattr(classifier.coef_, "toarray") else classifier.coef_
+    return LinearCertifier(*_two_scores(coef, classifier.intercept_, 2), steps)
+
+
+@register(NearestCentroid)
+def _centroids(classifier: NearestCentroid, steps: Steps) -> Certifier:
+    centroids, prior = classifier.centroids_, classifier.class_prior_
+    if classifier.metric != "euclidean":
+        reason = f"metric={classifier.metric!r} has no half-spaces; use 'euclidean'"
+        raise NotCertifiableError(classifier, reason=reason)
+    spread, rank = np.ones(centroids.shape[1]), np.zeros(len(prior))
+    if not np.isclose(prior, 1 / len(prior)).all():
+        spreads, rank = classifier.within_class_std_dev_, np.log(prior)
+        spread = np.where(spreads != 0, spreads, 1.0)
+    centroids = centroids / spread
+    intercept = 2 * rank - np.square(centroids).sum(axis=1)
+    return LinearCertifier(2 * (centroids / spread).T, intercept, steps)

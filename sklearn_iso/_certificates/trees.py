@@ -1,0 +1,307 @@
+"""Certificates of trees and their sums: exact for one tree, and for ensembles in "linf"."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
+from sklearn.tree import DecisionTreeClassifier
+
+from sklearn_iso._certificates import (
+    hist_reader,  # noqa: F401  it registers a reader
+    veritas,
+)
+from sklearn_iso._certificates.cells import Around, Gridded
+from sklearn_iso._certificates.certifier import Certifier
+from sklearn_iso._certificates.columnwise import Columnwise, columnwise, quietly
+from sklearn_iso._certificates.domain import Domain
+from sklearn_iso._certificates.forests import Forest
+from sklearn_iso._certificates.leaves import Leaves
+from sklearn_iso._certificates.nearest import Found, Question
+from sklearn_iso._certificates.registry import Steps, register
+from sklearn_iso._certificates.search import Effort, Intersections, Search
+from sklearn_iso._certificates.tree_readers import forest_of
+from sklearn_iso._threat import ThreatModel
+from sklearn_iso.exceptions import NotCertifiableError
+
+#: Steps of the search in NumPy for a sample, where it only improves a bound and where it is alone.
+STEPS_TO_IMPROVE, STEPS_ALONE = 2000, 50_000
+#: Without Veritas: larger ensembles are left to it.
+MOST_LEAVES = 500
+#: What rounding may make of a distance.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class TreesCertifier:
+    """Certifies a classifier whose scores are sums of what the leaves of trees hold.
+
+    Parameters
+    ----------
+    classifier : fitted classifier
+        Behind the steps.
+    forest : Forest
+    steps : Steps
+    time_limit : float, optional
+        Seconds for each sample.
+    """
+
+    classifier: Any
+    forest: Forest
+    steps: Steps = ()
+    time_limit: float | None = None
+    _grids: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def exact(self) -> bool:
+        """Whether distances are exact in every norm."""
+        return self.is_single
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one tree alone."""
+        return len(self.forest.roots) == 1 and not self.forest.constant.any()
+
+    @property
+    def method(self) -> str:
+        """How it proves."""
+        if self.is_single:
+            return "distance to the leaves of the tree"
+        return "search over intersections of leaves, exact in 'linf'"
+
+    def within(self, time_limit: float | None) -> TreesCertifier:
+        """Return the same with a limit of time for each sample."""
+        return replace(self, time_limit=time_limit)
+
+    def holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
+        """Return for which samples no perturbation within eps is misclassified."""
+        samples = self._samples(X, codes, threat)
+        return np.array([one.holds(eps) for one in samples], dtype=bool)
+
+    def distances(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
+        """Return a lower bound of the distance of each sample, in units of the threat."""
+        found = [one.nearest().bound for one in self._samples(X, codes, threat)]
+        return np.array(found, dtype=np.float64)
+
+    def witness(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
+        """Return the nearest errors that were found; samples without one as they are."""
+        found = [one.nearest().point for one in self._samples(X, codes, threat)]
+        points = [x if point is None else point for x, point in zip(X, found, strict=True)]
+        return np.array(points, dtype=X.dtype).reshape(X.shape)
+
+    def columns(self, n_features: int) -> Columnwise:
+        """Return the steps before the classifier as one map."""
+        return columnwise(self.steps, n_features)
+
+    def _check_size(self) -> None:
+        n_leaves = int(self.forest.is_leaf.sum())
+        small = self.is_single or n_leaves <= MOST_LEAVES or self.time_limit is not None
+        if not small and not veritas.is_installed():
+            raise ImportError(
+                f"Ensembles of more than {MOST_LEAVES} leaves are certified by the package "
+                f"Veritas, which is not installed; got {n_leaves} leaves. Install it, with "
+                "pip install 'sklearn-iso[certify]', or pass a time_limit for each sample."
+            )
+
+    def _samples(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> Iterator[OneSample]:
+        self._check_size()
+        domain = Domain.of(threat, X.shape[1])
+        grid = self._grid(X.shape[1], X.dtype.type)
+        predicted = self._predicted(X)
+        self._check(grid.gridded, domain, X, predicted)
+        for x, code, at_x in zip(X, codes.tolist(), predicted.tolist(), strict=True):
+            own = grid if not grid.gridded.depends_on(x) else Grid(grid.gridded.at(x))
+            around = own.gridded.cells.around(x, domain)
+            yield OneSample(self, own, around, code, wrong=at_x != code)
+
+    def _grid(self, n_features: int, dtype: type) -> Grid:
+        if dtype not in self._grids:
+            columns = self.columns(n_features)
+            self._grids[dtype] = Grid(Gridded.of(self.forest, columns, n_features, dtype))
+        grid: Grid = self._grids[dtype]
+        return grid
+
+    def errs(self, x: NDArray, code: int) -> bool:
+        """Return whether the estimator itself errs at a point."""
+        return bool(self._predicted(x[None])[0] != code)
+
+    def _predicted(self, X: NDArray) -> NDArray:
+        columns = self.columns(X.shape[1])
+        predicted = quietly(lambda X: self.classifier.predict(columns.apply(X)), X)
+        return np.searchsorted(self.classifier.classes_, predicted)
+
+    def _check(self, gridded: Gridded, domain: Domain, X: NDArray, predicted: NDArray) -> None:
+        """Raise an error where categories may move, or predictions are not the sum over trees."""
+        moving = [int(one) for one in gridded.categorical_features() if domain.units[one] > 0]
+        if moving:
+            reason = (
+                f"columns {moving} hold native categories, which have no distances; keep them as "
+                f"they are, with threat=ThreatModel(immutable={moving})"
+            )
+            raise NotCertifiableError(self.classifier, reason=reason)
+        scores = self.forest.scores(gridded.columns.of(X))
+        lead = scores.max(axis=1) - np.take_along_axis(scores, predicted[:, None], 1)[:, 0]
+        if (lead > self.forest.rounding()).any():
+            reason = "it predicts otherwise than the sum of its trees; predict is overridden"
+            raise NotCertifiableError(self.classifier, reason=reason)
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A forest on its grid, and the searches over it, made when they are asked for."""
+
+    gridded: Gridded
+    _known: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def leaves(self) -> Leaves:
+        """The leaves of all trees."""
+        if "leaves" not in self._known:
+            self._known["leaves"] = Leaves.of(self.gridded)
+        leaves: Leaves = self._known["leaves"]
+        return leaves
+
+    def search(self, own: int, other: int) -> Search:
+        """Return the search for points where another class wins."""
+        if not veritas.is_installed():
+            return self.intersections(own, other)
+        key = (own, other)
+        if key not in self._known:
+            lead = self._veritas_trees().contrast_classes(other, own)
+            self._known[key] = veritas.Veritas(lead, self._gains(own, other)[1])
+        search: Search = self._known[key]
+        return search
+
+    def _veritas_trees(self) -> Any:
+        if "trees" not in self._known:
+            self._known["trees"] = veritas.trees_of(self.gridded)
+        return self._known["trees"]
+
+    def intersections(self, own: int, other: int) -> Intersections:
+        """Return the search in NumPy."""
+        gains, floor = self._gains(own, other)
+        return Intersections(self.leaves, gains[self.leaves.node], floor)
+
+    def _gains(self, own: int, other: int) -> tuple[NDArray, float]:
+        """Return what nodes add to the lead of another class, and from where on it may win."""
+        forest = self.gridded.forest
+        least, quantum = -forest.rounding(), forest.quantum()
+        if quantum is not None:  # sums are exact, so that ties are known
+            wins_ties = (other > own) if forest.last_wins else (other < own)
+            least = -quantum / 2 if wins_ties else quantum / 2
+        gains = forest.values[:, other] - forest.values[:, own]
+        return gains, float(least - (forest.constant[other] - forest.constant[own]))
+
+
+@dataclass(frozen=True, eq=False)
+class OneSample:
+    """One sample before a forest on its grid."""
+
+    certifier: TreesCertifier
+    grid: Grid
+    around: Around
+    code: int
+    wrong: bool
+
+    @property
+    def others(self) -> list[int]:
+        """The classes that it may be mistaken for."""
+        n_classes = self.grid.gridded.forest.n_classes
+        return [other for other in range(n_classes) if other != self.code]
+
+    def errs(self, x: NDArray) -> bool:
+        """Return whether the estimator errs at a point."""
+        return self.certifier.errs(x, self.code)
+
+    def holds(self, eps: float) -> bool:
+        """Return whether no perturbation within eps is misclassified."""
+        if self.certifier.is_single or self.around.domain.order != np.inf:
+            return bool(self.nearest().bound * (1 - ROUNDING) > eps)
+        if self.wrong:
+            return False
+        question, radius = self._question(self.around), eps * (1 + ROUNDING)
+        return all(
+            question.within(self.grid.search(self.code, other), radius) is False
+            for other in self.others
+        )
+
+    def nearest(self) -> Found:
+        """Return the nearest error, or how far there is none."""
+        if self.wrong:
+            return Found(0.0, 0.0, self.around.x)
+        if self.certifier.is_single:
+            return self._nearest_leaf()
+        if self.around.domain.order == np.inf:
+            return self._nearest_in_linf(self.around)
+        return self._nearest_in_another_norm()
+
+    def _nearest_leaf(self) -> Found:
+        leaves, forest = self.grid.leaves, self.grid.gridded.forest
+        wrong = forest.winners(forest.values[leaves.node]) != self.code
+        if not wrong.any():
+            return Found(np.inf)
+        low, high = leaves.low[wrong], leaves.high[wrong]
+        sizes = self.around.size(low, high)
+        first = int(sizes.argmin())
+        if np.isinf(sizes[first]):
+            return Found(np.inf)
+        point = self.around.point(low[first], high[first])
+        return Found(float(sizes[first]), float(sizes[first]), point)
+
+    def _question(
+        self, around: Around, n_steps: int = STEPS_ALONE, started: float | None = None
+    ) -> Question:
+        started = time.monotonic() if started is None else started
+        effort = Effort(self.certifier.time_limit, n_steps, started=started)
+        return Question(around, self.errs, effort)
+
+    def _nearest_in_linf(self, around: Around) -> Found:
+        searches = [self.grid.search(self.code, other) for other in self.others]
+        return self._question(around).nearest(searches) if searches else Found(np.inf)
+
+    def _nearest_in_another_norm(self) -> Found:
+        """Return what "linf" tells, which is never larger, and what a short search adds."""
+        domain, started = self.around.domain, time.monotonic()
+        known = self._nearest_in_linf(replace(self.around, domain=replace(domain, order=np.inf)))
+        question = self._question(self.around, STEPS_TO_IMPROVE, started)
+        if known.point is not None:
+            known = replace(known, distance=self._size_at(known.point))
+        if np.isinf(known.bound):
+            return known
+        bounds, found = [], known
+        for other in self.others:
+            search = self.grid.intersections(self.code, other)
+            better = question.nearest_in_any_norm(search, found)
+            bounds.append(better.bound)
+            found = replace(better, bound=known.bound)
+        return replace(found, bound=min(*bounds, found.distance))
+
+    def _size_at(self, point: NDArray) -> float:
+        cells = self.around.cells
+        costs = self.around.costs[cells.start[:-1] + cells.located(point)]
+        return float(self.around.domain.size(costs))
+
+
+@register(DecisionTreeClassifier)
+@register(RandomForestClassifier)
+@register(ExtraTreesClassifier)
+@register(GradientBoostingClassifier)
+@register(HistGradientBoostingClassifier)
+@register(AdaBoostClassifier)
+@register(BaggingClassifier)
+@register(VotingClassifier)
+def _trees(classifier: Any, steps: Steps) -> Certifier:
+    return TreesCertifier(classifier, forest_of(classifier), steps)

@@ -1,0 +1,105 @@
+"""The search of the package Veritas, for ensembles of any size, in the norm "linf"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_iso._certificates.cells import Around, Gridded
+from sklearn_iso._certificates.search import Box, Effort, OutOfReach
+
+LARGEST_MEMORY = 2**30  # bytes
+STEPS_AT_ONCE = 100
+#: Without a limit of time: a search that goes on for longer is given up.
+LONGEST = 3600.0
+
+
+def is_installed() -> bool:
+    """Return whether there is the package."""
+    return find_spec("veritas") is not None
+
+
+def trees_of(gridded: Gridded) -> Any:
+    """Return the trees of a forest as the package has them, splitting at numbers of cells."""
+    import veritas
+
+    forest, counts = gridded.forest, np.diff(gridded.cells.start).tolist()
+    features, cuts = gridded.feature.tolist(), gridded.cut.tolist()
+    left, right = forest.left.tolist(), forest.right.tolist()
+    trees = veritas.AddTree(forest.n_classes, veritas.AddTreeType.REGR)
+    for root in forest.roots.tolist():
+        tree = trees.add_tree()
+        stack = [(root, tree.root(), [0] * len(counts), counts)]
+        while stack:
+            node, own, low, high = stack.pop()
+            on, cut = features[node], cuts[node]
+            if on < 0:
+                tree.set_leaf_values(own, forest.values[node])
+            elif not low[on] < cut < high[on]:
+                child = right[node] if cut <= low[on] else left[node]
+                stack.append((child, own, low, high))
+            else:
+                tree.split(own, on, float(cut))
+                above, below = low.copy(), high.copy()
+                above[on] = below[on] = cut
+                stack.append((left[node], tree.left(own), low, below))
+                stack.append((right[node], tree.right(own), above, high))
+    return trees
+
+
+@dataclass(frozen=True, eq=False)
+class Veritas:
+    """Intersections of leaves by the package Veritas.
+
+    Parameters
+    ----------
+    trees : veritas.AddTree
+        What each leaf adds to the lead of the other class.
+    floor : float
+        The least lead that counts, less what it starts from.
+    """
+
+    trees: Any
+    floor: float
+
+    def boxes(self, around: Around, radius: float, effort: Effort) -> Iterator[Box]:
+        """Yield boxes of cells within a radius of a sample where the other class may win."""
+        import veritas
+
+        low, high = around.within(radius)
+        limits = [veritas.Interval(*map(float, pair)) for pair in zip(low, high, strict=True)]
+        config = veritas.Config(veritas.HeuristicType.MAX_OUTPUT)
+        config.ignore_state_when_worse_than = self.floor
+        config.stop_when_optimal = False
+        config.stop_when_num_new_solutions_exceeds = 1
+        config.max_memory = LARGEST_MEMORY
+        config.focal_eps = 0.5
+        search = config.get_search(self.trees, limits)
+        seen: set[tuple[int, ...]] = set()
+        while True:
+            seconds = min(effort.seconds_left, LONGEST)
+            if seconds <= 0:
+                raise OutOfReach
+            reason = search.step_for(seconds, STEPS_AT_ONCE)
+            for position in range(search.num_solutions()):
+                nodes = tuple(search.get_solution_nodes(position))
+                if nodes not in seen:
+                    seen.add(nodes)
+                    yield self._box(search.get_solution(position).box(), low, high)
+            if reason == veritas.StopReason.NO_MORE_OPEN:
+                return
+            if reason in (veritas.StopReason.OUT_OF_TIME, veritas.StopReason.OUT_OF_MEMORY):
+                raise OutOfReach
+
+    @staticmethod
+    def _box(intervals: Any, low: NDArray, high: NDArray) -> Box:
+        low, high = low.copy(), high.copy()
+        for feature, interval in intervals.items():
+            low[feature] = max(low[feature], interval.lo)
+            high[feature] = min(high[feature], interval.hi)
+        return low, high

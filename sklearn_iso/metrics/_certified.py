@@ -1,0 +1,352 @@
+"""What no perturbation can change, proven: certified accuracy and distances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import HasMethods, Interval
+
+from sklearn_iso._certificates import certifier_of
+from sklearn_iso._certificates.categories import held, variants
+from sklearn_iso._certificates.certifier import Certifier, Timed, Witnessing
+from sklearn_iso._certificates.domain import Domain
+from sklearn_iso._geometry.norms import NORMS
+from sklearn_iso._threat import Threat, as_threat, check_eps
+from sklearn_iso._threat.model import ThreatModel
+from sklearn_iso._typed import validate_params
+from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._routing import WeightedScorer
+from sklearn_iso.metrics._weights import share
+
+SECONDS = [Interval(Real, 0, None, closed="neither"), None]
+
+
+@validate_params(
+    {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "sample_weight": ["array-like", None],
+        "time_limit": SECONDS,
+    },
+    prefer_skip_nested_validation=False,
+)
+def certified_accuracy(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    eps: float,
+    threat: Threat = "linf",
+    sample_weight: ArrayLike | None = None,
+    time_limit: float | None = None,
+) -> float:
+    r"""Return the share of samples that provably no perturbation gets misclassified.
+
+    .. math:: \frac1n \, \#\{ i : \hat y(x') = y_i \text{ for all } x' \text{ with }
+              \|(x' - x_i) / u\| \le \varepsilon \}
+
+    With weights, the share of their sum. A proof says what
+    :func:`sklearn_iso.metrics.adversarial_accuracy` cannot: that no attack will ever do better.
+    The accuracy under the strongest attack is at least the certified one, and at most that under
+    a known attack.
+
+    There are proofs of trees and their ensembles, linear classifiers and nearest neighbours, see
+    :func:`certified_distance`.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+        One of those, alone or at the end of a :class:`~sklearn.pipeline.Pipeline`.
+    X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
+        Missing values, NaN, stay missing under attack.
+    y : array-like of shape (n_samples,)
+        Labels. Samples whose label is not in ``estimator.classes_`` count as misclassified, with
+        a warning.
+    eps : float
+        Budget, in units of the threat.
+    threat : ThreatModel, or the name of a norm
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`; not of norm "l0".
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples, at least 0. Samples of weight 0 are left out.
+    time_limit : float, optional
+        Seconds for each sample, for searches over ensembles of trees. A sample about which
+        nothing is proven by then does not count.
+
+    Returns
+    -------
+    float
+        A lower bound of the accuracy under the strongest attack of this budget.
+
+    Raises
+    ------
+    NotCertifiableError
+        If nothing can be proven about the estimator or a step before it; a TypeError.
+    ValueError
+        If X, y, eps or the threat is not what it must be, as in
+        :func:`sklearn_iso.metrics.adversarial_accuracy`, or the norm is "l0".
+    ImportError
+        If an ensemble of many leaves needs the package Veritas.
+
+    References
+    ----------
+    Kantchelian, Tygar, Joseph, Evasion and Hardening of Tree Ensemble Classifiers, ICML 2016.
+    Devos, Meert, Davis, Versatile Verification of Tree Ensembles, ICML 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_iso.metrics import certified_accuracy
+    >>> X, y = load_iris(return_X_y=True)
+    >>> tree = DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, y)
+    >>> round(certified_accuracy(tree, X, y, eps=0.2), 2)
+    0.83
+    """
+    budget, threat = check_eps(eps), _checked(threat)
+    certifier = _certifier(estimator, time_limit)
+    problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight, missing=True)
+    return float(share(_holds(problem, certifier, budget)[None], problem.weight)[0])
+
+
+@validate_params(
+    {"estimator": [HasMethods(["fit", "predict"])], "time_limit": SECONDS},
+    prefer_skip_nested_validation=False,
+)
+def certified_distance(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    threat: Threat = "linf",
+    time_limit: float | None = None,
+) -> NDArray:
+    r"""Return for each sample a distance within which provably nothing is misclassified.
+
+    .. math:: d_i \le \min_{x'} \{ \|(x' - x_i) / u\| : \hat y(x') \ne y_i \}
+
+    :func:`sklearn_iso.metrics.adversarial_distance` bounds the same minimum from above. Bounds
+    are the distances themselves, up to rounding, for
+
+    - single trees, and linear classifiers behind affine steps, in every norm;
+    - ensembles of trees in "linf": forests, boosting, bagging and votes of trees, for which the
+      package Veritas searches the intersections of leaves [1]_ [2]_;
+    - one nearest neighbour in the Euclidean metric and the norm "l2", without bounds.
+
+    For ensembles in other norms, and for more neighbours, they are lower bounds. Trees are
+    certified behind steps that act on columns one by one: scalers, imputation, selection.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+        As in :func:`certified_accuracy`.
+    X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
+        Missing values, NaN, stay missing under attack.
+    y : array-like of shape (n_samples,)
+        Labels.
+    threat : ThreatModel, or the name of a norm
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`; not of norm "l0". Another
+        category adds nothing to the distance.
+    time_limit : float, optional
+        Seconds for each sample, for searches over ensembles of trees. What is proven by then is
+        a lower bound all the same.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        0 where a sample is misclassified as it is, infinity where nothing that the threat allows
+        changes its label.
+
+    Raises
+    ------
+    NotCertifiableError, ValueError, ImportError
+        As :func:`certified_accuracy`.
+
+    References
+    ----------
+    .. [1] Kantchelian, Tygar, Joseph, Evasion and Hardening of Tree Ensemble Classifiers, ICML
+       2016.
+    .. [2] Devos, Meert, Davis, Versatile Verification of Tree Ensembles, ICML 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_iso.metrics import certified_distance
+    >>> X, y = np.array([[0.0], [1.0], [3.0]]), [0, 0, 1]
+    >>> certified_distance(DecisionTreeClassifier().fit(X, y), X, y).round(3)
+    array([2., 1., 1.])
+    """
+    threat, certifier = _checked(threat), _certifier(estimator, time_limit)
+    problem = Problem.of(estimator, X, y, threat=threat, missing=True)
+    found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
+    moved = Moved.of(problem, rows)
+    bounds = np.zeros(len(moved.owner))
+    if moved.right.any():
+        bounds[moved.right] = certifier.distances(*moved.asked())
+    found[rows] = np.inf
+    np.minimum.at(found, moved.owner, bounds)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """Samples with all that changes of their categories lead to.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    owner : ndarray of int, shape (n,)
+        The sample that each comes from.
+    codes : ndarray of int, shape (n,)
+    right : ndarray of bool, shape (n,)
+        Which are classified correctly.
+    threat : ThreatModel
+        In which categories stay.
+    """
+
+    X: NDArray
+    owner: NDArray
+    codes: NDArray
+    right: NDArray
+    threat: ThreatModel
+
+    @classmethod
+    def of(cls, problem: Problem, rows: NDArray) -> Moved:
+        """Return samples that are right, and what they may be changed to."""
+        X, threat = problem.table.values, problem.threat
+        if not threat.categories:
+            right = np.ones(len(rows), dtype=bool)
+            return cls(X[rows], rows, problem.codes[rows], right, threat)
+        every = [variants(X[row], threat) for row in rows]
+        owner = np.repeat(rows, list(map(len, every)))
+        points = np.concatenate([X[:0], *every])
+        codes = problem.codes[owner]
+        right = np.zeros(len(points), dtype=bool)
+        if len(points):
+            right = problem.predict(points, owner) == codes
+        return cls(points, owner, codes, right, held(threat, X.shape[1]))
+
+    def asked(self) -> tuple[NDArray, NDArray, ThreatModel]:
+        """Return what a certifier is asked about."""
+        return self.X[self.right], self.codes[self.right], self.threat
+
+
+def _holds(problem: Problem, certifier: Certifier, eps: float) -> NDArray:
+    """Return which samples provably hold."""
+    holds = problem.right()
+    moved = Moved.of(problem, np.flatnonzero(holds))
+    held_there = moved.right.copy()
+    if moved.right.any() and eps > 0:
+        held_there[moved.right] = certifier.holds(*moved.asked(), eps)
+    np.logical_and.at(holds, moved.owner, held_there)
+    return holds
+
+
+def verdicts(problem: Problem, eps: float, time_limit: float | None = None) -> NDArray:
+    """Return what is known of each sample at a budget.
+
+    Returns
+    -------
+    ndarray of str, shape (n,)
+        "certified": no perturbation within eps is misclassified. "broken": one is. "open":
+        neither is proven.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_iso.metrics._certified import verdicts
+    >>> from sklearn_iso.metrics._problem import Problem
+    >>> X, y = np.array([[0.0], [1.0], [3.0]]), np.array([0, 0, 1])
+    >>> tree = DecisionTreeClassifier().fit(X, y)
+    >>> verdicts(Problem.of(tree, X, y), 1.5).tolist()
+    ['certified', 'broken', 'broken']
+    """
+    certifier, right = _certifier(problem.estimator, time_limit), problem.right()
+    found = np.where(right, "open", "broken").astype(object)
+    found[_holds(problem, certifier, eps)] = "certified"
+    rows = np.flatnonzero(found == "open")
+    if len(rows) and isinstance(certifier, Witnessing) and not problem.threat.categories:
+        X, codes = problem.table.values[rows], problem.codes[rows]
+        points = certifier.witness(X, codes, problem.threat)
+        near = Domain.of(problem.threat, X.shape[1]).distance(X, points) <= eps
+        found[rows[near & (problem.predict(points, rows) != codes)]] = "broken"
+    return found
+
+
+def _certifier(estimator: Any, time_limit: float | None) -> Certifier:
+    certifier = certifier_of(estimator)
+    return certifier.within(time_limit) if isinstance(certifier, Timed) else certifier
+
+
+def _checked(threat: Threat) -> ThreatModel:
+    """Return a threat whose norm there are proofs in."""
+    checked = as_threat(threat)
+    if checked.norm.name not in NORMS:
+        raise ValueError(
+            f"threat must have one of the norms {', '.join(map(repr, NORMS))} for a certificate; "
+            f"got {checked.norm.name!r}. Measure it by attack, with adversarial_accuracy or "
+            "adversarial_distance."
+        )
+    return checked
+
+
+@dataclass(frozen=True)
+class CertifiedScorer(WeightedScorer):
+    """Callable ``(estimator, X, y, sample_weight=None)`` that returns the certified accuracy.
+
+    Greater is better. Made by :func:`make_certified_scorer`.
+    """
+
+    eps: float
+    threat: Threat = "linf"
+    time_limit: float | None = None
+
+    def __call__(
+        self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the certified accuracy of a fitted estimator on X and y."""
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        return certified_accuracy(estimator, X, y, sample_weight=sample_weight, **options)
+
+
+@validate_params({"time_limit": SECONDS}, prefer_skip_nested_validation=False)
+def make_certified_scorer(
+    *, eps: float, threat: Threat = "linf", time_limit: float | None = None
+) -> CertifiedScorer:
+    """Return a scorer of the certified accuracy, for cross-validation and searches.
+
+    Parameters
+    ----------
+    eps, threat, time_limit
+        As in :func:`certified_accuracy`.
+
+    Returns
+    -------
+    CertifiedScorer
+        Picklable callable ``(estimator, X, y, sample_weight=None) -> float``; greater is better.
+        Searches pass it the weights of their ``fit``, under metadata routing after
+        ``scorer.set_score_request(sample_weight=True)``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_iso.metrics import make_certified_scorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> grid = {"min_samples_leaf": [1, 20]}
+    >>> scorer = make_certified_scorer(eps=0.3)
+    >>> search = GridSearchCV(DecisionTreeClassifier(random_state=0), grid, scoring=scorer)
+    >>> search.fit(X, y).best_params_
+    {'min_samples_leaf': 20}
+    """
+    return CertifiedScorer(check_eps(eps), _checked(threat), time_limit)
