@@ -272,8 +272,7 @@ def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
     --------
     >>> import numpy as np
     >>> from sklearn_iso.metrics._problem import label_columns
-    >>> from sklearn_iso.metrics._raw_table import table_of
-    from sklearn_iso.metrics._table import Table
+    >>> from sklearn_iso.metrics._table import Table
     >>> label_columns(["b", "a"], np.array(["a", "b"]), Table([[0.0], [1.0]]))
     array([1, 0])
     """
