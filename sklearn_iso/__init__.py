@@ -8,6 +8,7 @@ from sklearn_iso.estimators import (
     IsometricClassifierCV,
     IsometricRegressor,
     IsometricTransformer,
+    SmoothedClassifier,
     load,
     preset,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "IsometricClassifierCV",
     "IsometricRegressor",
     "IsometricTransformer",
+    "SmoothedClassifier",
     "ThreatModel",
     "__version__",
     "load",

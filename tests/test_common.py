@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_iso import (
@@ -11,6 +12,7 @@ from sklearn_iso import (
     IsometricClassifierCV,
     IsometricRegressor,
     IsometricTransformer,
+    SmoothedClassifier,
 )
 
 QUICK = IsometricClassifier(hidden_layer_sizes=(32,), learning_rate=0.02, max_epochs=15)
@@ -26,6 +28,7 @@ ESTIMATORS = [
     IsometricRegressor(max_epochs=50),
     IsometricRegressor(alpha=0, max_epochs=50),
     HierarchicalIsometricClassifier(max_epochs=30),
+    SmoothedClassifier(LogisticRegression(), n_samples=100),
 ]
 
 

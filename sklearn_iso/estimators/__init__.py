@@ -7,6 +7,7 @@ from sklearn_iso.estimators._hierarchical_level import LevelClassifier
 from sklearn_iso.estimators._loading import load
 from sklearn_iso.estimators._presets import PRESETS, preset
 from sklearn_iso.estimators._regressor import IsometricRegressor
+from sklearn_iso.estimators._smoothed import SmoothedClassifier
 from sklearn_iso.estimators._transformer import IsometricTransformer
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "IsometricRegressor",
     "IsometricTransformer",
     "LevelClassifier",
+    "SmoothedClassifier",
     "load",
     "preset",
 ]

@@ -19,6 +19,7 @@ from sklearn_iso import (
     IsometricClassifierCV,
     IsometricRegressor,
     IsometricTransformer,
+    SmoothedClassifier,
     attacks,
     datasets,
     hierarchy,
@@ -320,6 +321,16 @@ call("IsometricTransformer.score", EMBEDDING.score, X=X)
 BACK = EMBEDDING.transform(X)
 call("IsometricTransformer.inverse_transform", EMBEDDING.inverse_transform, X=BACK)
 call("HierarchicalIsometricClassifier.at_level", LEVELS.at_level, level=0)
+SMOOTHED = SmoothedClassifier(LINEAR, n_samples=20, n_guess=5, random_state=0).fit(X, Y)
+call(
+    "SmoothedClassifier.fit",
+    SmoothedClassifier.fit,
+    lambda **params: SmoothedClassifier(LINEAR, n_samples=5).fit(**params),
+    X=X,
+    y=Y,
+)
+for method in ("predict", "predict_proba", "certified_radius"):
+    call(f"SmoothedClassifier.{method}", getattr(SMOOTHED, method), X=X)
 call("IsometricClassifier.save", MODEL.save, path=FOLDER / "saved.safetensors")
 
 #: Given by users as data or as functions of theirs: refused in the words of who reads them.
