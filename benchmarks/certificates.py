@@ -21,7 +21,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import (
     AdaBoostClassifier,
-    ExtraTreesClassifier,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
@@ -39,7 +38,6 @@ SAMPLES, SEED = 100, 0
 MODELS: dict[str, ClassifierMixin] = {
     "tree": DecisionTreeClassifier(random_state=SEED),
     "forest of 25": RandomForestClassifier(25, random_state=SEED),
-    "extra trees, 25": ExtraTreesClassifier(25, random_state=SEED),
     "boosting of 50": GradientBoostingClassifier(n_estimators=50, random_state=SEED),
     "histogram boosting of 50": HistGradientBoostingClassifier(max_iter=50, random_state=SEED),
     "AdaBoost of 50 stumps": AdaBoostClassifier(random_state=SEED),
