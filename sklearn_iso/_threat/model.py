@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sklearn_iso._geometry.l0 import L0
 from sklearn_iso._geometry.norms import NORMS, Norm, NormName, get_norm
+from sklearn_iso._threat.features import Features
 from sklearn_iso._threat.named import Named
 from sklearn_iso._threat.observed import Observed
 from sklearn_iso._threat.parts import (
@@ -29,123 +30,16 @@ from sklearn_iso._threat.parts import (
     numbers_of,
     shown,
     units_of,
-    values_of,
 )
-
-
-@dataclass(frozen=True)
-class Features:
-    """The shape of a sample of X, and the names of its columns where it has some.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    names : list or None
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_iso._threat.model import Features
-    >>> Features.of(pd.DataFrame({"age": [42], "height": [1.8]})).positions(["height"], "immutable")
-    (1,)
-    """
-
-    shape: tuple[int, ...]
-    names: list[Any] | None = None
-
-    @classmethod
-    def of(cls, X: Any) -> Features:
-        """Return the features of an array, a tensor, a sparse matrix or a frame."""
-        shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
-        return cls(shape[1:], list(X.columns) if hasattr(X, "columns") else None)
-
-    def values(self, values: Values, what: str, remedy: str | None = None) -> Values:
-        """Return one number, or one for each feature in the order of the columns.
-
-        Raises
-        ------
-        ValueError
-            If they name other features than the columns of X, or have another shape.
-        """
-        if isinstance(values, Named):
-            self._check_is_table(what)
-            return values_of(values.in_order(self.names, self.shape[0], remedy or what), what)
-        shape = numbers_of(values).shape
-        if shape not in ((), self.shape):
-            raise ValueError(
-                f"{what} must be one number or one for each feature, of shape {self.shape}; got "
-                f"shape {shape}."
-            )
-        return values
-
-    def _check_is_table(self, what: str) -> None:
-        if len(self.shape) != 1:
-            raise ValueError(
-                f"{what} may name features only where X is a table; samples of X have shape "
-                f"{self.shape}. Pass an array of the shape of a sample."
-            )
-
-    def mask(self, immutable: Mask | Named | Columns | None) -> Mask | None:
-        """Return which features are immutable."""
-        if immutable is None:
-            return None
-        if isinstance(immutable, Named):
-            self._check_is_table("immutable")
-            return Mask.of(immutable.in_order(self.names, self.shape[0], "immutable"))
-        if isinstance(immutable, Mask):
-            shape, found = immutable.shape, immutable
-        elif len(self.shape) == 1:
-            return Mask(self.shape, tuple(sorted(set(self.positions(immutable, "immutable")))))
-        else:
-            shape, found = (len(immutable),), None
-        if shape != self.shape or found is None:
-            raise ValueError(
-                "immutable must be a mask of booleans, one for each feature, of shape "
-                f"{self.shape}; got shape {shape}."
-            )
-        return found
-
-    def group(self, group: Columns) -> Columns:
-        """Return the column numbers of a group of categories."""
-        if len(self.shape) != 1:
-            raise ValueError(
-                f"categories need X of shape (n, n_features); samples have shape {self.shape}. "
-                "Flatten the samples."
-            )
-        return self.positions(group, "categories")
-
-    def positions(self, columns: Columns | list[Hashable], what: str) -> tuple[int, ...]:
-        """Return the positions of columns told by number or by name.
-
-        Raises
-        ------
-        ValueError
-            If a column is not there.
-        """
-        n_features, numbers = self.shape[0], [c for c in columns if isinstance(c, int)]
-        if len(numbers) == len(columns) and not self._have_names_like_numbers():
-            if max(numbers) >= n_features:
-                raise ValueError(
-                    f"{what} must hold column numbers from 0 to {n_features - 1}; got "
-                    f"{list(columns)!r}."
-                )
-            return tuple(numbers)
-        known = {name: position for position, name in enumerate(self.names or [])}
-        missing = [name for name in columns if name not in known]
-        if missing:
-            have = f"columns {self.names}" if self.names else "no column names"
-            raise ValueError(
-                f"{what} must hold column numbers or names of columns of X; found {missing[:5]}, "
-                f"and X has {have}."
-            )
-        return tuple(known[name] for name in columns)
-
-    def _have_names_like_numbers(self) -> bool:
-        """Whether columns are named by numbers that are not their positions."""
-        names = self.names
-        if names is None or not all(isinstance(name, int | np.integer) for name in names):
-            return False
-        return names != list(range(len(names)))
+from sklearn_iso._threat.rules import (
+    Relation,
+    callable_of,
+    columns_under,
+    one_way_of,
+    relations_of,
+    rules_by_position,
+    whole_columns,
+)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -182,12 +76,30 @@ class ThreatModel:
         cleared.
     max_changes : int, default=1
         Most groups of categories that change in a sample.
+    integers : list of column numbers or names, default=None
+        Columns of whole numbers, which move by whole numbers.
+    increasing, decreasing : list of column numbers or names, default=None
+        Columns that may only grow, or only fall.
+    relations : list of str, default=None
+        Linear relations between columns, such as ``"total == a + b"`` or ``"0.5*a <= limit"``;
+        names that are no identifiers stand in backquotes, columns of arrays are x0, x1, ...
+    repair : callable, default=None
+        Maps X to an X of the same kind, array or frame, that obeys rules of its own. Metrics
+        repair points before they judge them.
+    is_valid : callable, default=None
+        Maps X to one bool for each sample; for metrics a point that is not valid is no error.
 
     Raises
     ------
     ValueError
         If a part is out of its range: units that are negative, infinite, or all 0, bounds that
-        cross, every feature immutable, groups that share a column.
+        cross, every feature immutable, groups that share a column, a relation that is not linear.
+        An attack raises one where X itself breaks a rule.
+
+    References
+    ----------
+    Simonetto, Ghamizi, Cordy, Constrained Adaptive Attack: Effective Adversarial Attack Against
+    Deep Neural Networks for Tabular Data, NeurIPS 2024, arXiv 2406.00775.
 
     Examples
     --------
@@ -206,6 +118,12 @@ class ThreatModel:
     immutable: Mask | Named | Columns | None
     categories: tuple[Columns, ...] | None
     max_changes: int
+    integers: Columns | None
+    increasing: Columns | None
+    decreasing: Columns | None
+    relations: tuple[Relation, ...] | None
+    repair: Callable[[Any], Any] | None
+    is_valid: Callable[[Any], Any] | None
 
     def __init__(
         self,
@@ -216,6 +134,12 @@ class ThreatModel:
         immutable: Any = None,
         categories: Any = None,
         max_changes: int = 1,
+        integers: Any = None,
+        increasing: Any = None,
+        decreasing: Any = None,
+        relations: Any = None,
+        repair: Callable[[Any], Any] | None = None,
+        is_valid: Callable[[Any], Any] | None = None,
     ) -> None:
         groups = categories_of(categories)
         parts = {
@@ -225,6 +149,11 @@ class ThreatModel:
             "immutable": immutable_of(immutable),
             "categories": groups,
             "max_changes": changes_of(max_changes, groups),
+            **one_way_of(increasing, decreasing),
+            "integers": columns_under(integers, "integers"),
+            "relations": relations_of(relations),
+            "repair": callable_of(repair, "repair"),
+            "is_valid": callable_of(is_valid, "is_valid"),
         }
         for name, part in parts.items():
             object.__setattr__(self, name, part)  # once: the class is frozen
@@ -247,6 +176,7 @@ class ThreatModel:
             frames.
         **overrides
             Parameters of :class:`ThreatModel`, which count in place of what the data say.
+            ``integers="auto"`` are all columns that hold whole numbers alone; by default none.
 
         Returns
         -------
@@ -265,6 +195,8 @@ class ThreatModel:
         >>> ThreatModel.from_data(X, norm="l2", bounds=None)
         ThreatModel('l2', units={'age': 10, 'smokes': 1}, immutable=('smokes',))
         """
+        if isinstance(overrides.get("integers"), str) and overrides["integers"] == "auto":
+            overrides["integers"] = whole_columns(X)
         return cls(**{**Observed.of(X).parts(), **overrides})
 
     def resolve(self, X: Any) -> ThreatModel:
@@ -308,7 +240,9 @@ class ThreatModel:
         if fixed is not None:
             check_some_left(fixed.array())
         units = None if self.units is None else features.values(self.units, "units")
-        return replace(self, units=units, bounds=bounds, immutable=fixed, categories=groups)
+        resolved = replace(self, units=units, bounds=bounds, immutable=fixed, categories=groups)
+        found = rules_by_position(resolved, features)
+        return replace(resolved, **found) if found else resolved
 
     def holding(self, low: NDArray, high: NDArray) -> ThreatModel:
         """Return the threat with bounds that hold some range, where data have shown them.
