@@ -327,7 +327,7 @@ class Ball:
     def ascend(self, v: Tensor, slope: Tensor, length: float | Tensor, step: int = 0) -> Tensor:
         """Move v as :meth:`step` does, along a gradient with respect to the coordinates v."""
         if (related := self.related) is not None:
-            return related.stepped(v, slope, length, step)
+            return related.stepped(v, slope, length)
         return self.budget.norm.projected_step(v, slope, length, step, self.box)
 
     def project(self, v: Tensor) -> Tensor:

@@ -199,6 +199,10 @@ class Relations:
         """Slopes along the equations."""
         return slope - (slope @ self.equations.T) @ self.equations
 
+    def uphill(self, slope: Tensor) -> Tensor:
+        """Return steps of slopes in the geometry of the projections, which counts room as well."""
+        return slope - (slope @ self.basis[:, : slope.shape[1]].T) @ self.basis[:, : slope.shape[1]]
+
     def lifted(self, v: Tensor) -> Tensor:
         """Coordinates with the entries of the inequalities."""
         return torch.cat([v, -(v @ self.below.T)], dim=1)
@@ -222,17 +226,28 @@ class Relations:
         norm : Norm, or None
         """
         d, z = v.shape[1], self.lifted(v)
-        correction = torch.zeros_like(z)
+        if norm is not None and norm.order == torch.inf:
+            low, high, norm = self._within_one(low, -1.0), -self._within_one(-high, -1.0), None
+        correction, of_ball = torch.zeros_like(z), torch.zeros_like(v)
         for _ in range(N_TURNS):
+            before = z
+            if norm is not None:
+                ahead = z[:, :d] + of_ball
+                inside = norm.project(ahead)
+                of_ball = ahead - inside
+                z = torch.cat([inside, z[:, d:]], dim=1)
             ahead = z + correction
             inside = ahead.clamp(low, high)
-            if norm is not None:
-                inside[:, :d] = norm.project_into(ahead[:, :d], low[:, :d], high[:, :d])
             correction = ahead - inside
-            before, z = z, inside - (inside @ self.basis.T) @ self.basis
+            z = inside - (inside @ self.basis.T) @ self.basis
             if (z - before).abs().amax() < TINY:
                 break
         return z
+
+    def _within_one(self, low: Tensor, least: float) -> Tensor:
+        """Return low ends of the box, none of a column below some value."""
+        d = self.rows.shape[1]
+        return torch.cat([low[:, :d].clamp(min=least), low[:, d:]], dim=1)
 
     def settled(self, z: Tensor, low: Tensor, high: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
         """Fix entries at the ends of their range, one after the other, until all relations hold.

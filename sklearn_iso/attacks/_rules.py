@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_iso._geometry.norm import Norm, columns_of
+from sklearn_iso._geometry.norm import Norm
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso._threat.parts import Columns
 from sklearn_iso.attacks._lattice import Lattice
@@ -242,29 +242,32 @@ class Room:
         relations = self.rules.relations
         return slope if relations is None else relations.slope(slope.double()).to(slope)
 
-    def stepped(self, v: Tensor, slope: Tensor, length: float | Tensor, step: int) -> Tensor:
-        """Move v uphill, then back into ball, box and relations.
+    def stepped(self, v: Tensor, slope: Tensor, length: float | Tensor) -> Tensor:
+        """Move v straight uphill, then back into ball, box and relations.
 
-        Steps of the norm climb fast, but where relations bind they end beside the best point;
-        every other step goes straight uphill, which ends there.
+        Where relations bind, steps of signs or of few entries would end beside the best point.
         """
-        slope = self.slope(slope)
-        ahead = self._straight(slope) if step % 2 else self.slope(self.norm.ascent(slope, step))
-        return self.fitted(v + length * ahead, inside=True)
+        relations = self.rules.relations
+        if relations is not None:
+            slope = relations.uphill(slope.double()).to(slope)
+        return self.fitted(v + length * self._of_length_one(slope), inside=True)
 
-    def _straight(self, slope: Tensor) -> Tensor:
+    def _of_length_one(self, slope: Tensor) -> Tensor:
+        """Slopes of size 1; with the norm "linf" the entries are of size 1 on the average."""
         if self.norm.order == 0:
             return self.norm.steepest(slope)
-        size = columns_of(slope).abs().amax(dim=1, keepdim=True)
+        size = slope.abs().amax(dim=1, keepdim=True)
         straight = slope / torch.where(size > 0, size, 1)
-        size = self.norm.size(straight)[:, None]
-        return straight / torch.where(size > 0, size, 1)
+        size = (
+            straight.abs().mean(dim=1) if self.norm.order == torch.inf else self.norm.size(straight)
+        )
+        return straight / torch.where(size > 0, size, 1)[:, None]
 
     def leapt(self, slope: Tensor) -> Tensor:
         """Coordinates far uphill from the centre."""
         v = torch.zeros_like(slope)
-        for step, length in enumerate(LEAPS):
-            v = self.stepped(v, slope, length, step)
+        for length in LEAPS:
+            v = self.stepped(v, slope, length)
         return v
 
     def points(self, v: Tensor) -> Tensor:
@@ -300,6 +303,8 @@ class Room:
             return x
         X, columns = self.X.double(), relations.dependent
         moved = (x.double() - X) @ relations.solution.T
+        rounding = torch.finfo(x.dtype).eps * (x.double().abs() @ relations.solution.abs().T)
+        moved = torch.where(moved.abs() > rounding, moved, 0)
         x = x.index_copy(1, columns, (X[:, columns] + moved).to(x))
         return self._within(torch.where(self.rules.whole, x.round(), x))
 
@@ -327,8 +332,7 @@ class Room:
             back = x[:, column].double() - excess * (1 + 1e-9) / row[column]
             way = -torch.inf if row[column] > 0 else torch.inf
             back = back.to(x).nextafter(torch.full_like(x[:, column], way))
-            moved = torch.where(excess > 0, back, x[:, column])
-            x = self._completed(
-                self._within(x.index_copy(1, row.new_tensor([column]).long(), moved[:, None]))
-            )
+            x = x.clone()
+            x[:, column] = torch.where(excess > 0, back, x[:, column])
+            x = self._completed(self._within(x))
         return x
