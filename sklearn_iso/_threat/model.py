@@ -261,6 +261,12 @@ class ThreatModel:
         """Return how far a budget lets each feature move: eps times the units, in float64."""
         return eps * (np.ones(()) if self.units is None else numbers_of(self.units))
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether there are rules of the data, which not all points of ball and box obey."""
+        rules = (self.integers, self.increasing, self.decreasing, self.relations)
+        return any(rule is not None for rule in rules)
+
     def widest(self, eps: float) -> NDArray:
         """Return how far a feature moves at most, but for the bounds: anywhere with norm "l0"."""
         return np.full((), np.inf) if self.norm.name == "l0" else self.radius(eps)

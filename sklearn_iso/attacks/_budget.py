@@ -237,7 +237,7 @@ class Budget:
         beyond = (moved.abs() - slack).clamp(min=0)
         v = torch.where(beyond > 0, beyond / self.eps.double(), 0)
         size = float(self.norm.size(v).max()) if len(v) else 0.0
-        if size > 1 + 1e-5:
+        if self.limited and size > 1 + 1e-5:
             raise ValueError(
                 f"An attack must stay within eps; found a perturbation of {size:.6g} times eps in "
                 f"the norm {self.norm.name}."

@@ -260,14 +260,14 @@ class Search:
         pulled back by bisection.
         """
         X = self.problem.points(rows)
-        points = self._inside(points.clone(), X)
+        points = self._candidates(X, self._inside(points.clone(), X), rows)
         fooled = self.problem.fools(points, rows)
         moved = (points != X).flatten(1).any(dim=1).numpy()
         for overshoot in OVERSHOOTS:
             left = np.flatnonzero(~fooled & moved)
             if not len(left):
                 break
-            further = self._along(X[left], points[left], 1 + overshoot)
+            further = self._along(X[left], points[left], 1 + overshoot, rows[left])
             hit = self.problem.fools(further, rows[left])
             points[left[hit]], fooled[left[hit]] = further[hit], True
         if not exact and fooled.any():
@@ -276,11 +276,17 @@ class Search:
         distances: NDArray = np.where(fooled, self._sizes(X, points), np.inf)
         return distances
 
-    def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
+    def _candidates(self, X: Tensor, x: Tensor, rows: NDArray) -> Tensor:
+        """Points near x that obey the rules, as the estimator is to judge them."""
+        if self.problem.threat.has_rules:
+            x = Budget.of(X, threat=self.problem.threat).obeying(X, x)
+        return self.problem.candidate(X, x, None, rows)
+
+    def _along(self, X: Tensor, points: Tensor, share: float | Tensor, rows: NDArray) -> Tensor:
         x = X + (points - X) * share
         for group in self.problem.threat.categories or ():
             x[:, list(group)] = points[:, list(group)]
-        return self._inside(x, X)
+        return self._candidates(X, self._inside(x, X), rows)
 
     def _pulled_back(self, X: Tensor, points: Tensor, rows: NDArray) -> Tensor:
         low, high = np.zeros(len(rows)), np.ones(len(rows))
@@ -288,7 +294,7 @@ class Search:
         shape = (-1, *[1] * (X.ndim - 1))
         for _ in range(N_BISECTIONS):
             middle = (low + high) / 2
-            x = self._along(X, points, torch.from_numpy(middle).to(X).view(shape))
+            x = self._along(X, points, torch.from_numpy(middle).to(X).view(shape), rows)
             fooled = self.problem.fools(x, rows)
             best[fooled] = x[fooled]
             low, high = np.where(fooled, low, middle), np.where(fooled, middle, high)

@@ -18,6 +18,7 @@ from sklearn_iso._threat import Threat, ThreatModel, as_threat
 from sklearn_iso._threat.parts import numbers_of
 from sklearn_iso.attacks import Budget
 from sklearn_iso.attacks._attack import NO_ANSWER
+from sklearn_iso.metrics._candidates import Candidates
 from sklearn_iso.metrics._refused import Refused
 from sklearn_iso.metrics._table import Table
 from sklearn_iso.metrics._weights import weighted
@@ -43,6 +44,8 @@ class Problem:
         Weights of the samples.
     refused : Refused
         Perturbed points at which the estimator gave no answer.
+    candidates : Candidates, or None
+        What rules of the user say of perturbed points.
 
     Examples
     --------
@@ -62,6 +65,7 @@ class Problem:
     threat: ThreatModel
     weight: NDArray | None = None
     refused: Refused = field(default_factory=Refused, compare=False)
+    candidates: Candidates | None = None
 
     @classmethod
     def of(
@@ -89,7 +93,9 @@ class Problem:
         table = Table(X)
         codes = label_columns(y, classes, table)
         by_position = as_threat(threat).resolve(table.container).holding(*table.range())
-        problem = cls(estimator, table, codes, classes, by_position, weight)
+        own = Candidates.of(table, by_position)
+        by_position = replace(by_position, repair=None, is_valid=None)
+        problem = cls(estimator, table, codes, classes, by_position, weight, candidates=own)
         problem.budget(problem.points(), 0)  # checks the threat on all samples, also wrong ones
         return problem
 
@@ -179,6 +185,13 @@ class Problem:
             values = values.clip(low, high)
         return bool(replace(self, refused=Refused()).knows(values).all())
 
+    def candidate(self, X: Tensor, X_adv: Tensor, eps: float | None, rows: NDArray) -> Tensor:
+        """Return perturbed samples as they are judged: repaired, if the user says how."""
+        if self.candidates is None:
+            return X_adv
+        budget = Budget.of(X, eps=eps, threat=self.threat)
+        return self.candidates.settled(X, X_adv, budget, rows)
+
     def fools(self, X_adv: Tensor, rows: NDArray) -> NDArray:
         """Which samples the estimator gets wrong at X_adv; none where it refuses to answer."""
         values = X_adv.detach().cpu().numpy()
@@ -186,6 +199,8 @@ class Problem:
         wrong: NDArray = (columns != self.codes[rows]) & (columns != NO_ANSWER)
         if wrong.any():
             wrong[wrong] = self.knows(values[wrong], rows[wrong])
+        if wrong.any() and self.candidates is not None:
+            wrong[wrong] = self.candidates.valid(values[wrong], rows[wrong])
         return wrong
 
 
