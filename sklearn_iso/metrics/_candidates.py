@@ -60,13 +60,15 @@ class Candidates:
 
     def __post_init__(self) -> None:
         """Check that the samples themselves are valid."""
-        wrong = np.flatnonzero(~self.valid(self.table.values))
+        repaired = self.repaired(self.table.values)
+        known = np.isfinite(repaired).reshape(len(repaired), -1).all(axis=1)
+        wrong = np.flatnonzero(~(self.valid(self.table.values) & self.valid(repaired) & known))
         if len(wrong):
             named = ", ".join(map(str, wrong[:MOST_NAMED].tolist()))
             more = len(wrong) - MOST_NAMED
             raise ValueError(
-                f"is_valid must hold for X itself; it does not for {len(wrong)} of "
-                f"{len(self.table)} samples, numbers {named}{f' and {more} more' * (more > 0)}. "
+                "is_valid must hold for X itself, repaired or not; it does not for "
+                f"{len(wrong)} of {len(self.table)} samples, numbers {named}{f' and {more} more' * (more > 0)}. "
                 "Drop these samples, or correct is_valid."
             )
 
