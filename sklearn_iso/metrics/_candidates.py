@@ -65,11 +65,11 @@ class Candidates:
         wrong = np.flatnonzero(~(self.valid(self.table.values) & self.valid(repaired) & known))
         if len(wrong):
             named = ", ".join(map(str, wrong[:MOST_NAMED].tolist()))
-            more = len(wrong) - MOST_NAMED
+            more = f" and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
             raise ValueError(
                 "is_valid must hold for X itself, repaired or not; it does not for "
-                f"{len(wrong)} of {len(self.table)} samples, numbers {named}{f' and {more} more' * (more > 0)}. "
-                "Drop these samples, or correct is_valid."
+                f"{len(wrong)} of {len(self.table)} samples, numbers {named}{more}. Drop these "
+                "samples, or correct is_valid."
             )
 
     def repaired(self, values: NDArray, rows: NDArray | None = None) -> NDArray:
