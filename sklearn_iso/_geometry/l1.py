@@ -159,6 +159,8 @@ class L1(Norm):
         room = columns_of(torch.where(v > 0, high, -low))
         rows = columns_of(v)
         magnitudes = rows.abs()
+        if room.isinf().any():  # no more room is needed than what there is to shrink
+            room = torch.where(room.isinf(), magnitudes, room)
         clipped = torch.minimum(magnitudes, room)
         outside = clipped.sum(dim=1) > 1
         if outside.any():

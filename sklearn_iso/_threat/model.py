@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,15 @@ from sklearn_iso._threat.parts import (
     shown,
     units_of,
 )
+from sklearn_iso._threat.rules import (
+    Relation,
+    callable_of,
+    columns_under,
+    one_way_of,
+    relations_of,
+    rules_by_position,
+    whole_columns,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -46,6 +56,12 @@ class Options(TypedDict, total=False):
     immutable: Chosen | None
     categories: GroupsLike | None
     max_changes: int
+    integers: Sequence[Hashable] | None
+    increasing: Sequence[Hashable] | None
+    decreasing: Sequence[Hashable] | None
+    relations: Sequence[str] | None
+    repair: Callable[[Any], Any] | None
+    is_valid: Callable[[Any], Any] | None
 
 
 class ThreatParts(Options, total=False):
@@ -92,12 +108,30 @@ class ThreatModel:
         unit 0 is never set or cleared. Columns of text that are not named here stay as they are.
     max_changes : int, default=1
         Most of the categories that change in a sample.
+    integers : list of column numbers or names, default=None
+        Columns of whole numbers, which move by whole numbers.
+    increasing, decreasing : list of column numbers or names, default=None
+        Columns that may only grow, or only fall.
+    relations : list of str, default=None
+        Linear relations between columns, such as ``"total == a + b"`` or ``"0.5*a <= limit"``;
+        names that are no identifiers stand in backquotes, columns of arrays are x0, x1, ...
+    repair : callable, default=None
+        Maps X to an X of the same kind, array or frame, that obeys rules of its own. Metrics
+        repair points before they judge them.
+    is_valid : callable, default=None
+        Maps X to one bool for each sample; for metrics a point that is not valid is no error.
 
     Raises
     ------
     ValueError
         If a part is out of its range: units that are negative, infinite, or all 0, bounds that
-        cross, every feature immutable, groups that share a column.
+        cross, every feature immutable, groups that share a column, a relation that is not linear.
+        An attack raises one where X itself breaks a rule.
+
+    References
+    ----------
+    Simonetto, Ghamizi, Cordy, Constrained Adaptive Attack: Effective Adversarial Attack Against
+    Deep Neural Networks for Tabular Data, NeurIPS 2024, arXiv 2406.00775.
 
     Examples
     --------
@@ -116,6 +150,12 @@ class ThreatModel:
     immutable: Mask | Named | Columns | None
     categories: Groups | None
     max_changes: int
+    integers: Columns | None
+    increasing: Columns | None
+    decreasing: Columns | None
+    relations: tuple[Relation, ...] | None
+    repair: Callable[[Any], Any] | None
+    is_valid: Callable[[Any], Any] | None
 
     def __init__(
         self,
@@ -126,6 +166,12 @@ class ThreatModel:
         immutable: Chosen | None = None,
         categories: GroupsLike | None = None,
         max_changes: int = 1,
+        integers: Sequence[Hashable] | None = None,
+        increasing: Sequence[Hashable] | None = None,
+        decreasing: Sequence[Hashable] | None = None,
+        relations: Sequence[str] | None = None,
+        repair: Callable[[Any], Any] | None = None,
+        is_valid: Callable[[Any], Any] | None = None,
     ) -> None:
         groups = categories_of(categories)
         parts = {
@@ -135,6 +181,11 @@ class ThreatModel:
             "immutable": immutable_of(immutable),
             "categories": groups,
             "max_changes": changes_of(max_changes, groups),
+            **one_way_of(increasing, decreasing),
+            "integers": columns_under(integers, "integers"),
+            "relations": relations_of(relations),
+            "repair": callable_of(repair, "repair"),
+            "is_valid": callable_of(is_valid, "is_valid"),
         }
         for name, part in parts.items():
             object.__setattr__(self, name, part)  # once: the class is frozen
@@ -158,6 +209,7 @@ class ThreatModel:
             frames.
         **overrides
             Parameters of :class:`ThreatModel`, which count in place of what the data say.
+            ``integers="auto"`` are all columns that hold whole numbers alone; by default none.
 
         Returns
         -------
@@ -177,6 +229,8 @@ class ThreatModel:
         ThreatModel('l2', units={'age': 10, 'smokes': 1}, immutable=('smokes',))
         """
         observed, categories = Observed.of(X), categories_of(overrides.get("categories"))
+        if isinstance(overrides.get("integers"), str) and overrides["integers"] == "auto":
+            overrides["integers"] = whole_columns(X)
         if categories is not None:
             categories = choices(X, categories)
         parts = {**observed.parts(categories), **overrides}
@@ -225,7 +279,9 @@ class ThreatModel:
         if fixed is not None:
             check_some_left(fixed.array())
         units = None if self.units is None else features.values(self.units, "units")
-        return replace(self, units=units, bounds=bounds, immutable=fixed, categories=groups)
+        resolved = replace(self, units=units, bounds=bounds, immutable=fixed, categories=groups)
+        found = rules_by_position(resolved, features)
+        return replace(resolved, **found) if found else resolved
 
     def holding(self, low: NDArray, high: NDArray) -> ThreatModel:
         """Return the threat with bounds that hold some range, where data have shown them.
@@ -243,6 +299,12 @@ class ThreatModel:
     def radius(self, eps: float) -> NDArray:
         """Return how far a budget lets each feature move: eps times the units, in float64."""
         return eps * (np.ones(()) if self.units is None else numbers_of(self.units))
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether there are rules of the data, which not all points of ball and box obey."""
+        rules = (self.integers, self.increasing, self.decreasing, self.relations)
+        return any(rule is not None for rule in rules)
 
     def widest(self, eps: float) -> NDArray:
         """Return how far a feature moves at most, but for the bounds: anywhere with norm "l0"."""

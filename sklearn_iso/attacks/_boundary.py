@@ -84,7 +84,7 @@ class BoundaryWalk:
         for _ in range(self.n_steps):
             value, _, gradient = objective.slope(ball.point(v), goals)
             known = along(value.isfinite(), v)
-            onto = _onto_boundary(ball, v, value, gradient * ball.budget.eps)
+            onto = _onto_boundary(ball, v, value, ball.slope(gradient))
             before, v = torch.where(known, v, before), torch.where(known, onto, (v + before) / 2)
             led = norm.size(v) < ball.horizon()  # false for NaN
             if not led.all():

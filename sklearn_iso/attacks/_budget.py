@@ -15,6 +15,7 @@ from sklearn_iso._geometry.norms import Norm
 from sklearn_iso._threat import Threat, ThreatModel, as_threat, check_eps
 from sklearn_iso._threat.parts import numbers_of, shown
 from sklearn_iso.attacks._categories import Categories
+from sklearn_iso.attacks._rules import Room, Rules
 
 #: A walk that is this many times farther from X than X from 0, or than its budget, is lost.
 FARTHEST = 1e6
@@ -125,6 +126,8 @@ class Budget:
     categories : Categories or None
     limited : bool
         Whether a point may be no farther; otherwise eps is a unit of distance and no limit.
+    rules : Rules or None
+        Of the data, which every point obeys.
 
     Examples
     --------
@@ -142,6 +145,7 @@ class Budget:
     box: tuple[Tensor, Tensor] | None
     categories: Categories | None = None
     limited: bool = True
+    rules: Rules | None = None
 
     @classmethod
     def of(cls, X: Tensor, *, eps: float | None = None, threat: Threat = "linf") -> Budget:
@@ -172,7 +176,8 @@ class Budget:
         if threat.immutable is not None:
             fixed = torch.from_numpy(threat.immutable_mask()).to(X.device)
             values = torch.where(fixed, 0, values)
-        budget = cls(norm, values, box, limited=eps is not None)
+        rules = Rules.of(X, threat, values)
+        budget = cls(norm, values, box, limited=eps is not None, rules=rules)
         return budget if threat.categories is None else budget._with_categories(X, threat)
 
     def _with_categories(self, X: Tensor, threat: ThreatModel) -> Budget:
@@ -200,11 +205,19 @@ class Budget:
 
     def around(self, X: Tensor) -> Ball:
         """Ball around each sample of X."""
-        if self.box is None:
-            return Ball(self, X, None)
-        movable = self.eps > 0
-        low, high = (torch.where(movable, (side - X) / self.eps, 0) for side in self.box)
-        return Ball(self, X, (low, high))
+        box = None
+        if self.box is not None:
+            movable = self.eps > 0
+            low, high = (torch.where(movable, (side - X) / self.eps, 0) for side in self.box)
+            box = low, high
+        return Ball(self, X, box if self.rules is None else self.rules.box(X, self.eps, box))
+
+    def obeying(self, X: Tensor, x: Tensor) -> Tensor:
+        """Points near x that obey the rules; x itself where there are none."""
+        if self.rules is None:
+            return x
+        centre = X if self.categories is None else self.categories.graft(X, x)
+        return self.around(centre).point(self.perturbations(X, x))
 
     def verify(self, X: Tensor, X_adv: Tensor) -> None:
         """Raise a ValueError where X_adv is no perturbation of X within the budget."""
@@ -222,13 +235,15 @@ class Budget:
         beyond = (moved.abs() - slack).clamp(min=0)
         v = torch.where(beyond > 0, beyond / self.eps.double(), 0)
         size = float(self.norm.size(v).max()) if len(v) else 0.0
-        if size > 1 + 1e-5:
+        if self.limited and size > 1 + 1e-5:
             raise ValueError(
                 f"An attack must stay within eps; found a perturbation of {size:.6g} times eps in "
                 f"the norm {self.norm.name}."
             )
         if self.box is not None and ((X_adv < self.box[0]) | (X_adv > self.box[1])).any():
             raise ValueError("An attack must stay within bounds; found a point outside of them.")
+        if self.rules is not None:
+            self.rules.verify(X, X_adv)
 
     def _verify_immutable(self, X: Tensor, X_adv: Tensor) -> None:
         moved = (X_adv != X) & ~(self.eps > 0)
@@ -280,6 +295,25 @@ class Ball:
         v = self.budget.norm.random(shape, generator, dtype).to(self.X.device)
         return self.boxed(torch.where(self.budget.eps > 0, v, 0))
 
+    @property
+    def room(self) -> Room | None:
+        """What the rules leave of the ball; None where there are none."""
+        of = self.budget
+        if of.rules is None:
+            return None
+        return Room(of.rules, of.norm, of.eps, of.limited, self.X, self.box, of.box)
+
+    @property
+    def related(self) -> Room | None:
+        """The same where columns move together, so that a step must know of all of them."""
+        rules = self.budget.rules
+        return None if rules is None or rules.relations is None else self.room
+
+    def slope(self, gradient: Tensor) -> Tensor:
+        """Slope of the coordinates v by a gradient with respect to X, along the relations."""
+        slope, related = gradient * self.budget.eps, self.related
+        return slope if related is None else related.slope(slope)
+
     def step(self, v: Tensor, gradient: Tensor, length: float | Tensor, step: int = 0) -> Tensor:
         """Move v by a step of the length, then back into the ball and the box.
 
@@ -290,20 +324,28 @@ class Ball:
 
     def ascend(self, v: Tensor, slope: Tensor, length: float | Tensor, step: int = 0) -> Tensor:
         """Move v as :meth:`step` does, along a gradient with respect to the coordinates v."""
+        if (related := self.related) is not None:
+            return related.stepped(v, slope, length)
         return self.budget.norm.projected_step(v, slope, length, step, self.box)
 
     def project(self, v: Tensor) -> Tensor:
         """Coordinates moved into the ball and the box."""
+        if (related := self.related) is not None:
+            return related.fitted(v, inside=True)
         norm = self.budget.norm
         return norm.project(v) if self.box is None else norm.project_into(v, *self.box)
 
     def leap(self, gradient: Tensor) -> Tensor:
         """Full-length steepest step from the centre, moved into the box."""
         slope, norm = gradient * self.budget.eps, self.budget.norm
+        if (related := self.related) is not None:
+            return related.leapt(slope)
         return norm.steepest(slope) if self.box is None else norm.farthest(slope, *self.box)
 
     def point(self, v: Tensor) -> Tensor:
         """Points of the coordinates v."""
+        if (room := self.room) is not None:
+            return room.points(v)
         x = self.X + v * self.budget.eps
         return x if self.budget.box is None else x.clamp(*self.budget.box)
 
@@ -313,6 +355,8 @@ class Ball:
         Half a unit in the last place matters where eps is small beside X; as it costs as
         much as a small network, only the points that are handed back are rounded.
         """
+        if (room := self.room) is not None:
+            return room.points(v)
         x = self.point(v)
         beyond = (x - self.X).abs() > (v * self.budget.eps).abs()
         return torch.where(beyond, x.nextafter(self.X), x)
@@ -334,4 +378,5 @@ class Ball:
     def boxed(self, v: Tensor) -> Tensor:
         """Coordinates moved into the box alone."""
         # X lies inside the box, so clipping shortens v entry by entry: it stays in the ball.
-        return v if self.box is None else v.clamp(*self.box)
+        v = v if self.box is None else v.clamp(*self.box)
+        return v if (related := self.related) is None else related.fitted(v)

@@ -72,7 +72,7 @@ class Shrinking:
             size = norm.size(v)
             closer = fooled & (size < closest) & (size <= self.largest * (1 + 1e-6))
             best[closer], closest[closer] = v[closer], size[closer]
-            slope = gradient * ball.budget.eps
+            slope = ball.slope(gradient)
             change = _cosine(self.first_change, self.last_change, step, self.n_steps)
             radius = self._next_radius(radius, size, closest, fooled, change)
             guess = size + (-loss).clamp(min=0).to(size) / _dual(norm, slope)
@@ -187,7 +187,7 @@ def linearised_boundaries(
     sizes, starts = [], []
     for target in wrong_classes.unbind(dim=1):
         loss, _, gradient = targeted.slope(ball.X, torch.stack([y, target], dim=1))
-        slope = gradient * ball.budget.eps
+        slope = ball.slope(gradient)
         size = (-loss).clamp(min=0).to(slope) / _dual(norm, slope) * OVERSHOOT
         # Where the margin is flat no step leads anywhere: the walk starts at X.
         steep = slope.flatten(1).any(dim=1) & (size < ball.horizon())

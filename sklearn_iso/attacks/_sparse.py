@@ -170,7 +170,7 @@ class Fewest:
 
     def _slope(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         loss, wrong, gradient = self.objective.slope(self.ball.point(v), self.y)
-        return loss, wrong, gradient * self.ball.budget.eps
+        return loss, wrong, self.ball.slope(gradient)
 
     def linearised(self, targets: Tensor) -> None:
         """Cross the linearised boundary to each wrong class by the fewest features."""
@@ -179,7 +179,7 @@ class Fewest:
             goals = torch.stack([self.y, target], dim=1)
             loss, _, gradient = targeted.slope(self.ball.X, goals)
             climb = (-loss).clamp(min=0).to(gradient) * (1 + 1e-6)
-            v = self.ball.budget.norm.reach(gradient * self.ball.budget.eps, climb, *box)
+            v = self.ball.budget.norm.reach(self.ball.slope(gradient), climb, *box)
             self.offer(v, self.objective.value(self.ball.point(v), self.y)[1])
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
@@ -204,14 +205,17 @@ class Access:
         return self.gradients is Gradients.TRUSTED
 
     @property
-    def logits(self) -> Followed:
+    def logits(self) -> Callable[[Tensor], Tensor]:
         """The twin, for an attack that must not end on points where it gives no numbers."""
-        return Followed(self.twin, self.problem.refused)
+        followed, own = Followed(self.twin, self.problem.refused), self.problem.candidates
+        return followed if own is None else own.judged(followed)
 
     @cached_property
     def answers(self) -> Answers:
         """What the estimator says without gradients."""
-        return self.known_answers or Answers.of(self.problem)
+        answers = self.known_answers or Answers.of(self.problem)
+        own = self.problem.candidates
+        return answers if own is None else answers.judged(own.judged)
 
     def require_gradients(self) -> None:
         """Raise an error unless an attack may follow gradients.

@@ -107,6 +107,11 @@ class Answers:
 
         return cls(predict, None, why)
 
+    def judged(self, judge: Callable[[Answer], Answer]) -> Answers:
+        """Return the answers as something else has them judged."""
+        scores = None if self.scores is None else judge(self.scores)
+        return replace(self, predict=judge(self.predict), scores=scores)
+
     @classmethod
     def of(cls, problem: Problem) -> Answers:
         """Return the answers of the estimator of a problem, compared on its data."""

@@ -122,6 +122,7 @@ def noise_is_weaker(sample: Sample) -> Finding | None:
     fooled = np.zeros(len(sample.rows), dtype=bool)
     for _ in range(N_NOISE):
         points = ball.point_within(ball.random(sample.generator))
+        points = sample.problem.candidate(sample.X, points, sample.eps, sample.rows)
         fooled |= sample.problem.fools(points, sample.rows)
     return _beaten(
         sample, fooled, "random noise beats gradients", f"the best of {N_NOISE} random points fools"
@@ -135,6 +136,7 @@ def transfer_is_weaker(sample: Sample) -> Finding | None:
         return None
     threat = sample.problem.threat
     X_adv = transfer(surrogate, sample.X, sample.y, eps=sample.eps, threat=threat)
+    X_adv = sample.problem.candidate(sample.X, X_adv, sample.eps, sample.rows)
     sample.problem.budget(sample.X, sample.eps).verify(sample.X, X_adv)
     fooled = sample.problem.fools(X_adv, sample.rows)
     return _beaten(

@@ -213,6 +213,7 @@ class _Run:
         """Verify the points of samples at some positions, and note which the estimator errs on."""
         problem, samples = self.evaluation.problem, self.result.samples[at]
         X = problem.points(samples)
+        X_adv = problem.candidate(X, X_adv, self.eps, samples)
         problem.budget(X, self.eps).verify(X, X_adv)
         self.result.record(at, X_adv, problem.fools(X_adv, samples), stage)
 
@@ -226,6 +227,9 @@ class _Run:
             # A trusted twin has the last word, but for points where the estimator contradicts.
             trusted = self.access.trusted
             n_queries = QUERIES_AFTER_GRADIENTS if trusted else AUTOMATIC_QUERIES
+            threat = self.evaluation.problem.threat
+            # Gradients say little of whole numbers, and where relations bind not all.
+            trusted = trusted and threat.integers is None and threat.relations is None
             trusted = trusted and not self._overlooked(method)
             left = ~self.result.fooled & (claimed | (not trusted))
         else:

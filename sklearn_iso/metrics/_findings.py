@@ -104,6 +104,7 @@ class Sample:
         """Which samples an attack gets the estimator to err on, within any budget."""
         threat, generator = self.problem.threat, self.generator
         X_adv = attack(answer, self.X, self.y, eps=eps, threat=threat, random_state=generator)
+        X_adv = self.problem.candidate(self.X, X_adv, eps, self.rows)
         self.problem.budget(self.X, eps).verify(self.X, X_adv)
         return self.problem.fools(X_adv, self.rows)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,7 +203,42 @@ def by_coordinate(raw: Sequence[RawColumn], threat: ThreatModel) -> ThreatModel:
     return replace(
         threat, units=units, bounds=bounds, immutable=Mask.of(fixed),
         categories=tuple(known) or None, max_changes=threat.max_changes if known else 1,
+        **_rules(raw, threat),
     )  # fmt: skip
+
+
+def _rules(raw: Sequence[RawColumn], threat: ThreatModel) -> dict[str, Any]:
+    """Return the rules of the data for the coordinates of columns of numbers without gaps."""
+    if threat.repair is not None:
+        raise ValueError(
+            "repair is a rule for tables of numbers; X holds text, categories, booleans or missing "
+            "values. Tell linear rules as relations, or pass is_valid."
+        )
+
+    def place(position: Hashable, what: str) -> int:
+        one = raw[cast(int, position)]
+        if not isinstance(one, Number) or (what == "relations" and one.gap is not None):
+            raise ValueError(
+                f"{what} must be of columns of numbers, relations of those without missing values; "
+                f"column {one.name!r} is none. Leave it out."
+            )
+        return one.at
+
+    found: dict[str, Any] = {
+        name: tuple(place(position, name) for position in columns)
+        for name in ("integers", "increasing", "decreasing")
+        if (columns := getattr(threat, name)) is not None
+    }
+    if threat.relations is not None:
+        found["relations"] = tuple(
+            replace(
+                one,
+                terms=tuple((place(at, "relations"), by) for at, by in one.terms),
+                dependent=None if one.dependent is None else place(one.dependent, "relations"),
+            )
+            for one in threat.relations
+        )
+    return found
 
 
 def _of_coordinates(values: NDArray, raw: Sequence[RawColumn], neutral: float) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ from sklearn_iso._threat import Threat, ThreatModel, as_threat
 from sklearn_iso._threat.parts import numbers_of
 from sklearn_iso.attacks import Budget
 from sklearn_iso.attacks._attack import NO_ANSWER
+from sklearn_iso.metrics._candidates import Candidates
 from sklearn_iso.metrics._raw_table import table_of
 from sklearn_iso.metrics._refused import Refused
 from sklearn_iso.metrics._table import Table
@@ -49,6 +50,10 @@ class Attackable:
         """Budget around some of the samples, checked."""
         return Budget.of(X, eps=eps, threat=self.threat)
 
+    def candidate(self, X: Tensor, X_adv: Tensor, eps: float | None, rows: NDArray) -> Tensor:
+        """Return perturbed samples as they are judged: as they are."""
+        return X_adv
+
     def count_refusals_within(self, radius: NDArray) -> None:
         """Count refused points no farther than a radius from the range of X, or of categories."""
         low, high = (X - sign * radius for X, sign in zip(self.table.range(), (1, -1), strict=True))
@@ -74,6 +79,8 @@ class Problem(Attackable):
         Weights of the samples.
     refused : Refused
         Perturbed points at which the estimator gave no answer.
+    candidates : Candidates, or None
+        What rules of the user say of perturbed points.
 
     Examples
     --------
@@ -93,6 +100,7 @@ class Problem(Attackable):
     threat: ThreatModel
     weight: NDArray | None = None
     refused: Refused = field(default_factory=Refused, compare=False)
+    candidates: Candidates | None = None
 
     @classmethod
     def of(
@@ -124,7 +132,9 @@ class Problem(Attackable):
         table = Table(X, missing=True) if missing else table_of(X, threat)
         codes = label_columns(y, classes, table)
         by_position = table.threat(threat)
-        problem = cls(estimator, table, codes, classes, by_position, weight)
+        own = Candidates.of(table, by_position)
+        by_position = replace(by_position, repair=None, is_valid=None)
+        problem = cls(estimator, table, codes, classes, by_position, weight, candidates=own)
         problem.budget(problem.present(), 0)  # checks the threat on all samples, also wrong ones
         return problem
 
@@ -210,6 +220,13 @@ class Problem(Attackable):
             values = values.clip(low, high)
         return bool(replace(self, refused=Refused()).knows(values).all())
 
+    def candidate(self, X: Tensor, X_adv: Tensor, eps: float | None, rows: NDArray) -> Tensor:
+        """Return perturbed samples as they are judged: repaired, if the user says how."""
+        if self.candidates is None:
+            return X_adv
+        budget = Budget.of(X, eps=eps, threat=self.threat)
+        return self.candidates.settled(X, X_adv, budget, rows)
+
     def fools(self, X_adv: Tensor, rows: NDArray) -> NDArray:
         """Which samples the estimator gets wrong at X_adv; none where it refuses to answer."""
         values = X_adv.detach().cpu().numpy()
@@ -217,6 +234,8 @@ class Problem(Attackable):
         wrong: NDArray = (columns != self.codes[rows]) & (columns != NO_ANSWER)
         if wrong.any():
             wrong[wrong] = self.knows(values[wrong], rows[wrong])
+        if wrong.any() and self.candidates is not None:
+            wrong[wrong] = self.candidates.valid(values[wrong], rows[wrong])
         return wrong
 
 

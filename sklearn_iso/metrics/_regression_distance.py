@@ -87,6 +87,10 @@ class DeviationProblem:
         """What an attack may do."""
         return self.problem.threat
 
+    def candidate(self, X: Tensor, X_adv: Tensor, eps: float | None, rows: NDArray) -> Tensor:
+        """Return perturbed samples as they are judged."""
+        return self.problem.candidate(X, X_adv, eps, rows)
+
     @property
     def table(self) -> Table:
         """What is attacked."""

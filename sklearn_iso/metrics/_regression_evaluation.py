@@ -219,7 +219,9 @@ class _Run:
     def _offer(self, X_adv: Tensor, stage: str, rows: NDArray | None = None) -> None:
         """Verify points, ask the estimator, and keep what is worse."""
         problem, X = self.problem, self.problem.points()
-        problem.budget(X, self.eps).verify(X, X_adv)
+        budget = problem.budget(X, self.eps)
+        X_adv = budget.obeying(X, X_adv)
+        budget.verify(X, X_adv)
         predicted = problem.predict_perturbed(
             X_adv.detach().cpu().numpy(), np.arange(len(X)), thorough=True
         )

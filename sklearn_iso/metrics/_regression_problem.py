@@ -177,6 +177,11 @@ class RegressionProblem(Attackable):
                 "or infinity. Drop those samples, or correct the regressor."
             )
         targets = predicted if y is None else check_targets(y, predicted.shape[1], table)
+        if threat.repair is not None or threat.is_valid is not None:
+            raise ValueError(
+                "repair and is_valid are rules for classifiers; got them for a regressor. Tell "
+                "linear rules as relations, and whole numbers as integers."
+            )
         by_position = table.threat(threat)
         problem = cls(estimator, table, targets, predicted, by_position, weight)
         problem.budget(problem.points(), 0)  # checks the threat on all samples
@@ -257,11 +262,11 @@ def check_targets(y: ArrayLike, n_outputs: int, table: Table) -> NDArray[np.floa
             f"y must hold as many numbers for each sample as the estimator predicts, {n_outputs}; "
             f"got shape {targets.shape}. Pass the targets as they were in the fit."
         )
-    return np.asarray(targets)
+    return np.require(targets, requirements=["C", "W"])  # columns of frames are read-only
 
 
 def _outputs(predicted: Any, n_samples: int) -> NDArray[np.float64]:
-    array = np.asarray(predicted, dtype=np.float64)
+    array = np.require(predicted, dtype=np.float64, requirements=["C", "W"])
     if array.ndim not in (1, 2) or len(array) != n_samples:
         raise ValueError(
             f"predict must return numbers for each sample, of shape ({n_samples},) or "

@@ -40,6 +40,9 @@ class Judge(Protocol):
     def points(self, rows: NDArray) -> Tensor:
         """Return samples as a tensor."""
 
+    def candidate(self, X: Tensor, X_adv: Tensor, eps: float | None, rows: NDArray) -> Tensor:
+        """Return perturbed samples as they are judged."""
+
     def fools(self, X_adv: Tensor, rows: NDArray) -> NDArray:
         """Which samples the estimator gets wrong at X_adv."""
 
@@ -85,13 +88,14 @@ class Settling:
         """
         X = self.problem.points(rows)
         points = self._inside(self.problem.table.canonical(points.clone()), X)
+        points = self._candidates(X, points, rows)
         fooled = self.problem.fools(points, rows)
         moved = (points != X).flatten(1).any(dim=1).numpy()
         for overshoot in OVERSHOOTS:
             left = np.flatnonzero(~fooled & moved)
             if not len(left):
                 break
-            further = self._along(X[left], points[left], 1 + overshoot)
+            further = self._along(X[left], points[left], 1 + overshoot, rows[left])
             hit = self.problem.fools(further, rows[left])
             points[left[hit]], fooled[left[hit]] = further[hit], True
         if not exact and fooled.any():
@@ -100,11 +104,17 @@ class Settling:
         distances: NDArray = np.where(fooled, self._sizes(X, points), np.inf)
         return distances
 
-    def _along(self, X: Tensor, points: Tensor, share: float | Tensor) -> Tensor:
+    def _candidates(self, X: Tensor, x: Tensor, rows: NDArray) -> Tensor:
+        """Points near x that obey the rules, as the estimator is to judge them."""
+        if self.problem.threat.has_rules:
+            x = Budget.of(X, threat=self.problem.threat).obeying(X, x)
+        return self.problem.candidate(X, x, None, rows)
+
+    def _along(self, X: Tensor, points: Tensor, share: float | Tensor, rows: NDArray) -> Tensor:
         x = X + (points - X) * share
         for group in self.problem.threat.one_hot():
             x[:, list(group)] = points[:, list(group)]
-        return self._inside(x, X)
+        return self._candidates(X, self._inside(x, X), rows)
 
     def _pulled_back(self, X: Tensor, points: Tensor, rows: NDArray) -> Tensor:
         low, high = np.zeros(len(rows)), np.ones(len(rows))
@@ -112,7 +122,7 @@ class Settling:
         shape = (-1, *[1] * (X.ndim - 1))
         for _ in range(self.n_bisections):
             middle = (low + high) / 2
-            x = self._along(X, points, torch.from_numpy(middle).to(X).view(shape))
+            x = self._along(X, points, torch.from_numpy(middle).to(X).view(shape), rows)
             fooled = self.problem.fools(x, rows)
             best[fooled] = x[fooled]
             low, high = np.where(fooled, low, middle), np.where(fooled, middle, high)
