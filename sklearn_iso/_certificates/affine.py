@@ -155,6 +155,11 @@ def _imputer(imputer: SimpleImputer, n_features: int) -> Affine:
 @_part.register(NeighborhoodComponentsAnalysis)
 @_part.register(LinearDiscriminantAnalysis)
 def _projection(projection: Any, n_features: int) -> Affine:
+    variances = getattr(projection, "explained_variance_", np.ones(1))
+    faintest = np.finfo(np.float64).eps * variances.max(initial=0.0)
+    if getattr(projection, "whiten", False) and (variances <= faintest).any():
+        reason = "it magnifies a direction without variance; lower n_components, or do not whiten"
+        raise NotCertifiableError(projection, reason=reason)
     twin = as_torch(projection, transform=True)
     axes = torch.eye(n_features, dtype=torch.float64)
     return _as_it_is(projection, (twin(axes) - twin(torch.zeros_like(axes))).numpy())

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from sklearn_iso._certificates.columnwise import quietly
 from sklearn_iso._certificates.forests import LEAF, Categories, Forest, joined
 from sklearn_iso._certificates.tree_readers import forest_of, score_of, spread
 
@@ -69,7 +70,7 @@ def _categories(boosting: HistGradientBoostingClassifier, predictors: list[Any])
 
     def encode(Z: NDArray) -> NDArray:
         encoded = np.array(Z, dtype=np.float64)
-        encoded[:, is_categorical] = encoder.transform(Z[:, is_categorical])
+        encoded[:, is_categorical] = quietly(encoder.transform, Z[:, is_categorical])
         return encoded
 
     return Categories(encode, np.concatenate(of_node), _table(left), _table(known))

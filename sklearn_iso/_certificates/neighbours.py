@@ -81,9 +81,10 @@ class NeighboursCertifier:
         Z = np.asarray(quietly(before.apply, X), dtype=np.float64)
         slopes = domain_slopes(before.matrix, Domain.of(threat, X.shape[1]), np.isnan(X))
         eps = 64 * X.shape[1] * np.finfo(X.dtype).eps
+        blurs = eps * np.linalg.norm(before.sizes(X), ord=self.order, axis=1)
         bounds = [
-            Vote(self, z, code, slope, threat.norm.order, eps).bound()
-            for z, code, slope in zip(Z, codes.tolist(), slopes, strict=True)
+            Vote(self, z, code, slope, threat.norm.order, eps, blur).bound()
+            for z, code, slope, blur in zip(Z, codes.tolist(), slopes, blurs, strict=True)
         ]
         return np.array(bounds, dtype=np.float64)
 
@@ -119,6 +120,8 @@ class Vote:
         p of the norm of the threat.
     eps : float
         Of rounding.
+    blur : float
+        What rounding in the steps may do to distances.
     """
 
     certifier: NeighboursCertifier
@@ -127,6 +130,7 @@ class Vote:
     slopes: NDArray
     order: float
     eps: float
+    blur: float
 
     def bound(self) -> float:
         """Return how far no other class can win."""
@@ -141,6 +145,7 @@ class Vote:
             return np.inf if len(away_others) < needed else 0.0
         gap = away_others[needed - 1] - away_own[ahead]
         slack = self.eps * (away_others[needed - 1] + np.abs(self.z).max(initial=0.0))
+        slack += 2 * self.blur
         fastest = self._fastest()
         by_triangle = max(gap - slack, 0.0) / (2 * fastest) if fastest > 0 else np.inf
         if self.certifier.order != 2 or gap <= slack:
@@ -169,7 +174,8 @@ class Vote:
         squares = np.square(others - self.z).sum(axis=1)
         own_squares = np.square(own - self.z).sum(axis=1)
         sizes = squares + np.square(others).sum(axis=1)
-        gains = squares[:, None] - own_squares - self.eps * sizes[:, None]
+        sums = np.sqrt(squares)[:, None] + np.sqrt(own_squares)
+        gains = squares[:, None] - own_squares - self.eps * sizes[:, None] - 2 * self.blur * sums
         slopes = 2 * (others[:, None] - own) @ self.slopes.T
         return gains, slopes
 

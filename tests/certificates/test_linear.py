@@ -188,6 +188,13 @@ def test_steps_that_are_not_affine_are_named(step, named):
         certified_distance(pipeline, X, Y)
 
 
+def test_whitening_of_what_has_no_variance_is_refused():
+    flat = np.column_stack([X, np.ones(len(X))])
+    pipeline = make_pipeline(PCA(whiten=True), LogisticRegression()).fit(flat, Y)
+    with pytest.raises(NotCertifiableError, match="direction without variance"):
+        certified_distance(pipeline, flat, Y)
+
+
 def test_votes_of_kernels_are_refused_and_linear_margins_are_not():
     with pytest.raises(NotCertifiableError, match="kernel='rbf' is not linear"):
         certified_distance(SVC().fit(X, Y), X, Y)

@@ -1,6 +1,7 @@
 """Certificates of trees, held to going through all points that could be nearest errors."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from certified import both_sides, brute_force, thresholds_of
 from sklearn.compose import ColumnTransformer
@@ -250,6 +251,14 @@ def test_categories_stay_and_must_be_kept():
     right = classifier.predict(samples) == labels
     assert right.mean() > 0.9 and np.array_equal(found > 0, right)
     assert np.median(np.abs(found - cut)[right]) < 0.3
+
+
+def test_frames_with_categories_are_asked_quietly():
+    frame = pd.DataFrame(X, columns=list("abc")).assign(d=pd.Categorical(np.arange(150) % 3))
+    classifier = HistGradientBoostingClassifier(max_iter=2).fit(frame, Y)
+    threat = ThreatModel(immutable=["d"])
+    some = certified_distance(classifier, frame[::15], Y[::15], threat=threat)
+    assert np.array_equal(some > 0, classifier.predict(frame[::15]) == Y[::15])
 
 
 def test_a_forest_never_holds_beyond_what_an_attack_finds():
