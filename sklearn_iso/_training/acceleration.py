@@ -150,6 +150,8 @@ def _shadowed(
 class _Shadow:
     """A pass in place of a module's own method."""
 
+    computes_the_same = True  # but for rounding: bounds of the module hold
+
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         functools.update_wrapper(self, function)
