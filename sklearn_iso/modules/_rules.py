@@ -50,13 +50,18 @@ class NoBoundsError(TypeError):
         """Return the same error, told from outside of a named submodule."""
         return NoBoundsError(self.module, (name, *self.path), self.reason)
 
-    def __str__(self) -> str:
-        """Say what has no bounds, what has, and what to do."""
+    @property
+    def fact(self) -> str:
+        """What has no bounds, and why."""
         kind = type(self.module).__name__
         where = f"{'.'.join(self.path)!r} ({kind})" if self.path else kind
         why = f": {self.reason}" if self.reason else ""
+        return f"The output of {where} has no known bounds{why}."
+
+    def __str__(self) -> str:
+        """Say what has no bounds, what has, and what to do."""
         return (
-            f"The output of {where} has no known bounds{why}. These have: "
+            f"{self.fact} These have: "
             f"{', '.join(bounded())}, and modules whose forward calls them by name. Build the "
             "network of these in evaluation mode, or measure it by attack."
         )
