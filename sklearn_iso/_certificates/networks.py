@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.neural_network import MLPClassifier
-from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import Tensor, nn
 
 # Importing it registers the rules of differentiable models.
@@ -68,8 +68,14 @@ class NetworkCertifier:
         """
         try:
             return graph_of(self.model, shape, unit)
-        except (NoBoundsError, EndedError) as error:
+        except EndedError as error:
             raise NotCertifiableError(self.estimator, reason=str(error).rstrip(".")) from error
+        except NoBoundsError as error:
+            if hasattr(self.estimator, "to_torch") or isinstance(self.estimator, NeuralNet):
+                # Its module is the user's own: what counts is what it may consist of.
+                raise NotCertifiableError(self.estimator, reason=str(error).rstrip(".")) from error
+            reason = f"its differentiable model is no network with bounds. {error.fact.rstrip('.')}"
+            raise NotCertifiableError(self.estimator, (), reason, _known()) from error
 
     def holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
         """Return for which samples no perturbation within eps is misclassified, as booleans."""
@@ -199,8 +205,13 @@ def _model_of(estimator: BaseEstimator, steps: Steps) -> nn.Module:
         before = [twin_of_step(name, step, transform=True) for name, step in steps]
         last = as_torch(estimator)
     except NotDifferentiableError as error:
-        raise NotCertifiableError(error.estimator, error.path, _why(error), registered()) from error
+        raise NotCertifiableError(error.estimator, error.path, _why(error), _known()) from error
     return Chain(*before, last) if before else last
+
+
+def _known() -> list[str]:
+    """Return the names of the classes with a proof, without the base of them all."""
+    return [name for name in registered() if name != BaseEstimator.__name__]
 
 
 def _why(error: NotDifferentiableError) -> str:

@@ -153,6 +153,8 @@ def _shadowed(
 class _Shadow(Generic[P, R]):
     """A pass in place of a module's own method."""
 
+    computes_the_same = True  # but for rounding: bounds of the module hold
+
     def __init__(self, function: Callable[P, R]) -> None:
         self._function = function
         functools.update_wrapper(self, function)

@@ -50,13 +50,18 @@ class NoBoundsError(TypeError):
         """Return the same error, told from outside of a named submodule."""
         return NoBoundsError(self.module, (name, *self.path), self.reason)
 
-    def __str__(self) -> str:
-        """Say what has no bounds, what has, and what to do."""
+    @property
+    def fact(self) -> str:
+        """What has no bounds, and why."""
         kind = type(self.module).__name__
         where = f"{'.'.join(self.path)!r} ({kind})" if self.path else kind
         why = f": {self.reason}" if self.reason else ""
+        return f"The output of {where} has no known bounds{why}."
+
+    def __str__(self) -> str:
+        """Say what has no bounds, what has, and what to do."""
         return (
-            f"The output of {where} has no known bounds{why}. These have: "
+            f"{self.fact} These have: "
             f"{', '.join(bounded())}, and modules whose forward calls them by name. Build the "
             "network of these in evaluation mode, or measure it by attack."
         )
@@ -109,9 +114,15 @@ def rule_of(module: nn.Module) -> Rule | None:
     """
     for kind in type(module).__mro__:
         if kind in _RULES:
-            same = type(module).forward is kind.forward and "forward" not in vars(module)
+            same = type(module).forward is kind.forward and not is_replaced(module)
             return _RULES[kind] if same else None
     return None
+
+
+def is_replaced(module: nn.Module) -> bool:
+    """Return whether an instance has a forward of its own, beside one that computes the same."""
+    own = vars(module).get("forward")
+    return own is not None and not getattr(own, "computes_the_same", False)
 
 
 def append(module: nn.Module, graph: Graph, at: int) -> int:

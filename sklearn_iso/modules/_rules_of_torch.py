@@ -159,14 +159,14 @@ def _batch_norm(module: nn.BatchNorm1d, graph: Graph, at: int) -> int:
     if module.training or mean is None or variance is None:
         raise NoBoundsError(module, reason="it normalises by the batch at hand in training mode")
     shape = graph.shapes[at]
+    wide = [-1, *[1] * (len(shape) - 1)]
     factor = (variance.double() + module.eps).rsqrt()
     if module.weight is not None:
         factor = factor * module.weight.double()
-    shift = -mean.double() * factor
-    if module.bias is not None:
-        shift = shift + module.bias.double()
-    wide = [-1, *[1] * (len(shape) - 1)]
-    return graph.add(Diagonal(at, shape, factor.reshape(wide), shift.reshape(wide)))
+    bias = None if module.bias is None else module.bias.reshape(wide)
+    # In two steps: shift and factor in one may be small where what is rounded is large.
+    centred = graph.add(Diagonal(at, shape, None, -mean.double().reshape(wide)))
+    return graph.add(Diagonal(centred, shape, factor.reshape(wide), bias))
 
 
 @rule(nn.ReLU)

@@ -16,6 +16,7 @@ from sklearn_iso.modules._rules import (
     NoBoundsError,
     append,
     append_part,
+    is_replaced,
     otherwise,
     reshaped,
     rule_of,
@@ -58,6 +59,8 @@ def append_traced(module: nn.Module, graph: Graph, at: int) -> int:
     """Append what the forward of a module calls, by the rules of what it calls."""
     if type(module).__module__.startswith("torch."):
         raise NoBoundsError(module)
+    if is_replaced(module):
+        raise NoBoundsError(module, reason="its forward was replaced by another")
     try:
         traced = _Tracer().trace(module)
     except NoBoundsError:

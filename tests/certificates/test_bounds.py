@@ -307,6 +307,8 @@ def refused():
     twice = nn.Sequential(nn.Sequential(nn.Linear(3, 3)), nn.PReLU())
     hooked = nn.Linear(3, 3)
     hooked.register_forward_hook(lambda module, inputs, output: 2 * output)
+    replaced, other = Residual(nn.Linear(3, 3)), nn.Linear(3, 3)
+    replaced.forward = other.forward = lambda X: 2 * X
     return [
         (twice, r"'1' \(PReLU\) has no known bounds.*Linear.*evaluation mode"),
         (nn.Sequential(nn.Linear(3, 3), nn.Dropout()), "at random in training mode"),
@@ -316,6 +318,8 @@ def refused():
         (nn.GELU("tanh").eval(), "approximate"),
         (Counting().eval(), "cannot be traced"),
         (hooked.eval(), "forward hooks"),
+        (replaced, "its forward was replaced"),
+        (other, "Linear.*has no known bounds"),
         (nn.Linear(4, 3).eval(), r"must be of shape \(4,\) here; got \(3,\)"),
     ]
 

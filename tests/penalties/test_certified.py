@@ -149,6 +149,18 @@ def test_a_radius_is_set_by_the_name_of_its_term():
         penalty.set_params(radius=0.1)
 
 
+def test_training_in_mixed_precision_is_about_the_same():
+    X, y = np.random.default_rng(0).uniform(size=(60, 4)), np.arange(60) % 3
+    curves = [
+        IsometricClassifier(
+            penalty=CertifiedCrossEntropy(radius=0.1), max_epochs=3, hidden_layer_sizes=(8,),
+            random_state=0, mixed_precision=mixed,
+        ).fit(X.astype(np.float32), y).loss_curve_
+        for mixed in (False, True)
+    ]  # fmt: skip
+    np.testing.assert_allclose(curves[1], curves[0], rtol=0.05)
+
+
 @pytest.mark.slow
 def test_training_raises_what_intervals_certify():
     X, y = load_digits(return_X_y=True)
