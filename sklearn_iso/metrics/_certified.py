@@ -53,8 +53,8 @@ def certified_accuracy(
     The accuracy under the strongest attack is at least the certified one, and at most that under
     a known attack.
 
-    There are proofs of trees and their ensembles, linear classifiers and nearest neighbours, see
-    :func:`certified_distance`.
+    There are proofs of trees and their ensembles, linear classifiers, nearest neighbours and
+    networks, see :func:`certified_distance`.
 
     Parameters
     ----------
@@ -106,9 +106,9 @@ def certified_accuracy(
     0.83
     """
     budget, threat = check_eps(eps), _checked(threat)
-    certifier = _certifier(estimator, time_limit)
+    certifier = certifier_for(estimator, time_limit)
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight, missing=True)
-    return float(share(_holds(problem, certifier, budget)[None], problem.weight)[0])
+    return float(share(holding(problem, certifier, budget)[None], problem.weight)[0])
 
 
 @validate_params(
@@ -179,7 +179,7 @@ def certified_distance(
     >>> certified_distance(DecisionTreeClassifier().fit(X, y), X, y).round(3)
     array([2., 1., 1.])
     """
-    threat, certifier = _checked(threat), _certifier(estimator, time_limit)
+    threat, certifier = _checked(threat), certifier_for(estimator, time_limit)
     problem = Problem.of(estimator, X, y, threat=threat, missing=True)
     found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
     moved = Moved.of(problem, rows)
@@ -234,8 +234,13 @@ class Moved:
         return self.X[self.right], self.codes[self.right], self.threat
 
 
-def _holds(problem: Problem, certifier: Certifier, eps: float) -> NDArray:
-    """Return which samples provably hold."""
+def holding(problem: Problem, certifier: Certifier, eps: float) -> NDArray:
+    """Return which samples provably hold.
+
+    Examples
+    --------
+    See :func:`certified_accuracy`.
+    """
     holds = problem.right()
     moved = Moved.of(problem, np.flatnonzero(holds))
     held_there = moved.right.copy()
@@ -265,9 +270,9 @@ def verdicts(problem: Problem, eps: float, time_limit: float | None = None) -> N
     >>> verdicts(Problem.of(tree, X, y), 1.5).tolist()
     ['certified', 'broken', 'broken']
     """
-    certifier, right = _certifier(problem.estimator, time_limit), problem.right()
+    certifier, right = certifier_for(problem.estimator, time_limit), problem.right()
     found = np.where(right, "open", "broken").astype(object)
-    found[_holds(problem, certifier, eps)] = "certified"
+    found[holding(problem, certifier, eps)] = "certified"
     rows = np.flatnonzero(found == "open")
     if len(rows) and isinstance(certifier, Witnessing) and not problem.threat.categories:
         X, codes = problem.table.values[rows], problem.codes[rows]
@@ -277,7 +282,18 @@ def verdicts(problem: Problem, eps: float, time_limit: float | None = None) -> N
     return found
 
 
-def _certifier(estimator: Any, time_limit: float | None) -> Certifier:
+def certifier_for(estimator: Any, time_limit: float | None) -> Certifier:
+    """Return what certifies an estimator, within seconds a sample where a search takes long.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_iso.metrics._certified import certifier_for
+    >>> tree = DecisionTreeClassifier().fit(np.array([[0.0], [1.0]]), [0, 1])
+    >>> certifier_for(tree, None).exact
+    True
+    """
     certifier = certifier_of(estimator)
     return certifier.within(time_limit) if isinstance(certifier, Timed) else certifier
 

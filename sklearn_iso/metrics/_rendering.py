@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso.metrics._assumptions import Assumed, as_lines
 from sklearn_iso.metrics._findings import Finding
+from sklearn_iso.metrics._proven import Proven
 
 MOST_CLASSES = 10
 Table = tuple[list[str], list[list[str]]]
@@ -71,6 +72,9 @@ class OfClassifier(Told, Protocol):
     @property
     def broken_by(self) -> Mapping[str, NDArray]: ...
 
+    @property
+    def proven(self) -> Proven | None: ...
+
 
 class OfRegressor(Told, Protocol):
     """What the table of a regressor takes."""
@@ -117,7 +121,9 @@ def of_classifier(report: OfClassifier) -> Table:
     """
     labels = [str(label) for label in report.classes.tolist()]
     shown = labels if len(labels) <= MOST_CLASSES else []
+    proven = report.proven
     head = ["eps", "accuracy", "95% interval", *shown, "broken by"]
+    head[1:1] = [] if proven is None else ["certified"]
     rows = []
     for position, eps in enumerate(report.eps.tolist()):
         low, high = report.interval[position].tolist()
@@ -125,7 +131,8 @@ def of_classifier(report: OfClassifier) -> Table:
         broken = [f"{name} {counts[position]}" for name, counts in report.broken_by.items()
                   if counts[position]]  # fmt: skip
         rows.append([
-            f"{eps:.4g}", f"{report.accuracy[position]:.3f}", f"[{low:.3f}, {high:.3f}]",
+            f"{eps:.4g}", *([] if proven is None else [f"{proven.accuracy[position]:.3f}"]),
+            f"{report.accuracy[position]:.3f}", f"[{low:.3f}, {high:.3f}]",
             *(of_classes if shown else []), ", ".join(broken),
         ])  # fmt: skip
     return head, rows

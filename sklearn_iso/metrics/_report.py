@@ -25,6 +25,7 @@ from sklearn_iso.metrics._diagnostics import checks_for, estimator_answers, samp
 from sklearn_iso.metrics._evidence import Evidence
 from sklearn_iso.metrics._findings import Finding, Sample, draw
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._proven import Proven
 from sklearn_iso.metrics._regression_problem import LossLike, RegressionProblem, SampleLoss
 from sklearn_iso.metrics._regression_report import RegressionReport, regression_report
 from sklearn_iso.metrics._rendering import as_html, as_text, of_classifier
@@ -89,6 +90,11 @@ class RobustnessReport(ToldAsJson):
         booleans or missing values: its name, its kind ("moves", "may change" or "stays"), unit
         and bounds. Empty for tables of numbers.
 
+    proven : Proven, or None
+        With ``certify=True`` the method of the proofs, the share of the samples that no
+        perturbation within each budget gets misclassified, and of each sample whether it is
+        "certified", "broken" or "open".
+
     Examples
     --------
     See :func:`robustness_report`.
@@ -118,6 +124,7 @@ class RobustnessReport(ToldAsJson):
     n_unseen: int = 0
     evidence: Evidence = field(default_factory=Evidence, repr=False)
     assumed: tuple[Assumed, ...] = ()
+    proven: Proven | None = None
 
     def columns(self) -> dict[str, NDArray]:
         """Return the table by column, one entry for each budget."""
@@ -129,6 +136,7 @@ class RobustnessReport(ToldAsJson):
         return {
             "eps": self.eps,
             "accuracy": self.accuracy,
+            **({} if self.proven is None else {"certified": self.proven.accuracy}),
             "low": self.interval[:, 0],
             "high": self.interval[:, 1],
             **of_classes,
@@ -164,6 +172,7 @@ class RobustnessReport(ToldAsJson):
     {
         **CURVE_CONSTRAINTS,
         "n_diagnosed": [Interval(Integral, 0, None, closed="left")],
+        "certify": ["boolean"],
         "sample_weight": ["array-like", None],
     },
     prefer_skip_nested_validation=False,
@@ -182,6 +191,7 @@ def robustness_report(
     random_state: Any = None,
     verbose: bool = True,
     sample_weight: ArrayLike | None = None,
+    certify: bool = False,
 ) -> RobustnessReport | RegressionReport:
     """Evaluate the robustness of any fitted estimator, and whether to believe the figures.
 
@@ -213,6 +223,10 @@ def robustness_report(
     sample_weight : array-like of shape (n_samples,), optional
         Weights of the samples, as in :func:`sklearn_iso.metrics.adversarial_accuracy`. Accuracies
         are weighted; numbers of samples count each as one.
+    certify : bool, default=False
+        Prove what can be proven, too: the accuracy under the strongest attack lies between the
+        column "certified" and the column "accuracy". For tables of numbers and classifiers that
+        :func:`certified_accuracy` takes.
 
     Returns
     -------
@@ -222,7 +236,7 @@ def robustness_report(
     ------
     ValueError, TypeError
         As :func:`robustness_curve`; also if an attack leaves its budget or the bounds, touches
-        what is immutable, or returns NaN.
+        what is immutable, or returns NaN, or nothing can be certified about the estimator.
 
     References
     ----------
@@ -253,6 +267,11 @@ def robustness_report(
     """
     sizes, threat, attack = check_budgets(eps), as_threat(threat), as_attack(attack)
     if is_regressor(estimator):
+        if certify:
+            raise TypeError(
+                f"certify=True is for classifiers; got {type(estimator).__name__}, a regressor. "
+                "Leave it out."
+            )
         return regression_report(
             RegressionProblem.of(estimator, X, y, threat=threat, sample_weight=sample_weight),
             SampleLoss("absolute_error" if loss is None else loss), sizes, attack,
@@ -271,32 +290,46 @@ def robustness_report(
     assumed = assumptions(problem.table, problem.threat)
     if assumed:
         found, checked = [*budgets_fit(assumed, budgets), *found], (*checked, budgets_fit.__name__)
-    access = None if runs.evaluation is None else runs.evaluation.access
-    n = len(problem.table)
-    n_effective = effective_number(problem.weight, n)
+    proven = None
+    if certify:
+        of_numbers = Problem.of(
+            estimator, X, y, threat=threat, sample_weight=sample_weight, missing=True
+        )
+        proven = Proven.of(of_numbers, budgets, runs.robust)
     settings = {"eps": sizes, "threat": threat, "attack": attack, "random_state": random_state}
     return RobustnessReport(
         estimator_name=type(estimator).__name__,
         threat=threat,
-        n_samples=n,
         eps=sizes,
-        accuracy=runs.accuracy,
-        interval=np.array([wilson_interval(held, n_effective) for held in runs.accuracy]),
-        classes=problem.classes,
-        class_counts=np.bincount(problem.codes[problem.codes >= 0], minlength=len(problem.classes)),
-        class_accuracy=_of_classes(problem, runs),
-        broken_by=_broken_by(runs),
-        kind="none" if access is None else access.kind.value,
-        reason="there was nothing to attack" if access is None else access.reason,
         warnings=(*found, *estimator_answers(problem.refused)),
         checked=checked,
         n_diagnosed=n_looked_at,
-        n_refused=problem.refused.n_points,
-        n_effective=None if problem.weight is None else n_effective,
-        n_unseen=int(runs.unseen.sum()),
         evidence=evidence_of((estimator, X, y, sample_weight), runs, budgets, settings),
         assumed=assumed,
+        proven=proven,
+        **_figures(problem, runs),
     )
+
+
+def _figures(problem: Problem, runs: Runs) -> dict[str, Any]:
+    """Return what a report tells of runs at growing budgets."""
+    access = None if runs.evaluation is None else runs.evaluation.access
+    n_effective = effective_number(problem.weight, len(problem.table))
+    counted = problem.codes[problem.codes >= 0]
+    return {
+        "n_samples": len(problem.table),
+        "accuracy": runs.accuracy,
+        "interval": np.array([wilson_interval(held, n_effective) for held in runs.accuracy]),
+        "classes": problem.classes,
+        "class_counts": np.bincount(counted, minlength=len(problem.classes)),
+        "class_accuracy": _of_classes(problem, runs),
+        "broken_by": _broken_by(runs),
+        "kind": "none" if access is None else access.kind.value,
+        "reason": "there was nothing to attack" if access is None else access.reason,
+        "n_refused": problem.refused.n_points,
+        "n_effective": None if problem.weight is None else n_effective,
+        "n_unseen": int(runs.unseen.sum()),
+    }
 
 
 def _of_classes(problem: Problem, runs: Runs) -> NDArray:

@@ -1,0 +1,58 @@
+"""What a report proves beside what its attacks found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_iso.metrics._certified import certifier_for, holding
+from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._weights import share
+
+
+@dataclass(frozen=True, eq=False)
+class Proven:
+    """Lower bounds of the accuracy under attack, and what is known of each sample.
+
+    Attributes
+    ----------
+    method : str
+        How it was proven.
+    accuracy : ndarray of shape (n_budgets,)
+        Share of the samples that no perturbation within each budget gets misclassified.
+    verdicts : ndarray of str, shape (n_budgets, n)
+        "certified", "broken" by an attack, or "open": neither.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_iso.metrics._problem import Problem
+    >>> from sklearn_iso.metrics._proven import Proven
+    >>> X, y = np.array([[0.0], [1.0], [3.0]]), np.array([0, 0, 1])
+    >>> problem = Problem.of(DecisionTreeClassifier().fit(X, y), X, y)
+    >>> robust = np.array([[True, True, True], [True, False, False]])
+    >>> Proven.of(problem, [0.5, 1.5], robust).accuracy
+    array([1.        , 0.33333333])
+    """
+
+    method: str
+    accuracy: NDArray[np.float64]
+    verdicts: NDArray
+
+    @classmethod
+    def of(cls, problem: Problem, budgets: Sequence[float], robust: NDArray) -> Proven:
+        """Prove what can be proven of samples, of which attacks left some robust.
+
+        Raises
+        ------
+        NotCertifiableError
+            If there are no proofs for the estimator.
+        """
+        certifier = certifier_for(problem.estimator, None)
+        held = np.stack([holding(problem, certifier, eps) for eps in budgets])
+        verdicts = np.where(held, "certified", np.where(robust, "open", "broken"))
+        return cls(certifier.method, share(held, problem.weight), verdicts)
