@@ -58,8 +58,9 @@ def _counted(
     """Return the ball of a number of features, and how far each of them may go."""
     if box is None:
         raise ValueError(
-            "norm='l0' counts the features that change and needs bounds, or nothing says how far "
-            "one may go; got bounds=None. Pass bounds=(low, high), or ThreatModel.from_data(X)."
+            "A threat of norm='l0' counts the features that change and needs bounds, or nothing "
+            "says how far one may go; got bounds=None. Pass bounds=(low, high), or "
+            "ThreatModel.from_data(X)."
         )
     count = 1.0 if eps is None else check_eps(eps)
     if count != int(count):
