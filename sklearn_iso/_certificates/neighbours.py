@@ -27,9 +27,9 @@ from sklearn_iso._certificates.certifier import Certifier
 from sklearn_iso._certificates.columnwise import quietly
 from sklearn_iso._certificates.domain import Domain
 from sklearn_iso._certificates.registry import Steps, register
+from sklearn_iso._geometry.orders import ORDERS
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso.exceptions import NotCertifiableError
-from sklearn_iso.twins._neighbours import P_OF_METRIC
 
 #: What rounding may make of a distance.
 ROUNDING = 1e-12
@@ -249,8 +249,8 @@ def _order(classifier: KNeighborsClassifier) -> float:
         reason = f"weights={classifier.weights!r} are not counts of votes; use 'uniform'"
     elif classifier.metric_params:
         reason = "metric_params are not supported; scale the features instead"
-    elif classifier.metric != "minkowski" and classifier.metric not in P_OF_METRIC:
+    elif classifier.metric != "minkowski" and classifier.metric not in ORDERS:
         reason = f"metric={classifier.metric!r} is no Minkowski distance; use 'euclidean'"
     if reason:
         raise NotCertifiableError(classifier, reason=reason)
-    return float(P_OF_METRIC.get(classifier.metric, classifier.p))
+    return float(ORDERS.get(classifier.metric, classifier.p))

@@ -24,7 +24,17 @@ Activation = Literal[
 Optimizer = Literal["adam", "adamw", "sgd"] | Callable[..., torch.optim.Optimizer]
 Schedule = Literal["constant", "linear", "cosine"]
 MetricOfX = (
-    Literal["euclidean", "l2", "manhattan", "cityblock", "l1", "chebyshev", "linf", "precomputed"]
+    Literal[
+        "euclidean",
+        "l2",
+        "manhattan",
+        "cityblock",
+        "l1",
+        "chebyshev",
+        "linf",
+        "infinity",
+        "precomputed",
+    ]
     | Metric
 )
 Auto = Literal["auto"]

@@ -12,20 +12,16 @@ from sklearn.base import clone
 
 from sklearn_iso._geometry import Metric, Stress, one_block
 from sklearn_iso._geometry.distances import power_of_two
+from sklearn_iso._geometry.orders import ORDERS
 from sklearn_iso.estimators._roles import Embedding
 from sklearn_iso.penalties import GeodesicIsometry, Penalty
 from sklearn_iso.penalties._graph import MAX_EXACT, geodesic_distances, neighbour_graph
 from sklearn_iso.penalties._pairwise import MetricName, norm_order
 
+_OF_ORDER: dict[float, MetricName] = {1.0: "l1", 2.0: "l2", np.inf: "linf"}
 #: Metrics by their names in scikit-learn and SciPy.
 METRICS: dict[str, MetricName] = {
-    "euclidean": "l2",
-    "l2": "l2",
-    "manhattan": "l1",
-    "cityblock": "l1",
-    "l1": "l1",
-    "chebyshev": "linf",
-    "linf": "linf",
+    **{name: _OF_ORDER[order] for name, order in ORDERS.items()},
     "precomputed": "precomputed",
 }
 

@@ -59,8 +59,8 @@ def isometry_distortion(
         The representations of the same points, sample by sample.
     y : array-like of shape (n_samples,), default=None
         Class labels. If given, only pairs of the same class count.
-    metric : {"euclidean", "cityblock", "chebyshev"}, default="euclidean"
-        Distance, of both spaces.
+    metric : {"euclidean", "cityblock", "chebyshev"} or a synonym, default="euclidean"
+        Distance, of both spaces. Synonyms: "l2"; "manhattan", "l1"; "linf", "infinity".
     max_exact : int, default=2000
         Up to as many pairs as this number of points has, 1,999,000 by default, all pairs count.
     n_pairs : int, default=200_000

@@ -12,7 +12,7 @@ from sklearn_iso._protocols import RandomState
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-Metric = Literal["euclidean", "cityblock", "chebyshev"]
+Metric = Literal["euclidean", "l2", "cityblock", "manhattan", "l1", "chebyshev", "linf", "infinity"]
 #: What a measure returns.
 Found = float | tuple[float, float]
 

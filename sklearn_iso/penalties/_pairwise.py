@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Literal
 
@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor
 
 from sklearn_iso._geometry import Blocks, Kernel, Metric, Stress, one_block
+from sklearn_iso._geometry.orders import ORDERS
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties._base import Penalty
 from sklearn_iso.penalties._batch import Batch
@@ -31,12 +32,10 @@ LOSSES: dict[str, Callable[..., Stress]] = {
 #: The p of a norm; above 100 the powers of most numbers overflow or vanish.
 NORM_ORDERS: list[object] = [Interval(Real, 1, 100, closed="both"), Options(Real, {np.inf})]
 
-_ORDERS: Mapping[str | float, float] = {"l1": 1.0, "l2": 2.0, "linf": np.inf}
-
 
 def norm_order(metric: str | float) -> float:
     """Return the p of a norm by name or number."""
-    return float(_ORDERS.get(metric, metric))
+    return float(ORDERS[metric] if isinstance(metric, str) else metric)
 
 
 class StressPenalty(Penalty):

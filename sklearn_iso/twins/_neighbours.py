@@ -8,20 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from torch import Tensor, nn
 
+from sklearn_iso._geometry.orders import ORDERS
 from sklearn_iso.twins._affine import constant
 from sklearn_iso.twins._kernels import by_rows, squared_distances
 from sklearn_iso.twins._registry import NotDifferentiableError, register
 from sklearn_iso.twins._responses import first_argmax, with_winner
 
-P_OF_METRIC = {
-    "euclidean": 2.0,
-    "l2": 2.0,
-    "manhattan": 1.0,
-    "cityblock": 1.0,
-    "l1": 1.0,
-    "chebyshev": np.inf,
-    "infinity": np.inf,
-}
 ROWS_FOR_TEMPERATURE = 500
 
 
@@ -213,11 +205,11 @@ def _order(classifier: KNeighborsClassifier | KNeighborsRegressor) -> float:
         reason = f"weights={classifier.weights!r} has no torch form; use 'uniform' or 'distance'"
     elif classifier.metric_params:
         reason = "metric_params have no torch form; scale the features instead"
-    elif classifier.metric != "minkowski" and classifier.metric not in P_OF_METRIC:
+    elif classifier.metric != "minkowski" and classifier.metric not in ORDERS:
         reason = f"metric={classifier.metric!r} has no torch form; use a Minkowski distance"
     if reason:
         raise NotDifferentiableError(classifier, reason=reason)
-    return float(P_OF_METRIC.get(classifier.metric, classifier.p))
+    return float(ORDERS.get(classifier.metric, classifier.p))
 
 
 def _temperature(classifier: KNeighborsClassifier | KNeighborsRegressor, points: NDArray) -> float:

@@ -90,7 +90,7 @@ adversarial_accuracy(clf, X, y)  # E: call-arg
 adversarial_accuracy(clf, X, y, eps=0.1, treat="l2")  # E: call-arg
 curve: NDArray[np.float64] = robustness_curve(clf, X, y, eps=[0.0, 0.1])
 robustness_curve(clf, X, y, eps=[0.1], attack="pdg")  # E: arg-type
-print(robustness_report(clf, X, y, eps=[0.1]).acuracy)  # E: attr-defined
+print(robustness_report(clf, X, y, eps=[0.1]).acuracy)  # E: union-attr union-attr
 adversarial_distance(clf, X, y, attack="pgd")  # E: arg-type
 stress: float = isometry_distortion(X, X)
 stress_and_error: tuple[float, float] = isometry_distortion(X, X, return_std_error=True)
