@@ -128,28 +128,31 @@ def adversarial_examples(
     if is_regressor(estimator):
         of_sample = SampleLoss("absolute_error" if loss is None else loss)
         of_numbers = RegressionProblem.of(estimator, X, y, threat=threat)
-        worst = RegressionEvaluation.of(of_numbers, of_sample, attack, random_state)
-        points = worst.clean()
-        worst.attack(points, budget)
+        evaluation = RegressionEvaluation.of(of_numbers, of_sample, attack, random_state)
+        points = evaluation.clean()
+        evaluation.attack(points, budget)
         of_numbers.refused.warn()
         return of_numbers.table.with_values(points.X_adv.numpy(), np.arange(len(points.loss)))
     if loss is not None:
         raise TypeError(no_loss_of(estimator, loss))
     problem = Problem.of(estimator, X, y, threat=threat)
-    return _of_classes(problem, budget, attack, random_state)
+    worst, n_unseen = _of_classes(problem, budget, attack, random_state)
+    problem.refused.warn()
+    warn_of_unseen(n_unseen, len(problem.table), "the accuracy")
+    return problem.table.with_values(worst.X_adv.numpy(), np.arange(len(problem.table)))
 
 
-def _of_classes(problem: Problem, eps: float, attack: Method, random_state: Any) -> Any:
-    """Return the samples of a classifier under attack."""
+def _of_classes(
+    problem: Problem, eps: float, attack: Method, random_state: Any
+) -> tuple[WorstPoints, int]:
+    """Return samples of a classifier under attack, and for how many no other label was met."""
     worst = WorstPoints.of(problem)
     runs = nested_runs(problem, [eps], attack, random_state, watch=worst)
     labelled = np.flatnonzero(problem.codes >= 0)
     if len(labelled) and not problem.budget(problem.points(labelled), eps).is_zero:
         evaluation = runs.evaluation or Evaluation.of(problem, attack, random_state, labelled)
         _go_on(evaluation, labelled, eps, worst)
-    problem.refused.warn()
-    warn_of_unseen(int(runs.unseen.sum()), len(problem.table), "the accuracy")
-    return problem.table.with_values(worst.X_adv.numpy(), np.arange(len(problem.table)))
+    return worst, int(runs.unseen.sum())
 
 
 def _go_on(evaluation: Evaluation, samples: NDArray, eps: float, worst: WorstPoints) -> None:

@@ -24,7 +24,7 @@ from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import AttackEnsemble, RayS, Square
 from sklearn_iso.metrics import adversarial_accuracy, adversarial_error, adversarial_examples
 
-IRIS, KINDS = load_iris(return_X_y=True)
+IRIS, KINDS = (part[::3] for part in load_iris(return_X_y=True))
 FEW = AttackEnsemble(n_queries=80)
 DUAL = {"linf": 1, "l2": 2, "l1": np.inf}
 
@@ -77,21 +77,20 @@ def test_accuracy_is_the_adversarial_accuracy_and_scores_are_never_better(name):
         )
 
 
-@pytest.mark.parametrize("norm", DUAL)
-@pytest.mark.parametrize("eps", [0.05, 0.5])
+@pytest.mark.parametrize("norm, eps", [("linf", 0.05), ("linf", 0.5), ("l2", 0.5), ("l1", 1.0)])
 def test_every_sample_of_a_linear_classifier_is_at_its_worst_point(norm, eps):
-    scaled = (X - X.mean(axis=0)) / X.std(axis=0)
+    scaled, y = ((X - X.mean(axis=0)) / X.std(axis=0))[::4], Y[::4]
     units = np.linspace(0.5, 2, X.shape[1])
-    model = LogisticRegression().fit(scaled, Y)
+    model = LogisticRegression().fit(scaled, y)
     X_adv = adversarial_examples(
-        model, scaled, Y, eps=eps, threat=ThreatModel(norm, units=units), random_state=0
+        model, scaled, y, eps=eps, threat=ThreatModel(norm, units=units), random_state=0
     )
-    sign = np.where(Y == model.classes_[1], 1, -1)
+    sign = np.where(y == model.classes_[1], 1, -1)
     reach = eps * np.linalg.norm(units * model.coef_[0], DUAL[norm])
     expected = sign * model.decision_function(scaled) - reach
     np.testing.assert_allclose(sign * model.decision_function(X_adv), expected, atol=1e-6)
     expected_loss = np.logaddexp(0, -expected).mean()
-    assert abs(log_loss(Y, model.predict_proba(X_adv)) - expected_loss) < 1e-6
+    assert abs(log_loss(y, model.predict_proba(X_adv)) - expected_loss) < 1e-6
 
 
 def test_every_sample_of_a_stump_is_where_its_probability_is_least():
@@ -211,9 +210,9 @@ def test_bounds_and_immutables_hold_for_all_samples():
     model = logistic()
     low, high = X.min(axis=0), X.max(axis=0)
     threat = ThreatModel(bounds=(low, high), units=X.std(axis=0), immutable=[0, 5])
-    X_adv = adversarial_examples(model, X, Y, eps=0.2, threat=threat, random_state=0)
+    X_adv = adversarial_examples(model, X[::4], Y[::4], eps=0.2, threat=threat, random_state=0)
     assert (X_adv >= low).all() and (X_adv <= high).all()
-    np.testing.assert_array_equal(X_adv[:, [0, 5]], X[:, [0, 5]])
+    np.testing.assert_array_equal(X_adv[:, [0, 5]], X[::4, [0, 5]])
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "squared_error"])

@@ -34,8 +34,8 @@ LARGE = (X[:, 2] > 4.2).astype(int)
 Y = np.stack([KINDS, LARGE], axis=1)
 BITS = np.stack([KINDS > 0, KINDS > 1, LARGE], axis=1).astype(int)
 FOLDS = KFold(2, shuffle=True, random_state=0)
-FEW = AttackEnsemble(n_queries=40)
-OPTIONS = {"eps": 0.3, "random_state": 0}
+FEW = AttackEnsemble(n_queries=24)
+OPTIONS = {"eps": 0.3, "attack": "pgd", "random_state": 0}
 
 
 def linear():
@@ -56,9 +56,9 @@ def test_each_output_of_a_multi_output_classifier_is_its_own_classifier():
 def test_weights_and_containers_of_y():
     model = MultiOutputClassifier(linear()).fit(X, Y)
     weight = np.arange(len(X)) % 3
-    options = OPTIONS | {"multioutput": "raw_values", "sample_weight": weight, "attack": "pgd"}
+    options = OPTIONS | {"multioutput": "raw_values", "sample_weight": weight}
     expected = [
-        adversarial_accuracy(one, X, y, sample_weight=weight, attack="pgd", **OPTIONS)
+        adversarial_accuracy(one, X, y, sample_weight=weight, **OPTIONS)
         for one, y in zip(model.estimators_, (KINDS, LARGE), strict=True)
     ]
     for labels in (Y, Y.tolist(), pd.DataFrame(Y, columns=["kind", "large"])):
@@ -126,7 +126,7 @@ def test_a_view_tells_what_the_estimator_tells(name):
     model.fit(X, labels)
     predicted = model.predict(X)
     figures = adversarial_accuracy(
-        model, X[::3], labels[::3], eps=0.3, attack=FEW, multioutput="raw_values", random_state=0
+        model, X[::6], labels[::6], eps=0.3, attack=FEW, multioutput="raw_values", random_state=0
     )
     assert figures.shape == (labels.shape[1],)
     for output in range(labels.shape[1]):
@@ -138,9 +138,9 @@ def test_a_view_tells_what_the_estimator_tells(name):
             np.testing.assert_array_equal(by_score, one.predict(X))
             assert np.allclose(one.predict_proba(X).sum(axis=1), 1)
         alone = adversarial_accuracy(
-            one, X[::3], labels[::3, output], eps=0.3, attack=FEW, random_state=0
+            one, X[::6], labels[::6, output], eps=0.3, attack=FEW, random_state=0
         )
-        assert figures[output] == alone <= one.score(X[::3], labels[::3, output])
+        assert figures[output] == alone <= one.score(X[::6], labels[::6, output])
     if isinstance(one, OutputClassifier):
         assert clone(one) is one and one.fit(X) is one
         again = pickle.loads(pickle.dumps(one))
@@ -149,7 +149,7 @@ def test_a_view_tells_what_the_estimator_tells(name):
 
 def test_sparse_labels_of_several_classes_at_once():
     model = OneVsRestClassifier(linear()).fit(X, csr_matrix(BITS))
-    options = OPTIONS | {"multioutput": "raw_values", "attack": "pgd"}
+    options = OPTIONS | {"multioutput": "raw_values"}
     found = adversarial_accuracy(model, X, csr_matrix(BITS), **options)
     dense = OneVsRestClassifier(linear()).fit(X, BITS)
     expected = adversarial_accuracy(dense, X, BITS, **options)
@@ -158,12 +158,12 @@ def test_sparse_labels_of_several_classes_at_once():
 
 def test_scorer_of_any_metric_is_the_mean_over_the_outputs():
     model = MultiOutputClassifier(linear()).fit(X, Y)
-    scorer = make_adversarial_scorer(metric="log_loss", attack="pgd", **OPTIONS)
+    scorer = make_adversarial_scorer(metric="log_loss", **OPTIONS)
     each = [scorer(at_output(model, output), X, Y[:, output]) for output in (0, 1)]
     assert scorer(model, X, Y) == np.mean(each)
-    expected = adversarial_accuracy(model, X, Y, attack="pgd", **OPTIONS)
+    expected = adversarial_accuracy(model, X, Y, **OPTIONS)
     for metric in (None, "accuracy"):
-        accuracy = make_adversarial_scorer(metric=metric, attack="pgd", **OPTIONS)
+        accuracy = make_adversarial_scorer(metric=metric, **OPTIONS)
         assert accuracy(model, X, Y) == expected
     scores = cross_val_score(model, X, Y, scoring=accuracy, cv=FOLDS)
     assert ((scores > 0) & (scores < 1)).all()
