@@ -1,7 +1,9 @@
 """How robust and how isometric a fitted estimator is, as functions and as scorers."""
 
-from sklearn_iso.metrics._adversarial import adversarial_accuracy, make_adversarial_scorer
+from sklearn_iso.metrics._adversarial import adversarial_accuracy
 from sklearn_iso.metrics._adversarial_error import adversarial_error
+from sklearn_iso.metrics._adversarial_examples import adversarial_examples
+from sklearn_iso.metrics._adversarial_scorer import make_adversarial_scorer
 from sklearn_iso.metrics._certified import (
     certified_accuracy,
     certified_distance,
@@ -24,6 +26,7 @@ from sklearn_iso.metrics._hierarchical import (
 from sklearn_iso.metrics._levels import at_level, make_level_scorer
 from sklearn_iso.metrics._local import jacobian_singular_values, local_distortion
 from sklearn_iso.metrics._neighbourhoods import continuity, trustworthiness
+from sklearn_iso.metrics._outputs import at_output
 from sklearn_iso.metrics._regression_report import RegressionReport
 from sklearn_iso.metrics._report import RobustnessReport, robustness_report
 from sklearn_iso.metrics._stretch import (
@@ -42,7 +45,9 @@ __all__ = [
     "adversarial_accuracy",
     "adversarial_distance",
     "adversarial_error",
+    "adversarial_examples",
     "at_level",
+    "at_output",
     "bi_lipschitz_ratio",
     "certified_accuracy",
     "certified_distance",

@@ -1,15 +1,15 @@
-"""Accuracy of a fitted classifier under attack, as a function and as a scorer."""
+"""Accuracy of a fitted classifier under attack."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import is_regressor
-from sklearn.utils._param_validation import HasMethods
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from torch import Tensor
 from tqdm import tqdm
 
@@ -17,11 +17,9 @@ from sklearn_iso._threat import Threat, as_threat, check_eps
 from sklearn_iso._typed import validate_params
 from sklearn_iso.attacks import Attack, as_attack
 from sklearn_iso.attacks._choice import AttackLike
-from sklearn_iso.metrics._adversarial_error import adversarial_error
-from sklearn_iso.metrics._evaluation import Evaluation
+from sklearn_iso.metrics._evaluation import Evaluation, Watch
+from sklearn_iso.metrics._outputs import by_output, over_outputs
 from sklearn_iso.metrics._problem import Problem
-from sklearn_iso.metrics._regression_problem import LossLike, SampleLoss
-from sklearn_iso.metrics._routing import WeightedScorer
 from sklearn_iso.metrics._unseen import warn_of_unseen
 from sklearn_iso.metrics._weights import share
 from sklearn_iso.metrics._worst_runs import SECONDS_BEFORE_A_BAR
@@ -31,11 +29,42 @@ from sklearn_iso.modules._ambient import gradients_on
 PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {"random_state": ["random_state"]}
 
 
+@overload
+def adversarial_accuracy(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    eps: float,
+    threat: Threat = "linf",
+    attack: AttackLike = "auto",
+    random_state: Any = None,
+    sample_weight: ArrayLike | None = None,
+    multioutput: Literal["uniform_average"] = ...,
+) -> float: ...
+
+
+@overload
+def adversarial_accuracy(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    eps: float,
+    threat: Threat = "linf",
+    attack: AttackLike = "auto",
+    random_state: Any = None,
+    sample_weight: ArrayLike | None = None,
+    multioutput: Literal["raw_values"],
+) -> NDArray[np.float64]: ...
+
+
 @validate_params(
     {
         "estimator": [HasMethods(["fit", "predict"])],
         **PROCEDURE_CONSTRAINTS,
         "sample_weight": ["array-like", None],
+        "multioutput": [StrOptions({"uniform_average", "raw_values"})],
     },
     prefer_skip_nested_validation=False,
 )
@@ -50,7 +79,8 @@ def adversarial_accuracy(
     attack: AttackLike = "auto",
     random_state: Any = None,
     sample_weight: ArrayLike | None = None,
-) -> float:
+    multioutput: Literal["uniform_average", "raw_values"] = "uniform_average",
+) -> float | NDArray[np.float64]:
     r"""Return the share of all samples that an attack cannot get misclassified.
 
     .. math:: \frac1n \, \#\{ i : \hat y(x_i) = y_i \text{ and } \hat y(x_i') = y_i \}, \qquad
@@ -82,9 +112,9 @@ def adversarial_accuracy(
         What a user passes to ``predict``. Integers are attacked as floats. In tables, columns of
         text, categories and booleans stay, unless the threat names them as categories, and what
         is missing stays missing.
-    y : array-like of shape (n_samples,)
+    y : array-like of shape (n_samples,), or (n_samples, n_outputs)
         Labels. Samples whose label is not in ``estimator.classes_`` count as misclassified,
-        with a warning.
+        with a warning. Of several outputs each is attacked on its own, see :func:`at_output`.
     eps : float
         Budget, in units of the threat.
     threat : ThreatModel, or the name of a norm
@@ -103,11 +133,14 @@ def adversarial_accuracy(
     sample_weight : array-like of shape (n_samples,), optional
         Weights of the samples, at least 0; 2 counts as the sample twice. Samples of weight 0
         are left out and not attacked.
+    multioutput : {"uniform_average", "raw_values"}, default="uniform_average"
+        What comes back of several outputs: the mean of their accuracies, or each of them.
 
     Returns
     -------
-    float
-        An upper bound of the accuracy under the strongest attack of this budget.
+    float, or ndarray of shape (n_outputs,)
+        An upper bound of the accuracy under the strongest attack of this budget; an array of
+        several outputs with ``multioutput="raw_values"``.
 
     Raises
     ------
@@ -147,6 +180,13 @@ def adversarial_accuracy(
     True
     """
     budget, threat, attack = check_eps(eps), as_threat(threat), as_attack(attack)
+    outputs = by_output(estimator, y)
+    if outputs is not None:
+        of_one = partial(
+            adversarial_accuracy, X=X, eps=budget, threat=threat, attack=attack,
+            random_state=random_state, sample_weight=sample_weight,
+        )  # fmt: skip
+        return over_outputs([of_one(one, y=labels) for one, labels in outputs], multioutput)
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
     runs = nested_runs(problem, [budget], attack, random_state)
     problem.refused.warn()
@@ -200,6 +240,8 @@ def nested_runs(
     attack: Attack | Callable[..., Tensor],
     random_state: Any,
     progress: bool = False,
+    *,
+    watch: Watch | None = None,
 ) -> Runs:
     """Attack with growing budgets, each the samples that are left.
 
@@ -212,6 +254,8 @@ def nested_runs(
     random_state : int, RandomState, torch.Generator or None
     progress : bool
         Show a bar on terminals where it takes more than two seconds.
+    watch : callable, optional
+        Hears of all points that an attack ends on, see :class:`Watch`.
 
     Returns
     -------
@@ -237,7 +281,7 @@ def nested_runs(
         eps, rows = budgets[position], np.flatnonzero(alive)
         if len(rows) and not problem.budget(problem.points(slice(1)), eps).is_zero:
             evaluation = evaluation or Evaluation.of(problem, attack, random_state, rows)
-            broken = evaluation.attack(rows, eps)
+            broken = evaluation.attack(rows, eps, watch)
             unseen[rows] = broken.unseen & ~broken.fooled
             alive[rows[broken.fooled]] = False
             stage[rows[broken.fooled]] = broken.stage[broken.fooled]
@@ -255,111 +299,3 @@ def no_loss_of(estimator: Any, loss: Any) -> str:
     "loss must be left out but for a regressor; got loss='squared_error' for object."
     """
     return f"loss must be left out but for a regressor; got {loss=} for {type(estimator).__name__}."
-
-
-@dataclass(frozen=True, repr=False)
-class AdversarialScorer(WeightedScorer):
-    """Callable ``(estimator, X, y, sample_weight=None)`` of the accuracy or error under attack.
-
-    Greater is better: the adversarial accuracy of classifiers, minus the adversarial error of
-    regressors. Made by :func:`make_adversarial_scorer`.
-
-    Examples
-    --------
-    >>> from sklearn_iso.metrics._adversarial import AdversarialScorer
-    >>> AdversarialScorer(eps=0.1, attack="fgsm").attack
-    'fgsm'
-    """
-
-    eps: float
-    threat: Threat = "linf"
-    attack: AttackLike = "auto"
-    random_state: Any = 0
-    loss: LossLike | None = None
-
-    def __repr__(self) -> str:
-        """Return the parameters, and the loss where there is one."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        told = (f"{name}={v!r}" for name, v in values.items() if name != "loss" or v is not None)
-        return f"{type(self).__name__}({', '.join(told)})"
-
-    @gradients_on()
-    def __call__(
-        self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Return the adversarial accuracy, or minus the error, of a fitted estimator on X and y."""
-        options = {field.name: getattr(self, field.name) for field in fields(self)}
-        loss = options.pop("loss")
-        options["sample_weight"] = sample_weight
-        if is_regressor(estimator):
-            return -adversarial_error(estimator, X, y, loss=loss or "absolute_error", **options)
-        if loss is not None:
-            raise TypeError(no_loss_of(estimator, loss))
-        return adversarial_accuracy(estimator, X, y, **options)
-
-
-@validate_params(PROCEDURE_CONSTRAINTS, prefer_skip_nested_validation=False)
-def make_adversarial_scorer(
-    *,
-    eps: float,
-    threat: Threat = "linf",
-    attack: AttackLike = "auto",
-    random_state: Any = 0,
-    loss: LossLike | None = None,
-) -> AdversarialScorer:
-    """Return a scorer of what is left under attack, for cross-validation and searches.
-
-    Of a classifier it is the accuracy under attack. Of a regressor it is minus the error under
-    attack, so that greater is better there, too.
-
-    Parameters
-    ----------
-    eps, threat, attack, random_state
-        As in :func:`adversarial_accuracy`. A fixed random_state attacks every candidate of a
-        search from the same starting points.
-    loss : {"absolute_error", "squared_error"} or callable, optional
-        For regressors, as in :func:`adversarial_error`; None is "absolute_error". A scorer with a
-        loss refuses classifiers.
-
-    Returns
-    -------
-    AdversarialScorer
-        Picklable callable ``(estimator, X, y, sample_weight=None) -> float``; greater is
-        better. Searches pass it the weights of their ``fit``, under metadata routing after
-        ``scorer.set_score_request(sample_weight=True)``.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is out of its range.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn.model_selection import cross_validate
-    >>> from sklearn_iso.metrics import make_adversarial_scorer
-    >>> X, y = load_iris(return_X_y=True)
-    >>> scoring = {"clean": "accuracy", "robust": make_adversarial_scorer(eps=0.2)}
-    >>> scores = cross_validate(LogisticRegression(max_iter=500), X, y, scoring=scoring)
-    >>> bool((scores["test_robust"] <= scores["test_clean"]).all())
-    True
-
-    Of a regressor, minus the worst squared errors:
-
-    >>> from sklearn.datasets import load_diabetes
-    >>> from sklearn.linear_model import Ridge
-    >>> X, y = load_diabetes(return_X_y=True)
-    >>> scorer = make_adversarial_scorer(eps=0.01, threat="l2", loss="squared_error")
-    >>> round(scorer(Ridge().fit(X, y), X, y))
-    -3767
-    """
-    if loss is not None:
-        SampleLoss(loss)
-    return AdversarialScorer(
-        loss=loss,
-        eps=check_eps(eps),
-        threat=as_threat(threat),
-        attack=as_attack(attack),
-        random_state=random_state,
-    )

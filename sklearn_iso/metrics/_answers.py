@@ -133,6 +133,31 @@ class Answers:
         return cls.labels_alone(problem, why)
 
 
+def probabilities_of(problem: Problem) -> Answer | None:
+    """Return what maps points to the probability of each class, or None if there are none.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_iso.metrics._answers import probabilities_of
+    >>> from sklearn_iso.metrics._problem import Problem
+    >>> X, y = load_iris(return_X_y=True)
+    >>> problem = Problem.of(GaussianNB().fit(X, y), X, y)
+    >>> probabilities_of(problem)(problem.points([0])).round()
+    tensor([[1., 0., 0.]], dtype=torch.float64)
+    """
+    asked, n_classes = (
+        Asked(problem.estimator, problem.classes, problem.table),
+        len(problem.classes),
+    )
+    if not hasattr(asked, "predict_proba"):
+        return None
+    meanings = _meanings(asked.predict_proba, problem.table.values, n_classes)
+    is_probability = bool(meanings) and bool((meanings[0] >= 0).all())
+    return _scores("predict_proba", problem, 0) if is_probability else None
+
+
 def _meanings(method: Callable, values: NDArray, n_classes: int) -> list[NDArray]:
     """Return what the answers at X may mean: nothing where there are none, or some are NaN."""
     try:

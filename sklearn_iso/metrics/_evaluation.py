@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,6 +26,19 @@ SAMPLES_CHECKED, QUERIES_CHECKED, SHARE_OVERLOOKED = 100, 50, 0.01
 FEWEST_TO_SHARE = 8
 
 
+class Watch(Protocol):
+    """What hears of the points that attacks end on, whether or not the estimator errs there.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._evaluation import Watch
+    >>> watch: Watch = lambda samples, X_adv, fooled: None
+    """
+
+    def __call__(self, samples: NDArray, X_adv: Tensor, fooled: NDArray, /) -> None:
+        """Hear of points of some samples, and which of them the estimator errs on."""
+
+
 @dataclass
 class Result:
     """Which samples an attack got misclassified, by which of its stages, and where.
@@ -41,6 +54,7 @@ class Result:
         Which attack it was; empty where none was.
     unseen : ndarray of bool, shape (n,)
         For which samples labels alone were searched and no other label was ever met.
+    watch : Watch or None
 
     Examples
     --------
@@ -55,16 +69,19 @@ class Result:
     fooled: NDArray
     stage: NDArray
     unseen: NDArray
+    watch: Watch | None = None
 
     @classmethod
-    def none(cls, samples: NDArray, X: Tensor) -> Result:
+    def none(cls, samples: NDArray, X: Tensor, watch: Watch | None = None) -> Result:
         """Return samples that nothing has got misclassified yet."""
         n = len(samples)
         stage, unseen = np.full(n, "", dtype=object), np.zeros(n, dtype=bool)
-        return cls(samples, X.clone(), np.zeros(n, dtype=bool), stage, unseen)
+        return cls(samples, X.clone(), np.zeros(n, dtype=bool), stage, unseen, watch)
 
     def record(self, at: NDArray, X_adv: Tensor, fooled: NDArray, stage: Any) -> None:
         """Note what an attack made of the samples at some positions."""
+        if self.watch is not None:
+            self.watch(self.samples[at], X_adv, fooled)
         hit = at[fooled]
         self.X_adv[hit], self.fooled[hit] = X_adv[fooled], True
         self.stage[hit] = stage if isinstance(stage, str) else stage[fooled]
@@ -141,7 +158,7 @@ class Evaluation:
             access.require_gradients()
         return cls(problem, access, method, as_generator(random_state))
 
-    def attack(self, samples: NDArray, eps: float) -> Result:
+    def attack(self, samples: NDArray, eps: float, watch: Watch | None = None) -> Result:
         """Attack samples, all of them classified correctly, within a budget.
 
         Raises
@@ -151,7 +168,7 @@ class Evaluation:
             NaN.
         """
         problem = self.problem
-        result = Result.none(samples, problem.points(samples))
+        result = Result.none(samples, problem.points(samples), watch)
         if not len(samples) or problem.budget(problem.points(samples), eps).is_zero:
             return result
         problem.count_refusals_within(problem.threat.widest(eps))

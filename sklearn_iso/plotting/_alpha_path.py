@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso._protocols import Scorer, Search
-from sklearn_iso.metrics._adversarial import AdversarialScorer
+from sklearn_iso.metrics._adversarial_scorer import AdversarialScorer
 from sklearn_iso.metrics._distortion_scorer import MEASURES, DistortionScorer
 from sklearn_iso.plotting._axes import (
     COLORS,

@@ -52,7 +52,8 @@ def classes_of(estimator: BaseEstimator) -> NDArray:
     if classes.ndim != 1 or (classes.dtype == object and any(map(_is_list, classes))):
         raise TypeError(
             "estimator must predict one label for each sample; its classes_ are those of several "
-            "outputs. Evaluate one classifier for each output; those of a hierarchy's levels are "
+            "outputs. Evaluate one classifier for each output: those of several are "
+            "at_output(estimator, output), those of a hierarchy's levels are "
             "at_level(estimator, level)."
         )
     return classes

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import PGD, pgd
-from sklearn_iso.metrics._adversarial import adversarial_accuracy, make_adversarial_scorer
+from sklearn_iso.metrics import adversarial_accuracy, make_adversarial_scorer
 
 IRIS = load_iris(return_X_y=True)
 

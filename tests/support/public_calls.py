@@ -148,6 +148,7 @@ call("metrics.adversarial_distance", measure, estimator=MODEL, **SMALL, attack=n
 for how, options in {"": STEPS, " by queries": QUERIES}.items():
     measure, given = metrics.adversarial_accuracy, {"estimator": MODEL, **SMALL, **options}
     call(f"metrics.adversarial_accuracy{how}", measure, **given)
+    call(f"metrics.adversarial_examples{how}", metrics.adversarial_examples, **given)
     for name in ("robustness_curve", "robustness_report"):
         call(f"metrics.{name}{how}", getattr(metrics, name), **given | {"eps": [0.1]})
 REPORTS = {
@@ -162,6 +163,8 @@ REGRESSION = Ridge().fit(X, X[:, 0])
 NUMBERS = {"X": X[:6], "y": X[:6, 0]}
 call("metrics.adversarial_error", metrics.adversarial_error, regressor=REGRESSION, **NUMBERS,
      **STEPS)  # fmt: skip
+call("metrics.adversarial_examples of a regressor", metrics.adversarial_examples,
+     estimator=REGRESSION, **NUMBERS, **STEPS, loss="squared_error")  # fmt: skip
 call("metrics.adversarial_error by queries", metrics.adversarial_error, regressor=REGRESSION,
      **NUMBERS, **QUERIES)  # fmt: skip
 call("metrics.adversarial_distance of a regressor", metrics.adversarial_distance,
@@ -185,6 +188,10 @@ for name in ("hierarchical_f1_score", "hierarchical_precision_score", "hierarchi
     call(f"metrics.{name} of labels", measure, **labels)
 call("metrics.jacobian_singular_values", metrics.jacobian_singular_values, estimator=MODEL, X=X)
 call("metrics.local_distortion", metrics.local_distortion, estimator=MODEL, X=X)
+SEVERAL = DecisionTreeClassifier(random_state=0).fit(X, np.stack([Y, Y > 0], axis=1))
+call("metrics.at_output", metrics.at_output, estimator=SEVERAL, output=0)
+call("metrics.adversarial_accuracy of several outputs", metrics.adversarial_accuracy,
+     estimator=SEVERAL, X=X[:6], y=np.stack([Y, Y > 0], axis=1)[:6], **QUERIES)  # fmt: skip
 call("metrics.at_level", metrics.at_level, estimator=LEVELS, level=0)
 
 
@@ -196,6 +203,8 @@ ROWS = (SMALL["X"], SMALL["y"])
 make = metrics.make_adversarial_scorer
 call("metrics.make_adversarial_scorer", make, scored(make, MODEL, *ROWS), **STEPS)
 call("metrics.make_adversarial_scorer by queries", make, scored(make, MODEL, *ROWS), **QUERIES)
+call("metrics.make_adversarial_scorer of a metric", make, scored(make, MODEL, *ROWS), **STEPS,
+     metric="f1_macro")  # fmt: skip
 make = metrics.make_certified_scorer
 call("metrics.make_certified_scorer", make, scored(make, TREE, *ROWS), eps=0.1)
 make = metrics.make_distortion_scorer
