@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
 from sklearn.utils._param_validation import HasMethods
 from torch import Tensor
 from tqdm import tqdm
 
+from sklearn_iso._protocols import Predictor, RandomState
 from sklearn_iso._threat import Threat, as_threat, check_eps
-from sklearn_iso._typed import validate_params
+from sklearn_iso._typed import Constraints, validate_params
 from sklearn_iso.attacks import Attack, as_attack
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics._adversarial_error import adversarial_error
@@ -28,7 +29,7 @@ from sklearn_iso.metrics._worst_runs import SECONDS_BEFORE_A_BAR
 from sklearn_iso.modules._ambient import gradients_on
 
 #: Of eps, threat and attack, `check_eps`, `as_threat` and `as_attack` know the remedies.
-PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {"random_state": ["random_state"]}
+PROCEDURE_CONSTRAINTS: Constraints = {"random_state": ["random_state"]}
 
 
 @validate_params(
@@ -41,14 +42,14 @@ PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {"random_state": ["random_state"]}
 )
 @gradients_on()
 def adversarial_accuracy(
-    estimator: Any,
+    estimator: Predictor,
     X: ArrayLike,
     y: ArrayLike,
     *,
     eps: float,
     threat: Threat = "linf",
     attack: AttackLike = "auto",
-    random_state: Any = None,
+    random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
     r"""Return the share of all samples that an attack cannot get misclassified.
@@ -198,7 +199,7 @@ def nested_runs(
     problem: Problem,
     budgets: Sequence[float],
     attack: Attack | Callable[..., Tensor],
-    random_state: Any,
+    random_state: RandomState | torch.Generator,
     progress: bool = False,
 ) -> Runs:
     """Attack with growing budgets, each the samples that are left.
@@ -245,7 +246,7 @@ def nested_runs(
     return Runs(share(robust, problem.weight), robust, stage, evaluation, unseen)
 
 
-def no_loss_of(estimator: Any, loss: Any) -> str:
+def no_loss_of(estimator: object, loss: object) -> str:
     """Tell that a loss was set for a classifier.
 
     Examples
@@ -274,7 +275,7 @@ class AdversarialScorer(WeightedScorer):
     eps: float
     threat: Threat = "linf"
     attack: AttackLike = "auto"
-    random_state: Any = 0
+    random_state: RandomState = 0
     loss: LossLike | None = None
 
     def __repr__(self) -> str:
@@ -285,7 +286,12 @@ class AdversarialScorer(WeightedScorer):
 
     @gradients_on()
     def __call__(
-        self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+        self,
+        estimator: Predictor,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> float:
         """Return the adversarial accuracy, or minus the error, of a fitted estimator on X and y."""
         options = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -304,7 +310,7 @@ def make_adversarial_scorer(
     eps: float,
     threat: Threat = "linf",
     attack: AttackLike = "auto",
-    random_state: Any = 0,
+    random_state: RandomState = 0,
     loss: LossLike | None = None,
 ) -> AdversarialScorer:
     """Return a scorer of what is left under attack, for cross-validation and searches.

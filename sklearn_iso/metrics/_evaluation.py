@@ -5,17 +5,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from sklearn_iso.attacks import STAGES, Attack, AttackEnsemble, Coordinates, RayS, Square
 from sklearn_iso.attacks._attack import verdict
-from sklearn_iso.attacks._parameters import as_generator
-from sklearn_iso.metrics._access import Access
+from sklearn_iso.attacks._parameters import RandomState, as_generator
+from sklearn_iso.metrics._access import Access, Followed
 from sklearn_iso.metrics._combinations import every_combination, leaves_none_out
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._transfer import linear_surrogate, transfer
@@ -63,7 +62,7 @@ class Result:
         stage, unseen = np.full(n, "", dtype=object), np.zeros(n, dtype=bool)
         return cls(samples, X.clone(), np.zeros(n, dtype=bool), stage, unseen)
 
-    def record(self, at: NDArray, X_adv: Tensor, fooled: NDArray, stage: Any) -> None:
+    def record(self, at: NDArray, X_adv: Tensor, fooled: NDArray, stage: str | NDArray) -> None:
         """Note what an attack made of the samples at some positions."""
         hit = at[fooled]
         self.X_adv[hit], self.fooled[hit] = X_adv[fooled], True
@@ -107,14 +106,14 @@ class Evaluation:
     problem: Problem
     access: Access
     method: Attack | Callable[..., Tensor]
-    generator: Any
+    generator: RandomState
 
     @classmethod
     def of(
         cls,
         problem: Problem,
         method: Attack | Callable[..., Tensor],
-        random_state: Any,
+        random_state: RandomState,
         samples: NDArray,
     ) -> Evaluation:
         """Find the access to the estimator, and check it for what the attack asks for.
@@ -189,9 +188,10 @@ class _Run:
         method, problem = self.evaluation.method, self.evaluation.problem
         X, y = problem.points(self.result.samples), problem.labels(self.result.samples)
         if isinstance(method, Attack):
-            logits, name, options = self.access.logits, method.name, self._random()
+            logits: nn.Module | Followed = self.access.logits
+            name, options = method.name, self._random()
         else:
-            logits, name, options = self.access.twin, "custom", self._random(method)
+            logits, name, options = self.access.model, "custom", self._random(method)
         # Copies: an attack of a user may write into X and y, and is judged by the originals.
         X_adv = method(logits, X.clone(), y.clone(), eps=self.eps, threat=problem.threat, **options)
         if not isinstance(X_adv, Tensor):
@@ -200,7 +200,7 @@ class _Run:
             )
         self._record(self.everywhere, X_adv.detach(), name)
 
-    def _random(self, function: Callable | None = None) -> dict[str, Any]:
+    def _random(self, function: Callable | None = None) -> dict[str, RandomState]:
         """Return the random state, for a function of a user if it takes one."""
         given = {"random_state": self.evaluation.generator}
         if function is None:
@@ -209,7 +209,7 @@ class _Run:
         takes_all = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
         return given if takes_all or "random_state" in parameters else {}
 
-    def _record(self, at: NDArray, X_adv: Tensor, stage: Any) -> None:
+    def _record(self, at: NDArray, X_adv: Tensor, stage: str | NDArray) -> None:
         """Verify the points of samples at some positions, and note which the estimator errs on."""
         problem, samples = self.evaluation.problem, self.result.samples[at]
         X = problem.points(samples)
@@ -272,8 +272,8 @@ class _Run:
             self.access.logits, X, y, eps=self.eps, threat=problem.threat, **self._random()
         )
         with torch.no_grad():
-            found = verdict(self.access.twin(X_adv), y)
-            found &= self.access.twin(X).argmax(dim=1) == y
+            found = verdict(self.access.model(X_adv), y)
+            found &= self.access.model(X).argmax(dim=1) == y
         return int(found.sum()) > SHARE_OVERLOOKED * len(some)
 
     def _without_gradients(self, method: AttackEnsemble, at: NDArray, n_queries: int) -> None:
