@@ -179,7 +179,7 @@ class ThreatModel:
         observed, categories = Observed.of(X), categories_of(overrides.get("categories"))
         if categories is not None:
             categories = choices(X, categories)
-        parts = {**observed.parts(categories), **overrides}
+        parts: ThreatParts = {**observed.parts(categories), **overrides}
         if categories is not None:
             parts["categories"] = categories
         return cls(**parts)
