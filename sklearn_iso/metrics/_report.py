@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, overload
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
 from sklearn.utils._param_validation import Interval
 
-from sklearn_iso._protocols import Predictor, RandomState
+from sklearn_iso._protocols import Classifier, Predictor, RandomState
 from sklearn_iso._threat import Threat, ThreatModel, as_threat
 from sklearn_iso._typed import validate_params
 from sklearn_iso._weighting import effective_number
@@ -38,6 +38,7 @@ from sklearn_iso.modules._ambient import gradients_on
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from typing_extensions import Unpack
 
 #: Attacks of which more queries may break more.
 SEARCHES = (AttackEnsemble, Square, RayS)
@@ -165,6 +166,24 @@ class RobustnessReport(ToldAsJson):
         return as_html(self, of_classifier)
 
 
+class _Options(TypedDict, total=False):
+    threat: Threat
+    attack: AttackLike
+    loss: LossLike | None
+    n_diagnosed: int
+    random_state: RandomState
+    verbose: bool
+    sample_weight: ArrayLike | None
+
+
+@overload
+def robustness_report(
+    estimator: Classifier, X: ArrayLike, y: ArrayLike, *, eps: ArrayLike, **how: Unpack[_Options]
+) -> RobustnessReport: ...
+@overload
+def robustness_report(
+    estimator: Predictor, X: ArrayLike, y: ArrayLike, *, eps: ArrayLike, **how: Unpack[_Options]
+) -> RobustnessReport | RegressionReport: ...
 @validate_params(
     {
         **CURVE_CONSTRAINTS,
