@@ -7,12 +7,15 @@ of an estimator is Any here: whoever writes one decides which containers it take
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeGuard, Union
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
 
 #: What decides draws, as functions that scikit-learn checks take it.
 RandomState = int | np.random.RandomState | None
@@ -90,14 +93,36 @@ class Context(FunctionCtx):
 class Sparse(Protocol):
     """A sparse matrix or array of scipy."""
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the numbers of samples and of columns."""
+
     def toarray(self) -> NDArray:
         """Return it as a dense array."""
 
 
+class Entries(Protocol):
+    """A column: a Series of pandas or polars, or an array of one dimension.
+
+    What one of them alone has is asked for by hasattr.
+    """
+
+    @property
+    def dtype(self) -> Any:
+        """Return the type of the entries, in the words of the library."""
+
+    def __len__(self) -> int:
+        """Return the number of entries."""
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """Return an entry, or some of them."""
+
+    def __array__(self) -> NDArray:
+        """Return them as an array."""
+
+
 class Frame(Protocol):
     """A DataFrame of pandas or polars: what stands in a cell may be anything."""
-
-    iloc: Any  # of pandas alone
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -112,6 +137,9 @@ class Frame(Protocol):
 
     def __getitem__(self, key: Any, /) -> Any:
         """Return a column, or some rows."""
+
+    def __array__(self) -> NDArray:
+        """Return the cells as an array."""
 
 
 class Graph(Protocol):
@@ -140,6 +168,19 @@ def is_frame(X: object) -> TypeGuard[Frame]:
     (True, False)
     """
     return hasattr(X, "columns") and hasattr(X, "dtypes")
+
+
+def is_pandas(X: object) -> TypeGuard[Series | DataFrame]:
+    """Return whether a column or samples come in a container of pandas.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_iso._protocols import is_pandas
+    >>> is_pandas(pd.Series([42])), is_pandas([42])
+    (True, False)
+    """
+    return hasattr(X, "iloc")
 
 
 def is_sparse(X: object) -> TypeGuard[Sparse]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, FactorAnalysis, FastICA, IncrementalPCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -28,6 +28,7 @@ from sklearn.random_projection import GaussianRandomProjection, SparseRandomProj
 
 from sklearn_iso._certificates.columnwise import filled_columns, is_word
 from sklearn_iso._certificates.registry import Steps
+from sklearn_iso._protocols import Transformer
 from sklearn_iso.exceptions import NotCertifiableError
 from sklearn_iso.twins import as_torch
 from sklearn_iso.twins._columns import positions_of
@@ -100,7 +101,7 @@ def affine(steps: Steps, n_features: int) -> Affine:
 
 
 @singledispatch
-def _part(step: Any, n_features: int) -> Affine:
+def _part(step: object, n_features: int) -> Affine:
     reason = (
         "it is not known to be affine; linear classifiers are certified behind scalers, "
         "projections such as PCA, SimpleImputer, selections and ColumnTransformers of these"
@@ -108,20 +109,20 @@ def _part(step: Any, n_features: int) -> Affine:
     raise NotCertifiableError(step, reason=reason)
 
 
-def _as_it_is(step: Any, matrix: NDArray) -> Affine:
+def _as_it_is(step: Transformer, matrix: NDArray) -> Affine:
     return Affine.of(matrix, lambda X: np.asarray(step.transform(X.copy())))
 
 
 @_part.register(StandardScaler)
 @_part.register(RobustScaler)
-def _scaler(scaler: Any, n_features: int) -> Affine:
+def _scaler(scaler: StandardScaler | RobustScaler, n_features: int) -> Affine:
     scales = scaler.with_std if isinstance(scaler, StandardScaler) else scaler.with_scaling
     return _as_it_is(scaler, np.diag(1 / scaler.scale_) if scales else np.eye(n_features))
 
 
 @_part.register(MinMaxScaler)
 @_part.register(MaxAbsScaler)
-def _range_scaler(scaler: Any, n_features: int) -> Affine:
+def _range_scaler(scaler: MinMaxScaler | MaxAbsScaler, n_features: int) -> Affine:
     if getattr(scaler, "clip", False):
         raise NotCertifiableError(scaler, reason="it clips; set clip=False")
     scale = scaler.scale_ if isinstance(scaler, MinMaxScaler) else 1 / scaler.scale_
@@ -130,7 +131,7 @@ def _range_scaler(scaler: Any, n_features: int) -> Affine:
 
 @_part.register(SelectorMixin)
 @_part.register(RFE)
-def _selector(selector: Any, n_features: int) -> Affine:
+def _selector(selector: SelectorMixin | RFE, n_features: int) -> Affine:
     return _selected(selector.get_support(indices=True), n_features)
 
 
@@ -154,7 +155,7 @@ def _imputer(imputer: SimpleImputer, n_features: int) -> Affine:
 @_part.register(SparseRandomProjection)
 @_part.register(NeighborhoodComponentsAnalysis)
 @_part.register(LinearDiscriminantAnalysis)
-def _projection(projection: Any, n_features: int) -> Affine:
+def _projection(projection: Transformer, n_features: int) -> Affine:
     variances = getattr(projection, "explained_variance_", np.ones(1))
     faintest = np.finfo(np.float64).eps * variances.max(initial=0.0)
     if getattr(projection, "whiten", False) and (variances <= faintest).any():
@@ -199,7 +200,7 @@ def _union(union: FeatureUnion, n_features: int) -> Affine:
     )
 
 
-def _branch(name: str, step: Any, n_features: int) -> Affine:
+def _branch(name: str, step: BaseEstimator | str, n_features: int) -> Affine:
     if is_word(step, "passthrough"):
         return Affine.of(np.eye(n_features), lambda X: X)
     return affine(((name, step),), n_features)

@@ -66,7 +66,7 @@ def largest_budgets(bound: Bound, start: NDArray, most: NDArray, rtol: float = R
         proven[good], at_proven[good] = guess[good], found[found > 0]
         failed[bad], at_failed[bad] = guess[bad], found[~(found > 0)]
         proven[good[guess[good] >= most[good]]] = np.inf
-        guess = _next(step, rtol, proven, at_proven, failed, at_failed, most)
+        guess = _next(step, rtol, proven, failed, most, at_proven=at_proven, at_failed=at_failed)
     return np.where(holds, proven, 0.0)
 
 
@@ -74,10 +74,11 @@ def _next(
     step: int,
     rtol: float,
     proven: NDArray,
-    at_proven: NDArray,
     failed: NDArray,
-    at_failed: NDArray,
     most: NDArray,
+    *,
+    at_proven: NDArray,
+    at_failed: NDArray,
 ) -> NDArray:
     """Return the next budgets: doubled where nothing failed, and else between the two."""
     with np.errstate(invalid="ignore", over="ignore"):

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Any
 
 import numpy as np
 import sklearn
@@ -25,6 +24,7 @@ from sklearn.preprocessing import (
 )
 
 from sklearn_iso._certificates.registry import Steps
+from sklearn_iso._protocols import Transformer
 from sklearn_iso.exceptions import NotCertifiableError
 from sklearn_iso.twins._columns import positions_of
 
@@ -73,7 +73,7 @@ def quietly(function: Apply, X: NDArray) -> NDArray:
 
 
 @singledispatch
-def _part(step: Any, n_features: int) -> Columnwise:
+def _part(step: object, n_features: int) -> Columnwise:
     reason = (
         "it mixes columns, or is not known to keep their order; trees are certified behind "
         "scalers, SimpleImputer, selections of features and ColumnTransformers of these"
@@ -103,7 +103,7 @@ def columnwise(steps: Steps, n_features: int) -> Columnwise:
 @_part.register(RobustScaler)
 @_part.register(MaxAbsScaler)
 @_part.register(Binarizer)
-def _scaler(scaler: Any, n_features: int) -> Columnwise:
+def _scaler(scaler: Transformer, n_features: int) -> Columnwise:
     return Columnwise(np.arange(n_features), lambda X: np.asarray(scaler.transform(X.copy())))
 
 
@@ -177,13 +177,13 @@ def _union(union: FeatureUnion, n_features: int) -> Columnwise:
     return _side_by_side([_branch(name, step, n_features) for name, step in named])
 
 
-def _check_no_weights(transformer: Any) -> None:
+def _check_no_weights(transformer: ColumnTransformer | FeatureUnion) -> None:
     if transformer.transformer_weights:
         reason = "transformer_weights are not supported; leave them out, as trees do without"
         raise NotCertifiableError(transformer, reason=reason)
 
 
-def _branch(name: str, step: Any, n_features: int) -> Columnwise:
+def _branch(name: str, step: object, n_features: int) -> Columnwise:
     if is_word(step, "passthrough"):
         return Columnwise(np.arange(n_features), lambda X: X)
     try:
@@ -197,6 +197,6 @@ def _side_by_side(branches: list[Columnwise]) -> Columnwise:
     return Columnwise(source, lambda X: np.hstack([branch.apply(X) for branch in branches]))
 
 
-def is_word(step: Any, word: str) -> bool:
+def is_word(step: object, word: str) -> bool:
     """Return whether a step is "drop" or "passthrough" and no transformer."""
     return (step is None and word == "passthrough") or (isinstance(step, str) and step == word)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
 from sklearn_iso._certificates.columnwise import quietly
 from sklearn_iso._certificates.forests import LEAF, Categories, Forest, joined
@@ -52,7 +52,9 @@ def _tree(nodes: NDArray, k: int, n_scores: int, order: NDArray) -> Forest:
     )
 
 
-def _categories(boosting: HistGradientBoostingClassifier, predictors: list[Any]) -> Categories:
+def _categories(
+    boosting: HistGradientBoostingClassifier, predictors: list[TreePredictor]
+) -> Categories:
     known_bits, row_of = boosting._bin_mapper.make_known_categories_bitsets()
     of_node: list[NDArray] = []
     left: list[NDArray] = []

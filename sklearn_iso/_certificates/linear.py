@@ -8,11 +8,11 @@ best rates first with "l1", and in proportion to their rates, up to the bounds, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import linear_model
+from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import (
     LogisticRegression,
@@ -174,7 +174,7 @@ def _two_scores(coef: NDArray, intercept: NDArray, n_classes: int) -> tuple[NDAr
     return coef, np.array(intercept)
 
 
-def _linear(classifier: Any, steps: Steps) -> Certifier:
+def _linear(classifier: BaseEstimator, steps: Steps) -> Certifier:
     n_classes = len(classifier.classes_)
     coef, intercept = _two_scores(classifier.coef_, classifier.intercept_, n_classes)
     return LinearCertifier(coef, intercept, steps)
@@ -207,7 +207,7 @@ def _complement(classifier: ComplementNB, steps: Steps) -> Certifier:
 
 @register(SVC)
 @register(NuSVC)
-def _support_vectors(classifier: Any, steps: Steps) -> Certifier:
+def _support_vectors(classifier: SVC | NuSVC, steps: Steps) -> Certifier:
     reason = None
     if classifier.kernel != "linear":
         reason = f"kernel={classifier.kernel!r} is not linear"

@@ -15,7 +15,6 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -232,7 +231,7 @@ class Vote:
 
 
 @register(KNeighborsClassifier)
-def _neighbours(classifier: Any, steps: Steps) -> Certifier:
+def _neighbours(classifier: KNeighborsClassifier, steps: Steps) -> Certifier:
     order = _order(classifier)
     points = classifier._fit_X
     points = points.toarray() if hasattr(points, "toarray") else points

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatch
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
@@ -16,9 +16,9 @@ from sklearn_iso._certificates.certifier import Certifier
 from sklearn_iso.exceptions import NotCertifiableError
 
 #: Transformers before an estimator, with their names, in the order in which they run.
-Steps = tuple[tuple[str, Any], ...]
-Unwrapper = TypeVar("Unwrapper", bound=Callable[[Any], tuple[Any, Steps]])
-Builder = TypeVar("Builder", bound=Callable[[Any, Steps], Certifier])
+Steps = tuple[tuple[str, BaseEstimator], ...]
+Unwrapper = TypeVar("Unwrapper", bound=Callable[..., tuple[BaseEstimator, Steps]])
+Builder = TypeVar("Builder", bound=Callable[..., Certifier])
 
 
 @singledispatch
@@ -32,7 +32,7 @@ def _build(estimator: object, steps: Steps) -> Certifier:
 
 
 @singledispatch
-def _unwrap(estimator: object) -> tuple[Any, Steps] | None:
+def _unwrap(estimator: object) -> tuple[BaseEstimator, Steps] | None:
     return None
 
 
@@ -121,7 +121,7 @@ def certifier_of(estimator: BaseEstimator) -> Certifier:
 
 
 @unwrap(Pipeline)
-def _pipeline(pipeline: Pipeline) -> tuple[Any, Steps]:
+def _pipeline(pipeline: Pipeline) -> tuple[BaseEstimator, Steps]:
     *before, (_, last) = pipeline.steps
     return last, tuple((name, step) for name, step in before if not _passes(step))
 
@@ -131,10 +131,10 @@ def _passes(step: object) -> bool:
 
 
 @unwrap(BaseSearchCV)
-def _search(search: BaseSearchCV) -> tuple[Any, Steps]:
+def _search(search: BaseSearchCV) -> tuple[BaseEstimator, Steps]:
     return search.best_estimator_, ()
 
 
 @unwrap(FrozenEstimator)
-def _frozen(frozen: FrozenEstimator) -> tuple[Any, Steps]:
+def _frozen(frozen: FrozenEstimator) -> tuple[BaseEstimator, Steps]:
     return frozen.estimator, ()

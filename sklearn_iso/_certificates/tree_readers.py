@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import singledispatch
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +16,14 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree._tree import Tree
 
 from sklearn_iso._certificates.forests import LEAF, Forest, joined
 from sklearn_iso.exceptions import NotCertifiableError
 
 
 @singledispatch
-def forest_of(classifier: Any) -> Forest:
+def forest_of(classifier: object) -> Forest:
     """Return the trees of a fitted classifier, whose scores are sums of what leaves hold.
 
     Raises
@@ -36,7 +36,7 @@ def forest_of(classifier: Any) -> Forest:
 
 
 @singledispatch
-def probabilities_of(classifier: Any) -> Forest:
+def probabilities_of(classifier: object) -> Forest:
     """Return the trees whose sum is ``predict_proba``, which soft votes and bags add up.
 
     Raises
@@ -48,7 +48,7 @@ def probabilities_of(classifier: Any) -> Forest:
     raise NotCertifiableError(classifier, reason=reason)
 
 
-def _nodes(tree: Any, values: NDArray, columns: NDArray | None = None) -> Forest:
+def _nodes(tree: Tree, values: NDArray, columns: NDArray | None = None) -> Forest:
     """Return one of scikit-learn's trees with other values at its nodes."""
     leaf = tree.children_left < 0
     column = np.where(leaf, 0, tree.feature)
@@ -65,7 +65,7 @@ def _nodes(tree: Any, values: NDArray, columns: NDArray | None = None) -> Forest
     )
 
 
-def _check_one_output(classifier: Any) -> None:
+def _check_one_output(classifier: object) -> None:
     if getattr(classifier, "n_outputs_", 1) != 1:
         reason = "it predicts several outputs; fit one classifier for each"
         raise NotCertifiableError(classifier, reason=reason)
@@ -80,14 +80,14 @@ def _tree(tree: DecisionTreeClassifier) -> Forest:
 
 @forest_of.register(RandomForestClassifier)
 @forest_of.register(ExtraTreesClassifier)
-def _forest(forest: Any) -> Forest:
+def _forest(forest: RandomForestClassifier | ExtraTreesClassifier) -> Forest:
     _check_one_output(forest)
     return joined([_tree(tree) for tree in forest.estimators_])
 
 
 @probabilities_of.register(RandomForestClassifier)
 @probabilities_of.register(ExtraTreesClassifier)
-def _mean_of_forest(forest: Any) -> Forest:
+def _mean_of_forest(forest: RandomForestClassifier | ExtraTreesClassifier) -> Forest:
     return _forest(forest).scaled(1 / len(forest.estimators_))
 
 
@@ -143,7 +143,7 @@ def _ada_boost(boosting: AdaBoostClassifier) -> Forest:
     return joined(members)
 
 
-def _check_tree(member: Any, name: str) -> None:
+def _check_tree(member: object, name: str) -> None:
     if not isinstance(member, DecisionTreeClassifier):
         reason = "its label is no sum over trees; let single trees vote"
         raise NotCertifiableError(member, (name,), reason)

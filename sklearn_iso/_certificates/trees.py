@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +35,12 @@ from sklearn_iso._certificates.nearest import Found, Question
 from sklearn_iso._certificates.registry import Steps, register
 from sklearn_iso._certificates.search import Effort, Intersections, Search
 from sklearn_iso._certificates.tree_readers import forest_of
+from sklearn_iso._protocols import Classifier
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso.exceptions import NotCertifiableError
+
+if TYPE_CHECKING:
+    from veritas import AddTree
 
 #: Steps of the search in NumPy for a sample, where it only improves a bound and where it is alone.
 STEPS_TO_IMPROVE, STEPS_ALONE = 2000, 50_000
@@ -59,11 +64,11 @@ class TreesCertifier:
         Seconds for each sample.
     """
 
-    classifier: Any
+    classifier: Classifier
     forest: Forest
     steps: Steps = ()
     time_limit: float | None = None
-    _grids: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _grids: dict[type, Grid] = field(default_factory=dict, repr=False)
 
     @property
     def exact(self) -> bool:
@@ -131,8 +136,7 @@ class TreesCertifier:
         if dtype not in self._grids:
             columns = self.columns(n_features)
             self._grids[dtype] = Grid(Gridded.of(self.forest, columns, n_features, dtype))
-        grid: Grid = self._grids[dtype]
-        return grid
+        return self._grids[dtype]
 
     def errs(self, x: NDArray, code: int) -> bool:
         """Return whether the estimator itself errs at a point."""
@@ -141,7 +145,7 @@ class TreesCertifier:
     def _predicted(self, X: NDArray) -> NDArray:
         columns = self.columns(X.shape[1])
         predicted = quietly(lambda X: self.classifier.predict(columns.apply(X)), X)
-        return np.searchsorted(self.classifier.classes_, predicted)
+        return np.searchsorted(np.asarray(self.classifier.classes_), predicted)
 
     def _check(self, gridded: Gridded, domain: Domain, X: NDArray, predicted: NDArray) -> None:
         """Raise an error where categories may move, or predictions are not the sum over trees."""
@@ -164,31 +168,26 @@ class Grid:
     """A forest on its grid, and the searches over it, made when they are asked for."""
 
     gridded: Gridded
-    _known: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _searches: dict[tuple[int, int], Search] = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def leaves(self) -> Leaves:
         """The leaves of all trees."""
-        if "leaves" not in self._known:
-            self._known["leaves"] = Leaves.of(self.gridded)
-        leaves: Leaves = self._known["leaves"]
-        return leaves
+        return Leaves.of(self.gridded)
 
     def search(self, own: int, other: int) -> Search:
         """Return the search for points where another class wins."""
         if not veritas.is_installed():
             return self.intersections(own, other)
         key = (own, other)
-        if key not in self._known:
-            lead = self._veritas_trees().contrast_classes(other, own)
-            self._known[key] = veritas.Veritas(lead, self._gains(own, other)[1])
-        search: Search = self._known[key]
-        return search
+        if key not in self._searches:
+            lead = self._veritas_trees.contrast_classes(other, own)
+            self._searches[key] = veritas.Veritas(lead, self._gains(own, other)[1])
+        return self._searches[key]
 
-    def _veritas_trees(self) -> Any:
-        if "trees" not in self._known:
-            self._known["trees"] = veritas.trees_of(self.gridded)
-        return self._known["trees"]
+    @cached_property
+    def _veritas_trees(self) -> AddTree:
+        return veritas.trees_of(self.gridded)
 
     def intersections(self, own: int, other: int) -> Intersections:
         """Return the search in NumPy."""
@@ -303,5 +302,5 @@ class OneSample:
 @register(AdaBoostClassifier)
 @register(BaggingClassifier)
 @register(VotingClassifier)
-def _trees(classifier: Any, steps: Steps) -> Certifier:
+def _trees(classifier: Classifier, steps: Steps) -> Certifier:
     return TreesCertifier(classifier, forest_of(classifier), steps)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_iso._certificates.cells import Around, Gridded
 from sklearn_iso._certificates.search import Box, Effort, OutOfReach
+
+if TYPE_CHECKING:
+    from veritas import AddTree, Interval
 
 LARGEST_MEMORY = 2**30  # bytes
 STEPS_AT_ONCE = 100
@@ -24,7 +27,7 @@ def is_installed() -> bool:
     return find_spec("veritas") is not None
 
 
-def trees_of(gridded: Gridded) -> Any:
+def trees_of(gridded: Gridded) -> AddTree:
     """Return the trees of a forest as the package has them, splitting at numbers of cells."""
     import veritas
 
@@ -64,7 +67,7 @@ class Veritas:
         The least lead that counts, less what it starts from.
     """
 
-    trees: Any
+    trees: AddTree
     floor: float
 
     def boxes(self, around: Around, radius: float, effort: Effort) -> Iterator[Box]:
@@ -97,7 +100,7 @@ class Veritas:
                 raise OutOfReach
 
     @staticmethod
-    def _box(intervals: Any, low: NDArray, high: NDArray) -> Box:
+    def _box(intervals: Mapping[int, Interval], low: NDArray, high: NDArray) -> Box:
         low, high = low.copy(), high.copy()
         for feature, interval in intervals.items():
             low[feature] = max(low[feature], interval.lo)

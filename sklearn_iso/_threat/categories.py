@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Literal
+from typing import Literal, cast
 
 import numpy as np
 
-from sklearn_iso._threat.parts import Columns, as_array, columns_told
+from sklearn_iso._threat.parts import Columns, GroupsLike, as_array, columns_told
 
 ALL: Literal["all"] = "all"
 
@@ -46,7 +46,7 @@ class Choice:
 Groups = tuple[Columns | Choice, ...] | Literal["all"]
 
 
-def categories_of(categories: Any) -> Groups | None:
+def categories_of(categories: GroupsLike | None) -> Groups | None:
     """Return groups of two or more columns and single raw columns, none of them told twice.
 
     Examples
@@ -132,7 +132,7 @@ def one_hot(groups: Groups | None) -> tuple[tuple[int, ...], ...]:
     return tuple(found)
 
 
-def _group(group: Any, rule: str) -> Columns | Choice:
+def _group(group: object, rule: str) -> Columns | Choice:
     if isinstance(group, Choice):
         return group
     if isinstance(group, str):
@@ -146,7 +146,7 @@ def _group(group: Any, rule: str) -> Columns | Choice:
     return columns_told(given, group, rule)
 
 
-def changes_of(max_changes: Any, categories: Groups | None) -> int:
+def changes_of(max_changes: object, categories: Groups | None) -> int:
     """Return a number of groups that may change, which makes sense with categories only.
 
     Examples
@@ -156,12 +156,13 @@ def changes_of(max_changes: Any, categories: Groups | None) -> int:
     2
     """
     is_count = isinstance(max_changes, Integral | np.integer) and not isinstance(max_changes, bool)
-    if not is_count or int(max_changes) < 0:
+    n_changes = int(cast(int, max_changes)) if is_count else -1
+    if n_changes < 0:
         raise ValueError(f"max_changes must be an integer of at least 0; got {max_changes!r}.")
-    if int(max_changes) > 1 and not categories:
+    if n_changes > 1 and not categories:
         raise ValueError(
             "max_changes is a number of groups of categories; got "
             f"max_changes={max_changes!r} without any. Pass the columns of each group as "
             "categories, or leave max_changes out."
         )
-    return int(max_changes)
+    return n_changes

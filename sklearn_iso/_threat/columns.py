@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sklearn_iso._protocols import Entries, Frame
+
+if TYPE_CHECKING:
+    import polars
 
 
 class Kind(Enum):
@@ -51,11 +56,11 @@ class Column:
 
     name: Hashable
     kind: Kind
-    raw: Any
+    raw: Entries
     numbers: NDArray | None
 
     @classmethod
-    def of(cls, name: Hashable, raw: Any) -> Column:
+    def of(cls, name: Hashable, raw: Entries) -> Column:
         """Tell of a column what it holds."""
         kind = getattr(raw.dtype, "kind", None) or _polars_kind(raw.dtype)
         if str(raw.dtype) in ("category", "str", "string"):  # numpy calls those objects
@@ -92,13 +97,13 @@ class Column:
         return in_order(list(found.values()))
 
 
-def _polars_kind(dtype: Any) -> str:
+def _polars_kind(dtype: polars.DataType) -> str:
     if dtype.is_numeric():
         return "f"
     return {"Boolean": "b", "Object": "O"}.get(str(dtype), "M")
 
 
-def _floats(raw: Any) -> NDArray:
+def _floats(raw: Entries) -> NDArray:
     """Return numbers or booleans of a Series or an array in float64."""
     if hasattr(raw, "astype") and hasattr(raw, "to_numpy"):  # pandas
         if raw.dtype.kind == "b":
@@ -109,7 +114,7 @@ def _floats(raw: Any) -> NDArray:
     return np.asarray(raw.to_numpy() if hasattr(raw, "to_numpy") else raw, dtype=np.float64)
 
 
-def _of_objects(raw: Any) -> tuple[Kind, Any, NDArray | None]:
+def _of_objects(raw: Entries) -> tuple[Kind, Entries, NDArray | None]:
     """Look at objects one by one: text or anything else that is no number makes a column text."""
     values = as_list(raw)
     present = [one for one in values if not is_missing(one)]
@@ -127,7 +132,7 @@ def _of_objects(raw: Any) -> tuple[Kind, Any, NDArray | None]:
     return (Kind.BOOLEANS if any(booleans) else Kind.NUMBERS), raw, numbers
 
 
-def is_missing(value: Any) -> bool:
+def is_missing(value: object) -> bool:
     """Tell whether a value stands for none: None, NaN, pandas' NA and NaT.
 
     Examples
@@ -141,7 +146,7 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, float | np.floating) and bool(value != value)
 
 
-def as_list(raw: Any) -> list[Any]:
+def as_list(raw: Entries) -> list[Hashable]:
     """Return a column as a list of Python's own values.
 
     Examples
@@ -151,7 +156,7 @@ def as_list(raw: Any) -> list[Any]:
     >>> as_list(np.array([1, 2]))
     [1, 2]
     """
-    listed: list[Any] = raw.to_list() if hasattr(raw, "to_list") else raw.tolist()
+    listed: list[Hashable] = raw.to_list() if hasattr(raw, "to_list") else np.asarray(raw).tolist()
     return listed
 
 
@@ -160,7 +165,7 @@ def _key(value: Hashable) -> Hashable:
     return isinstance(value, bool), value
 
 
-def in_order(values: Sequence[Any]) -> tuple[Any, ...]:
+def in_order(values: Sequence[Hashable]) -> tuple[Hashable, ...]:
     """Return values in an order of their own, that of the samples they came from left aside.
 
     Examples
@@ -170,16 +175,16 @@ def in_order(values: Sequence[Any]) -> tuple[Any, ...]:
     (9, 10, 'a', 'b')
     """
     try:
-        return tuple(sorted(values))
+        return tuple(sorted(cast("Sequence[str]", values)))
     except TypeError:
         return tuple(sorted(values, key=lambda one: (type(one).__name__, _size(one), str(one))))
 
 
-def _size(value: Any) -> float:
+def _size(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def codes_of(raw: Any, values: Sequence[Any]) -> NDArray:
+def codes_of(raw: Entries, values: Sequence[Hashable]) -> NDArray:
     """Return the position of each entry of a column among values; missing ones match each other.
 
     Examples
@@ -193,7 +198,7 @@ def codes_of(raw: Any, values: Sequence[Any]) -> NDArray:
     return np.array([known[key_of(value)] for value in as_list(raw)], dtype=np.int64)
 
 
-def key_of(value: Any) -> Hashable:
+def key_of(value: object) -> Hashable:
     """Return what tells an entry from others; missing ones of a type are alike.
 
     Examples
@@ -205,7 +210,7 @@ def key_of(value: Any) -> Hashable:
     return ("missing", type(value).__name__) if is_missing(value) else _key(value)
 
 
-def first_of_each(raw: Any) -> NDArray:
+def first_of_each(raw: Entries) -> NDArray:
     """Return where each value of a column, and each kind of missing one, stands first.
 
     Where values do not hash each counts as one of its own.
@@ -226,7 +231,7 @@ def first_of_each(raw: Any) -> NDArray:
     return np.array(list(first.values()), dtype=np.int64)
 
 
-def has_columns(X: Any) -> bool:
+def has_columns(X: object) -> TypeGuard[Frame | NDArray]:
     """Tell whether X is a frame, or an array of objects or text in rows and columns.
 
     Examples
@@ -241,7 +246,7 @@ def has_columns(X: Any) -> bool:
     return isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "OUSb"
 
 
-def columns_in(X: Any) -> list[Column]:
+def columns_in(X: Frame | NDArray) -> list[Column]:
     """Return the columns of a frame or a table of two dimensions.
 
     Raises

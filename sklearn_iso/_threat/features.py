@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from sklearn_iso._protocols import Samples
 from sklearn_iso._threat.categories import ALL, Choice, Groups
 from sklearn_iso._threat.columns import Kind, columns_in, has_columns
 from sklearn_iso._threat.named import Named
@@ -34,11 +34,11 @@ class Features:
     """
 
     shape: tuple[int, ...]
-    names: list[Any] | None = None
+    names: list[Hashable] | None = None
     kinds: tuple[Kind, ...] | None = None
 
     @classmethod
-    def of(cls, X: Any) -> Features:
+    def of(cls, X: Samples) -> Features:
         """Return the features of an array, a tensor, a sparse matrix or a frame."""
         shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
         names = list(X.columns) if hasattr(X, "columns") else None
@@ -77,7 +77,7 @@ class Features:
             )
         return values if self.kinds is None else self._of_numbers(values, what, neutral)
 
-    def label(self, position: Any) -> Any:
+    def label(self, position: int) -> Hashable:
         """Return the name of a column, or its number where there are no names."""
         return self.names[position] if self.names is not None else position
 

@@ -233,7 +233,7 @@ class ThreatModel:
             overrides["integers"] = whole_columns(X)
         if categories is not None:
             categories = choices(X, categories)
-        parts = {**observed.parts(categories), **overrides}
+        parts: ThreatParts = {**observed.parts(categories), **overrides}
         if categories is not None:
             parts["categories"] = categories
         return cls(**parts)

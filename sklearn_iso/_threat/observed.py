@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_iso._protocols import Samples
 from sklearn_iso._threat.categories import Choice, Groups, members
 from sklearn_iso._threat.columns import Kind, columns_in, has_columns
 from sklearn_iso._threat.features import Features
-from sklearn_iso._threat.parts import ObservedRange
+from sklearn_iso._threat.parts import Bounds, Chosen, Columns, ObservedRange, PerFeature, Values
+
+
+class Found(TypedDict):
+    """Parameters of a threat that data tell."""
+
+    units: PerFeature
+    bounds: Bounds
+    immutable: Chosen | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Observed:
     names: list[Hashable] | None
 
     @classmethod
-    def of(cls, X: Any) -> Observed:
+    def of(cls, X: Samples) -> Observed:
         """Look at X: an array, a sparse matrix, or a frame."""
         values, names = _numbers(X)
         if values.ndim < 2 or not values.size:
@@ -53,7 +62,7 @@ class Observed:
             warnings.simplefilter("ignore", RuntimeWarning)  # of columns that are NaN throughout
             return cls(np.nanstd(values, axis=0), np.nanmin(values, 0), np.nanmax(values, 0), names)
 
-    def parts(self, categories: Groups | None = None) -> dict[str, Any]:
+    def parts(self, categories: Groups | None = None) -> Found:
         """Return units, bounds and immutable, by name where there are names.
 
         Columns of categories are not immutable, whatever they hold.
@@ -69,33 +78,33 @@ class Observed:
         known = ~np.isnan(self.low)
         units = np.where(moves, self.spread, 1.0)
         bounds = np.where(known, self.low, -np.inf), np.where(known, self.high, np.inf)
-        fixed: Any = None if free.all() else ~free
+        fixed: NDArray | list[Hashable] | None = None if free.all() else ~free
         if self.names is not None:
             names = np.array([None, *self.names], dtype=object)[1:]
-            fixed = None if fixed is None else names[fixed].tolist()
+            fixed = None if free.all() else names[~free].tolist()
         return {
             "units": self._by_name(units),
-            "bounds": ObservedRange(map(self._by_name, bounds)),
+            "bounds": ObservedRange(cast("list[Values]", [self._by_name(one) for one in bounds])),
             "immutable": fixed,
         }
 
     def _of_categories(self, categories: Groups | None) -> NDArray:
         """Return which columns may change: raw ones, and those of groups that hold no numbers."""
         mask = np.zeros(self.low.shape, dtype=bool)
-        labels: list[Any] = list(range(len(mask))) if self.names is None else self.names
+        labels: Sequence[Hashable] = list(range(len(mask))) if self.names is None else self.names
         for group in () if categories is None else categories:
             for column in () if isinstance(group, str) else members(group):
                 at = labels.index(column)
                 mask[at] = isinstance(group, Choice) or np.isnan(self.low[at])
         return mask
 
-    def _by_name(self, values: NDArray) -> Any:
+    def _by_name(self, values: NDArray) -> NDArray | dict[Hashable, float]:
         if self.names is None:
             return values
         return dict(zip(self.names, values.tolist(), strict=True))
 
 
-def choices(X: Any, categories: Groups) -> Groups:
+def choices(X: Samples, categories: Groups) -> Groups:
     """Return groups of categories, single columns with the values that X holds in them.
 
     Examples
@@ -107,19 +116,20 @@ def choices(X: Any, categories: Groups) -> Groups:
     """
     table = X if has_columns(X) else np.asarray(X.toarray() if hasattr(X, "toarray") else X)
     features = Features.of(table)
-    columns = columns_in(table) if table.ndim == 2 else []
+    columns = columns_in(table) if len(features.shape) == 1 else []
 
-    def seen(group: Any) -> Any:
+    def seen(group: Columns | Choice) -> Columns | Choice:
         if not isinstance(group, Choice):
-            return tuple(features.label(position) for position in group)
-        known: Any = group.column
+            return tuple(features.label(cast(int, position)) for position in group)
+        known = cast(int, group.column)
         values = columns[known].distinct() if group.values is None else group.values
         return Choice(features.label(known), values)
 
-    return tuple(seen(group) for group in features.groups(categories, None))
+    groups = cast("tuple[Columns | Choice, ...]", features.groups(categories, None))
+    return tuple(seen(group) for group in groups)
 
 
-def _numbers(X: Any) -> tuple[NDArray, list[Hashable] | None]:
+def _numbers(X: Samples) -> tuple[NDArray, list[Hashable] | None]:
     """Return X in float64, NaN in columns that hold no numbers, and the names of the columns."""
     if has_columns(X):
         columns = columns_in(X)

@@ -276,7 +276,7 @@ def check_some_left(fixed: NDArray) -> None:
         raise ValueError(_NOTHING_LEFT)
 
 
-def as_array(given: Any) -> NDArray | None:
+def as_array(given: object) -> NDArray | None:
     """Return an array, None for what is none: dicts, sets, lists of unequal length.
 
     Examples
@@ -294,7 +294,7 @@ def as_array(given: Any) -> NDArray | None:
     return None if array.dtype == object and array.ndim == 0 else array
 
 
-def columns_told(given: NDArray, passed: Any, rule: str) -> Columns:
+def columns_told(given: NDArray, passed: object, rule: str) -> Columns:
     """Return numbers or names of columns, or raise a ValueError that tells the rule.
 
     Examples
@@ -314,7 +314,7 @@ def columns_told(given: NDArray, passed: Any, rule: str) -> Columns:
     return columns
 
 
-def shown(part: Any) -> str:
+def shown(part: object) -> str:
     """Return a part of a threat as short text.
 
     Examples

@@ -86,7 +86,7 @@ def _images_both_norms() -> dict[str, object]:
     return _images(long + wide, alpha=2.0, max_epochs=36)
 
 
-def _images_certified() -> dict[str, Any]:
+def _images_certified() -> dict[str, object]:
     worst = CertifiedCrossEntropy(radius=0.1, bounds=(0, 1), warmup=0.6)
     network = partial(ConvNet, channels=(16, 32), n_hidden=100, initialization="interval")
     return _images(

@@ -18,6 +18,7 @@ from sklearn_iso._randomness import private_random_state
 from sklearn_iso._typed import (
     BaseEstimator,
     ClassifierMixin,
+    Constraints,
     MetaEstimatorMixin,
     clone,
     fit_context,
@@ -86,7 +87,7 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     (array([0]), array([0.74]))
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         "estimator": [HasMethods(["fit", "predict"])],
         "sigma": [Interval(Real, 0, None, closed="neither")],
         "n_samples": [Interval(Integral, 1, None, closed="left")],

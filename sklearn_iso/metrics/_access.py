@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -100,7 +100,7 @@ class Followed:
     1
     """
 
-    def __init__(self, twin: Any, refused: Refused) -> None:
+    def __init__(self, twin: nn.Module, refused: Refused) -> None:
         self.twin, self.refused = twin, refused
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ class Access:
     kind: AccessKind
     gradients: Gradients
     reason: str
-    twin: Any = field(default=None, repr=False)
+    twin: nn.Module | None = field(default=None, repr=False)
     slopes: Slopes = Slopes()
     error: NotDifferentiableError | None = field(default=None, repr=False)
     known_answers: Answers | None = field(default=None, repr=False)
@@ -205,9 +205,14 @@ class Access:
         return self.gradients is Gradients.TRUSTED
 
     @property
+    def model(self) -> nn.Module:
+        """The twin, where there is one."""
+        return cast(nn.Module, self.twin)
+
+    @property
     def logits(self) -> Callable[[Tensor], Tensor]:
         """The twin, for an attack that must not end on points where it gives no numbers."""
-        followed, own = Followed(self.twin, self.problem.refused), self.problem.candidates
+        followed, own = Followed(self.model, self.problem.refused), self.problem.candidates
         return followed if own is None else own.judged(followed)
 
     @cached_property
@@ -315,7 +320,7 @@ class Access:
         answers = Answers.of(problem)
         if answers.scores is None:
             answers = replace(answers, scores=twin, source="the scores of its twin")
-        return cls._without(problem, worth, why, twin, slopes, answers)
+        return cls._without(problem, worth, why, twin, slopes=slopes, answers=answers)
 
     @classmethod
     def _without(
@@ -324,6 +329,7 @@ class Access:
         gradients: Gradients,
         why: str,
         twin: nn.Module | None = None,
+        *,
         slopes: Slopes | None = None,
         answers: Answers | None = None,
         error: NotDifferentiableError | None = None,

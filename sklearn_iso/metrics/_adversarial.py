@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from torch import Tensor
 from tqdm import tqdm
 
+from sklearn_iso._protocols import Predictor, RandomState
 from sklearn_iso._threat import Threat, as_threat, check_eps
-from sklearn_iso._typed import validate_params
+from sklearn_iso._typed import Constraints, validate_params
 from sklearn_iso.attacks import Attack, as_attack
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics._evaluation import Evaluation, Watch
@@ -26,19 +28,19 @@ from sklearn_iso.metrics._worst_runs import SECONDS_BEFORE_A_BAR
 from sklearn_iso.modules._ambient import gradients_on
 
 #: Of eps, threat and attack, `check_eps`, `as_threat` and `as_attack` know the remedies.
-PROCEDURE_CONSTRAINTS: dict[str, list[Any]] = {"random_state": ["random_state"]}
+PROCEDURE_CONSTRAINTS: Constraints = {"random_state": ["random_state"]}
 
 
 @overload
 def adversarial_accuracy(
-    estimator: Any,
+    estimator: Predictor,
     X: ArrayLike,
     y: ArrayLike,
     *,
     eps: float,
     threat: Threat = "linf",
     attack: AttackLike = "auto",
-    random_state: Any = None,
+    random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
     multioutput: Literal["uniform_average"] = ...,
 ) -> float: ...
@@ -46,14 +48,14 @@ def adversarial_accuracy(
 
 @overload
 def adversarial_accuracy(
-    estimator: Any,
+    estimator: Predictor,
     X: ArrayLike,
     y: ArrayLike,
     *,
     eps: float,
     threat: Threat = "linf",
     attack: AttackLike = "auto",
-    random_state: Any = None,
+    random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
     multioutput: Literal["raw_values"],
 ) -> NDArray[np.float64]: ...
@@ -70,14 +72,14 @@ def adversarial_accuracy(
 )
 @gradients_on()
 def adversarial_accuracy(
-    estimator: Any,
+    estimator: Predictor,
     X: ArrayLike,
     y: ArrayLike,
     *,
     eps: float,
     threat: Threat = "linf",
     attack: AttackLike = "auto",
-    random_state: Any = None,
+    random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
     multioutput: Literal["uniform_average", "raw_values"] = "uniform_average",
 ) -> float | NDArray[np.float64]:
@@ -238,7 +240,7 @@ def nested_runs(
     problem: Problem,
     budgets: Sequence[float],
     attack: Attack | Callable[..., Tensor],
-    random_state: Any,
+    random_state: RandomState | torch.Generator,
     progress: bool = False,
     *,
     watch: Watch | None = None,
@@ -289,7 +291,7 @@ def nested_runs(
     return Runs(share(robust, problem.weight), robust, stage, evaluation, unseen)
 
 
-def no_loss_of(estimator: Any, loss: Any) -> str:
+def no_loss_of(estimator: object, loss: object) -> str:
     """Tell that a loss was set for a classifier.
 
     Examples

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import HasMethods
 
+from sklearn_iso._protocols import Predictor, RandomState
 from sklearn_iso._threat import Threat, as_threat, check_eps
 from sklearn_iso._typed import validate_params
 from sklearn_iso.attacks import as_attack
@@ -26,7 +25,7 @@ from sklearn_iso.modules._ambient import gradients_on
 )
 @gradients_on()
 def adversarial_error(
-    regressor: Any,
+    regressor: Predictor,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -34,7 +33,7 @@ def adversarial_error(
     threat: Threat = "linf",
     loss: LossLike = "absolute_error",
     attack: AttackLike = "auto",
-    random_state: Any = None,
+    random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
     r"""Return the mean over all samples of the worst loss that an attack finds.

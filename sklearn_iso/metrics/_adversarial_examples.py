@@ -18,6 +18,7 @@ from sklearn_iso.attacks import FGSM, Attack, AttackEnsemble, Coordinates, Squar
 from sklearn_iso.attacks._ascent import GradientAscent
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.attacks._losses import cross_entropy
+from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.attacks._worst_case import WorstCaseState
 from sklearn_iso.metrics._access import Followed
 from sklearn_iso.metrics._adversarial import PROCEDURE_CONSTRAINTS, nested_runs, no_loss_of
@@ -165,14 +166,16 @@ def _go_on(evaluation: Evaluation, samples: NDArray, eps: float, worst: WorstPoi
 
     def run(attacks: Iterable[Attack], state: WorstCaseState) -> None:
         for attack in attacks:
-            attack.run(state, budget, evaluation.generator)
+            attack.run(state, budget, as_generator(evaluation.generator))
             budget.verify(X, state.X_adv)
             worst.offer(samples, state.X_adv.detach())
 
     by_scores = WorstCaseState(worst.scores.columns, X, y, worst.scores.loss, size)
     if isinstance(method, AttackEnsemble):
         if access.climbs:
-            run(CLIMBS, WorstCaseState(Followed(access.twin, Refused()), X, y, cross_entropy, size))
+            run(
+                CLIMBS, WorstCaseState(Followed(access.model, Refused()), X, y, cross_entropy, size)
+            )
         if not access.trusted:
             run(_searches(method), by_scores)
     elif isinstance(method, GO_ON) and method.asks == "scores":
@@ -180,7 +183,7 @@ def _go_on(evaluation: Evaluation, samples: NDArray, eps: float, worst: WorstPoi
     elif isinstance(method, GO_ON):
         if isinstance(method, GradientAscent):  # its loss is that of the state
             method = replace(method, loss="cross_entropy")
-        run([method], WorstCaseState(Followed(access.twin, Refused()), X, y, cross_entropy, size))
+        run([method], WorstCaseState(Followed(access.model, Refused()), X, y, cross_entropy, size))
 
 
 def _searches(method: AttackEnsemble) -> list[Attack]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sklearn_iso.attacks._attack import NO_ANSWER
@@ -52,7 +51,7 @@ def closest_duels(margins: NDArray, n_classes: int) -> NDArray:
     return scores
 
 
-def _as_columns(answer: Any, n_classes: int) -> Iterator[NDArray]:
+def _as_columns(answer: ArrayLike, n_classes: int) -> Iterator[NDArray]:
     """Yield what an answer may mean as one score for each class."""
     values = np.asarray(answer, dtype=np.float64)
     if values.ndim == 1 and n_classes == 2:

@@ -117,7 +117,7 @@ def _assumed(
             absent = np.asarray(values[:, raw.at + n : raw.at + raw.width].any(axis=1))
         kind = MAY_CHANGE if raw.changes else STAYS
         return Assumed(name, kind, n_values=n, n_missing=int(absent.sum()))
-    return _of_number(raw, name, values, grouped, units, bounds)
+    return _of_number(raw, name, values, grouped, units=units, bounds=bounds)
 
 
 def _of_number(
@@ -125,6 +125,7 @@ def _of_number(
     name: str,
     values: NDArray,
     grouped: set[int],
+    *,
     units: NDArray,
     bounds: Sequence[NDArray],
 ) -> Assumed:

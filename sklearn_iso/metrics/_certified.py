@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +14,7 @@ from sklearn_iso._certificates.categories import held, variants
 from sklearn_iso._certificates.certifier import Certifier, Timed, Witnessing
 from sklearn_iso._certificates.domain import Domain
 from sklearn_iso._geometry.norms import NORMS
+from sklearn_iso._protocols import Predictor
 from sklearn_iso._threat import Threat, as_threat, check_eps
 from sklearn_iso._threat.model import ThreatModel
 from sklearn_iso._typed import validate_params
@@ -34,7 +34,7 @@ SECONDS = [Interval(Real, 0, None, closed="neither"), None]
     prefer_skip_nested_validation=False,
 )
 def certified_accuracy(
-    estimator: Any,
+    estimator: Predictor,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -116,7 +116,7 @@ def certified_accuracy(
     prefer_skip_nested_validation=False,
 )
 def certified_distance(
-    estimator: Any,
+    estimator: Predictor,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -282,7 +282,7 @@ def verdicts(problem: Problem, eps: float, time_limit: float | None = None) -> N
     return found
 
 
-def certifier_for(estimator: Any, time_limit: float | None) -> Certifier:
+def certifier_for(estimator: Predictor, time_limit: float | None) -> Certifier:
     """Return what certifies an estimator, within seconds a sample where a search takes long.
 
     Examples
@@ -322,7 +322,12 @@ class CertifiedScorer(WeightedScorer):
     time_limit: float | None = None
 
     def __call__(
-        self, estimator: Any, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+        self,
+        estimator: Predictor,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> float:
         """Return the certified accuracy of a fitted estimator on X and y."""
         options = {field.name: getattr(self, field.name) for field in fields(self)}

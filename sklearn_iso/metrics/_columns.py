@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from numbers import Real
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
+from numpy.typing import NDArray
+from scipy.sparse import issparse, spmatrix
 
+from sklearn_iso._protocols import Frame, Samples, Sparse
 from sklearn_iso.metrics._table import _densified
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
 
 
 class Kind(Enum):
@@ -52,6 +57,8 @@ class Lost:
 
 
 Change = Moved | Taken | Lost
+#: What samples of columns come back in.
+Container = NDArray | Sparse | Frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +87,7 @@ class Column:
         return float(known.std())
 
     @classmethod
-    def of_cells(cls, name: str, cells: list[Any]) -> Column:
+    def of_cells(cls, name: str, cells: list[object]) -> Column:
         """Return the column of Python objects: numbers, or else categories that hash."""
         known = [cell for cell in cells if not is_missing(cell)]
         if all(isinstance(c, Real) and not isinstance(c, bool | np.bool_) for c in known) and known:
@@ -93,7 +100,7 @@ class Column:
         return cls(name, Kind.OTHER, np.zeros(len(cells)))
 
 
-def is_missing(cell: Any) -> bool:
+def is_missing(cell: object) -> bool:
     """Whether a cell is None, NaN, pandas' NA or NaT.
 
     Examples
@@ -112,11 +119,11 @@ class Columns(Protocol):
 
     columns: list[Column]
 
-    def changed(self, changes: Mapping[int, Change]) -> Any:
+    def changed(self, changes: Mapping[int, Change]) -> Container:
         """Return a copy of X, of its container, in which columns are changed, by position."""
 
 
-def columns_of_container(X: ArrayLike) -> Columns:
+def columns_of_container(X: Samples) -> Columns:
     """Return the columns of an array, sparse matrix, pandas or polars frame, or list.
 
     Raises
@@ -138,12 +145,12 @@ def columns_of_container(X: ArrayLike) -> Columns:
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         found: Columns = PandasColumns(X)
     elif hasattr(X, "columns") and hasattr(X, "to_numpy"):
-        found = PolarsColumns(X)
+        found = PolarsColumns(cast("pl.DataFrame", X))
     else:
         found = ArrayColumns(X)
     if not found.columns or not len(found.columns[0].values):
         raise ValueError(
-            f"X must have samples and columns; got shape {np.shape(found.changed({}))}. Pass what "
+            f"X must have samples and columns; got shape {found.changed({}).shape}. Pass what "
             "predict of the estimator takes."
         )
     return found
@@ -152,9 +159,9 @@ def columns_of_container(X: ArrayLike) -> Columns:
 class ArrayColumns:
     """Columns of an array of numbers or of objects, or of a sparse matrix."""
 
-    def __init__(self, X: Any) -> None:
-        self.sparse = type(X) if issparse(X) else None
-        array = _densified(X) if issparse(X) else np.asarray(X)
+    def __init__(self, X: Samples) -> None:
+        self.sparse = cast("Callable[[NDArray], Sparse]", type(X)) if issparse(X) else None
+        array = _densified(cast(spmatrix, X)) if issparse(X) else np.asarray(X)
         if array.dtype.kind in "US" and isinstance(X, list | tuple):
             array = np.array(X, dtype=object)  # of numbers and text numpy makes text
         if array.ndim != 2:
@@ -171,7 +178,7 @@ class ArrayColumns:
             return Column(name, Kind.NUMBERS, cells.astype(np.float64))
         return Column.of_cells(name, cells.tolist())
 
-    def changed(self, changes: Mapping[int, Change]) -> Any:
+    def changed(self, changes: Mapping[int, Change]) -> Container:
         """Return a copy of X in which columns are changed; integers and bool may become floats."""
         array = self.array.copy()
         if any(not isinstance(change, Taken) for change in changes.values()):
@@ -183,7 +190,7 @@ class ArrayColumns:
             self._change(array, position, change)
         return array if self.sparse is None else self.sparse(array)
 
-    def _change(self, array: NDArray[Any], position: int, change: Change) -> None:
+    def _change(self, array: NDArray, position: int, change: Change) -> None:
         if isinstance(change, Moved):
             known = ~np.isnan(self.columns[position].values)
             array[known, position] = change.values[known]
@@ -196,7 +203,7 @@ class ArrayColumns:
 class PandasColumns:
     """Columns of a pandas frame."""
 
-    def __init__(self, X: Any) -> None:
+    def __init__(self, X: pd.DataFrame) -> None:
         self.frame = X
         self.columns = [self._column(position) for position in range(X.shape[1])]
 
@@ -212,14 +219,14 @@ class PandasColumns:
                 )
         return Column.of_cells(name, series.tolist())
 
-    def changed(self, changes: Mapping[int, Change]) -> Any:
+    def changed(self, changes: Mapping[int, Change]) -> Container:
         """Return a copy of the frame in which columns are changed."""
         frame = self.frame.copy()
         for position, change in changes.items():
             frame.isetitem(position, self._changed(position, change))
         return frame
 
-    def _changed(self, position: int, change: Change) -> Any:
+    def _changed(self, position: int, change: Change) -> pd.Series:
         import pandas as pd
 
         series = self.frame.iloc[:, position]
@@ -242,11 +249,11 @@ class PandasColumns:
 class PolarsColumns:
     """Columns of a polars frame."""
 
-    def __init__(self, X: Any) -> None:
+    def __init__(self, X: pl.DataFrame) -> None:
         self.frame = X
         self.columns = [self._column(series) for series in X.get_columns()]
 
-    def _column(self, series: Any) -> Column:
+    def _column(self, series: pl.Series) -> Column:
         import polars as pl
 
         if series.dtype.is_numeric():
@@ -254,7 +261,7 @@ class PolarsColumns:
             return Column(series.name, Kind.NUMBERS, np.array(values))
         return Column.of_cells(series.name, series.to_list())
 
-    def changed(self, changes: Mapping[int, Change]) -> Any:
+    def changed(self, changes: Mapping[int, Change]) -> Container:
         """Return a copy of the frame in which columns are changed."""
         frame = self.frame.clone()
         for position, change in changes.items():
@@ -262,7 +269,7 @@ class PolarsColumns:
             frame = frame.with_columns(self._changed(series, change).alias(series.name))
         return frame
 
-    def _changed(self, series: Any, change: Change) -> Any:
+    def _changed(self, series: pl.Series, change: Change) -> pl.Series:
         import polars as pl
 
         if isinstance(change, Taken):
@@ -274,7 +281,7 @@ class PolarsColumns:
         return _where(series.is_not_null().to_numpy(), moved)
 
 
-def _where(known: NDArray[np.bool_], series: Any) -> Any:
+def _where(known: NDArray[np.bool_], series: pl.Series) -> pl.Series:
     """Return a polars series with nulls where a mask is false."""
     import polars as pl
 

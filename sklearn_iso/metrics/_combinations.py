@@ -112,7 +112,7 @@ def every_combination(access: Access, samples: NDArray) -> tuple[Tensor, NDArray
         left = (~fooled & (points != X).any(dim=1)).nonzero().squeeze(1)
         if access.trusted and len(left):
             with torch.no_grad():
-                left = left[verdict(access.twin(points[left]), y[left])]
+                left = left[verdict(access.model(points[left]), y[left])]
         if len(left):
             hit = left[torch.from_numpy(problem.fools(points[left], samples[left.numpy()]))]
             best[hit], fooled[hit] = points[hit], True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,11 +15,20 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklearn_iso._protocols import Predictor, RandomState
 from sklearn_iso._randomness import private_random_state
+from sklearn_iso._threat.parts import PerFeature
 from sklearn_iso._typed import validate_params
 from sklearn_iso.metrics._corruption_lines import CorruptionLine, CorruptionRun
 from sklearn_iso.metrics._corruption_text import as_html, as_text
-from sklearn_iso.metrics._corruptions import Corruptible, CorruptibleTable, Dose, alone, doses_of
+from sklearn_iso.metrics._corruptions import (
+    Corruptible,
+    CorruptibleTable,
+    Dose,
+    Severities,
+    alone,
+    doses_of,
+)
 from sklearn_iso.metrics._evidence import Evidence, write
 from sklearn_iso.metrics._image_corruptions import CorruptibleImages
 from sklearn_iso.metrics._scored import measure_of
@@ -29,7 +38,6 @@ from sklearn_iso.modules._ambient import gradients_on
 if TYPE_CHECKING:
     import pandas as pd
 
-Severities: TypeAlias = Sequence[float] | Mapping[str, Sequence[float]]
 #: So many columns are looked at alone by default.
 MOST_COLUMNS = 100
 
@@ -154,7 +162,9 @@ class CorruptionReport:
             "worst_columns": self.worst_columns,
             "columns_alone": self.left_out or "all",
         }
-        return write("corruption_report", self.estimator_name, figures, self.evidence, path, date)
+        return write(
+            "corruption_report", self.estimator_name, figures, self.evidence, path=path, date=date
+        )
 
     def __str__(self) -> str:
         """Return a table for people."""
@@ -180,7 +190,7 @@ class CorruptionReport:
 )
 @gradients_on()
 def corruption_report(
-    estimator: Any,
+    estimator: Predictor,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -189,9 +199,9 @@ def corruption_report(
     n_repeats: int = 5,
     scoring: str | Callable[..., float] | None = None,
     by_column: bool | str = "auto",
-    units: Any = None,
+    units: PerFeature | None = None,
     image_shape: Sequence[int] | None = None,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
     sample_weight: ArrayLike | None = None,
 ) -> CorruptionReport:
     r"""Evaluate any fitted estimator on samples that go wrong by themselves, without an attacker.
@@ -335,7 +345,9 @@ def corruption_report(
     )
 
 
-def _subject(X: Any, image_shape: Sequence[int] | None, units: Any) -> Corruptible:
+def _subject(
+    X: ArrayLike, image_shape: Sequence[int] | None, units: PerFeature | None
+) -> Corruptible:
     is_image = image_shape is not None or np.ndim(X) in (3, 4)
     return CorruptibleImages(X, image_shape, units) if is_image else CorruptibleTable(X, units)
 

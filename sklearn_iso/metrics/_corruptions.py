@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol, SupportsFloat, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_iso._protocols import Samples
 from sklearn_iso._threat.named import Named
+from sklearn_iso._threat.parts import PerFeature
 from sklearn_iso.metrics._columns import (
     Change,
     Column,
@@ -22,6 +24,7 @@ from sklearn_iso.metrics._columns import (
     columns_of_container,
 )
 
+Severities: TypeAlias = Sequence[float] | Mapping[str, Sequence[float]]
 #: How far an outlier lies off, in standard deviations of its column.
 FAR = 10.0
 #: Severities by default: of noise, drift and rounding in standard deviations, else a share.
@@ -163,7 +166,7 @@ class Corruptible(Protocol):
     def positions(self, corruption: Corruption) -> list[int]:
         """Return the columns that a corruption changes."""
 
-    def corrupted(self, dose: Dose, seed: int, repeat: int, sign: int) -> Any:
+    def corrupted(self, dose: Dose, seed: int, repeat: int, sign: int) -> Samples:
         """Return corrupted samples in the container of X."""
 
 
@@ -185,7 +188,7 @@ class CorruptibleTable:
            [3.5, 5. ]])
     """
 
-    def __init__(self, X: Any, units: Any = None) -> None:
+    def __init__(self, X: Samples, units: PerFeature | None = None) -> None:
         self.container: Columns = columns_of_container(X)
         self.columns = self.container.columns
         self.names = [column.name for column in self.columns]
@@ -200,7 +203,7 @@ class CorruptibleTable:
         kinds = corruption.kinds if isinstance(corruption, OfColumns) else ()
         return [p for p, column in enumerate(self.columns) if column.kind in kinds]
 
-    def corrupted(self, dose: Dose, seed: int, repeat: int, sign: int) -> Any:
+    def corrupted(self, dose: Dose, seed: int, repeat: int, sign: int) -> Samples:
         """Return a copy of X of which all columns, or one, are corrupted; X itself for 0."""
         if dose.severity == 0 or not isinstance(dose.corruption, OfColumns):
             return self.container.changed({})
@@ -217,7 +220,7 @@ class CorruptibleTable:
         )
 
 
-def _spreads(columns: Sequence[Column], units: Any) -> list[float]:
+def _spreads(columns: Sequence[Column], units: PerFeature | None) -> list[float]:
     """Return what a severity of 1 is in each column."""
     spreads = [column.spread for column in columns]
     if units is None:
@@ -242,7 +245,7 @@ def _spreads(columns: Sequence[Column], units: Any) -> list[float]:
     return [check_unit(value) for value in values]
 
 
-def check_unit(value: Any) -> float:
+def check_unit(value: object) -> float:
     """Return a unit as a number.
 
     Raises
@@ -257,7 +260,7 @@ def check_unit(value: Any) -> float:
     2.0
     """
     try:
-        number = float(value)
+        number = float(cast(SupportsFloat, value))
     except (TypeError, ValueError):
         number = np.nan
     if not np.isfinite(number) or number < 0:
@@ -269,7 +272,7 @@ def check_unit(value: Any) -> float:
 
 
 def doses_of(
-    subject: Corruptible, corruptions: Any, severities: Any
+    subject: Corruptible, corruptions: str | Sequence[str], severities: Severities | None
 ) -> dict[str, tuple[Dose, ...]]:
     """Return what to apply to all columns, by the name of the corruption.
 
@@ -299,7 +302,7 @@ def doses_of(
     }
 
 
-def _names(corruptions: Any, known: dict[str, Corruption]) -> list[str]:
+def _names(corruptions: str | Sequence[str], known: dict[str, Corruption]) -> list[str]:
     if isinstance(corruptions, str):
         names = list(known) if corruptions == "auto" else [corruptions]
     else:
@@ -314,7 +317,7 @@ def _names(corruptions: Any, known: dict[str, Corruption]) -> list[str]:
     return names
 
 
-def _severities(corruption: Corruption, severities: Any) -> tuple[float, ...]:
+def _severities(corruption: Corruption, severities: Severities | None) -> tuple[float, ...]:
     if severities is None:
         return corruption.severities
     try:

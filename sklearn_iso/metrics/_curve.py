@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
+from sklearn_iso._protocols import Predictor, RandomState
 from sklearn_iso._threat import Threat, as_threat
-from sklearn_iso._typed import validate_params
+from sklearn_iso._typed import Constraints, validate_params
 from sklearn_iso.attacks import as_attack
 from sklearn_iso.attacks._attack import MinimumNormAttack
 from sklearn_iso.attacks._choice import AttackLike
@@ -24,7 +25,7 @@ from sklearn_iso.metrics._weights import share, weighted
 from sklearn_iso.metrics._worst_runs import worst_runs
 from sklearn_iso.modules._ambient import gradients_on
 
-CURVE_CONSTRAINTS: dict[str, list[Any]] = {
+CURVE_CONSTRAINTS: Constraints = {
     "estimator": [HasMethods(["fit", "predict"])],
     "eps": ["array-like"],
     "verbose": ["verbose", Integral],
@@ -42,7 +43,7 @@ CURVE_CONSTRAINTS: dict[str, list[Any]] = {
 )
 @gradients_on()
 def robustness_curve(
-    estimator: Any,
+    estimator: Predictor,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -51,7 +52,7 @@ def robustness_curve(
     attack: AttackLike = "auto",
     method: str = "nested",
     loss: LossLike | None = None,
-    random_state: Any = None,
+    random_state: RandomState = None,
     verbose: bool = True,
     sample_weight: ArrayLike | None = None,
 ) -> NDArray:
@@ -150,7 +151,7 @@ def _errors(
     *,
     nested: bool,
     attack: AttackLike,
-    random_state: Any,
+    random_state: RandomState,
     progress: bool,
 ) -> NDArray:
     if not nested:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 from joblib.hashing import NumpyHasher
 from numpy.typing import NDArray
-from scipy.sparse import issparse
+from scipy.sparse import issparse, spmatrix
 from sklearn.neighbors import BallTree, KDTree
 
 #: Kinds of numbers, dates and text of numpy.
@@ -45,7 +45,7 @@ class StateHasher(NumpyHasher):
     True
     """
 
-    def save(self, obj: Any) -> None:
+    def save(self, obj: object) -> None:
         """Add an object to the hash."""
         if isinstance(obj, KDTree | BallTree):  # they count their queries
             obj = type(obj), obj.get_arrays()
@@ -54,7 +54,7 @@ class StateHasher(NumpyHasher):
         super().save(np.array(obj, order="C") if simple else obj)
 
 
-def digest_of_data(X: Any) -> Digest:
+def digest_of_data(X: object) -> Digest:
     r"""Return the SHA-256 of an array, a sparse matrix, a frame, a series or a list.
 
     The bytes are, for each column of a frame (an array is one column without a name; of a sparse
@@ -82,7 +82,7 @@ def digest_of_data(X: Any) -> Digest:
     return Digest(digest, f"columns of a {type(X).__name__}: name, dtype, shape, values")
 
 
-def _hash_of_columns(X: Any) -> str:
+def _hash_of_columns(X: object) -> str:
     state = hashlib.sha256()
     for name, kind, values in _columns(X):
         told = [name.encode(), kind.encode(), str(values.shape).encode()]
@@ -96,9 +96,9 @@ def _hash_of_columns(X: Any) -> str:
     return state.hexdigest()
 
 
-def _columns(X: Any) -> Iterator[tuple[str, str, NDArray[Any]]]:
+def _columns(X: object) -> Iterator[tuple[str, str, NDArray]]:
     if issparse(X):
-        cells = X.tocoo()
+        cells = cast(spmatrix, X).tocoo()
         for name, values in (("data", cells.data), ("row", cells.row), ("col", cells.col)):
             yield name, str(values.dtype), values
     elif hasattr(X, "columns") and hasattr(X, "iloc"):
@@ -113,7 +113,7 @@ def _columns(X: Any) -> Iterator[tuple[str, str, NDArray[Any]]]:
         yield "", str(values.dtype), values
 
 
-def digest_of_model(estimator: Any) -> Digest:
+def digest_of_model(estimator: object) -> Digest:
     """Return the SHA-256 of the state of an estimator, as joblib's hasher reads it.
 
     The hasher walks through what pickle would store, parameters and fitted attributes, with

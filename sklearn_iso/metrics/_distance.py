@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils._param_validation import HasMethods
 
+from sklearn_iso._protocols import Predictor, RandomState
 from sklearn_iso._threat import Threat
-from sklearn_iso._typed import validate_params
+from sklearn_iso._typed import Constraints, validate_params
 from sklearn_iso.attacks import DDN, FAB, FMN, MinimumNormEnsemble, RayS, SigmaZero
 from sklearn_iso.attacks._attack import AttackState, MinimumNormAttack
 from sklearn_iso.attacks._parameters import as_generator
@@ -34,7 +35,7 @@ from sklearn_iso.modules._ambient import gradients_on
 
 MinimumNormName = Literal["auto", "ddn", "fmn", "fab", "sigma_zero", "rays"]
 
-DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
+DISTANCE_CONSTRAINTS: Constraints = {
     "random_state": ["random_state"],
     "sample_weight": ["array-like", None],
 }
@@ -46,14 +47,14 @@ DISTANCE_CONSTRAINTS: dict[str, list[Any]] = {
 )
 @gradients_on()
 def adversarial_distance(
-    estimator: Any,
+    estimator: Predictor,
     X: ArrayLike,
     y: ArrayLike | None = None,
     *,
     threat: Threat = "linf",
     tolerance: float | None = None,
     attack: MinimumNormName | MinimumNormAttack = "auto",
-    random_state: Any = None,
+    random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
 ) -> NDArray:
     r"""Return the size of the smallest perturbation found that gets each prediction wrong.
@@ -149,7 +150,7 @@ def adversarial_distance(
         found = deviation_distances(DeviationProblem(of_numbers, t), method, random_state)
         of_numbers.refused.warn()
         return _of_all(found, counts)
-    _check_classes(y, tolerance, estimator)
+    y = _check_classes(y, tolerance, estimator)
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
     method.check(problem.points(), problem.threat)
     found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
@@ -161,7 +162,7 @@ def adversarial_distance(
     return _of_all(found, counts)
 
 
-def _check_classes(y: Any, tolerance: Any, estimator: Any) -> None:
+def _check_classes(y: ArrayLike | None, tolerance: object, estimator: object) -> ArrayLike:
     name = type(estimator).__name__
     if tolerance is not None and is_classifier(estimator):
         raise ValueError(
@@ -170,6 +171,7 @@ def _check_classes(y: Any, tolerance: Any, estimator: Any) -> None:
         )
     if y is None:
         raise ValueError(f"y must hold the labels of X for {name}; got None.")
+    return y
 
 
 def as_minimum_norm(attack: MinimumNormName | MinimumNormAttack) -> MinimumNormAttack:
@@ -182,7 +184,7 @@ def as_minimum_norm(attack: MinimumNormName | MinimumNormAttack) -> MinimumNormA
     (MinimumNormEnsemble(), FAB())
     """
     kinds = (MinimumNormEnsemble, DDN, FMN, FAB, SigmaZero, RayS)
-    known: dict[Any, type[MinimumNormAttack]] = {kind.name: kind for kind in kinds}
+    known: dict[str, type[MinimumNormAttack]] = {kind.name: kind for kind in kinds}
     if isinstance(attack, str) and attack in known:
         return known[attack]()
     if isinstance(attack, MinimumNormAttack):

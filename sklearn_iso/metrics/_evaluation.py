@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sklearn_iso.attacks import STAGES, Attack, AttackEnsemble, Coordinates, RayS, Square
 from sklearn_iso.attacks._attack import verdict
-from sklearn_iso.attacks._parameters import as_generator
+from sklearn_iso.attacks._parameters import RandomState, as_generator
 from sklearn_iso.metrics._access import Access
 from sklearn_iso.metrics._combinations import every_combination, leaves_none_out
 from sklearn_iso.metrics._problem import Problem
@@ -78,7 +78,7 @@ class Result:
         stage, unseen = np.full(n, "", dtype=object), np.zeros(n, dtype=bool)
         return cls(samples, X.clone(), np.zeros(n, dtype=bool), stage, unseen, watch)
 
-    def record(self, at: NDArray, X_adv: Tensor, fooled: NDArray, stage: Any) -> None:
+    def record(self, at: NDArray, X_adv: Tensor, fooled: NDArray, stage: str | NDArray) -> None:
         """Note what an attack made of the samples at some positions."""
         if self.watch is not None:
             self.watch(self.samples[at], X_adv, fooled)
@@ -124,14 +124,14 @@ class Evaluation:
     problem: Problem
     access: Access
     method: Attack | Callable[..., Tensor]
-    generator: Any
+    generator: RandomState
 
     @classmethod
     def of(
         cls,
         problem: Problem,
         method: Attack | Callable[..., Tensor],
-        random_state: Any,
+        random_state: RandomState,
         samples: NDArray,
     ) -> Evaluation:
         """Find the access to the estimator, and check it for what the attack asks for.
@@ -206,9 +206,10 @@ class _Run:
         method, problem = self.evaluation.method, self.evaluation.problem
         X, y = problem.points(self.result.samples), problem.labels(self.result.samples)
         if isinstance(method, Attack):
-            logits, name, options = self.access.logits, method.name, self._random()
+            logits: Callable[[Tensor], Tensor] = self.access.logits
+            name, options = method.name, self._random()
         else:
-            logits, name, options = self.access.twin, "custom", self._random(method)
+            logits, name, options = self.access.model, "custom", self._random(method)
         # Copies: an attack of a user may write into X and y, and is judged by the originals.
         X_adv = method(logits, X.clone(), y.clone(), eps=self.eps, threat=problem.threat, **options)
         if not isinstance(X_adv, Tensor):
@@ -217,7 +218,7 @@ class _Run:
             )
         self._record(self.everywhere, X_adv.detach(), name)
 
-    def _random(self, function: Callable | None = None) -> dict[str, Any]:
+    def _random(self, function: Callable | None = None) -> dict[str, RandomState]:
         """Return the random state, for a function of a user if it takes one."""
         given = {"random_state": self.evaluation.generator}
         if function is None:
@@ -226,7 +227,7 @@ class _Run:
         takes_all = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
         return given if takes_all or "random_state" in parameters else {}
 
-    def _record(self, at: NDArray, X_adv: Tensor, stage: Any) -> None:
+    def _record(self, at: NDArray, X_adv: Tensor, stage: str | NDArray) -> None:
         """Verify the points of samples at some positions, and note which the estimator errs on."""
         problem, samples = self.evaluation.problem, self.result.samples[at]
         X = problem.points(samples)
@@ -293,8 +294,8 @@ class _Run:
             self.access.logits, X, y, eps=self.eps, threat=problem.threat, **self._random()
         )
         with torch.no_grad():
-            found = verdict(self.access.twin(X_adv), y)
-            found &= self.access.twin(X).argmax(dim=1) == y
+            found = verdict(self.access.model(X_adv), y)
+            found &= self.access.model(X).argmax(dim=1) == y
         return int(found.sum()) > SHARE_OVERLOOKED * len(some)
 
     def _without_gradients(self, method: AttackEnsemble, at: NDArray, n_queries: int) -> None:

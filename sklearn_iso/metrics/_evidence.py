@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy
@@ -48,19 +47,20 @@ class Evidence:
     ['X', 'model', 'y']
     """
 
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     digests: Mapping[str, Digest] = field(default_factory=dict)
-    samples: Mapping[str, Any] = field(default_factory=dict)
+    samples: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls,
-        settings: Mapping[str, Any],
-        estimator: Any,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        samples: Mapping[str, Any] | None = None,
+        settings: Mapping[str, object],
+        estimator: object,
+        X: object,
+        y: object,
+        sample_weight: object,
+        *,
+        samples: Mapping[str, object] | None = None,
     ) -> Evidence:
         """Return evidence, with hashes of what is there."""
         digests = {"model": digest_of_model(estimator), "X": digest_of_data(X)}
@@ -70,7 +70,7 @@ class Evidence:
         return cls({name: plain(value) for name, value in settings.items()}, digests, samples or {})
 
 
-def plain(value: Any) -> Json:
+def plain(value: object) -> Json:
     """Return a value as what JSON holds: null for NaN, text for infinities and all that is else.
 
     Examples
@@ -95,20 +95,20 @@ def plain(value: Any) -> Json:
     return _plain_scalar(value)
 
 
-def _named(value: Any) -> Mapping[Any, Any] | None:
+def _named(value: object) -> Mapping[Hashable, float] | None:
     """Return values that come with names as a dict."""
     named = Named.of(value) if isinstance(value, Named) or hasattr(value, "to_numpy") else None
     return None if named is None else dict(zip(named.names, named.values, strict=True))
 
 
-def _fields(value: Any) -> Mapping[str, Any] | None:
+def _fields(value: object) -> Mapping[str, object] | None:
     """Return a dataclass by its fields, which tell what its repr cuts short."""
     if not is_dataclass(value) or isinstance(value, type):
         return None
     return {"repr": _told(value)} | {one.name: getattr(value, one.name) for one in fields(value)}
 
 
-def _plain_scalar(value: Any) -> Json:
+def _plain_scalar(value: object) -> Json:
     if isinstance(value, float):
         number = float(value)
         return number if np.isfinite(number) else None if np.isnan(number) else repr(number)
@@ -117,7 +117,7 @@ def _plain_scalar(value: Any) -> Json:
     return int(value) if isinstance(value, int) else _told(value)
 
 
-def _told(value: Any) -> str:
+def _told(value: object) -> str:
     """Return the repr of an object, or its name where that would be an address."""
     text = repr(value)
     if " at 0x" not in text and not hasattr(value, "__qualname__"):
@@ -129,8 +129,9 @@ def _told(value: Any) -> str:
 def write(
     kind: str,
     estimator_name: str,
-    figures: Mapping[str, Any],
+    figures: Mapping[str, object],
     evidence: Evidence,
+    *,
     path: str | os.PathLike[str] | None,
     date: str | None,
 ) -> str:
@@ -144,12 +145,12 @@ def write(
     Examples
     --------
     >>> from sklearn_iso.metrics._evidence import Evidence, write
-    >>> '"report": "some"' in write("some", "SVC", {}, Evidence(), None, None)
+    >>> '"report": "some"' in write("some", "SVC", {}, Evidence(), path=None, date=None)
     True
     """
     if date is not None and not isinstance(date, str):
         raise TypeError(f"date must be text, such as '2026-11-30'; got {date!r}.")
-    content: dict[str, Any] = {"format": FORMAT, "report": kind, "estimator": estimator_name}
+    content: dict[str, object] = {"format": FORMAT, "report": kind, "estimator": estimator_name}
     if date is not None:
         content["date"] = date
     content |= {

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from sklearn_iso._geometry.patches import ImageLayout
+from sklearn_iso._protocols import Floats, Samples
+from sklearn_iso._threat.parts import PerFeature
 from sklearn_iso.metrics._corruptions import Corruption, Dose, Draw, check_unit
 from sklearn_iso.metrics._table import Table
 
 #: Images of shape (n, channels, height, width).
-Images = NDArray[np.floating[Any]]
+Images = Floats
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,9 @@ class CorruptibleImages:
     array([[0.75, 0.25, 0.25, 0.75]])
     """
 
-    def __init__(self, X: Any, image_shape: Sequence[int] | None, units: Any = None) -> None:
+    def __init__(
+        self, X: Samples, image_shape: Sequence[int] | None, units: PerFeature | None = None
+    ) -> None:
         self.table, self.names = Table(X), list[str]()
         values = self.table.values
         self.layout = ImageLayout.of(values.shape[1:], image_shape)
@@ -122,7 +124,7 @@ class CorruptibleImages:
         """Return no columns: pixels alone tell little."""
         return []
 
-    def corrupted(self, dose: Dose, seed: int, repeat: int, sign: int) -> Any:
+    def corrupted(self, dose: Dose, seed: int, repeat: int, sign: int) -> Samples:
         """Return corrupted images in the container and the shape of X; X itself for 0."""
         if dose.severity == 0 or not isinstance(dose.corruption, OfImages):
             return self.table.copied()

@@ -19,7 +19,7 @@ from sklearn_iso.metrics._raw_columns import Category, Number, RawColumn, Vocabu
 MOST_VALUES = 500
 
 
-def _groups(threat: ThreatModel) -> tuple[dict[int, tuple[Any, ...]], list[tuple[int, ...]]]:
+def _groups(threat: ThreatModel) -> tuple[dict[int, tuple[Hashable, ...]], list[tuple[int, ...]]]:
     """Return the raw columns that may change with known values, and the one-hot groups."""
     choices, groups = {}, []
     for group in threat.categories or ():
@@ -132,7 +132,7 @@ def laid_out(given: Sequence[Column], threat: ThreatModel) -> list[RawColumn]:
     return raw
 
 
-def _choice(column: Column, at: int, values: Sequence[Any]) -> RawColumn:
+def _choice(column: Column, at: int, values: Sequence[Hashable]) -> RawColumn:
     column.distinct()  # says what is wrong with values that do not hash
     vocabulary = Vocabulary.of(column, values)
     if vocabulary.n_known > MOST_VALUES:

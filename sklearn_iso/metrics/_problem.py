@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sklearn_iso._protocols import Predictor, Samples
 from sklearn_iso._threat import Threat, ThreatModel, as_threat
 from sklearn_iso._threat.parts import numbers_of
 from sklearn_iso.attacks import Budget
@@ -42,7 +42,7 @@ class Attackable:
     threat: ThreatModel
     refused: Refused
 
-    def points(self, rows: Any = slice(None)) -> Tensor:
+    def points(self, rows: NDArray | slice = slice(None)) -> Tensor:
         """Return samples of X as a tensor."""
         return torch.from_numpy(self.table.values[rows])
 
@@ -93,7 +93,7 @@ class Problem(Attackable):
     (np.float64(0.96), array([0, 0]))
     """
 
-    estimator: Any
+    estimator: Predictor
     table: Table
     codes: NDArray
     classes: NDArray
@@ -105,12 +105,12 @@ class Problem(Attackable):
     @classmethod
     def of(
         cls,
-        estimator: Any,
-        X: Any,
-        y: Any,
+        estimator: Predictor,
+        X: Samples,
+        y: ArrayLike,
         *,
         threat: Threat = "linf",
-        sample_weight: Any = None,
+        sample_weight: ArrayLike | None = None,
         missing: bool = False,
     ) -> Problem:
         """Return a checked problem, without the samples of weight 0.
@@ -145,7 +145,7 @@ class Problem(Attackable):
             return self.points()
         return torch.from_numpy(np.nan_to_num(np.where(np.isnan(X), self.table.range()[0], X)))
 
-    def labels(self, rows: Any = slice(None)) -> Tensor:
+    def labels(self, rows: NDArray | slice = slice(None)) -> Tensor:
         """Columns of the labels as a tensor; -1 is for no attack to see, and never `right`."""
         return torch.from_numpy(self.codes[rows])
 
@@ -178,7 +178,7 @@ class Problem(Attackable):
         def question(at: NDArray) -> NDArray:
             if thorough or rows is not None:
                 some = self.table.with_values(values[at], None if rows is None else rows[at])
-                answer = self.estimator.predict(some)
+                answer: ArrayLike = self.estimator.predict(some)
             else:
                 answer = self.table.asked(self.estimator, "predict", values[at])
             labels = one_each(answer, len(at))
@@ -239,7 +239,7 @@ class Problem(Attackable):
         return wrong
 
 
-def check_classifier(estimator: Any) -> NDArray:
+def check_classifier(estimator: object) -> NDArray:
     """Return the classes of a fitted classifier of one output.
 
     Examples

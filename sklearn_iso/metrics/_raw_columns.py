@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_iso._protocols import Entries
 from sklearn_iso._threat.columns import (
     Column,
     as_list,
@@ -46,12 +46,12 @@ class Vocabulary:
     (['a', 'b', 'c', None], array([1, 2, 0, 1]))
     """
 
-    entries: Any
-    values: list[Any] | None
+    entries: Entries
+    values: list[Hashable] | None
     n_known: int
 
     @classmethod
-    def of(cls, column: Column, further: Sequence[Any] = ()) -> Vocabulary:
+    def of(cls, column: Column, further: Sequence[Hashable] = ()) -> Vocabulary:
         """Return the values of a column, and further ones that its dtype can hold."""
         raw, first = column.raw, first_of_each(column.raw)
         entries = extended(raw, first, representable(further, raw))
@@ -81,7 +81,7 @@ class Vocabulary:
         return np.array([np.nan if is_missing(one) else one for one in values], dtype=float)
 
 
-def first_positions(entries: Any, values: Sequence[Any]) -> NDArray:
+def first_positions(entries: Entries, values: Sequence[Hashable]) -> NDArray:
     """Return where each of some values stands first among entries.
 
     Examples
@@ -126,7 +126,7 @@ class Number:
     """
 
     name: Hashable
-    raw: Any
+    raw: Entries
     at: int
     gap: int | None
     fill: float
@@ -165,7 +165,7 @@ class Number:
         codes = torch.searchsorted(between, X[:, self.at].detach().contiguous())
         return codes if self.gap is None else torch.where(X[:, self.gap] > 0.5, len(known), codes)
 
-    def decoded(self, X: Tensor) -> Any:
+    def decoded(self, X: Tensor) -> Entries:
         """Return the column of points in the dtype of the user."""
         if self.whole is not None:
             return taken_entries(self.whole, self.codes(X))
@@ -238,7 +238,7 @@ class Category:
         """Return the values at points, NaN where they are missing, of shape (n,)."""
         return torch.from_numpy(self.vocabulary.numbers()).to(X)[self.codes(X)]
 
-    def decoded(self, X: Tensor) -> Any:
+    def decoded(self, X: Tensor) -> Entries:
         """Return the column of points in the dtype of the user."""
         return taken_entries(self.vocabulary, self.codes(X))
 
@@ -253,7 +253,7 @@ class Category:
 RawColumn = Number | Category
 
 
-def taken_entries(vocabulary: Vocabulary, codes: Tensor | NDArray) -> Any:
+def taken_entries(vocabulary: Vocabulary, codes: Tensor | NDArray) -> Entries:
     """Return the values at some codes, in the dtype of the user.
 
     Examples

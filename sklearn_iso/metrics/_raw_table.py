@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
+from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from sklearn_iso._protocols import Entries, Frame, Samples, is_frame
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso._threat.categories import has_raw_columns
 from sklearn_iso._threat.columns import Kind, columns_in
@@ -22,7 +23,7 @@ from sklearn_iso.metrics._table import Table, floating
 from sklearn_iso.twins._raw_columns import of_raw_columns
 
 
-def table_of(X: Any, threat: ThreatModel) -> Table:
+def table_of(X: Samples, threat: ThreatModel) -> Table:
     """Return X as a table: of numbers alone, or of raw columns.
 
     Examples
@@ -38,27 +39,27 @@ def table_of(X: Any, threat: ThreatModel) -> Table:
     return Table(X) if container is None else RawTable(container, threat)
 
 
-def _raw(X: Any, threat: ThreatModel) -> Any:
+def _raw(X: Samples, threat: ThreatModel) -> Frame | NDArray | None:
     """Return X, of lists an array, if its columns are to be told apart; None if not."""
-    is_frame = hasattr(X, "columns")
-    X = X if is_frame or issparse(X) else _as_array(X)
-    if X is None or issparse(X) or len(X.shape) != 2 or not all(X.shape):
+    table = None if issparse(X) else X if is_frame(X) else _as_array(X)
+    if table is None or len(table.shape) != 2 or not all(table.shape):
         return None
     if has_raw_columns(threat.categories):
-        return X
-    if not is_frame and X.dtype.kind not in "OUS":
-        return X if X.dtype.kind == "f" and np.isnan(X).any() else None
-    if is_frame and len(set(X.columns)) < len(list(X.columns)):
+        return table
+    if isinstance(table, np.ndarray):
+        if table.dtype.kind not in "OUS":
+            return table if table.dtype.kind == "f" and np.isnan(table).any() else None
+    elif len(set(table.columns)) < len(list(table.columns)):
         return None  # as they were: columns of one name cannot be told apart
-    columns = columns_in(X)
+    columns = columns_in(table)
     kinds = {column.kind for column in columns}
     if Kind.NUMBERS not in kinds:
         return None  # nothing that an attack may move
     gaps = any(column.numbers is not None and column.is_missing().any() for column in columns)
-    return X if len(kinds) > 1 or gaps else None
+    return table if len(kinds) > 1 or gaps else None
 
 
-def _as_array(X: Any) -> NDArray | None:
+def _as_array(X: object) -> NDArray | None:
     """Return an array, of objects where lists hold text beside numbers; None for what is none."""
     if isinstance(X, np.ndarray):
         return X
@@ -110,8 +111,9 @@ class RawTable(Table):
 
     is_raw = True
 
-    def __init__(self, X: Any, threat: ThreatModel) -> None:
-        self.container, given = X, columns_in(X)
+    def __init__(self, X: Frame | NDArray, threat: ThreatModel) -> None:
+        self.container: Frame | NDArray = X
+        given = columns_in(X)
         resolved = threat.resolve(X)
         check_columns(given, resolved)
         self.raw: list[RawColumn] = laid_out(given, resolved)
@@ -122,7 +124,7 @@ class RawTable(Table):
         self.columns = [label for raw in self.raw for label in raw.labels]
         self.names = [column.name for column in given]
         self._threat = by_coordinate(self.raw, resolved)
-        self._asks: tuple[Any, Shortcut | None] | None = None
+        self._asks: tuple[object, Shortcut | None] | None = None
 
     def threat(self, threat: ThreatModel) -> ThreatModel:
         """Return the threat that the table was made for, by coordinate."""
@@ -141,16 +143,16 @@ class RawTable(Table):
                 points[points[:, raw.gap] > 0.5, raw.at] = raw.fill
         return points
 
-    def with_values(self, values: NDArray, rows: NDArray | None = None) -> Any:
+    def with_values(self, values: NDArray, rows: NDArray | None = None) -> Frame | NDArray:
         """Points in the container, with the columns, dtypes and index of X."""
         X = torch.from_numpy(np.ascontiguousarray(values))
         return assembled([raw.decoded(X) for raw in self.raw], self.names, self.container, rows)
 
-    def twin(self, estimator: Any) -> nn.Module:
+    def twin(self, estimator: BaseEstimator) -> nn.Module:
         """Return the differentiable twin of an estimator of raw columns, for points."""
         return of_raw_columns(estimator, self)
 
-    def asked(self, estimator: Any, name: str, values: NDArray) -> Any:
+    def asked(self, estimator: object, name: str, values: NDArray) -> ArrayLike:
         """Ask a method of an estimator of points that a search is at, by a shortcut if possible."""
         if self._asks is None or self._asks[0] is not estimator:
             self._asks = estimator, Shortcut.of(estimator, self, self.values, self.copied())
@@ -161,7 +163,7 @@ class RawTable(Table):
                 return answer
         return super().asked(estimator, name, values)
 
-    def answered(self, question: Callable[[Any], Any]) -> Any:
+    def answered(self, question: Callable[[Samples], ArrayLike]) -> ArrayLike:
         """Ask of X as it is; where that is an error, tell the column that causes it."""
         try:
             return super().answered(question)
@@ -174,7 +176,7 @@ class RawTable(Table):
                 f"{error}"
             ) from error
 
-    def _culprit(self, question: Callable[[Any], Any]) -> Any:
+    def _culprit(self, question: Callable[[Samples], ArrayLike]) -> Hashable | None:
         """Return the name of a column without which a question is answered."""
         X = torch.from_numpy(self.values)
         for position, raw in enumerate(self.raw):
@@ -205,7 +207,7 @@ class RawTable(Table):
         """Return columns as positions in their vocabularies."""
         return torch.stack([self.raw[position].codes(X) for position in positions], dim=1)
 
-    def frame(self, codes: NDArray, positions: Sequence[int]) -> Any:
+    def frame(self, codes: NDArray, positions: Sequence[int]) -> Frame | NDArray:
         """Return some columns in the container, from positions in their vocabularies."""
         columns = [
             taken_entries(vocabulary_of(self.raw[position]), column)
@@ -215,14 +217,14 @@ class RawTable(Table):
         return assembled(columns, names, self.container, None)
 
 
-def _common(dtypes: Sequence[Any]) -> type:
+def _common(dtypes: Sequence[object]) -> type:
     """Return float32 if all columns of numbers fit, as a table of numbers does."""
     plain = [one for one in dtypes if isinstance(one, np.dtype) and one.kind != "O"]
     fits = len(plain) == len(dtypes) and all(floating(one) is np.float32 for one in plain)
     return np.float32 if fits and plain else np.float64
 
 
-def _held(raw: RawColumn, X: Tensor) -> Any:
+def _held(raw: RawColumn, X: Tensor) -> Entries:
     """Return a column of its most frequent, or its median, value alone."""
     X = X.clone()
     if isinstance(raw, Number) and raw.gap is not None:

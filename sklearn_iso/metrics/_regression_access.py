@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -59,7 +59,7 @@ class RegressionAccess:
     kind: AccessKind
     gradients: Gradients
     reason: str
-    twin: Any = field(default=None, repr=False)
+    twin: nn.Module | None = field(default=None, repr=False)
     error: NotDifferentiableError | None = field(default=None, repr=False)
 
     @property
@@ -73,9 +73,14 @@ class RegressionAccess:
         return self.gradients is Gradients.TRUSTED
 
     @property
+    def model(self) -> nn.Module:
+        """The twin, where there is one."""
+        return cast(nn.Module, self.twin)
+
+    @property
     def outputs(self) -> Followed:
         """The twin, for an attack that must not end on points where it gives no numbers."""
-        return Followed(self.twin, self.problem.refused)
+        return Followed(self.model, self.problem.refused)
 
     def require_gradients(self) -> None:
         """Raise an error unless an attack may follow gradients.

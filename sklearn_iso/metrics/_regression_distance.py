@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso.attacks import Budget, MinimumNormEnsemble, RayS
 from sklearn_iso.attacks._attack import MinimumNormAttack
 from sklearn_iso.attacks._deviations import Deviations
 from sklearn_iso.attacks._linear_steps import shortest
-from sklearn_iso.attacks._parameters import as_generator
+from sklearn_iso.attacks._parameters import RandomState, as_generator
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
 from sklearn_iso.metrics._regression_access import RegressionAccess
+from sklearn_iso.metrics._regression_evaluation import Outputs
 from sklearn_iso.metrics._regression_problem import RegressionProblem
 from sklearn_iso.metrics._settling import Settling
 from sklearn_iso.metrics._table import Table
@@ -32,7 +33,7 @@ N_POLISHINGS = 2
 BEYOND = 1e-9
 
 
-def check_tolerance(tolerance: Any) -> float:
+def check_tolerance(tolerance: object) -> float:
     """Return a tolerance as a float.
 
     Raises
@@ -47,13 +48,14 @@ def check_tolerance(tolerance: Any) -> float:
     2.0
     """
     is_number = isinstance(tolerance, Real) and not isinstance(tolerance, bool | np.bool_)
-    if not is_number or not np.isfinite(tolerance) or tolerance <= 0:
+    number = float(cast(Real, tolerance)) if is_number else np.nan
+    if not np.isfinite(number) or number <= 0:
         raise ValueError(
             "tolerance must be a number above 0 for a regressor, in units of y; got "
             f"{tolerance!r}. A prediction counts as wrong once it is farther away than that: pass "
             "for example tolerance=0.5 * y.std()."
         )
-    return float(tolerance)
+    return number
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class DeviationProblem:
         """What is attacked."""
         return self.problem.table
 
-    def points(self, rows: Any = slice(None)) -> Tensor:
+    def points(self, rows: NDArray | slice = slice(None)) -> Tensor:
         """Return samples as a tensor."""
         return self.problem.points(rows)
 
@@ -178,7 +180,7 @@ class RegressionSearch:
             return None
         return RayS(n_queries=self.method.n_queries or AUTOMATIC_QUERIES)
 
-    def _found(self, method: MinimumNormAttack, outputs: Any, rows: NDArray) -> Tensor:
+    def _found(self, method: MinimumNormAttack, outputs: Outputs, rows: NDArray) -> Tensor:
         X = self.problem.points(rows)
         deviations = Deviations(outputs, tuple(X.shape[1:]), self.deviations.tolerance)
         budget = Budget.of(X, threat=self.problem.threat)
@@ -188,17 +190,19 @@ class RegressionSearch:
         """Walk by the gradients of the twin; then step onto boundaries linearised where it ends."""
         rows, everyone = known.rows, np.arange(len(known.rows))
         X = self.problem.points(rows)
-        for points in self._linear_steps(access.twin, X, X, rows):
+        for points in self._linear_steps(access.model, X, X, rows):
             known.offer(points, everyone)
         known.offer(self._found(self.method, access.outputs, rows), everyone)
         for _ in range(N_POLISHINGS):
             found = np.flatnonzero(np.isfinite(known.distance))
             for points in self._linear_steps(
-                access.twin, X[found], known.points[found], rows[found]
+                access.model, X[found], known.points[found], rows[found]
             ):
                 known.offer(points, found)
 
-    def _linear_steps(self, twin: Any, X: Tensor, at: Tensor, rows: NDArray) -> Iterator[Tensor]:
+    def _linear_steps(
+        self, twin: nn.Module, X: Tensor, at: Tensor, rows: NDArray
+    ) -> Iterator[Tensor]:
         """Yield, for every output up and down, the closest points by a twin linearised at some."""
         if not len(X):
             return
@@ -223,7 +227,7 @@ class RegressionSearch:
 
 
 def deviation_distances(
-    deviations: DeviationProblem, method: MinimumNormAttack, random_state: Any
+    deviations: DeviationProblem, method: MinimumNormAttack, random_state: RandomState
 ) -> NDArray[np.float64]:
     """Return the distance of every sample to the closest deviation found, 0 where there is one.
 

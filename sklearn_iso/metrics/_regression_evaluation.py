@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from sklearn_iso.attacks import APGD, FGSM, Attack, AttackEnsemble, Coordinates, Square
 from sklearn_iso.attacks._ascent import GradientAscent
 from sklearn_iso.attacks._linear_steps import FrankWolfe
-from sklearn_iso.attacks._parameters import N_TARGETS, as_generator
+from sklearn_iso.attacks._parameters import N_TARGETS, RandomState, as_generator
 from sklearn_iso.attacks._refinement import Refinement
 from sklearn_iso.attacks._worst_case import WorstCaseState, along_direction, directions
 from sklearn_iso.metrics._evaluation import (
@@ -118,11 +117,11 @@ class RegressionEvaluation:
     access: RegressionAccess
     loss: SampleLoss
     method: Method
-    generator: Any
+    generator: RandomState
 
     @classmethod
     def of(
-        cls, problem: RegressionProblem, loss: SampleLoss, method: Method, random_state: Any
+        cls, problem: RegressionProblem, loss: SampleLoss, method: Method, random_state: RandomState
     ) -> RegressionEvaluation:
         """Find the access to the estimator, and check it for what the attack asks for.
 
@@ -231,7 +230,9 @@ class _Run:
             loss[known] = self.evaluation.loss(problem.y[known], predicted[known])
         self.worst.offer(X_adv.detach(), predicted, loss, stage)
 
-    def _states(self, outputs: Outputs, rows: Any = slice(None)) -> list[WorstCaseState]:
+    def _states(
+        self, outputs: Outputs, rows: NDArray | slice = slice(None)
+    ) -> list[WorstCaseState]:
         """Return samples to be attacked, once for each goal."""
         X, size = self.problem.points(rows), getattr(self.evaluation.method, "batch_size", BATCH)
         return [WorstCaseState(outputs, X, y[rows], loss, size) for y, loss in self._goals()]
@@ -242,7 +243,7 @@ class _Run:
             attack = replace(attack, loss="margin", n_targets=N_TARGETS)
         for state in states:
             budget = self.problem.budget(state.X, self.eps)
-            attack.run(state, budget, self.evaluation.generator)
+            attack.run(state, budget, as_generator(self.evaluation.generator))
 
     def _attack(self, attack: Attack, states: list[WorstCaseState]) -> None:
         """Run an attack, and ask the estimator about its points."""
@@ -310,7 +311,7 @@ class _Run:
         n = len(self.problem.table)
         rows = np.arange(0, n, max(1, -(-n // SAMPLES_CHECKED)))
         search = Square(n_queries=QUERIES_CHECKED, image_shape=method.image_shape)
-        before, twin = self.worst.loss[rows], self.evaluation.access.twin
+        before, twin = self.worst.loss[rows], self.evaluation.access.model
         largest = before.copy()
         states = self._states(twin, rows)
         self._run(search, states)

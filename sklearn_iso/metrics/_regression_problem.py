@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sklearn_iso._protocols import Predictor, Samples
 from sklearn_iso._threat import Threat, ThreatModel, as_threat
 from sklearn_iso.metrics._problem import Attackable
 from sklearn_iso.metrics._raw_table import table_of
@@ -22,7 +23,10 @@ from sklearn_iso.metrics._table import Table
 from sklearn_iso.metrics._weights import weighted
 
 LossLike = Literal["absolute_error", "squared_error"] | Callable[[NDArray, NDArray], ArrayLike]
-LOSSES: dict[str, Callable[[Any], Any]] = {"absolute_error": abs, "squared_error": np.square}
+LOSSES: dict[str, Callable[[NDArray], NDArray]] = {
+    "absolute_error": abs,
+    "squared_error": np.square,
+}
 
 
 def _squared(deviation: Tensor) -> Tensor:
@@ -135,7 +139,7 @@ class RegressionProblem(Attackable):
            [3.]]), 1)
     """
 
-    estimator: Any
+    estimator: Predictor
     table: Table
     y: NDArray[np.float64]
     clean: NDArray[np.float64]
@@ -146,12 +150,12 @@ class RegressionProblem(Attackable):
     @classmethod
     def of(
         cls,
-        estimator: Any,
-        X: Any,
-        y: Any = None,
+        estimator: Predictor,
+        X: Samples,
+        y: ArrayLike | None = None,
         *,
         threat: Threat = "linf",
-        sample_weight: Any = None,
+        sample_weight: ArrayLike | None = None,
     ) -> RegressionProblem:
         """Return a checked problem, without the samples of weight 0.
 
@@ -192,7 +196,7 @@ class RegressionProblem(Attackable):
         """How many numbers are predicted of a sample."""
         return self.y.shape[1]
 
-    def targets(self, rows: Any = slice(None)) -> Tensor:
+    def targets(self, rows: NDArray | slice = slice(None)) -> Tensor:
         """Targets as a tensor of shape (n, n_outputs)."""
         return torch.from_numpy(self.y[rows])
 
@@ -218,7 +222,7 @@ class RegressionProblem(Attackable):
         return torch.from_numpy(self.predict_perturbed(x.detach().numpy()))
 
 
-def check_regressor(estimator: Any) -> None:
+def check_regressor(estimator: object) -> None:
     """Raise a TypeError unless an estimator is a fitted regressor.
 
     Examples
@@ -265,7 +269,7 @@ def check_targets(y: ArrayLike, n_outputs: int, table: Table) -> NDArray[np.floa
     return np.require(targets, requirements=["C", "W"])  # columns of frames are read-only
 
 
-def _outputs(predicted: Any, n_samples: int) -> NDArray[np.float64]:
+def _outputs(predicted: ArrayLike, n_samples: int) -> NDArray[np.float64]:
     array = np.require(predicted, dtype=np.float64, requirements=["C", "W"])
     if array.ndim not in (1, 2) or len(array) != n_samples:
         raise ValueError(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import ndtri
 from sklearn.metrics import r2_score
@@ -13,7 +14,7 @@ from sklearn.metrics import r2_score
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso._weighting import effective_number
 from sklearn_iso.attacks import Attack
-from sklearn_iso.attacks._parameters import as_generator
+from sklearn_iso.attacks._parameters import RandomState, as_generator
 from sklearn_iso.metrics._access import Gradients
 from sklearn_iso.metrics._assumptions import Assumed, assumptions, budgets_fit
 from sklearn_iso.metrics._diagnostics import estimator_answers
@@ -24,6 +25,9 @@ from sklearn_iso.metrics._rendering import as_html, as_text, of_regressor
 from sklearn_iso.metrics._table import Table
 from sklearn_iso.metrics._weights import taken
 from sklearn_iso.metrics._worst_runs import WorstRuns, worst_runs
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 #: Share by which a second search may raise the mean loss.
 SHARE_FOUND_LATER = 0.02
@@ -121,7 +125,7 @@ class RegressionReport:
             **found,
         }
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> DataFrame:
         """Return the table as a pandas DataFrame, one row for each budget.
 
         Raises
@@ -152,7 +156,7 @@ def regression_report(
     sizes: NDArray[np.float64],
     attack: Method,
     *,
-    random_state: Any,
+    random_state: RandomState,
     n_diagnosed: int,
     progress: bool,
     told_threat: ThreatModel,
@@ -228,7 +232,7 @@ def _found_by(runs: WorstRuns) -> dict[str, NDArray[np.int_]]:
 
 
 def _diagnose(
-    runs: WorstRuns, sizes: NDArray, n_diagnosed: int, generator: Any
+    runs: WorstRuns, sizes: NDArray, n_diagnosed: int, generator: torch.Generator
 ) -> tuple[list[Finding], tuple[str, ...], int]:
     """Return findings, names of the checks, and how many samples they looked at."""
     problem = runs.evaluation.problem

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
 from sklearn.utils._param_validation import Interval
 
+from sklearn_iso._protocols import Classifier, Predictor, RandomState
 from sklearn_iso._threat import Threat, ThreatModel, as_threat
 from sklearn_iso._typed import validate_params
 from sklearn_iso._weighting import effective_number
@@ -34,6 +36,10 @@ from sklearn_iso.metrics._robustness_evidence import ToldAsJson, evidence_of
 from sklearn_iso.metrics._unseen import starts_were_found
 from sklearn_iso.metrics._weights import wilson_interval
 from sklearn_iso.modules._ambient import gradients_on
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from typing_extensions import Unpack
 
 #: Attacks of which more queries may break more.
 SEARCHES = (AttackEnsemble, Square, RayS)
@@ -143,7 +149,7 @@ class RobustnessReport(ToldAsJson):
             **broken,
         }
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> DataFrame:
         """Return the table as a pandas DataFrame, one row for each budget.
 
         Raises
@@ -168,6 +174,24 @@ class RobustnessReport(ToldAsJson):
         return as_html(self, of_classifier)
 
 
+class _Options(TypedDict, total=False):
+    threat: Threat
+    attack: AttackLike
+    loss: LossLike | None
+    n_diagnosed: int
+    random_state: RandomState
+    verbose: bool
+    sample_weight: ArrayLike | None
+
+
+@overload
+def robustness_report(
+    estimator: Classifier, X: ArrayLike, y: ArrayLike, *, eps: ArrayLike, **how: Unpack[_Options]
+) -> RobustnessReport: ...
+@overload
+def robustness_report(
+    estimator: Predictor, X: ArrayLike, y: ArrayLike, *, eps: ArrayLike, **how: Unpack[_Options]
+) -> RobustnessReport | RegressionReport: ...
 @validate_params(
     {
         **CURVE_CONSTRAINTS,
@@ -179,7 +203,7 @@ class RobustnessReport(ToldAsJson):
 )
 @gradients_on()
 def robustness_report(
-    estimator: Any,
+    estimator: Predictor,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -188,7 +212,7 @@ def robustness_report(
     attack: AttackLike = "auto",
     loss: LossLike | None = None,
     n_diagnosed: int = 100,
-    random_state: Any = None,
+    random_state: RandomState = None,
     verbose: bool = True,
     sample_weight: ArrayLike | None = None,
     certify: bool = False,
@@ -353,7 +377,7 @@ def _diagnose(
     runs: Runs,
     budgets: list[float],
     n_diagnosed: int,
-    generator: Any,
+    generator: torch.Generator,
 ) -> tuple[list[Finding], tuple[str, ...], int]:
     """Return findings, names of the checks, and how many samples they looked at."""
     n, n_unseen = len(problem.table), int(runs.unseen.sum())

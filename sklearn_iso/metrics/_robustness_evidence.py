@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,15 +63,15 @@ class Told(Protocol):
     def evidence(self) -> Evidence:
         """Settings, hashes and samples."""
 
-    def columns(self) -> dict[str, NDArray[Any]]:
+    def columns(self) -> dict[str, NDArray]:
         """Return the table by column."""
 
 
 def evidence_of(
-    data: tuple[Any, Any, Any, Any],
+    data: tuple[object, object, object, ArrayLike | None],
     runs: Runs,
     budgets: Sequence[float],
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
 ) -> Evidence:
     """Return what is known of each sample, with settings and hashes.
 
@@ -100,7 +100,7 @@ def evidence_of(
         "unseen": runs.unseen.tolist(),
     }
     counted = {"n_samples_given": len(runs.stage) if weight is None else len(np.asarray(weight))}
-    return Evidence.of({**settings, **counted}, estimator, X, y, weight, samples)
+    return Evidence.of({**settings, **counted}, estimator, X, y, weight, samples=samples)
 
 
 class ToldAsJson:
@@ -175,7 +175,9 @@ class ToldAsJson:
             "n_refused": self.n_refused,
             "n_unseen": self.n_unseen,
         }
-        return write("robustness_report", self.estimator_name, figures, evidence, path, date)
+        return write(
+            "robustness_report", self.estimator_name, figures, evidence, path=path, date=date
+        )
 
 
 def _of_samples(distances: ArrayLike, evidence: Evidence) -> list[float]:

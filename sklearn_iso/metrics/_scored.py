@@ -6,15 +6,17 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import accuracy_score, check_scoring
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
+from sklearn_iso._protocols import Predictor, Samples
 from sklearn_iso._weighting import effective_number
 from sklearn_iso.metrics._routing import takes_weights
 from sklearn_iso.metrics._table import own_copy
@@ -22,6 +24,8 @@ from sklearn_iso.metrics._weights import share, wilson_interval
 from sklearn_iso.twins._labels import one_each
 
 Interval = tuple[float, float]
+Answer = Callable[[Samples], ArrayLike]
+Scoring = str | Callable[..., float] | None
 #: Groups of samples that are left out in turn.
 N_GROUPS = 20
 
@@ -58,7 +62,7 @@ class Measure(Protocol):
     def name(self) -> str:
         """What is scored."""
 
-    def of(self, X: Any) -> Scored:
+    def of(self, X: Samples) -> Scored:
         """Return the score on changed samples; an estimator may raise any error."""
 
     def interval(self, scored: Scored, n_repeats: int) -> Interval | None:
@@ -93,12 +97,12 @@ class Accuracy:
     0.75
     """
 
-    estimator: Any
-    y: NDArray[Any]
+    estimator: Predictor
+    y: NDArray
     weight: NDArray[np.float64] | None = None
     name: str = "accuracy"
 
-    def of(self, X: Any) -> Scored:
+    def of(self, X: Samples) -> Scored:
         """Return the accuracy, and which samples are right."""
         labels = one_each(self.estimator.predict(X), len(self.y))
         if np.asarray(labels != labels, dtype=bool).any():
@@ -159,30 +163,35 @@ class Remembered:
     (array([0, 0]), array([0]))
     """
 
-    def __init__(self, estimator: Any, X: Any) -> None:
-        self._estimator, self._X, self._answers = estimator, X, dict[str, Any]()
-        self._part, self._samples = X, None
+    def __init__(self, estimator: Predictor, X: Samples) -> None:
+        self._estimator, self._X, self._answers = estimator, X, dict[str, ArrayLike]()
+        self._part: Samples = X
+        self._samples: NDArray[np.intp] | None = None
 
-    def chosen(self, samples: Any) -> Any:
+    def chosen(self, samples: NDArray[np.intp]) -> Samples:
         """Return some samples, which are known from now on."""
-        self._part, self._samples = _safe_indexing(self._X, samples), samples
-        return self._part
+        part: Samples = _safe_indexing(self._X, samples)
+        self._part, self._samples = part, samples
+        return part
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         found = getattr(self._estimator, name)
         if name in ("predict", "predict_proba", "decision_function", "predict_log_proba"):
             return self._remembering(name, found)
         return found
 
-    def _remembering(self, name: str, method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def _remembering(self, name: str, method: Answer) -> Answer:
         @wraps(method)  # scorers ask for the name
-        def answer(X: Any) -> Any:
+        def answer(X: Samples) -> ArrayLike:
             if X is not self._X and X is not self._part:
                 return method(X)
             if name not in self._answers:
                 self._answers[name] = method(own_copy(self._X))
             answers = self._answers[name]
-            return answers if X is self._X else _safe_indexing(answers, self._samples)
+            if X is self._X:
+                return answers
+            some: ArrayLike = _safe_indexing(answers, self._samples)
+            return some
 
         return answer
 
@@ -207,13 +216,13 @@ class AnyScore:
     >>> from sklearn_iso.metrics._scored import AnyScore
     >>> X, y = np.zeros((4, 1)), np.array([0.0, 0.0, 4.0, 4.0])
     >>> model, error = DummyRegressor().fit(X, y), get_scorer("neg_mean_squared_error")
-    >>> measure = AnyScore.by_groups(model, y, None, "mse", error, 0)
+    >>> measure = AnyScore.by_groups(model, y, None, name="mse", scorer=error, seed=0)
     >>> measure.of(X).score, measure.interval(measure.of(X), 1)
     (-4.0, (-4.0, -4.0))
     """
 
-    estimator: Any
-    y: Any
+    estimator: Predictor
+    y: ArrayLike
     weight: NDArray[np.float64] | None
     name: str
     scorer: Callable[..., float]
@@ -221,14 +230,21 @@ class AnyScore:
 
     @classmethod
     def by_groups(
-        cls, estimator: Any, y: Any, weight: Any, name: str, scorer: Any, seed: int
+        cls,
+        estimator: Predictor,
+        y: ArrayLike,
+        weight: NDArray[np.float64] | None,
+        *,
+        name: str,
+        scorer: Callable[..., float],
+        seed: int,
     ) -> AnyScore:
         """Draw groups of equal size: by chance alone, as the samples themselves are drawn."""
-        n = len(y)
+        n = _num_samples(y)
         groups = np.random.default_rng([seed, 0]).permutation(np.arange(n) % min(N_GROUPS, n))
         return cls(estimator, y, weight, name, scorer, groups)
 
-    def of(self, X: Any) -> Scored:
+    def of(self, X: Samples) -> Scored:
         """Return the score, and those without each group."""
         remembered = Remembered(self.estimator, X)
         score = self._score(remembered, X, self.y, self.weight)
@@ -236,12 +252,18 @@ class AnyScore:
             raise ValueError("scoring must give a number; it gives NaN")
         return Scored(score, self._without_each(remembered))
 
-    def _asked(self, remembered: Remembered) -> Any:
+    def _asked(self, remembered: Remembered) -> Remembered | Predictor:
         """Return whom the scorer asks: one of somebody else's may look into the estimator."""
         of_sklearn = type(self.scorer).__module__.startswith("sklearn.metrics.")
         return remembered if of_sklearn else self.estimator
 
-    def _score(self, remembered: Remembered, X: Any, y: Any, weight: Any) -> float:
+    def _score(
+        self,
+        remembered: Remembered,
+        X: Samples,
+        y: ArrayLike,
+        weight: NDArray[np.float64] | None,
+    ) -> float:
         options = {} if weight is None else {"sample_weight": weight}
         return float(self.scorer(self._asked(remembered), X, y, **options))
 
@@ -280,7 +302,13 @@ class AnyScore:
         return float(stdtrit(n - 1, 0.975) * np.sqrt(variance))
 
 
-def measure_of(estimator: Any, y: Any, weight: Any, scoring: Any, seed: int) -> Measure:
+def measure_of(
+    estimator: Predictor,
+    y: ArrayLike,
+    weight: NDArray[np.float64] | None,
+    scoring: Scoring,
+    seed: int,
+) -> Measure:
     """Return how to score an estimator.
 
     Raises
@@ -314,10 +342,10 @@ def measure_of(estimator: Any, y: Any, weight: Any, scoring: Any, seed: int) -> 
         raise ValueError(
             f"sample_weight must be left out for a scorer that takes none; got scoring={scoring!r}."
         )
-    return AnyScore.by_groups(estimator, y, weight, _name(scoring), scorer, seed)
+    return AnyScore.by_groups(estimator, y, weight, name=_name(scoring), scorer=scorer, seed=seed)
 
 
-def _name(scoring: Any) -> str:
+def _name(scoring: Scoring) -> str:
     """Return what a table calls a score."""
     if scoring is None or isinstance(scoring, str):
         return scoring or "score"
@@ -325,7 +353,7 @@ def _name(scoring: Any) -> str:
     return str(getattr(named, "__name__", type(named).__name__))
 
 
-def quietly(measure: Measure, X: Any) -> Scored:
+def quietly(measure: Measure, X: Samples) -> Scored:
     """Return the score on corrupted samples, without the warnings that these cause.
 
     Examples

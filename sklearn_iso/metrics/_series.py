@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_iso._protocols import Entries, Frame, is_pandas
 from sklearn_iso._threat.columns import as_list, is_missing
 
+if TYPE_CHECKING:
+    import polars
+    from pandas import Series
 
-def is_pandas(column: Any) -> bool:
-    """Tell a pandas Series from a polars Series and an array.
+
+def is_polars(column: object) -> TypeGuard[polars.Series]:
+    """Tell a polars Series from an array, once it is none of pandas.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_iso.metrics._series import is_pandas
-    >>> is_pandas(np.zeros(2))
+    >>> from sklearn_iso.metrics._series import is_polars
+    >>> is_polars(np.zeros(2))
     False
     """
-    return hasattr(column, "iloc")
+    return hasattr(column, "clone")
 
 
-def taken(column: Any, positions: NDArray) -> Any:
+def taken(column: Entries, positions: NDArray) -> Entries:
     """Return entries of a column by position, in its own dtype.
 
     Examples
@@ -39,7 +44,7 @@ def taken(column: Any, positions: NDArray) -> Any:
     return column[positions]
 
 
-def representable(values: Sequence[Any], like: Any) -> list[Any]:
+def representable(values: Sequence[Hashable], like: Entries) -> list[Hashable]:
     """Return those values that the dtype of a column can hold: categories are a closed list.
 
     Examples
@@ -56,7 +61,7 @@ def representable(values: Sequence[Any], like: Any) -> list[Any]:
     return [value for value in values if value in known]
 
 
-def extended(column: Any, first: NDArray, further: Sequence[Any]) -> Any:
+def extended(column: Entries, first: NDArray, further: Sequence[Hashable]) -> Entries:
     """Return entries of a column by position, and further values, as a column of its dtype.
 
     Examples
@@ -74,7 +79,7 @@ def extended(column: Any, first: NDArray, further: Sequence[Any]) -> Any:
 
         more = type(column)(list(further), dtype=column.dtype)
         return pd.concat([some, more], ignore_index=True)
-    if hasattr(column, "clone"):  # polars
+    if is_polars(column):
         some = column[first].clone()
         return some.append(type(column)(column.name, list(further), dtype=column.dtype))
     if column.dtype.kind in "US":
@@ -84,7 +89,7 @@ def extended(column: Any, first: NDArray, further: Sequence[Any]) -> Any:
     return np.concatenate([column[first], more])
 
 
-def moved(numbers: NDArray, like: Any) -> Any:
+def moved(numbers: NDArray, like: Entries) -> Entries:
     """Return numbers, NaN where they are missing, in the dtype of a column: of integers as floats.
 
     Examples
@@ -96,7 +101,7 @@ def moved(numbers: NDArray, like: Any) -> Any:
     """
     if is_pandas(like):
         return _moved_in_pandas(numbers, like)
-    if hasattr(like, "clone"):  # polars, which tells null from NaN
+    if is_polars(like):  # which tells null from NaN
         series = type(like)(like.name, numbers)
         series = series.fill_nan(None) if like.null_count() else series
         return series.cast(like.dtype) if like.dtype.is_float() else series
@@ -105,7 +110,7 @@ def moved(numbers: NDArray, like: Any) -> Any:
     return numbers.astype(like.dtype) if like.dtype.kind == "f" else numbers
 
 
-def _moved_in_pandas(numbers: NDArray, like: Any) -> Any:
+def _moved_in_pandas(numbers: NDArray, like: Series) -> Entries:
     dtype = like.dtype
     if isinstance(dtype, np.dtype):
         if dtype.kind == "O":
@@ -117,11 +122,11 @@ def _moved_in_pandas(numbers: NDArray, like: Any) -> Any:
     return type(like)(numbers, dtype="Float64").astype(dtype).array
 
 
-def _is_object(column: Any) -> bool:
+def _is_object(column: Entries) -> bool:
     return bool(getattr(column.dtype, "numpy_dtype", column.dtype) == np.dtype("O"))
 
 
-def _as_objects(numbers: NDArray, like: Any) -> NDArray:
+def _as_objects(numbers: NDArray, like: Entries) -> NDArray:
     objects = numbers.astype(object)
     absent = np.isnan(numbers)
     if absent.any():
@@ -129,7 +134,9 @@ def _as_objects(numbers: NDArray, like: Any) -> NDArray:
     return objects
 
 
-def assembled(columns: Sequence[Any], names: Sequence[Any], X: Any, rows: NDArray | None) -> Any:
+def assembled(
+    columns: Sequence[Entries], names: Sequence[Hashable], X: Frame | NDArray, rows: NDArray | None
+) -> Frame | NDArray:
     """Return columns side by side in the container of X, with its index where samples are told.
 
     Examples
@@ -139,7 +146,7 @@ def assembled(columns: Sequence[Any], names: Sequence[Any], X: Any, rows: NDArra
     >>> assembled([np.array([1.5]), np.array(["a"], dtype=object)], [0, 1], np.empty((1, 2)), None)
     array([[1.5, 'a']], dtype=object)
     """
-    if hasattr(X, "iloc"):
+    if is_pandas(X):
         series = type(X.iloc[:, 0])
         kept = [series(one, dtype=object) if _is_object(one) else one for one in columns]
         frame = type(X)(dict(zip(names, kept, strict=True)))  # without dtype, objects become text
@@ -148,8 +155,9 @@ def assembled(columns: Sequence[Any], names: Sequence[Any], X: Any, rows: NDArra
         if X.columns.name is not None:
             frame.columns.name = X.columns.name
         return frame
-    if hasattr(X, "columns"):
-        return type(X)(dict(zip(names, columns, strict=True)))
+    if not isinstance(X, np.ndarray):
+        made = cast("Callable[..., Frame]", type(X))
+        return made(dict(zip(names, columns, strict=True)))
     if X.dtype.kind in "US":
         return np.stack([np.asarray(column) for column in columns], axis=1)
     if all(column.dtype.kind in "iufb" for column in columns):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from torch import nn
 
+from sklearn_iso._protocols import Samples
 from sklearn_iso.twins import NotDifferentiableError, surrogates
 from sklearn_iso.twins._raw_columns import LookedUp, RawSpace, of_raw_columns
 
@@ -39,13 +40,13 @@ class Shortcut:
     array([0, 1])
     """
 
-    def __init__(self, front: nn.Module, last: Any) -> None:
+    def __init__(self, front: nn.Module, last: BaseEstimator) -> None:
         self.front, self.last = front, last
         names = getattr(last, "feature_names_in_", None)
         self.names = None if names is None else list(names)
 
     @classmethod
-    def of(cls, estimator: Any, space: RawSpace, values: NDArray, X: Any) -> Shortcut | None:
+    def of(cls, estimator: object, space: RawSpace, values: NDArray, X: Samples) -> Shortcut | None:
         """Return the shortcut of a fitted pipeline that predicts on X as it does, or None."""
         estimator = getattr(estimator, "best_estimator_", estimator)
         if not isinstance(estimator, Pipeline) or len(estimator.steps) < 2:
@@ -69,13 +70,13 @@ class Shortcut:
         looked_up = (one for one in self.front.modules() if isinstance(one, LookedUp))
         return not any(one.has_refused for one in looked_up)
 
-    def asked(self, name: str) -> Callable[[NDArray], Any]:
+    def asked(self, name: str) -> Callable[[NDArray], ArrayLike]:
         """Return a method of the last step, for points."""
         method = getattr(self.last, name)
         return lambda values: method(self._transformed(values))
 
     @torch.no_grad()
-    def _transformed(self, values: NDArray) -> Any:
+    def _transformed(self, values: NDArray) -> Samples:
         transformed = self.front(torch.from_numpy(np.ascontiguousarray(values))).numpy()
         if self.names is None:
             return transformed

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import issparse
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse, sparray, spmatrix
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from torch import Tensor, nn
 
+from sklearn_iso._protocols import Frame, Samples, is_frame, is_pandas
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso.twins import as_torch
+
+if TYPE_CHECKING:
+    from pandas import Series
+
+T = TypeVar("T")
 
 # Float32 holds integers of two bytes exactly, those of four not.
 BYTES_EXACT_IN_FLOAT32 = 2
@@ -35,7 +42,7 @@ def floating(dtype: np.dtype) -> type:
     return np.float32 if dtype.itemsize <= BYTES_EXACT_IN_FLOAT32 else np.float64
 
 
-def _densified(X: Any) -> NDArray:
+def _densified(X: spmatrix | sparray) -> NDArray:
     n_bytes = X.shape[0] * X.shape[1] * np.dtype(floating(X.dtype)).itemsize
     if n_bytes > LARGEST_DENSE_BYTES:
         raise ValueError(
@@ -46,10 +53,10 @@ def _densified(X: Any) -> NDArray:
     return X.toarray()
 
 
-def _check_numbers(X: Any) -> None:
+def _check_numbers(X: Frame | ArrayLike) -> None:
     """Tell text from numbers before numpy fails to convert it."""
     frame_types = getattr(X, "dtypes", None)
-    if frame_types is not None and hasattr(X, "columns"):
+    if frame_types is not None and is_frame(X):
         kinds = zip(X.columns, frame_types, strict=True)
         text = [str(name) for name, kind in kinds if _is_text(X[name], kind)]
         where = f"columns {', '.join(map(repr, text[:5]))} hold text"
@@ -67,13 +74,13 @@ def _check_numbers(X: Any) -> None:
         )
 
 
-def _is_text(column: Any, kind: Any) -> bool:
+def _is_text(column: Series, kind: object) -> bool:
     if str(kind) in ("object", "category", "str", "string", "String", "Categorical", "Enum"):
         return any(isinstance(value, (str, bytes)) for value in column.to_numpy()[:10000])
     return False
 
 
-def own_copy(X: Any) -> Any:
+def own_copy(X: T) -> T:
     """Return a copy of X that a callable of a user may write into; read-only arrays as they are.
 
     Pipelines with StandardScaler(copy=False), for one, write into the X of predict.
@@ -124,18 +131,18 @@ class Table:
 
     is_raw = False
 
-    def __init__(self, X: Any, *, missing: bool = False) -> None:
-        options: dict[str, Any] = {"dtype": "numeric", "input_name": "X"}
+    def __init__(self, X: Samples, *, missing: bool = False) -> None:
+        options: dict[str, object] = {"dtype": "numeric", "input_name": "X"}
         options["ensure_all_finite"] = "allow-nan" if missing else True
         if issparse(X):
             array = check_array(_densified(X), **options)
         else:
-            _check_numbers(X)
+            _check_numbers(cast("Frame | ArrayLike", X))
             array = check_array(X, allow_nd=True, **options)
         values = array.astype(floating(array.dtype), copy=False)
         # Workers of joblib get read-only memory maps, which torch warns about.
         self.values: NDArray = np.require(values, requirements=["C", "W"])
-        self.container = X
+        self.container: Samples = X
         self.columns = list(X.columns) if hasattr(X, "columns") else None
 
     def __len__(self) -> int:
@@ -146,7 +153,7 @@ class Table:
         """Return a threat by position, with bounds that hold the samples where data told them."""
         return threat.resolve(self.container).holding(*self.range())
 
-    def twin(self, estimator: Any) -> nn.Module:
+    def twin(self, estimator: BaseEstimator) -> nn.Module:
         """Return the differentiable twin of an estimator, for the values."""
         return as_torch(estimator)
 
@@ -159,11 +166,11 @@ class Table:
         """Return points without moves that the estimator never sees."""
         return points
 
-    def asked(self, estimator: Any, name: str, values: NDArray) -> Any:
+    def asked(self, estimator: object, name: str, values: NDArray) -> ArrayLike:
         """Ask a method of an estimator of points that a search is at."""
         return getattr(estimator, name)(self.with_values(values))
 
-    def answered(self, question: Callable[[Any], Any]) -> Any:
+    def answered(self, question: Callable[[Samples], ArrayLike]) -> ArrayLike:
         """Ask of X as the user passed it."""
         return question(self.copied())
 
@@ -171,24 +178,25 @@ class Table:
         """Return the least and the largest value of each feature."""
         return np.fmin.reduce(self.values, axis=0), np.fmax.reduce(self.values, axis=0)
 
-    def copied(self) -> Any:
+    def copied(self) -> Samples:
         """Return X as the user passed it, for an estimator that may write into it."""
         return own_copy(self.container)
 
-    def with_values(self, values: NDArray, rows: NDArray | None = None) -> Any:
+    def with_values(self, values: NDArray, rows: NDArray | None = None) -> Samples:
         """Values of some of the samples, in the container, with the columns and index, of X.
 
         Without samples the index is a new one. It is a copy: what an estimator writes into it, as
         StandardScaler(copy=False) does, changes neither the values nor any figure.
         """
         X, values = self.container, values.copy()
+        made = cast("Callable[..., Samples]", type(X))
         if issparse(X):
-            return type(X)(values)
-        if hasattr(X, "iloc"):
+            return made(values)
+        if is_pandas(X):
             index = None if rows is None else X.index[rows]
             return type(X)(values, columns=X.columns, index=index)
         if hasattr(X, "columns") and hasattr(X, "to_numpy"):
-            return type(X)(values, schema=list(X.columns))
+            return made(values, schema=list(X.columns))
         return values
 
 
@@ -208,7 +216,7 @@ class Asked:
     array([0, 0])
     """
 
-    def __init__(self, estimator: Any, classes: NDArray, table: Table) -> None:
+    def __init__(self, estimator: object, classes: NDArray, table: Table) -> None:
         self.classes_ = classes
         for name in ("predict", "predict_proba", "decision_function"):
             method = getattr(estimator, name, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVarTuple, Unpack
 
     Data = TypeVarTuple("Data")
+
+T = TypeVar("T")
 
 
 def check_weights(sample_weight: ArrayLike, X: Samples) -> NDArray[np.float64]:
@@ -83,7 +85,7 @@ def weighted(
     return cast("tuple[NDArray[np.float64] | None, Unpack[Data]]", left)
 
 
-def taken(values: object, kept: NDArray[np.intp]) -> object:
+def taken(values: T, kept: NDArray[np.intp]) -> T:
     """Return some samples of an array, frame or sparse matrix; None of None.
 
     Examples
@@ -94,10 +96,9 @@ def taken(values: object, kept: NDArray[np.intp]) -> object:
     [[6.0]]
     """
     if values is None:
-        return None
-    return (
-        cast(csr_matrix, values).tocsr()[kept] if issparse(values) else _safe_indexing(values, kept)
-    )
+        return values
+    some = cast(csr_matrix, values).tocsr()[kept] if issparse(values) else None
+    return cast(T, _safe_indexing(values, kept) if some is None else some)
 
 
 def share(which: NDArray, weight: NDArray[np.float64] | None) -> NDArray:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from sklearn_iso.attacks._parameters import RandomState
 from sklearn_iso.metrics._regression_evaluation import Method, RegressionEvaluation
 from sklearn_iso.metrics._regression_problem import RegressionProblem, SampleLoss
 
@@ -64,7 +64,7 @@ def worst_runs(
     loss: SampleLoss,
     budgets: Sequence[float],
     attack: Method,
-    random_state: Any,
+    random_state: RandomState,
     *,
     progress: bool = False,
 ) -> WorstRuns:

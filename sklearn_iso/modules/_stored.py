@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, TypedDict, TypeVar
+from typing import TypedDict, TypeVar, cast
 
 import torch
 from numpy.typing import NDArray
@@ -108,7 +108,9 @@ class StoredModule:
 
     def __setstate__(self, state: State) -> None:
         """Build the module anew."""
-        self.module = _Reader(state["modules"], state["tensors"]).value(state["root"])
+        self.module = cast(
+            nn.Module, _Reader(state["modules"], state["tensors"]).value(state["root"])
+        )
 
 
 class _Writer:
@@ -119,14 +121,14 @@ class _Writer:
         self.modules: list[PlainModule | nn.Module | None] = []
         self._known: dict[int, tuple[Reference, object]] = {}  # kept, so that an id stays its own
 
-    def plain(self, value: Any) -> Any:
+    def plain(self, value: object) -> object:
         if isinstance(value, nn.Module):
             return self._once(value, "modules", self.modules, self._module)
         if isinstance(value, Tensor):
             return self._once(value, "tensors", self.tensors, _plain_tensor)
         if isinstance(value, dict):
             return type(value)((key, self.plain(inner)) for key, inner in value.items())
-        if type(value) in (list, tuple):
+        if isinstance(value, list | tuple) and type(value) in (list, tuple):
             return type(value)(self.plain(inner) for inner in value)
         return Member(type(value), value.name) if isinstance(value, Enum) else value
 
@@ -159,7 +161,11 @@ class _Writer:
         )
         if names:  # torch's weight_norm registers a local function that reads old checkpoints
             changed.pop("_load_state_dict_pre_hooks", None)
-        return {"class": kind, "state": self.plain(changed), "parametrized": names}
+        return {
+            "class": kind,
+            "state": cast("dict[str, object]", self.plain(changed)),
+            "parametrized": names,
+        }
 
 
 class _Reader:
@@ -176,20 +182,22 @@ class _Reader:
         ]
         for module, entry in zip(self._modules, modules, strict=True):
             if isinstance(entry, dict):
-                module.__setstate__(vars(nn.Module()) | self.value(entry["state"]))
+                module.__setstate__(
+                    vars(nn.Module()) | cast("dict[str, object]", self.value(entry["state"]))
+                )
         for module, entry in zip(self._modules, modules, strict=True):
             if isinstance(entry, dict) and entry["parametrized"]:
                 _inject_new_class(module)
                 for name in entry["parametrized"]:
                     _inject_property(module, name)
 
-    def value(self, plain: Any) -> Any:
+    def value(self, plain: object) -> object:
         if isinstance(plain, Reference):
             entries = self._modules if plain.kind == "modules" else self._tensors
             return entries[plain.index]
         if isinstance(plain, dict):
             return type(plain)((key, self.value(inner)) for key, inner in plain.items())
-        if type(plain) in (list, tuple):
+        if isinstance(plain, list | tuple) and type(plain) in (list, tuple):
             return type(plain)(self.value(inner) for inner in plain)
         return plain.kind[plain.name] if isinstance(plain, Member) else plain
 

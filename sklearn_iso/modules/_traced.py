@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.node import Argument
 from torch.nn import functional
 
 from sklearn_iso.modules._graph import Graph
@@ -25,7 +26,7 @@ from sklearn_iso.modules._rules import (
 from sklearn_iso.modules._rules_of_torch import flattened
 
 #: Functions and methods that are modules, with the parameters that follow the input.
-_AS_MODULES: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
+_AS_MODULES: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "relu": (nn.ReLU, ()),
     "relu_": (nn.ReLU, ()),
     "tanh": (nn.Tanh, ()),
@@ -75,7 +76,7 @@ class _Appended:
 
     def __init__(self, module: nn.Module, graph: Graph, at: int) -> None:
         self.module, self.graph, self.at = module, graph, at
-        self.values: dict[fx.Node, Any] = {}
+        self.values: dict[fx.Node, object] = {}
 
     def run(self, traced: fx.Graph) -> int:
         for node in traced.nodes:
@@ -92,21 +93,26 @@ class _Appended:
             raise self._unknown("its output is no function of its input")
         return found.at
 
-    def _value(self, node: fx.Node) -> Any:
+    def _value(self, node: fx.Node) -> object:
         if node.op == "placeholder":
             if self.values:
                 raise self._unknown("it takes several inputs")
             return _Number(self.at)
         if node.op == "get_attr":
             return operator.attrgetter(str(node.target))(self.module)
-        args = fx.node.map_arg(node.args, self.values.__getitem__)
-        kwargs = dict(fx.node.map_arg(node.kwargs, self.values.__getitem__))
+        args = fx.node.map_arg(node.args, self._known)
+        kwargs: dict[str, object] = dict(fx.node.map_arg(node.kwargs, self._known))
         if node.op == "call_module":
             part = self.module.get_submodule(str(node.target))
             return _Number(append_part(str(node.target), part, self.graph, self._at(args[0])))
         return self._called(node.target, args, kwargs)
 
-    def _called(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _called(
+        self,
+        target: str | Callable[..., object],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+    ) -> object:
         name = target if isinstance(target, str) else target.__name__
         own = isinstance(target, str) or any(getattr(home, name, 0) is target for home in _HOMES)
         if own and name in _AS_MODULES:
@@ -116,7 +122,7 @@ class _Appended:
             raise self._unknown(f"its forward calls {name}")
         return known(self, *args, **kwargs)
 
-    def _as_module(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _as_module(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         kind, names = _AS_MODULES[name]
         options = {**dict(zip(names, args[1:], strict=False)), **kwargs}
         options = {key: value for key, value in options.items() if key != "inplace"}
@@ -124,7 +130,10 @@ class _Appended:
         z = options.pop("input") if "input" in options else args[0]
         return _Number(append(kind(**options), self.graph, self._at(z)))
 
-    def _at(self, value: Any) -> int:
+    def _known(self, node: fx.Node) -> Argument:
+        return cast(Argument, self.values[node])
+
+    def _at(self, value: object) -> int:
         if not isinstance(value, _Number):
             raise self._unknown("it calls a function of constants")
         return int(value.at)
@@ -132,57 +141,59 @@ class _Appended:
     def _unknown(self, reason: str) -> NoBoundsError:
         return NoBoundsError(self.module, reason=reason)
 
-    def same(self, z: Any, *args: Any, **kwargs: Any) -> Any:
+    def same(self, z: object, *args: object, **kwargs: object) -> object:
         return z
 
-    def dropout(self, z: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    def dropout(
+        self, z: object, p: float = 0.5, training: bool = True, inplace: bool = False
+    ) -> object:
         if training and p > 0:
             raise self._unknown("it drops values at random in training mode")
         return z
 
-    def to_float(self, z: Any) -> Any:
+    def to_float(self, z: object) -> object:
         return _Number(self.graph.cast(self._at(z), unit_of_dtype(torch.float32)))
 
-    def to_double(self, z: Any) -> Any:
+    def to_double(self, z: object) -> object:
         return _Number(self.graph.cast(self._at(z), unit_of_dtype(torch.float64)))
 
-    def flatten(self, z: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    def flatten(self, z: object, start_dim: int = 0, end_dim: int = -1) -> object:
         return _Number(flattened(self.graph, self._at(z), start_dim, end_dim, self.module))
 
-    def squeeze(self, z: Any, dim: int = -1) -> Any:
+    def squeeze(self, z: object, dim: int = -1) -> object:
         if self.graph.shapes[self._at(z)] != (1,) or dim not in (1, -1):
             raise self._unknown("it drops an axis that is not that of one number a sample")
         return z
 
-    def reshape(self, z: Any, *shape: Any) -> Any:
+    def reshape(self, z: object, *shape: object) -> object:
         given = list(shape[0]) if isinstance(shape[0], tuple | list | torch.Size) else list(shape)
         at, sizes = self._at(z), given[1:]
         fixed = all(isinstance(size, int) for size in sizes)
         if given[0] is not _SAMPLES and (given[0] != -1 or -1 in sizes) or not fixed:
             raise self._unknown(f"it reshapes to {given}; the first axis must be of the samples")
-        return _Number(reshaped(self.graph, at, sizes))
+        return _Number(reshaped(self.graph, at, cast("list[int]", sizes)))
 
-    def size(self, z: Any, axis: int | None = None) -> Any:
+    def size(self, z: object, axis: int | None = None) -> object:
         sizes = (_SAMPLES, *self.graph.shapes[self._at(z)])
         return sizes if axis is None else sizes[axis]
 
-    def attribute(self, z: Any, name: str) -> Any:
+    def attribute(self, z: object, name: str) -> object:
         if name != "shape":
             raise self._unknown(f"it reads {name}")
         return self.size(z)
 
-    def item(self, values: Any, index: Any) -> Any:
+    def item(self, values: object, index: int) -> object:
         if isinstance(values, _Number):
             raise self._unknown("it takes parts of a tensor")
-        return values[index]
+        return cast("tuple[object, ...]", values)[index]
 
-    def cat(self, tensors: Any, dim: int = 0) -> Any:
+    def cat(self, tensors: Iterable[object], dim: int = 0) -> object:
         if dim != 1:
             raise self._unknown("it joins tensors along another axis than the first of a sample")
         parts = [self._at(z) for z in tensors]
         return _Number(self.graph.add(Joined(parts, [self.graph.shapes[i] for i in parts])))
 
-    def add(self, a: Any, b: Any, *, alpha: float = 1) -> Any:
+    def add(self, a: object, b: object, *, alpha: float = 1) -> object:
         if alpha != 1:
             raise self._unknown("it adds a multiple")
         if isinstance(a, _Number) and isinstance(b, _Number):
@@ -193,24 +204,24 @@ class _Appended:
         z, constant = (a, b) if isinstance(a, _Number) else (b, a)
         return self._scaled(z, None, constant)
 
-    def sub(self, a: Any, b: Any) -> Any:
+    def sub(self, a: object, b: object) -> object:
         return self.add(a, self.neg(b))
 
-    def mul(self, a: Any, b: Any) -> Any:
+    def mul(self, a: object, b: object) -> object:
         z, constant = (a, b) if isinstance(a, _Number) else (b, a)
         if isinstance(constant, _Number):
             raise self._unknown("it multiplies what depends on the input")
         return self._scaled(z, constant, None)
 
-    def truediv(self, a: Any, b: Any) -> Any:
+    def truediv(self, a: object, b: object) -> object:
         if isinstance(b, _Number):
             raise self._unknown("it divides by what depends on the input")
         return self.mul(a, 1 / torch.as_tensor(b, dtype=torch.float64))
 
-    def neg(self, a: Any) -> Any:
-        return self._scaled(a, -1.0, None) if isinstance(a, _Number) else -a
+    def neg(self, a: object) -> object:
+        return self._scaled(a, -1.0, None) if isinstance(a, _Number) else -cast(float, a)
 
-    def _scaled(self, z: Any, factor: Any, shift: Any) -> Any:
+    def _scaled(self, z: object, factor: object, shift: object) -> object:
         at = self._at(z)
         shape = self.graph.shapes[at]
         factor, shift = (_constant(value, shape, self._unknown) for value in (factor, shift))
@@ -225,7 +236,7 @@ class _Number:
 
 
 def _constant(
-    value: Any, shape: tuple[int, ...], unknown: Callable[[str], NoBoundsError]
+    value: object, shape: tuple[int, ...], unknown: Callable[[str], NoBoundsError]
 ) -> Tensor | None:
     if value is None:
         return None
@@ -243,7 +254,7 @@ def _constant(
 
 _OPERATORS = {operator.add, operator.sub, operator.mul, operator.truediv, operator.neg}
 _OPERATORS |= {operator.iadd, operator.isub, operator.imul, operator.getitem, getattr}
-_OPERATIONS: dict[str, Callable[..., Any]] = {
+_OPERATIONS: dict[str, Callable[..., object]] = {
     **dict.fromkeys(["contiguous", "detach", "clone"], _Appended.same),
     **dict.fromkeys(["reshape", "view"], _Appended.reshape),
     **dict.fromkeys(["cat", "concat", "concatenate"], _Appended.cat),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from sklearn_iso._geometry import nearest_other_class_distance
+from sklearn_iso._typed import Constraints
 from sklearn_iso.modules._intervals import NoBoundsError, graph_of, worst_logits
 from sklearn_iso.penalties._base import Penalty
 from sklearn_iso.penalties._batch import Batch
@@ -88,7 +89,7 @@ class CertifiedCrossEntropy(Penalty):
     layers = "logits"
     common_params = frozenset({"bounds", "warmup"})
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         "radius": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "bounds": [list, tuple, None],
         "warmup": [Interval(Real, 0, 1, closed="both")],

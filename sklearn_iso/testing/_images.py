@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from torch import nn
 
-from sklearn_iso._protocols import Floats, Sparse, Transformer
+from sklearn_iso._protocols import Floats, Samples, Sparse, Transformer
 from sklearn_iso.metrics._table import own_copy
 from sklearn_iso.modules._representations import first_output
 from sklearn_iso.testing._broken import LawBrokenError, shown
@@ -34,7 +34,7 @@ def as_map(transformer: Map) -> Callable[..., ArrayLike]:
     )
 
 
-def images_of(function: Callable[..., ArrayLike], X: ArrayLike, points: ArrayLike) -> NDArray:
+def images_of(function: Callable[..., ArrayLike], X: Samples, points: ArrayLike) -> NDArray:
     """Return one sample of finite numbers for each sample of X, which `points` shows as an array.
 
     Raises

@@ -130,6 +130,7 @@ class NeighboursMean(nn.Module):
         targets: ArrayLike,
         n_neighbours: int,
         temperature: float,
+        *,
         p: float = 2.0,
         weigh_by_distance: bool = False,
     ) -> None:
@@ -165,8 +166,8 @@ def _neighbours_mean(regressor: KNeighborsRegressor) -> nn.Module:
         np.asarray(regressor._y, dtype=np.float64).reshape(len(points), -1),
         regressor.n_neighbors,
         _temperature(regressor, points),
-        _order(regressor),
-        regressor.weights == "distance",
+        p=_order(regressor),
+        weigh_by_distance=regressor.weights == "distance",
     )
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.compose import ColumnTransformer
 from torch import Tensor, nn
 
 from sklearn_iso._geometry.norm import attached
+from sklearn_iso._protocols import Entries, Frame, Transformer, is_pandas
 from sklearn_iso.twins._columns import SideBySide, positions_of
 from sklearn_iso.twins._registry import NotDifferentiableError, as_torch, reading, twin_of_step
 from sklearn_iso.twins._responses import Chain
@@ -26,7 +27,7 @@ MOST_ENTRIES = 20_000_000
 class RawSpace(Protocol):
     """What a twin asks of a table whose points it gets."""
 
-    names: list[Any]
+    names: list[Hashable]
 
     def is_number(self, position: int) -> bool:
         """Whether a column holds numbers."""
@@ -40,7 +41,7 @@ class RawSpace(Protocol):
     def codes(self, X: Tensor, positions: Sequence[int]) -> Tensor:
         """Return columns as positions in their vocabularies."""
 
-    def frame(self, codes: NDArray, positions: Sequence[int]) -> Any:
+    def frame(self, codes: NDArray, positions: Sequence[int]) -> Frame | NDArray:
         """Return columns in the container of the user, from positions in their vocabularies."""
 
 
@@ -62,7 +63,9 @@ class LookedUp(nn.Module):
     Its gradient is 0. Where the transformer refuses a combination the result is NaN.
     """
 
-    def __init__(self, transformer: Any, space: RawSpace, positions: Sequence[int], flat: bool):
+    def __init__(
+        self, transformer: Transformer, space: RawSpace, positions: Sequence[int], flat: bool
+    ):
         super().__init__()
         self.transformer, self.space, self.flat = transformer, space, flat
         self.positions = list(positions)
@@ -126,9 +129,9 @@ class LookedUp(nn.Module):
         return torch.cat(wide)
 
     def _asked(self, codes: NDArray) -> Tensor:
-        frame = self.space.frame(codes, self.positions)
+        frame: Frame | Entries = self.space.frame(codes, self.positions)
         if self.flat:
-            frame = frame.iloc[:, 0] if hasattr(frame, "iloc") else frame[:, 0]
+            frame = frame.iloc[:, 0] if is_pandas(frame) else frame[:, 0]
         answer = self.transformer.transform(frame)
         answer = answer.toarray() if hasattr(answer, "toarray") else np.asarray(answer)
         return torch.from_numpy(np.asarray(answer, dtype=np.float64).reshape(len(codes), -1))
@@ -148,7 +151,11 @@ class Reader:
         return self._of_all(estimator, self.positions, transform)
 
     def _of_all(
-        self, estimator: Any, positions: Sequence[int], transform: bool, flat: bool = False
+        self,
+        estimator: BaseEstimator,
+        positions: Sequence[int],
+        transform: bool,
+        flat: bool = False,
     ) -> nn.Module:
         """Return the twin of an estimator that treats columns all alike."""
         discrete = all(map(self.space.is_discrete, positions))
@@ -191,7 +198,7 @@ class Reader:
             weights.append((transformer.transformer_weights or {}).get(name, 1.0))
         return SideBySide(branches, weights)
 
-    def _positions(self, transformer: ColumnTransformer, columns: Any) -> list[int]:
+    def _positions(self, transformer: ColumnTransformer, columns: ArrayLike | slice) -> list[int]:
         names = getattr(transformer, "feature_names_in_", None)
         at = positions_of(columns, transformer.n_features_in_, names)
         if names is None:
@@ -199,7 +206,9 @@ class Reader:
         own = {self.space.names[position]: position for position in self.positions}
         return [own[names[position]] for position in at]
 
-    def _branch(self, name: str, step: Any, positions: list[int], flat: bool) -> nn.Module:
+    def _branch(
+        self, name: str, step: BaseEstimator, positions: list[int], flat: bool
+    ) -> nn.Module:
         if isinstance(step, str):  # passthrough
             if all(map(self.space.is_number, positions)):
                 return Numbers(self.space, positions)

@@ -13,7 +13,10 @@ from sklearn_iso.attacks import fab, pgd, rays, square
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
+    adversarial_error,
+    certified_accuracy,
     continuity,
+    corruption_report,
     distortion_report,
     expansion,
     hierarchical_f1_score,
@@ -83,6 +86,9 @@ threat = ThreatModel("l2", units={"age": 10.0, "height": 0.1}, immutable=["age"]
 ThreatModel("l7")  # E: arg-type
 ThreatModel(units="large", bound=(0, 1))  # E: call-arg
 ThreatModel(max_changes="two")  # E: arg-type
+ThreatModel(categories=["job"], max_changes=2)
+ThreatModel(categories=["job"], max_change=2)  # E: call-arg
+ThreatModel(categories=3)  # E: arg-type
 ThreatModel.from_data(X, norm="l2", unit=1.0)  # E: call-arg
 
 share: float = adversarial_accuracy(clf, X, y, eps=0.1, threat=threat, attack="pgd")
@@ -90,7 +96,16 @@ adversarial_accuracy(clf, X, y)  # E: call-arg
 adversarial_accuracy(clf, X, y, eps=0.1, treat="l2")  # E: call-arg
 curve: NDArray[np.float64] = robustness_curve(clf, X, y, eps=[0.0, 0.1])
 robustness_curve(clf, X, y, eps=[0.1], attack="pdg")  # E: arg-type
-print(robustness_report(clf, X, y, eps=[0.1]).acuracy)  # E: union-attr union-attr
+print(robustness_report(clf, X, y, eps=[0.1]).acuracy)  # E: attr-defined
+under_attack: NDArray[np.float64] = robustness_report(clf, X, y, eps=[0.1]).accuracy
+error: float = adversarial_error(clf, X, y, eps=0.1, loss="squared_error", random_state=0)
+adversarial_error(clf, X, y, eps=0.1, loss="squared")  # E: arg-type
+adversarial_error("regressor", X, y, eps=0.1)  # E: arg-type
+certified: float = certified_accuracy(clf, X, y, eps=0.1, threat="l2")
+certified_accuracy(clf, X, y, eps="large")  # E: arg-type
+corrupted = corruption_report(clf, X, y, corruptions=["noise"], severities={"noise": [0.1]})
+corruption_report(clf, X, y, corruptions=["noise"], severity=[0.1])  # E: call-arg
+print(corrupted.clen)  # E: attr-defined
 adversarial_distance(clf, X, y, attack="pgd")  # E: arg-type
 stress: float = isometry_distortion(X, X)
 stress_and_error: tuple[float, float] = isometry_distortion(X, X, return_std_error=True)
