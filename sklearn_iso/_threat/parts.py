@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -336,6 +336,22 @@ def shown(part: Any) -> str:
         return f"<{_count(part)} values>"
     inside = ", ".join(map(shown, part))
     return f"({inside},)" if len(part) == 1 else f"({inside})"
+
+
+def without(values: Values, names: Container[Hashable], neutral: float) -> Values:
+    """Return values by name, those aside that say nothing of some columns.
+
+    Examples
+    --------
+    >>> from sklearn_iso._threat.parts import Named, without
+    >>> without(Named(("age", "plan"), (10.0, 1.0)), {"plan"}, 1.0)
+    {'age': 10.0}
+    """
+    if not isinstance(values, Named):
+        return values
+    pairs = zip(values.names, values.values, strict=True)
+    kept = [pair for pair in pairs if pair[0] not in names or pair[1] != neutral]
+    return Named(tuple(name for name, _ in kept), tuple(value for _, value in kept))
 
 
 def _is_deep(part: tuple[object, ...]) -> bool:

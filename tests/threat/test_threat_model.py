@@ -120,6 +120,20 @@ def test_a_repr_is_short_and_tells_what_is_not_the_default(threat, expected):
     assert repr(threat) == expected
 
 
+def test_a_repr_leaves_out_what_says_nothing_of_columns_without_numbers():
+    X = pd.DataFrame({"age": [1.0, 3.0], "plan": ["a", "b"], "smokes": [True, False]})
+    bounds = "<seen in data: ({'age': 1}, {'age': 3})>"
+    assert repr(ThreatModel.from_data(X)) == (
+        f"ThreatModel(units={{'age': 1}}, bounds={bounds}, immutable=('plan', 'smokes'))"
+    )
+    assert repr(ThreatModel.from_data(X, categories="all")) == (
+        f"ThreatModel(units={{'age': 1}}, bounds={bounds}, "
+        "categories=(<'plan': 2 values>, <'smokes': 2 values>))"
+    )
+    told = "ThreatModel(units={'age': 2, 'plan': 3}, immutable=('plan',))"
+    assert repr(ThreatModel(units={"age": 2, "plan": 3}, immutable=["plan"])) == told
+
+
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_a_norm_is_short_for_a_threat_of_it(norm):
     orders = {"linf": np.inf, "l2": 2, "l1": 1}
