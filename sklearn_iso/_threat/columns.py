@@ -261,7 +261,10 @@ def columns_in(X: Any) -> list[Column]:
     names = list(X.columns)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"Columns of X must have different names; got {twice!r} twice.")
+        raise ValueError(
+            f"Columns of X must have different names; got {twice!r} twice. Rename one of them, in "
+            "the data of the fit as well."
+        )
     by_position = (
         X.iloc[:, position] if hasattr(X, "iloc") else X[:, position]
         for position in range(len(names))

@@ -107,7 +107,7 @@ def choices(X: Any, categories: Groups) -> Groups:
     """
     table = X if has_columns(X) else np.asarray(X.toarray() if hasattr(X, "toarray") else X)
     features = Features.of(table)
-    columns = columns_in(table) if table.ndim == 2 else []
+    columns = columns_in(table) if len(table.shape) == 2 else []
 
     def seen(group: Any) -> Any:
         if not isinstance(group, Choice):

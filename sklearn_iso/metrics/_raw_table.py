@@ -49,13 +49,20 @@ def _raw(X: Any, threat: ThreatModel) -> Any:
     if not is_frame and X.dtype.kind not in "OUS":
         return X if X.dtype.kind == "f" and np.isnan(X).any() else None
     if is_frame and len(set(X.columns)) < len(list(X.columns)):
-        return None  # as they were: columns of one name cannot be told apart
+        return _of_twice(X)
     columns = columns_in(X)
     kinds = {column.kind for column in columns}
     if Kind.NUMBERS not in kinds:
         return None  # nothing that an attack may move
     gaps = any(column.numbers is not None and column.is_missing().any() for column in columns)
     return X if len(kinds) > 1 or gaps else None
+
+
+def _of_twice(X: Any) -> None:
+    """Leave frames alone that name columns twice, unless they hold text: nothing tells it apart."""
+    kinds = {getattr(dtype, "kind", "O") for dtype in X.dtypes}
+    if not kinds <= set("iufb"):
+        columns_in(X)  # says which
 
 
 def _as_array(X: Any) -> NDArray | None:

@@ -197,8 +197,10 @@ class RegressionProblem(Attackable):
         """Predictions for perturbed values of some samples; NaN where the estimator refuses."""
 
         def question(at: NDArray) -> NDArray:
-            some = self.table.with_values(values[at], None if rows is None else rows[at])
-            return _outputs(self.estimator.predict(some), len(at))
+            if thorough or rows is not None:
+                some = self.table.with_values(values[at], None if rows is None else rows[at])
+                return _outputs(self.estimator.predict(some), len(at))
+            return _outputs(self.table.asked(self.estimator, "predict", values[at]), len(at))
 
         predicted = np.full((len(values), self.n_outputs), np.nan)
         for at, answer in self.refused.ask(question, values, thorough=thorough):
@@ -257,7 +259,7 @@ def check_targets(y: ArrayLike, n_outputs: int, table: Table) -> NDArray[np.floa
             f"y must hold as many numbers for each sample as the estimator predicts, {n_outputs}; "
             f"got shape {targets.shape}. Pass the targets as they were in the fit."
         )
-    return np.asarray(targets)
+    return np.require(targets, requirements=["C", "W"])  # torch warns about read-only ones
 
 
 def _outputs(predicted: Any, n_samples: int) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from sklearn.utils import check_array
 from torch import Tensor, nn
 
 from sklearn_iso._threat import ThreatModel
+from sklearn_iso.metrics._weights import taken
 from sklearn_iso.twins import as_torch
 
 # Float32 holds integers of two bytes exactly, those of four not.
@@ -44,6 +45,15 @@ def _densified(X: Any) -> NDArray:
             f"{LARGEST_DENSE_BYTES / 2**30:.3g}. Pass fewer samples, or select features first."
         )
     return X.toarray()
+
+
+def _check_has_features(X: Any) -> None:
+    """Raise a ValueError for a frame without columns, of which scikit-learn says nothing clear."""
+    if hasattr(X, "columns") and not len(list(X.columns)):
+        raise ValueError(
+            f"X must have at least one feature; got a frame of {len(X)} samples without columns. "
+            "Pass the columns that the estimator was fitted on."
+        )
 
 
 def _check_numbers(X: Any) -> None:
@@ -127,6 +137,7 @@ class Table:
     def __init__(self, X: Any, *, missing: bool = False) -> None:
         options: dict[str, Any] = {"dtype": "numeric", "input_name": "X"}
         options["ensure_all_finite"] = "allow-nan" if missing else True
+        _check_has_features(X)
         if issparse(X):
             array = check_array(_densified(X), **options)
         else:
@@ -141,6 +152,12 @@ class Table:
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.values)
+
+    def part(self, rows: NDArray) -> Table:
+        """Return some of the samples as a table of the same features."""
+        part = copy.copy(self)
+        part.values, part.container = self.values[rows], taken(self.container, rows)
+        return part
 
     def threat(self, threat: ThreatModel) -> ThreatModel:
         """Return a threat by position, with bounds that hold the samples where data told them."""
