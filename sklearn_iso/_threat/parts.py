@@ -253,6 +253,8 @@ def immutable_of(immutable: Chosen | None) -> Mask | Named | Columns | None:
             raise ValueError(_NOTHING_LEFT)
         return named
     given = as_array(immutable)
+    if isinstance(immutable, list) and _are_labels(immutable):
+        return tuple(immutable)
     if given is None:
         raise ValueError(f"{rule}; got {immutable!r}.")
     if not given.size:
@@ -262,6 +264,13 @@ def immutable_of(immutable: Chosen | None) -> Mask | Named | Columns | None:
             raise ValueError(_NOTHING_LEFT)
         return Mask.of(given)
     return columns_told(given.ravel(), immutable, rule)
+
+
+def _are_labels(names: list[Any]) -> bool:
+    """Whether names are tuples with text in them, those of columns of several levels."""
+    return bool(names) and all(
+        isinstance(name, tuple) and any(isinstance(part, str) for part in name) for name in names
+    )
 
 
 _NOTHING_LEFT = (

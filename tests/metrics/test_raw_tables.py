@@ -43,6 +43,7 @@ from sklearn_iso.metrics import (
 )
 from sklearn_iso.metrics._access import Access, AccessKind
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._raw_table import table_of
 from sklearn_iso.plotting import AdversarialExamplesDisplay, RobustnessCurveDisplay
 
 NUMBERS, TEXT = ["age", "income"], ["plan", "grade"]
@@ -730,3 +731,10 @@ def test_frames_of_no_use_are_told():
         adversarial_accuracy(model, twice, Y, eps=0.1)
     with pytest.raises(ValueError, match="at least one feature; got a frame of 80 samples"):
         adversarial_accuracy(model, X[[]], Y, eps=0.1)
+
+
+def test_a_column_of_gaps_alone_may_stand_for_text():
+    some = X.iloc[:1].assign(plan=pd.Series([None], index=X.index[:1], dtype=object))
+    threat = ThreatModel.from_data(X, categories=["plan"])
+    (plan,) = (raw for raw in table_of(some, threat).raw if raw.name == "plan")
+    assert not plan.is_number and plan.vocabulary.values == ["basic", "family", "work", None]

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_iso import ThreatModel
-from sklearn_iso.attacks import AttackEnsemble, MinimumNormEnsemble
+from sklearn_iso.attacks import PGD, AttackEnsemble, MinimumNormEnsemble
 from sklearn_iso.metrics import (
     adversarial_distance,
     adversarial_error,
@@ -87,7 +87,10 @@ def threat_of(norm="linf", max_changes=2):
     )
 
 
-@pytest.mark.parametrize("norm", DUAL)
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("norm", ["linf", *(pytest.param(one, marks=SLOW) for one in ("l2", "l1"))])
 def test_numbers_and_categories_of_a_linear_pipeline_have_a_closed_form(norm):
     predicted, tolerance = [RIDGE.predict(one) for one in combinations(2)], 1.0
     options = {"threat": threat_of(norm), "random_state": 0}
@@ -130,7 +133,7 @@ def test_searches_ask_by_a_shortcut_and_find_the_same(monkeypatch):
 @pytest.mark.parametrize("samples", [slice(None), slice(1)], ids=["all", "one"])
 def test_curve_and_report_of_a_raw_table_tell_one_error(samples):
     some, y = X.iloc[samples], Y[samples]
-    options = {"threat": threat_of(), "random_state": 0}
+    options = {"threat": threat_of(), "random_state": 0, "attack": PGD(n_steps=5)}
     curve = robustness_curve(RIDGE, some, y, eps=[0, 0.3], **options)
     report = robustness_report(RIDGE, some, y, eps=[0, 0.3], **options)
     np.testing.assert_allclose(report.error, curve, rtol=1e-9)

@@ -329,3 +329,12 @@ def test_images_tell_a_unit_of_each_pixel():
 def test_data_that_tell_nothing_are_refused(X, message):
     with pytest.raises(ValueError, match=message):
         ThreatModel.from_data(X)
+
+
+def test_columns_of_several_levels_are_told_by_their_tuples():
+    names = [("body", "age"), ("work", "job"), ("work", "income")]
+    values = [[30.0, "cook", 1.0], [50.0, "clerk", 3.0]]
+    X = pd.DataFrame(values, columns=pd.MultiIndex.from_tuples(names)).infer_objects()
+    threat = ThreatModel.from_data(X)
+    assert threat.immutable == (("work", "job"),)
+    assert threat.resolve(X).immutable_mask().tolist() == [False, True, False]
