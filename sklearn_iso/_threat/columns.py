@@ -226,6 +226,19 @@ def first_of_each(raw: Any) -> NDArray:
     return np.array(list(first.values()), dtype=np.int64)
 
 
+def check_in_memory(X: Any) -> None:
+    """Raise a TypeError for a frame that has yet to be computed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_iso._threat.columns import check_in_memory
+    >>> check_in_memory(pd.DataFrame({"age": [30.0]}))
+    """
+    if type(X).__name__ == "LazyFrame":
+        raise TypeError("X must be in memory; got a LazyFrame. Pass X.collect().")
+
+
 def has_columns(X: Any) -> bool:
     """Tell whether X is a frame, or an array of objects or text in rows and columns.
 

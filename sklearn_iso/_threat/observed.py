@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_iso._threat.categories import Choice, Groups, members
-from sklearn_iso._threat.columns import Kind, columns_in, has_columns
+from sklearn_iso._threat.columns import Kind, check_in_memory, columns_in, has_columns
 from sklearn_iso._threat.features import Features
 from sklearn_iso._threat.parts import ObservedRange
 
@@ -41,6 +41,7 @@ class Observed:
     @classmethod
     def of(cls, X: Any) -> Observed:
         """Look at X: an array, a sparse matrix, or a frame."""
+        check_in_memory(X)
         values, names = _numbers(X)
         if values.ndim < 2 or not values.size:
             raise ValueError(

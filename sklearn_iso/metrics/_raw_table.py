@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso._threat.categories import has_raw_columns
-from sklearn_iso._threat.columns import Kind, columns_in
+from sklearn_iso._threat.columns import Kind, check_in_memory, columns_in
 from sklearn_iso.metrics._layout import by_coordinate, check_columns, laid_out
 from sklearn_iso.metrics._raw_columns import Number, RawColumn, taken_entries, vocabulary_of
 from sklearn_iso.metrics._series import assembled
@@ -40,6 +40,7 @@ def table_of(X: Any, threat: ThreatModel) -> Table:
 
 def _raw(X: Any, threat: ThreatModel) -> Any:
     """Return X, of lists an array, if its columns are to be told apart; None if not."""
+    check_in_memory(X)
     is_frame = hasattr(X, "columns")
     X = X if is_frame or issparse(X) else _as_array(X)
     if X is None or issparse(X) or len(X.shape) != 2 or not all(X.shape):

@@ -152,10 +152,11 @@ class RegressionProblem(Attackable):
         *,
         threat: Threat = "linf",
         sample_weight: Any = None,
+        needs_y: bool = True,
     ) -> RegressionProblem:
         """Return a checked problem, without the samples of weight 0.
 
-        Without y the predictions take the place of targets.
+        Without y the predictions take the place of targets, where none are needed.
 
         Raises
         ------
@@ -165,6 +166,11 @@ class RegressionProblem(Attackable):
             If X, y, the predictions or the threat are not what they must be.
         """
         check_regressor(estimator)
+        if y is None and needs_y:
+            raise ValueError(
+                "y must hold the targets of X; got None. To count from the predictions, pass "
+                "y=estimator.predict(X)."
+            )
         weight = None
         if sample_weight is not None:
             weight, X, y = weighted(sample_weight, X, y)

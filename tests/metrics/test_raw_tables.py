@@ -731,6 +731,10 @@ def test_frames_of_no_use_are_told():
         adversarial_accuracy(model, twice, Y, eps=0.1)
     with pytest.raises(ValueError, match="at least one feature; got a frame of 80 samples"):
         adversarial_accuracy(model, X[[]], Y, eps=0.1)
+    lazy = in_polars(X).lazy()
+    for ask in (ThreatModel.from_data, lambda X: adversarial_accuracy(model, X, Y, eps=0.1)):
+        with pytest.raises(TypeError, match=r"got a LazyFrame\. Pass X\.collect"):
+            ask(lazy)
 
 
 def test_a_column_of_gaps_alone_may_stand_for_text():

@@ -157,3 +157,12 @@ def test_part_of_a_table_has_the_same_coordinates():
     pd.testing.assert_frame_equal(
         part.with_values(part.values, np.arange(2)), whole.with_values(whole.values[rows], rows)
     )
+
+
+@pytest.mark.parametrize(
+    "measure, eps",
+    [(adversarial_error, 0.1), (robustness_curve, [0.1]), (robustness_report, [0.1])],
+)
+def test_targets_must_be_there(measure, eps):
+    with pytest.raises(ValueError, match=r"y must hold the targets of X; got None\."):
+        measure(RIDGE, X, None, eps=eps)
