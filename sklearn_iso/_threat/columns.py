@@ -231,6 +231,19 @@ def first_of_each(raw: Entries) -> NDArray:
     return np.array(list(first.values()), dtype=np.int64)
 
 
+def check_in_memory(X: object) -> None:
+    """Raise a TypeError for a frame that has yet to be computed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_iso._threat.columns import check_in_memory
+    >>> check_in_memory(pd.DataFrame({"age": [30.0]}))
+    """
+    if type(X).__name__ == "LazyFrame":
+        raise TypeError("X must be in memory; got a LazyFrame. Pass X.collect().")
+
+
 def has_columns(X: object) -> TypeGuard[Frame | NDArray]:
     """Tell whether X is a frame, or an array of objects or text in rows and columns.
 
@@ -266,7 +279,10 @@ def columns_in(X: Frame | NDArray) -> list[Column]:
     names = list(X.columns)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"Columns of X must have different names; got {twice!r} twice.")
+        raise ValueError(
+            f"Columns of X must have different names; got {twice!r} twice. Rename one of them, in "
+            "the data of the fit as well."
+        )
     by_position = (
         X.iloc[:, position] if hasattr(X, "iloc") else X[:, position]
         for position in range(len(names))

@@ -23,7 +23,10 @@ class Features:
     shape : tuple of int
     names : list or None
     kinds : tuple of Kind, or None
-        What the columns of a frame, or of an array of objects, hold.
+        What the columns of a frame, or of an array of objects, hold; None where they count as
+        numbers alone.
+    are_booleans : bool
+        Whether they are booleans, all of them, which count as the numbers 0 and 1.
 
     Examples
     --------
@@ -36,19 +39,21 @@ class Features:
     shape: tuple[int, ...]
     names: list[Hashable] | None = None
     kinds: tuple[Kind, ...] | None = None
+    are_booleans: bool = False
 
     @classmethod
     def of(cls, X: Samples) -> Features:
         """Return the features of an array, a tensor, a sparse matrix or a frame."""
         shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
         names = list(X.columns) if hasattr(X, "columns") else None
-        kinds = None
+        kinds, are_booleans = None, False
         if has_columns(X) and (names is None or len(set(names)) == len(names)):
             kinds = tuple(column.kind for column in columns_in(X))
             # Booleans alone count as the numbers 0 and 1.
-            if set(kinds) in ({Kind.NUMBERS}, {Kind.BOOLEANS}):
+            are_booleans = set(kinds) == {Kind.BOOLEANS}
+            if are_booleans or set(kinds) == {Kind.NUMBERS}:
                 kinds = None
-        return cls(shape[1:], names, kinds)
+        return cls(shape[1:], names, kinds, are_booleans)
 
     def values(
         self, values: Values, what: str, remedy: str | None = None, neutral: float = 1.0
@@ -143,7 +148,7 @@ class Features:
         """
         stays = set() if fixed is None else set(fixed.positions)
         if groups == ALL:
-            kinds = () if self.kinds is None else self.kinds
+            kinds = self.kinds or (Kind.BOOLEANS,) * (self.shape[0] if self.are_booleans else 0)
             all_of_them = [
                 Choice(position)
                 for position, kind in enumerate(kinds)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn_iso._geometry.l0 import L0
 from sklearn_iso._geometry.norms import NORMS, Norm, NormName, get_norm
 from sklearn_iso._protocols import Samples
-from sklearn_iso._threat.categories import Groups, categories_of, changes_of, one_hot
+from sklearn_iso._threat.categories import Choice, Groups, categories_of, changes_of, one_hot
 from sklearn_iso._threat.features import Features
 from sklearn_iso._threat.named import Columns, Named
 from sklearn_iso._threat.observed import Observed, choices
@@ -33,6 +33,7 @@ from sklearn_iso._threat.parts import (
     numbers_of,
     shown,
     units_of,
+    without,
 )
 from sklearn_iso._threat.rules import (
     Relation,
@@ -226,7 +227,7 @@ class ThreatModel:
         >>> from sklearn_iso import ThreatModel
         >>> X = pd.DataFrame({"age": [30.0, 50.0], "smokes": [True, False]})
         >>> ThreatModel.from_data(X, norm="l2", bounds=None)
-        ThreatModel('l2', units={'age': 10, 'smokes': 1}, immutable=('smokes',))
+        ThreatModel('l2', units={'age': 10}, immutable=('smokes',))
         """
         observed, categories = Observed.of(X), categories_of(overrides.get("categories"))
         if isinstance(overrides.get("integers"), str) and overrides["integers"] == "auto":
@@ -323,8 +324,16 @@ class ThreatModel:
     def __repr__(self) -> str:
         """Return the parts that are not the default."""
         told = [] if self.norm.name == "linf" else [repr(self.norm.name)]
+        stays = self.immutable if isinstance(self.immutable, tuple) else ()
+        chosen = (one.column for one in self.categories or () if isinstance(one, Choice))
+        unmoved = {*stays, *chosen}
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
+            if field.name == "units" and value is not None:
+                value = without(value, unmoved, 1.0)
+            elif field.name == "bounds" and value is not None:
+                sides = zip(value, (-np.inf, np.inf), strict=True)
+                value = like(value, *(without(side, unmoved, free) for side, free in sides))
             if value != (1 if field.name == "max_changes" else None):
                 told.append(f"{field.name}={shown(value)}")
         return f"ThreatModel({', '.join(told)})"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sklearn_iso._protocols import Samples
 from sklearn_iso._threat.categories import Choice, Groups, members
-from sklearn_iso._threat.columns import Kind, columns_in, has_columns
+from sklearn_iso._threat.columns import Kind, check_in_memory, columns_in, has_columns
 from sklearn_iso._threat.features import Features
 from sklearn_iso._threat.parts import Bounds, Chosen, Columns, ObservedRange, PerFeature, Values
 
@@ -50,6 +50,7 @@ class Observed:
     @classmethod
     def of(cls, X: Samples) -> Observed:
         """Look at X: an array, a sparse matrix, or a frame."""
+        check_in_memory(X)
         values, names = _numbers(X)
         if values.ndim < 2 or not values.size:
             raise ValueError(

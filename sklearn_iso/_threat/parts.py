@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -253,6 +253,8 @@ def immutable_of(immutable: Chosen | None) -> Mask | Named | Columns | None:
             raise ValueError(_NOTHING_LEFT)
         return named
     given = as_array(immutable)
+    if isinstance(immutable, list) and _are_labels(immutable):
+        return tuple(immutable)
     if given is None:
         raise ValueError(f"{rule}; got {immutable!r}.")
     if not given.size:
@@ -262,6 +264,13 @@ def immutable_of(immutable: Chosen | None) -> Mask | Named | Columns | None:
             raise ValueError(_NOTHING_LEFT)
         return Mask.of(given)
     return columns_told(given.ravel(), immutable, rule)
+
+
+def _are_labels(names: list[Any]) -> bool:
+    """Whether names are tuples with text in them, those of columns of several levels."""
+    return bool(names) and all(
+        isinstance(name, tuple) and any(isinstance(part, str) for part in name) for name in names
+    )
 
 
 _NOTHING_LEFT = (
@@ -336,6 +345,22 @@ def shown(part: object) -> str:
         return f"<{_count(part)} values>"
     inside = ", ".join(map(shown, part))
     return f"({inside},)" if len(part) == 1 else f"({inside})"
+
+
+def without(values: Values, names: Container[Hashable], neutral: float) -> Values:
+    """Return values by name, those aside that say nothing of some columns.
+
+    Examples
+    --------
+    >>> from sklearn_iso._threat.parts import Named, without
+    >>> without(Named(("age", "plan"), (10.0, 1.0)), {"plan"}, 1.0)
+    {'age': 10.0}
+    """
+    if not isinstance(values, Named):
+        return values
+    pairs = zip(values.names, values.values, strict=True)
+    kept = [pair for pair in pairs if pair[0] not in names or pair[1] != neutral]
+    return Named(tuple(name for name, _ in kept), tuple(value for _, value in kept))
 
 
 def _is_deep(part: tuple[object, ...]) -> bool:

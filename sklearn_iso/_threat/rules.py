@@ -292,8 +292,7 @@ def rules_by_position(threat: Any, features: Features) -> dict[str, Any]:
     --------
     >>> import numpy as np
     >>> from sklearn_iso import ThreatModel
-    >>> from sklearn_iso._threat.categories import members
-    from sklearn_iso._threat.features import Features
+    >>> from sklearn_iso._threat.features import Features
     >>> from sklearn_iso._threat.rules import rules_by_position
     >>> rules_by_position(ThreatModel(integers=[0]), Features.of(np.zeros((1, 2))))
     {'integers': (0,)}

@@ -17,7 +17,7 @@ from sklearn_iso.modules._ambient import gradients_on
 
 @validate_params(
     {
-        "regressor": [HasMethods(["fit", "predict"])],
+        "estimator": [HasMethods(["fit", "predict"])],
         "random_state": ["random_state"],
         "sample_weight": ["array-like", None],
     },
@@ -25,7 +25,7 @@ from sklearn_iso.modules._ambient import gradients_on
 )
 @gradients_on()
 def adversarial_error(
-    regressor: Predictor,
+    estimator: Predictor,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -53,13 +53,13 @@ def adversarial_error(
     :class:`sklearn_iso.attacks.Coordinates` on the predictions themselves. Where there is no twin
     (trees, forests, boosting), they are all there is.
 
-    The estimator itself has the last word: what counts is the loss of ``regressor.predict``. A
+    The estimator itself has the last word: what counts is the loss of ``estimator.predict``. A
     perturbed point that it refuses, by an error or by NaN, does not count; a
     :class:`sklearn_iso.exceptions.RefusedPointsWarning` tells how many there were.
 
     Parameters
     ----------
-    regressor : fitted regressor
+    estimator : fitted regressor
     X : array-like or sparse matrix of shape (n_samples, n_features), or a pandas or polars \
         DataFrame
         What a user passes to ``predict``. Integers are attacked as floats.
@@ -100,7 +100,7 @@ def adversarial_error(
         If X or y are not finite numbers or not of one length, a parameter is out of its range, or
         an attack by gradients was asked for and the twin disagrees with the estimator.
     TypeError
-        If regressor is no regressor, or an attack by gradients was asked for and it has none.
+        If estimator is no regressor, or an attack by gradients was asked for and it has none.
 
     See Also
     --------
@@ -129,7 +129,7 @@ def adversarial_error(
     """
     budget, threat, attack = check_eps(eps), as_threat(threat), as_attack(attack)
     of_sample = SampleLoss(loss)
-    problem = RegressionProblem.of(regressor, X, y, threat=threat, sample_weight=sample_weight)
+    problem = RegressionProblem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
     runs = worst_runs(problem, of_sample, [budget], attack, random_state)
     problem.refused.warn()
     return float(runs.mean[0])

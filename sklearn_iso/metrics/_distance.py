@@ -145,7 +145,7 @@ def adversarial_distance(
     if is_regressor(estimator):
         t = check_tolerance(tolerance)
         of_numbers = RegressionProblem.of(
-            estimator, X, y, threat=threat, sample_weight=sample_weight
+            estimator, X, y, threat=threat, sample_weight=sample_weight, needs_y=False
         )
         found = deviation_distances(DeviationProblem(of_numbers, t), method, random_state)
         of_numbers.refused.warn()

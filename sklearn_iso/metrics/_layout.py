@@ -140,7 +140,9 @@ def _choice(column: Column, at: int, values: Sequence[Hashable]) -> RawColumn:
             f"A column of categories must hold at most {MOST_VALUES} different values to change; "
             f"{column.name!r} holds {vocabulary.n_known}. Leave it out of categories."
         )
-    is_number = column.numbers is not None
+    # A column of nothing but gaps counts as one of numbers, and may yet become text.
+    holds_text = any(isinstance(one, str | bytes) for one in vocabulary.values or ())
+    is_number = column.numbers is not None and not holds_text
     return Category(column.name, at, vocabulary, vocabulary.n_known > 1, is_number)
 
 

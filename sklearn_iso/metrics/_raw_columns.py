@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_iso._geometry.norm import attached
 from sklearn_iso._protocols import Entries
 from sklearn_iso._threat.columns import (
     Column,
@@ -236,7 +237,7 @@ class Category:
 
     def numbers(self, X: Tensor) -> Tensor:
         """Return the values at points, NaN where they are missing, of shape (n,)."""
-        return torch.from_numpy(self.vocabulary.numbers()).to(X)[self.codes(X)]
+        return attached(torch.from_numpy(self.vocabulary.numbers()).to(X)[self.codes(X)], X)
 
     def decoded(self, X: Tensor) -> Entries:
         """Return the column of points in the dtype of the user."""

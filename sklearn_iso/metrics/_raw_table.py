@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sklearn_iso._protocols import Entries, Frame, Samples, is_frame
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso._threat.categories import has_raw_columns
-from sklearn_iso._threat.columns import Kind, columns_in
+from sklearn_iso._threat.columns import Kind, check_in_memory, columns_in
 from sklearn_iso.metrics._layout import by_coordinate, check_columns, laid_out
 from sklearn_iso.metrics._raw_columns import Number, RawColumn, taken_entries, vocabulary_of
 from sklearn_iso.metrics._series import assembled
@@ -41,6 +41,7 @@ def table_of(X: Samples, threat: ThreatModel) -> Table:
 
 def _raw(X: Samples, threat: ThreatModel) -> Frame | NDArray | None:
     """Return X, of lists an array, if its columns are to be told apart; None if not."""
+    check_in_memory(X)
     table = None if issparse(X) else X if is_frame(X) else _as_array(X)
     if table is None or len(table.shape) != 2 or not all(table.shape):
         return None
@@ -50,13 +51,21 @@ def _raw(X: Samples, threat: ThreatModel) -> Frame | NDArray | None:
         if table.dtype.kind not in "OUS":
             return table if table.dtype.kind == "f" and np.isnan(table).any() else None
     elif len(set(table.columns)) < len(list(table.columns)):
-        return None  # as they were: columns of one name cannot be told apart
+        _check_twice(table)
+        return None
     columns = columns_in(table)
     kinds = {column.kind for column in columns}
     if Kind.NUMBERS not in kinds:
         return None  # nothing that an attack may move
     gaps = any(column.numbers is not None and column.is_missing().any() for column in columns)
     return table if len(kinds) > 1 or gaps else None
+
+
+def _check_twice(X: Frame) -> None:
+    """Leave frames alone that name columns twice, unless they hold text: nothing tells it apart."""
+    kinds = {getattr(dtype, "kind", "O") for dtype in getattr(X, "dtypes", ())}
+    if not kinds <= set("iufb"):
+        columns_in(X)  # says which
 
 
 def _as_array(X: object) -> NDArray | None:

@@ -18,6 +18,7 @@ from sklearn_iso.attacks._attack import MinimumNormAttack
 from sklearn_iso.attacks._deviations import Deviations
 from sklearn_iso.attacks._linear_steps import shortest
 from sklearn_iso.attacks._parameters import RandomState, as_generator
+from sklearn_iso.metrics._combinations import changed
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
 from sklearn_iso.metrics._regression_access import RegressionAccess
 from sklearn_iso.metrics._regression_evaluation import Outputs
@@ -164,7 +165,20 @@ class RegressionSearch:
         left = np.flatnonzero(np.isinf(known.distance) | (not access.trusted))
         if search is not None and len(left):
             known.offer(self._found(search, problem.outputs, rows[left]), left)
+        if problem.table.is_raw and isinstance(method, MinimumNormEnsemble):
+            self._try_all_categories(access, known)
         return known.distance
+
+    def _try_all_categories(self, access: RegressionAccess, known: _Closest) -> None:
+        """Try each combination of categories, and a step of the other features from there."""
+        X, rows = self.problem.points(known.rows), known.rows
+        for points in changed(X, self.problem.threat):
+            known.distance[self.deviations.fools(points, rows)] = 0
+        for points in changed(X, self.problem.threat) if access.climbs else ():
+            left = np.flatnonzero(known.distance)
+            for steps in self._linear_steps(access.model, X[left], points[left], rows[left]):
+                nearer = known.settling.sizes(X[left], steps) < known.distance[left]
+                known.offer(steps[torch.from_numpy(nearer)], left[nearer])
 
     def _follows_gradients(self, access: RegressionAccess) -> bool:
         if self.method.asks != "gradients":

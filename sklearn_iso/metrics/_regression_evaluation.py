@@ -17,6 +17,7 @@ from sklearn_iso.attacks._linear_steps import FrankWolfe
 from sklearn_iso.attacks._parameters import N_TARGETS, RandomState, as_generator
 from sklearn_iso.attacks._refinement import Refinement
 from sklearn_iso.attacks._worst_case import WorstCaseState, along_direction, directions
+from sklearn_iso.metrics._combinations import changed
 from sklearn_iso.metrics._evaluation import (
     AUTOMATIC_QUERIES,
     FEWEST_TO_SHARE,
@@ -290,6 +291,22 @@ class _Run:
                 state.reassess(self.problem.outputs)
         for attack in searches:
             self._attack(attack, states)
+        self._try_all_categories()
+
+    def _try_all_categories(self) -> None:
+        """Try each combination of the categories of raw columns, where there are few.
+
+        With the other features as they are, and as the worst points found have them.
+        """
+        X = self.problem.points()
+        if not self.problem.table.is_raw:
+            return
+        moved = self.worst.X_adv.clone()
+        for group in self.problem.threat.one_hot():
+            moved[:, list(group)] = X[:, list(group)]
+        for start in (X, moved):
+            for points in changed(start, self.problem.threat):
+                self._offer(points, "categories")
 
     def _searches(self, method: AttackEnsemble, n_each: int) -> list[Attack]:
         """Return searches of so many queries in all for each goal."""

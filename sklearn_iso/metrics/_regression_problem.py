@@ -156,10 +156,11 @@ class RegressionProblem(Attackable):
         *,
         threat: Threat = "linf",
         sample_weight: ArrayLike | None = None,
+        needs_y: bool = True,
     ) -> RegressionProblem:
         """Return a checked problem, without the samples of weight 0.
 
-        Without y the predictions take the place of targets.
+        Without y the predictions take the place of targets, where none are needed.
 
         Raises
         ------
@@ -169,6 +170,11 @@ class RegressionProblem(Attackable):
             If X, y, the predictions or the threat are not what they must be.
         """
         check_regressor(estimator)
+        if y is None and needs_y:
+            raise ValueError(
+                "y must hold the targets of X; got None. To count from the predictions, pass "
+                "y=estimator.predict(X)."
+            )
         weight = None
         if sample_weight is not None:
             weight, X, y = weighted(sample_weight, X, y)
@@ -206,8 +212,10 @@ class RegressionProblem(Attackable):
         """Predictions for perturbed values of some samples; NaN where the estimator refuses."""
 
         def question(at: NDArray) -> NDArray:
-            some = self.table.with_values(values[at], None if rows is None else rows[at])
-            return _outputs(self.estimator.predict(some), len(at))
+            if thorough or rows is not None:
+                some = self.table.with_values(values[at], None if rows is None else rows[at])
+                return _outputs(self.estimator.predict(some), len(at))
+            return _outputs(self.table.asked(self.estimator, "predict", values[at]), len(at))
 
         predicted = np.full((len(values), self.n_outputs), np.nan)
         for at, answer in self.refused.ask(question, values, thorough=thorough):

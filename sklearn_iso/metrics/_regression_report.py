@@ -22,8 +22,6 @@ from sklearn_iso.metrics._findings import Finding, draw
 from sklearn_iso.metrics._regression_evaluation import Method, RegressionEvaluation, Worst
 from sklearn_iso.metrics._regression_problem import RegressionProblem, SampleLoss
 from sklearn_iso.metrics._rendering import as_html, as_text, of_regressor
-from sklearn_iso.metrics._table import Table
-from sklearn_iso.metrics._weights import taken
 from sklearn_iso.metrics._worst_runs import WorstRuns, worst_runs
 
 if TYPE_CHECKING:
@@ -276,7 +274,7 @@ def _search_suffices(runs: WorstRuns, sizes: NDArray, rows: NDArray) -> Finding 
     evaluation, largest = runs.evaluation, int(np.argmax(sizes))
     problem = evaluation.problem
     weight = None if problem.weight is None else problem.weight[rows]
-    table = Table(taken(problem.table.container, rows))
+    table = problem.table.part(rows)
     some = replace(
         problem, table=table, y=problem.y[rows], clean=problem.clean[rows], weight=weight
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, TypedDict, overload
+from typing import TYPE_CHECKING, TypedDict, overload
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
@@ -25,6 +24,7 @@ from sklearn_iso.metrics._assumptions import Assumed, assumptions, budgets_fit
 from sklearn_iso.metrics._curve import CURVE_CONSTRAINTS, check_budgets
 from sklearn_iso.metrics._diagnostics import checks_for, estimator_answers, samples_suffice
 from sklearn_iso.metrics._evidence import Evidence
+from sklearn_iso.metrics._figures import figures
 from sklearn_iso.metrics._findings import Finding, Sample, draw
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._proven import Proven
@@ -34,7 +34,6 @@ from sklearn_iso.metrics._rendering import as_html, as_text, of_classifier
 from sklearn_iso.metrics._repeated import search_suffices
 from sklearn_iso.metrics._robustness_evidence import ToldAsJson, evidence_of
 from sklearn_iso.metrics._unseen import starts_were_found
-from sklearn_iso.metrics._weights import wilson_interval
 from sklearn_iso.modules._ambient import gradients_on
 
 if TYPE_CHECKING:
@@ -331,45 +330,8 @@ def robustness_report(
         evidence=evidence_of((estimator, X, y, sample_weight), runs, budgets, settings),
         assumed=assumed,
         proven=proven,
-        **_figures(problem, runs),
+        **figures(problem, runs),
     )
-
-
-def _figures(problem: Problem, runs: Runs) -> dict[str, Any]:
-    """Return what a report tells of runs at growing budgets."""
-    access = None if runs.evaluation is None else runs.evaluation.access
-    n_effective = effective_number(problem.weight, len(problem.table))
-    counted = problem.codes[problem.codes >= 0]
-    return {
-        "n_samples": len(problem.table),
-        "accuracy": runs.accuracy,
-        "interval": np.array([wilson_interval(held, n_effective) for held in runs.accuracy]),
-        "classes": problem.classes,
-        "class_counts": np.bincount(counted, minlength=len(problem.classes)),
-        "class_accuracy": _of_classes(problem, runs),
-        "broken_by": _broken_by(runs),
-        "kind": "none" if access is None else access.kind.value,
-        "reason": "there was nothing to attack" if access is None else access.reason,
-        "n_refused": problem.refused.n_points,
-        "n_effective": None if problem.weight is None else n_effective,
-        "n_unseen": int(runs.unseen.sum()),
-    }
-
-
-def _of_classes(problem: Problem, runs: Runs) -> NDArray:
-    """Accuracy of each class at each budget; NaN without samples."""
-    of_class = (problem.codes == np.arange(len(problem.classes))[:, None]).astype(float)
-    if problem.weight is not None:
-        of_class *= problem.weight
-    total = of_class.sum(axis=1)
-    held = runs.robust.astype(float) @ of_class.T
-    return np.divide(held, total, out=np.full_like(held, np.nan), where=total > 0)
-
-
-def _broken_by(runs: Runs) -> dict[str, NDArray]:
-    names = [name for name in dict.fromkeys(runs.stage.tolist()) if name]
-    order = sorted(names, key=lambda name: (name != "clean", names.index(name)))
-    return {name: (~runs.robust & (runs.stage == name)).sum(axis=1) for name in order}
 
 
 def _diagnose(

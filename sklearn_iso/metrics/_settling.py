@@ -101,7 +101,7 @@ class Settling:
         if not exact and fooled.any():
             hit = np.flatnonzero(fooled)
             points[hit] = self._pulled_back(X[hit], points[hit], rows[hit])
-        distances: NDArray = np.where(fooled, self._sizes(X, points), np.inf)
+        distances: NDArray = np.where(fooled, self.sizes(X, points), np.inf)
         return distances
 
     def _candidates(self, X: Tensor, x: Tensor, rows: NDArray) -> Tensor:
@@ -128,6 +128,8 @@ class Settling:
             low, high = np.where(fooled, low, middle), np.where(fooled, middle, high)
         return best
 
-    def _sizes(self, X: Tensor, points: Tensor) -> NDArray:
+    def sizes(self, X: Tensor, points: Tensor) -> NDArray:
+        """Return how far points are from samples, in units of the threat."""
         budget = Budget.of(X, threat=self.problem.threat)
-        return budget.norm.size(budget.perturbations(X, points).double()).numpy()
+        found: NDArray = budget.norm.size(budget.perturbations(X, points).double()).numpy()
+        return found

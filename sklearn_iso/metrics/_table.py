@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sklearn_iso._protocols import Frame, Samples, is_frame, is_pandas
 from sklearn_iso._threat import ThreatModel
+from sklearn_iso.metrics._weights import taken
 from sklearn_iso.twins import as_torch
 
 if TYPE_CHECKING:
@@ -51,6 +52,15 @@ def _densified(X: spmatrix | sparray) -> NDArray:
             f"{LARGEST_DENSE_BYTES / 2**30:.3g}. Pass fewer samples, or select features first."
         )
     return X.toarray()
+
+
+def _check_has_features(X: Samples) -> None:
+    """Raise a ValueError for a frame without columns, of which scikit-learn says nothing clear."""
+    if is_frame(X) and not len(list(X.columns)):
+        raise ValueError(
+            f"X must have at least one feature; got a frame of {len(X)} samples without columns. "
+            "Pass the columns that the estimator was fitted on."
+        )
 
 
 def _check_numbers(X: Frame | ArrayLike) -> None:
@@ -134,6 +144,7 @@ class Table:
     def __init__(self, X: Samples, *, missing: bool = False) -> None:
         options: dict[str, object] = {"dtype": "numeric", "input_name": "X"}
         options["ensure_all_finite"] = "allow-nan" if missing else True
+        _check_has_features(X)
         if issparse(X):
             array = check_array(_densified(X), **options)
         else:
@@ -148,6 +159,12 @@ class Table:
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.values)
+
+    def part(self, rows: NDArray) -> Table:
+        """Return some of the samples as a table of the same features."""
+        part = copy.copy(self)
+        part.values, part.container = self.values[rows], taken(self.container, rows)
+        return part
 
     def threat(self, threat: ThreatModel) -> ThreatModel:
         """Return a threat by position, with bounds that hold the samples where data told them."""

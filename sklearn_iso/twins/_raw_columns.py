@@ -190,8 +190,10 @@ class Reader:
     def _of_each(self, transformer: ColumnTransformer) -> nn.Module:
         branches, weights = [], []
         for name, step, columns in transformer.transformers_:
+            if isinstance(step, str) and step == "drop":
+                continue  # X may come without these columns
             positions = self._positions(transformer, columns)
-            if (isinstance(step, str) and step == "drop") or not len(positions):
+            if not len(positions):
                 continue
             branches.append(self._branch(name, step, positions, np.ndim(columns) == 0
                                          and not isinstance(columns, slice)))  # fmt: skip

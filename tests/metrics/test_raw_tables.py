@@ -43,6 +43,7 @@ from sklearn_iso.metrics import (
 )
 from sklearn_iso.metrics._access import Access, AccessKind
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._raw_table import table_of
 from sklearn_iso.plotting import AdversarialExamplesDisplay, RobustnessCurveDisplay
 
 NUMBERS, TEXT = ["age", "income"], ["plan", "grade"]
@@ -682,3 +683,62 @@ def test_raw_columns_mean_nothing_to_an_attack_on_tensors():
     with pytest.raises(ValueError, match="categories of tensors must be groups.*found 0"):
         attack(lambda x: x, torch.zeros(2, 2), torch.tensor([0, 1]), eps=0.1,
                threat=ThreatModel(categories=[0]))  # fmt: skip
+
+
+# Tables that look unlike others.
+
+
+@pytest.mark.parametrize("max_changes", [1, 2])
+@pytest.mark.parametrize("from_data", [True, False])
+def test_booleans_alone_are_categories_where_all_are(from_data, max_changes):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.uniform(size=(40, 4)) < 0.5, columns=list("abcd"))
+    y = (frame["a"] | frame["b"]).astype(int).to_numpy()
+    model = LogisticRegression().fit(frame, y)
+    make = ThreatModel.from_data if from_data else lambda X, **parts: ThreatModel(**parts)
+    threat = make(frame, categories="all", max_changes=max_changes)
+    found = adversarial_accuracy(model, frame, y, eps=0.1, threat=threat, random_state=0)
+    values = dict.fromkeys("abcd", [False, True])
+    assert found == brute_force(model, frame, y, values, max_changes)
+
+
+@pytest.mark.parametrize("categories", ["all", ["plan", "smokes"]])
+def test_a_threat_of_polars_is_that_of_pandas(categories):
+    whole = X.dropna()
+    threat = ThreatModel.from_data(in_polars(whole), categories=categories)
+    assert threat == ThreatModel.from_data(whole.astype({"grade": str}), categories=categories)
+
+
+def test_columns_that_the_pipeline_drops_may_be_absent():
+    further = X.assign(note="n", weight=1.0)
+    encode = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), NUMBERS),
+        (OneHotEncoder(handle_unknown="ignore"), TEXT),
+    )
+    model = make_pipeline(encode, LogisticRegression(max_iter=2000)).fit(further, Y)
+    assert access(model).kind is AccessKind.WHITE_BOX
+    first, second = (
+        adversarial_accuracy(model, frame, Y, eps=0.3, attack=QUICK, random_state=0)
+        for frame in (X, further)
+    )
+    assert first == second
+
+
+def test_frames_of_no_use_are_told():
+    model = fitted()
+    twice = X.set_axis(["age", "plan", "income", "smokes", "age"], axis=1)
+    with pytest.raises(ValueError, match=r"different names; got 'age' twice\. Rename one"):
+        adversarial_accuracy(model, twice, Y, eps=0.1)
+    with pytest.raises(ValueError, match="at least one feature; got a frame of 80 samples"):
+        adversarial_accuracy(model, X[[]], Y, eps=0.1)
+    lazy = in_polars(X).lazy()
+    for ask in (ThreatModel.from_data, lambda X: adversarial_accuracy(model, X, Y, eps=0.1)):
+        with pytest.raises(TypeError, match=r"got a LazyFrame\. Pass X\.collect"):
+            ask(lazy)
+
+
+def test_a_column_of_gaps_alone_may_stand_for_text():
+    some = X.iloc[:1].assign(plan=pd.Series([None], index=X.index[:1], dtype=object))
+    threat = ThreatModel.from_data(X, categories=["plan"])
+    (plan,) = (raw for raw in table_of(some, threat).raw if raw.name == "plan")
+    assert not plan.is_number and plan.vocabulary.values == ["basic", "family", "work", None]

@@ -161,11 +161,11 @@ for name, report in REPORTS.items():
 call("metrics.corruption_report", metrics.corruption_report, estimator=MODEL, **SMALL, n_repeats=1)
 REGRESSION = Ridge().fit(X, X[:, 0])
 NUMBERS = {"X": X[:6], "y": X[:6, 0]}
-call("metrics.adversarial_error", metrics.adversarial_error, regressor=REGRESSION, **NUMBERS,
+call("metrics.adversarial_error", metrics.adversarial_error, estimator=REGRESSION, **NUMBERS,
      **STEPS)  # fmt: skip
 call("metrics.adversarial_examples of a regressor", metrics.adversarial_examples,
      estimator=REGRESSION, **NUMBERS, **STEPS, loss="squared_error")  # fmt: skip
-call("metrics.adversarial_error by queries", metrics.adversarial_error, regressor=REGRESSION,
+call("metrics.adversarial_error by queries", metrics.adversarial_error, estimator=REGRESSION,
      **NUMBERS, **QUERIES)  # fmt: skip
 call("metrics.adversarial_distance of a regressor", metrics.adversarial_distance,
      estimator=REGRESSION, **NUMBERS, attack=nearest, tolerance=0.5, random_state=0)  # fmt: skip

@@ -120,6 +120,20 @@ def test_a_repr_is_short_and_tells_what_is_not_the_default(threat, expected):
     assert repr(threat) == expected
 
 
+def test_a_repr_leaves_out_what_says_nothing_of_columns_without_numbers():
+    X = pd.DataFrame({"age": [1.0, 3.0], "plan": ["a", "b"], "smokes": [True, False]})
+    bounds = "<seen in data: ({'age': 1}, {'age': 3})>"
+    assert repr(ThreatModel.from_data(X)) == (
+        f"ThreatModel(units={{'age': 1}}, bounds={bounds}, immutable=('plan', 'smokes'))"
+    )
+    assert repr(ThreatModel.from_data(X, categories="all")) == (
+        f"ThreatModel(units={{'age': 1}}, bounds={bounds}, "
+        "categories=(<'plan': 2 values>, <'smokes': 2 values>))"
+    )
+    told = "ThreatModel(units={'age': 2, 'plan': 3}, immutable=('plan',))"
+    assert repr(ThreatModel(units={"age": 2, "plan": 3}, immutable=["plan"])) == told
+
+
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_a_norm_is_short_for_a_threat_of_it(norm):
     orders = {"linf": np.inf, "l2": 2, "l1": 1}
@@ -315,3 +329,12 @@ def test_images_tell_a_unit_of_each_pixel():
 def test_data_that_tell_nothing_are_refused(X, message):
     with pytest.raises(ValueError, match=message):
         ThreatModel.from_data(X)
+
+
+def test_columns_of_several_levels_are_told_by_their_tuples():
+    names = [("body", "age"), ("work", "job"), ("work", "income")]
+    values = [[30.0, "cook", 1.0], [50.0, "clerk", 3.0]]
+    X = pd.DataFrame(values, columns=pd.MultiIndex.from_tuples(names)).infer_objects()
+    threat = ThreatModel.from_data(X)
+    assert threat.immutable == (("work", "job"),)
+    assert threat.resolve(X).immutable_mask().tolist() == [False, True, False]
