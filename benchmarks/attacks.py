@@ -196,7 +196,7 @@ def timed(attack: Attack, model: nn.Module, X: Tensor, y: Tensor) -> tuple[Tenso
 def robust_accuracy(
     model: nn.Module, X: Tensor, y: Tensor, X_adv: Tensor, eps: float, norm: str
 ) -> float:
-    """Share of rows never fooled within the budget; a point outside of it fools nobody."""
+    """Share of rows never misclassified within the budget; a point outside of it breaks nobody."""
     size = get_norm(norm).size(X_adv - X)
     valid = (size <= eps * (1 + 1e-4)) & (X_adv >= 0).all(dim=1) & (X_adv <= 1).all(dim=1)
     wrong = (model(X_adv).argmax(dim=1) != y) & valid

@@ -26,5 +26,5 @@ for classifier in (LogisticRegression(), SVC()):
     ax = AdversarialExamplesDisplay.from_estimator(
         model, X_test, y_test, eps=2, threat=ThreatModel("l2", units=units), ax=ax
     ).ax_
-ax.set_xlabel("Mean absolute change of fooled samples,\nin standard deviations")
+ax.set_xlabel("Mean absolute change of misclassified samples,\nin standard deviations")
 _ = ax.set_title("Wine, L2 budget of 2 standard deviations")

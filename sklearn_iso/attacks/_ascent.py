@@ -23,13 +23,13 @@ class _Trail:
     def __init__(self, v: Tensor) -> None:
         self.v = v.clone()
         self.loss = torch.full((len(v),), -torch.inf, dtype=v.dtype, device=v.device)
-        self.fooled = torch.zeros(len(v), dtype=torch.bool, device=v.device)
+        self.misclassified = torch.zeros(len(v), dtype=torch.bool, device=v.device)
 
-    def note(self, rows: Tensor, v: Tensor, loss: Tensor, fooled: Tensor) -> None:
-        better = fooled | (loss > self.loss[rows])
+    def note(self, rows: Tensor, v: Tensor, loss: Tensor, misclassified: Tensor) -> None:
+        better = misclassified | (loss > self.loss[rows])
         self.v[rows[better]] = v[better]
         self.loss[rows[better]] = loss[better].to(self.loss)
-        self.fooled[rows] = fooled
+        self.misclassified[rows] = misclassified
 
 
 class Walk(ABC):
@@ -89,7 +89,7 @@ def climb(
     *,
     check_slope: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Walk from the start; samples leave as soon as they are fooled.
+    """Walk from the start; samples leave as soon as they are misclassified.
 
     From a point without finite logits a row steps anew from the one before, along the gradient
     that it had there.
@@ -110,8 +110,8 @@ def climb(
 
     Returns
     -------
-    points, loss, fooled : Tensor
-        For each sample its fooling point, or else its point of the highest loss.
+    points, loss, misclassified : Tensor
+        For each sample its adversarial example, or else its point of the highest loss.
 
     Examples
     --------
@@ -129,10 +129,10 @@ def climb(
     rows = torch.arange(len(y), device=y.device)
     before = (ball.centre(), trail.loss, ball.centre())
     for step in range(len(walk)):
-        loss, fooled, gradient = objective.slope(ball.point(v), y)
+        loss, misclassified, gradient = objective.slope(ball.point(v), y)
         if check_slope and step == 0 and not gradient.any():
             objective.check_slope(ball.X, y)
-        trail.note(rows, v, loss, fooled)
+        trail.note(rows, v, loss, misclassified)
         lost = loss == -torch.inf
         if lost.any():
             now = (v, loss, gradient)
@@ -140,8 +140,8 @@ def climb(
                 torch.where(along(lost, new), old, new)
                 for old, new in zip(before, now, strict=True)
             )
-        if fooled.any():
-            keep = ~fooled
+        if misclassified.any():
+            keep = ~misclassified
             rows, v, y, gradient, ball = rows[keep], v[keep], y[keep], gradient[keep], ball[keep]
             loss = loss[keep]
             walk.keep(keep)
@@ -151,7 +151,7 @@ def climb(
         v = walk.step(ball, v, loss, gradient, step)
     else:
         trail.note(rows, v, *objective.value(ball.point(v), y))
-    return whole.point_within(trail.v), trail.loss, trail.fooled
+    return whole.point_within(trail.v), trail.loss, trail.misclassified
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

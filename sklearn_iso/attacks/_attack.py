@@ -101,7 +101,7 @@ class AttackState:
     """Samples under attack, with the best point found for each.
 
     Samples that are misclassified from the start are never attacked. A sample leaves as soon as a
-    point fools the network; for the others the point of the highest loss is kept.
+    point breaks the network; for the others the point of the highest loss is kept.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class AttackState:
     centres : Tensor of shape (n, ...)
         What the balls surround: X, but for the categories that were flipped.
     robust : Tensor of shape (n,), bool
-        Samples not fooled yet.
+        Samples not misclassified yet.
     is_fresh : bool
         Whether no gradient was taken yet: if the first are no numbers, the callable is at fault.
     seen : Tensor of shape (n,), bool
@@ -174,7 +174,7 @@ class AttackState:
         return ~wrong, order[order != y.unsqueeze(1)].view(len(y), -1)
 
     def batches(self) -> Iterator[Tensor]:
-        """Iterate over the samples not fooled yet, packed into full batches."""
+        """Iterate over the samples not misclassified yet, packed into full batches."""
         return _batches(self.robust.nonzero().squeeze(1), self.batch_size)
 
     def objective(self, loss: Loss) -> Objective:
@@ -196,7 +196,7 @@ class AttackState:
         ----------
         categories : Categories or None
         value : callable
-            Maps points and y to a value, higher for a better flip, and whether they fool.
+            Maps points and y to a value, higher for a better flip, and whether they break.
         """
         self.centres = self.X.detach()
         yield
@@ -220,12 +220,12 @@ class AttackState:
         """Let the next points count as the best yet, as after a change of the loss."""
         self.best_loss.fill_(-torch.inf)
 
-    def record(self, rows: Tensor, points: Tensor, loss: Tensor, fooled: Tensor) -> None:
-        """Keep the points of samples that were fooled or whose loss is the highest yet."""
-        better = fooled | (loss > self.best_loss[rows])
+    def record(self, rows: Tensor, points: Tensor, loss: Tensor, misclassified: Tensor) -> None:
+        """Keep the points of samples that were misclassified or whose loss is the highest yet."""
+        better = misclassified | (loss > self.best_loss[rows])
         self.X_adv[rows[better]] = points[better]
         self.best_loss[rows[better]] = loss[better].to(self.best_loss)
-        self.robust[rows[fooled]] = False
+        self.robust[rows[misclassified]] = False
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -93,11 +93,11 @@ class BoundaryWalk:
                 )  # fmt: skip
             if not len(rows):
                 break
-            _, fooled = objective.value(ball.point_within(v), goals)
+            _, misclassified = objective.value(ball.point_within(v), goals)
             size = norm.size(v)
-            closer = fooled & (size < closest[rows])
+            closer = misclassified & (size < closest[rows])
             best[rows[closer]], closest[rows[closer]] = v[closer], size[closer]
-            v = torch.where(along(fooled, v), PULL * v, v)
+            v = torch.where(along(misclassified, v), PULL * v, v)
             keep = closest[rows] > self.within
             if not keep.all():
                 rows, v, goals, ball, before = (
@@ -177,7 +177,7 @@ class BoundaryAttack(Attack):
                     state.record(rows, points, torch.where(found, math.inf, -math.inf), found)
 
     def _points(self, logits: Logits, ball: Ball, goals: Tensor) -> tuple[Tensor, Tensor]:
-        """Closest errors of a walk, or where the ascents from them end; and which fool inside."""
+        """Closest errors of a walk, or where the ascents from them end; and which break inside."""
         walk = BoundaryWalk(logits, self.n_steps, within=1.0)
         v, size = walk.from_centre(ball, goals)
         points, found = ball.point_within(v), size <= 1

@@ -68,13 +68,13 @@ class Shrinking:
         best, closest = start.clone(), torch.full_like(norm.size(start), torch.inf)
         radius = norm.size(start).clamp(max=self.largest)
         for step in range(self.n_steps):
-            loss, fooled, gradient = self.objective.slope(ball.point(v), y)
+            loss, misclassified, gradient = self.objective.slope(ball.point(v), y)
             size = norm.size(v)
-            closer = fooled & (size < closest) & (size <= self.largest * (1 + 1e-6))
+            closer = misclassified & (size < closest) & (size <= self.largest * (1 + 1e-6))
             best[closer], closest[closer] = v[closer], size[closer]
             slope = ball.slope(gradient)
             change = _cosine(self.first_change, self.last_change, step, self.n_steps)
-            radius = self._next_radius(radius, size, closest, fooled, change)
+            radius = self._next_radius(radius, size, closest, misclassified, change)
             guess = size + (-loss).clamp(min=0).to(size) / _dual(norm, slope)
             unknown = closest.isinf() & (guess < horizon)
             radius = torch.where(unknown, torch.maximum(guess * OVERSHOOT, radius), radius)
@@ -87,18 +87,18 @@ class Shrinking:
             radius = radius.clamp(max=self.largest)
             length = _cosine(1.0, 0.01, step, self.n_steps)
             v = self._step(ball, v, slope, radius, length=length, step=step)
-        _, fooled = self.objective.value(ball.point(v), y)
+        _, misclassified = self.objective.value(ball.point(v), y)
         size = norm.size(v)
-        closer = fooled & (size < closest) & (size <= self.largest * (1 + 1e-6))
+        closer = misclassified & (size < closest) & (size <= self.largest * (1 + 1e-6))
         best[closer], closest[closer] = v[closer], size[closer]
         return best, closest
 
     def _next_radius(
-        self, radius: Tensor, size: Tensor, closest: Tensor, fooled: Tensor, change: float
+        self, radius: Tensor, size: Tensor, closest: Tensor, misclassified: Tensor, change: float
     ) -> Tensor:
         smaller = torch.minimum(size, closest) * (1 - change)
         larger = torch.minimum(radius * (1 + change), closest)
-        return torch.where(fooled, smaller, larger)
+        return torch.where(misclassified, smaller, larger)
 
     def _step(
         self, ball: Ball, v: Tensor, slope: Tensor, radius: Tensor, *, length: float, step: int
@@ -223,8 +223,9 @@ def pull_back(
     >>> X, y = torch.tensor([[3.0]]), torch.tensor([0])
     >>> objective = Objective(lambda x: torch.cat([x, -x], dim=1), margin)
     >>> ball = Budget.of(X, eps=1.0).around(X)
-    >>> points, fooled = pull_back(objective, ball, y, torch.tensor([[-8.0]]), largest=math.inf)
-    >>> bool(-0.01 < points < 0), fooled
+    >>> errors = torch.tensor([[-8.0]])
+    >>> points, wrong = pull_back(objective, ball, y, errors, largest=math.inf)
+    >>> bool(-0.01 < points < 0), wrong
     (True, tensor([True]))
     """
     point = ball.point_within if math.isfinite(largest) else ball.point
@@ -239,9 +240,9 @@ def pull_back(
     for _ in range(N_BISECTIONS):
         middle = (low + high) / 2
         candidates = point(middle)
-        _, fooled = objective.value(candidates, y)
-        mask = along(fooled, v)
+        _, misclassified = objective.value(candidates, y)
+        mask = along(misclassified, v)
         low, high = torch.where(mask, low, middle), torch.where(mask, middle, high)
         points = torch.where(mask, candidates, points)
-        errors = errors | fooled
+        errors = errors | misclassified
     return points, errors

@@ -216,11 +216,11 @@ def random_search(
     if v is None:
         v = ball.project((LONGEST * proposals.directions()).expand_as(ball.X))
     points = ball.point_within(v)
-    loss, fooled = objective.value(points, y)
+    loss, misclassified = objective.value(points, y)
     lost = loss == -torch.inf  # where there are no scores a search begins at X
     v[lost], points[lost] = 0, ball.X[lost]
-    rows, v = (~fooled).nonzero().squeeze(1), v[~fooled]
-    proposals.keep(~fooled)
+    rows, v = (~misclassified).nonzero().squeeze(1), v[~misclassified]
+    proposals.keep(~misclassified)
     for _ in range(n_queries - 1):
         if not len(rows):
             break
@@ -233,8 +233,8 @@ def random_search(
         proposals.learn_slope(candidate - v, value - loss[rows])
         v[better] = candidate[better]
         moved = rows[better]
-        points[moved], loss[moved], fooled[rows] = x[better], value[better], errs
+        points[moved], loss[moved], misclassified[rows] = x[better], value[better], errs
         if errs.any():
             rows, v = rows[~errs], v[~errs]
             proposals.keep(~errs)
-    return points, loss, fooled
+    return points, loss, misclassified

@@ -100,10 +100,10 @@ def adversarial_accuracy(
     brings errors back feature by feature and along rays. It warns where that met no other label
     at all. :func:`sklearn_iso.metrics.robustness_report` tells which it was.
 
-    The estimator itself has the last word: a point counts as fooled only if
+    The estimator itself has the last word: a point counts as misclassified only if
     ``estimator.predict`` errs on it. Samples that are misclassified without an attack count as
-    fooled. With eps 0 this is the accuracy. A perturbed point that the estimator refuses, by an
-    error or by NaN, does not count as fooled; a
+    misclassified. With eps 0 this is the accuracy. A perturbed point that the estimator refuses, by
+    an error or by NaN, does not count as misclassified; a
     :class:`sklearn_iso.exceptions.RefusedPointsWarning` tells how many there were.
 
     Parameters
@@ -284,9 +284,9 @@ def nested_runs(
         if len(rows) and not problem.budget(problem.points(slice(1)), eps).is_zero:
             evaluation = evaluation or Evaluation.of(problem, attack, random_state, rows)
             broken = evaluation.attack(rows, eps, watch)
-            unseen[rows] = broken.unseen & ~broken.fooled
-            alive[rows[broken.fooled]] = False
-            stage[rows[broken.fooled]] = broken.stage[broken.fooled]
+            unseen[rows] = broken.unseen & ~broken.misclassified
+            alive[rows[broken.misclassified]] = False
+            stage[rows[broken.misclassified]] = broken.stage[broken.misclassified]
         robust[position] = alive
     return Runs(share(robust, problem.weight), robust, stage, evaluation, unseen)
 

@@ -30,8 +30,8 @@ def agrees(n_different: int, n_rows: int) -> bool:
     return n_different <= max(1, SHARE_THAT_MAY_DIFFER * n_rows)
 
 
-def closest_duels(margins: NDArray, n_classes: int) -> NDArray:
-    """Scores of classes from margins of one-vs-one duels: each class's smallest margin.
+def closest_one_vs_one(margins: NDArray, n_classes: int) -> NDArray:
+    """Scores of classes from margins of one-vs-one margins: each class's smallest margin.
 
     Margins stand in the order (0, 1), (0, 2), ..., (1, 2), ... and are positive where the first
     of the pair wins. Unlike votes they tell an attack how near a change is.
@@ -39,15 +39,15 @@ def closest_duels(margins: NDArray, n_classes: int) -> NDArray:
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_iso.metrics._answers import closest_duels
-    >>> closest_duels(np.array([[1.0, 2.0, -3.0]]), 3)
+    >>> from sklearn_iso.metrics._answers import closest_one_vs_one
+    >>> closest_one_vs_one(np.array([[1.0, 2.0, -3.0]]), 3)
     array([[ 1., -3., -2.]])
     """
     scores = np.full((len(margins), n_classes), np.inf)
     pairs = zip(*np.triu_indices(n_classes, 1), strict=True)
-    for duel, (first, second) in enumerate(pairs):
-        scores[:, first] = np.minimum(scores[:, first], margins[:, duel])
-        scores[:, second] = np.minimum(scores[:, second], -margins[:, duel])
+    for pair, (first, second) in enumerate(pairs):
+        scores[:, first] = np.minimum(scores[:, first], margins[:, pair])
+        scores[:, second] = np.minimum(scores[:, second], -margins[:, pair])
     return scores
 
 
@@ -59,8 +59,8 @@ def _as_columns(answer: ArrayLike, n_classes: int) -> Iterator[NDArray]:
     if values.ndim == 2 and values.shape[1] == n_classes:
         yield values
     if values.ndim == 2 and n_classes > 2 and values.shape[1] == n_classes * (n_classes - 1) // 2:
-        yield closest_duels(values, n_classes)
-        yield closest_duels(-values, n_classes)
+        yield closest_one_vs_one(values, n_classes)
+        yield closest_one_vs_one(-values, n_classes)
 
 
 @dataclass(frozen=True)

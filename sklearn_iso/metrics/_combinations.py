@@ -87,7 +87,7 @@ def every_combination(access: Access, samples: NDArray) -> tuple[Tensor, NDArray
     Returns
     -------
     points : Tensor of shape (n, n_coordinates)
-    fooled : ndarray of bool, shape (n,)
+    misclassified : ndarray of bool, shape (n,)
 
     Examples
     --------
@@ -107,16 +107,18 @@ def every_combination(access: Access, samples: NDArray) -> tuple[Tensor, NDArray
     """
     problem = access.problem
     X, y = problem.points(samples), problem.labels(samples)
-    best, fooled = X.clone(), torch.zeros(len(X), dtype=torch.bool)
+    best, misclassified = X.clone(), torch.zeros(len(X), dtype=torch.bool)
     for points in changed(X, problem.threat):
-        left = (~fooled & (points != X).any(dim=1)).nonzero().squeeze(1)
+        left = (~misclassified & (points != X).any(dim=1)).nonzero().squeeze(1)
         if access.trusted and len(left):
             with torch.no_grad():
                 left = left[verdict(access.model(points[left]), y[left])]
         if len(left):
-            hit = left[torch.from_numpy(problem.fools(points[left], samples[left.numpy()]))]
-            best[hit], fooled[hit] = points[hit], True
-    return best, fooled.numpy()
+            hit = left[
+                torch.from_numpy(problem.misclassified_at(points[left], samples[left.numpy()]))
+            ]
+            best[hit], misclassified[hit] = points[hit], True
+    return best, misclassified.numpy()
 
 
 def leaves_none_out(threat: ThreatModel) -> bool:

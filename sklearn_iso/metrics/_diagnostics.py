@@ -103,14 +103,14 @@ def predictions_repeat(sample: Sample) -> Finding | None:
 
 def fgsm_is_weaker(sample: Sample) -> Finding | None:
     """Compare one step with many."""
-    single = sample.fooled_by(FGSM(), sample.logits)
-    many = sample.fooled_by(STEEPEST, sample.logits)
+    single = sample.misclassified_under(FGSM(), sample.logits)
+    many = sample.misclassified_under(STEEPEST, sample.logits)
     count = int((single & ~many).sum())
     if not sample.many(count):
         return None
     return Finding(
         "FGSM beats PGD",
-        f"one step fools {sample.share(count)} that {N_STEPS} steps do not",
+        f"one step breaks {sample.share(count)} that {N_STEPS} steps do not",
         "gradients away from the data point elsewhere: raise n_queries, and look for "
         "discontinuities or noise in the model",
     )
@@ -119,13 +119,16 @@ def fgsm_is_weaker(sample: Sample) -> Finding | None:
 def noise_is_weaker(sample: Sample) -> Finding | None:
     """Compare gradients with random points of the ball."""
     ball = sample.problem.budget(sample.X, sample.eps).around(sample.X)
-    fooled = np.zeros(len(sample.rows), dtype=bool)
+    misclassified = np.zeros(len(sample.rows), dtype=bool)
     for _ in range(N_NOISE):
         points = ball.point_within(ball.random(sample.generator))
         points = sample.problem.candidate(sample.X, points, sample.eps, sample.rows)
-        fooled |= sample.problem.fools(points, sample.rows)
+        misclassified |= sample.problem.misclassified_at(points, sample.rows)
     return _beaten(
-        sample, fooled, "random noise beats gradients", f"the best of {N_NOISE} random points fools"
+        sample,
+        misclassified,
+        "random noise beats gradients",
+        f"the best of {N_NOISE} random points breaks",
     )
 
 
@@ -138,9 +141,12 @@ def transfer_is_weaker(sample: Sample) -> Finding | None:
     X_adv = transfer(surrogate, sample.X, sample.y, eps=sample.eps, threat=threat)
     X_adv = sample.problem.candidate(sample.X, X_adv, sample.eps, sample.rows)
     sample.problem.budget(sample.X, sample.eps).verify(sample.X, X_adv)
-    fooled = sample.problem.fools(X_adv, sample.rows)
+    misclassified = sample.problem.misclassified_at(X_adv, sample.rows)
     return _beaten(
-        sample, fooled, "transfer beats gradients", "the step against a linear surrogate fools"
+        sample,
+        misclassified,
+        "transfer beats gradients",
+        "the step against a linear surrogate breaks",
     )
 
 
@@ -149,17 +155,19 @@ def gradient_free_is_weaker(sample: Sample) -> Finding | None:
     scores = sample.access.answers.scores
     if scores is None:
         return None
-    fooled = sample.fooled_by(Square(n_queries=N_QUERIES, image_shape=sample.image_shape), scores)
+    misclassified = sample.misclassified_under(
+        Square(n_queries=N_QUERIES, image_shape=sample.image_shape), scores
+    )
     return _beaten(
         sample,
-        fooled,
+        misclassified,
         "gradient-free beats gradients",
-        f"random search ({N_QUERIES} queries) fools",
+        f"random search ({N_QUERIES} queries) breaks",
     )
 
 
-def _beaten(sample: Sample, fooled: NDArray, name: str, how: str) -> Finding | None:
-    count = int((fooled & ~sample.white_box).sum())
+def _beaten(sample: Sample, misclassified: NDArray, name: str, how: str) -> Finding | None:
+    count = int((misclassified & ~sample.white_box).sum())
     if not sample.many(count):
         return None
     return Finding(
@@ -173,13 +181,15 @@ def _beaten(sample: Sample, fooled: NDArray, name: str, how: str) -> Finding | N
 def steps_suffice(sample: Sample) -> Finding | None:
     """Attack with twice the steps."""
     longer = APGD(n_steps=2 * N_STEPS, loss="margin")
-    doubled = sample.fooled_by(longer, sample.logits) | sample.fooled_by(STEEPEST, sample.logits)
+    doubled = sample.misclassified_under(longer, sample.logits) | sample.misclassified_under(
+        STEEPEST, sample.logits
+    )
     count = int((doubled & ~sample.white_box).sum())
     if not sample.many(count):
         return None
     return Finding(
         "more steps break more",
-        f"twice the steps fool another {sample.share(count)}",
+        f"twice the steps break another {sample.share(count)}",
         "the attack has not converged: evaluate with attack=APGD(n_steps=..., n_restarts=...), "
         "larger and larger, until the result stands still",
     )
@@ -187,14 +197,14 @@ def steps_suffice(sample: Sample) -> Finding | None:
 
 def cross_entropy_keeps_up(sample: Sample) -> Finding | None:
     """Compare the two losses."""
-    entropy = sample.fooled_by(STEEPEST, sample.logits)
-    margin = sample.fooled_by(replace(STEEPEST, loss="margin"), sample.logits)
+    entropy = sample.misclassified_under(STEEPEST, sample.logits)
+    margin = sample.misclassified_under(replace(STEEPEST, loss="margin"), sample.logits)
     count = int(margin.sum()) - int(entropy.sum())
     if not sample.many(count, share=SHARE_MARGIN_MAY_LEAD):
         return None
     return Finding(
         "margin beats cross-entropy",
-        f"climbing the margin fools {sample.share(count)} more than climbing the cross-entropy",
+        f"climbing the margin breaks {sample.share(count)} more than climbing the cross-entropy",
         "logits differ much in scale; do not rely on PGD with the cross-entropy for this model",
     )
 
@@ -250,7 +260,7 @@ def larger_budgets_break_more(sample: Sample) -> Finding | None:
         if sample.many(count):
             return Finding(
                 "curve not monotone",
-                f"at {factor} times the budget gradients fool {sample.share(count)} fewer",
+                f"at {factor} times the budget gradients break {sample.share(count)} fewer",
                 "the curve is monotone only because results of smaller budgets are kept; attacks "
                 "fail at the larger ones: raise n_queries",
             )

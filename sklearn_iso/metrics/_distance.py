@@ -246,8 +246,8 @@ class Search:
         distance, n_unseen = self._searched(access, rows)
         if problem.table.is_raw and isinstance(self.method, MinimumNormEnsemble):
             far = np.flatnonzero(distance > 0)
-            _, fooled = every_combination(access, rows[far])
-            distance[far[fooled]] = 0.0
+            _, misclassified = every_combination(access, rows[far])
+            distance[far[misclassified]] = 0.0
             n_unseen = 0 if leaves_none_out(problem.threat) else min(n_unseen, len(far))
         return distance, n_unseen
 

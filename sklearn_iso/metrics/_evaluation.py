@@ -32,10 +32,10 @@ class Watch(Protocol):
     Examples
     --------
     >>> from sklearn_iso.metrics._evaluation import Watch
-    >>> watch: Watch = lambda samples, X_adv, fooled: None
+    >>> watch: Watch = lambda samples, X_adv, misclassified: None
     """
 
-    def __call__(self, samples: NDArray, X_adv: Tensor, fooled: NDArray, /) -> None:
+    def __call__(self, samples: NDArray, X_adv: Tensor, misclassified: NDArray, /) -> None:
         """Hear of points of some samples, and which of them the estimator errs on."""
 
 
@@ -48,7 +48,7 @@ class Result:
     samples : ndarray of shape (n,)
         Their numbers in the problem.
     X_adv : Tensor of shape (n, ...)
-    fooled : ndarray of bool, shape (n,)
+    misclassified : ndarray of bool, shape (n,)
         Which of them the estimator errs on.
     stage : ndarray of str, shape (n,)
         Which attack it was; empty where none was.
@@ -60,13 +60,13 @@ class Result:
     --------
     >>> import numpy as np, torch
     >>> from sklearn_iso.metrics._evaluation import Result
-    >>> Result.none(np.array([3, 5]), torch.zeros(2, 1)).fooled
+    >>> Result.none(np.array([3, 5]), torch.zeros(2, 1)).misclassified
     array([False, False])
     """
 
     samples: NDArray
     X_adv: Tensor
-    fooled: NDArray
+    misclassified: NDArray
     stage: NDArray
     unseen: NDArray
     watch: Watch | None = None
@@ -78,17 +78,19 @@ class Result:
         stage, unseen = np.full(n, "", dtype=object), np.zeros(n, dtype=bool)
         return cls(samples, X.clone(), np.zeros(n, dtype=bool), stage, unseen, watch)
 
-    def record(self, at: NDArray, X_adv: Tensor, fooled: NDArray, stage: str | NDArray) -> None:
+    def record(
+        self, at: NDArray, X_adv: Tensor, misclassified: NDArray, stage: str | NDArray
+    ) -> None:
         """Note what an attack made of the samples at some positions."""
         if self.watch is not None:
-            self.watch(self.samples[at], X_adv, fooled)
-        hit = at[fooled]
-        self.X_adv[hit], self.fooled[hit] = X_adv[fooled], True
-        self.stage[hit] = stage if isinstance(stage, str) else stage[fooled]
+            self.watch(self.samples[at], X_adv, misclassified)
+        hit = at[misclassified]
+        self.X_adv[hit], self.misclassified[hit] = X_adv[misclassified], True
+        self.stage[hit] = stage if isinstance(stage, str) else stage[misclassified]
 
     def left(self, at: NDArray) -> NDArray:
         """Those of some positions that are still robust."""
-        robust: NDArray = at[~self.fooled[at]]
+        robust: NDArray = at[~self.misclassified[at]]
         return robust
 
 
@@ -233,7 +235,7 @@ class _Run:
         X = problem.points(samples)
         X_adv = problem.candidate(X, X_adv, self.eps, samples)
         problem.budget(X, self.eps).verify(X, X_adv)
-        self.result.record(at, X_adv, problem.fools(X_adv, samples), stage)
+        self.result.record(at, X_adv, problem.misclassified_at(X_adv, samples), stage)
 
     def ensemble(self, method: AttackEnsemble) -> None:
         """Follow gradients where there are some, and search without them what they leave over."""
@@ -249,9 +251,9 @@ class _Run:
             # Gradients say little of whole numbers, and where relations bind not all.
             trusted = trusted and threat.integers is None and threat.relations is None
             trusted = trusted and not self._overlooked(method)
-            left = ~self.result.fooled & (claimed | (not trusted))
+            left = ~self.result.misclassified & (claimed | (not trusted))
         else:
-            left = ~self.result.fooled & (n_queries > 0)
+            left = ~self.result.misclassified & (n_queries > 0)
         if left.any():
             self._without_gradients(method, np.flatnonzero(left), n_queries)
         self._try_all_categories()
@@ -260,8 +262,8 @@ class _Run:
         """Try each combination of the categories of raw columns, where there are few."""
         left = self.result.left(self.everywhere)
         if self.evaluation.problem.table.is_raw and len(left):
-            points, fooled = every_combination(self.access, self.result.samples[left])
-            self.result.record(left, points, fooled, "categories")
+            points, misclassified = every_combination(self.access, self.result.samples[left])
+            self.result.record(left, points, misclassified, "categories")
             if leaves_none_out(self.evaluation.problem.threat):
                 self.result.unseen[:] = False
 
@@ -284,7 +286,7 @@ class _Run:
         Gradients at a point tell little of a quadratic score in the l1 norm, for example, where
         the best of many corners is to be found.
         """
-        problem, left = self.evaluation.problem, self.result.samples[~self.result.fooled]
+        problem, left = self.evaluation.problem, self.result.samples[~self.result.misclassified]
         some = left[:: max(1, -(-len(left) // SAMPLES_CHECKED))]
         if not len(some):
             return False

@@ -96,7 +96,7 @@ class Sample:
         """Scores of the twin; flat where no gradient leads through it, as behind steps."""
         return attached(self.access.logits(x), x)
 
-    def fooled_by(self, attack: Attack, answer: Callable) -> NDArray:
+    def misclassified_under(self, attack: Attack, answer: Callable) -> NDArray:
         """Which samples an attack on an answer gets the estimator to err on, within eps."""
         return self.within(self.eps, attack, answer)
 
@@ -106,15 +106,15 @@ class Sample:
         X_adv = attack(answer, self.X, self.y, eps=eps, threat=threat, random_state=generator)
         X_adv = self.problem.candidate(self.X, X_adv, eps, self.rows)
         self.problem.budget(self.X, eps).verify(self.X, X_adv)
-        return self.problem.fools(X_adv, self.rows)
+        return self.problem.misclassified_at(X_adv, self.rows)
 
     @cached_property
     def white_box(self) -> NDArray:
-        """Which samples the gradient attacks of the evaluation fool."""
+        """Which samples the gradient attacks of the evaluation break."""
         return self.climbed(self.eps)
 
     def climbed(self, eps: float) -> NDArray:
-        """Which samples the gradient attacks of the evaluation fool within a budget."""
+        """Which samples the gradient attacks of the evaluation break within a budget."""
         return self.within(eps, AttackEnsemble(), self.logits)
 
     def share(self, count: int) -> str:

@@ -227,7 +227,7 @@ class Problem(Attackable):
         budget = Budget.of(X, eps=eps, threat=self.threat)
         return self.candidates.settled(X, X_adv, budget, rows)
 
-    def fools(self, X_adv: Tensor, rows: NDArray) -> NDArray:
+    def misclassified_at(self, X_adv: Tensor, rows: NDArray) -> NDArray:
         """Which samples the estimator gets wrong at X_adv; none where it refuses to answer."""
         values = X_adv.detach().cpu().numpy()
         columns = self._columns_at(values, rows, thorough=True)

@@ -78,7 +78,7 @@ class DeviationProblem:
     >>> X, y = np.array([[0.0], [1.0]]), np.array([1.0, 3.0])
     >>> problem = RegressionProblem.of(LinearRegression().fit(X, y), X, y)
     >>> deviations = DeviationProblem(problem, tolerance=1.0)
-    >>> deviations.fools(deviations.points([0, 1]) + 0.6, np.array([0, 1]))
+    >>> deviations.misclassified_at(deviations.points([0, 1]) + 0.6, np.array([0, 1]))
     array([ True,  True])
     """
 
@@ -107,7 +107,7 @@ class DeviationProblem:
         """Which samples deviate by no more than the tolerance without an attack."""
         return self._near(self.problem.clean, self.problem.y)
 
-    def fools(self, X_adv: Tensor, rows: NDArray) -> NDArray[np.bool_]:
+    def misclassified_at(self, X_adv: Tensor, rows: NDArray) -> NDArray[np.bool_]:
         """Which samples deviate by more at X_adv; none where the estimator refuses to answer."""
         values = X_adv.detach().cpu().numpy()
         predicted = self.problem.predict_perturbed(values, rows, thorough=True)
@@ -173,7 +173,7 @@ class RegressionSearch:
         """Try each combination of categories, and a step of the other features from there."""
         X, rows = self.problem.points(known.rows), known.rows
         for points in changed(X, self.problem.threat):
-            known.distance[self.deviations.fools(points, rows)] = 0
+            known.distance[self.deviations.misclassified_at(points, rows)] = 0
         for points in changed(X, self.problem.threat) if access.climbs else ():
             left = np.flatnonzero(known.distance)
             for steps in self._linear_steps(access.model, X[left], points[left], rows[left]):

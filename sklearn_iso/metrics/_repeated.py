@@ -39,13 +39,13 @@ def search_suffices(sample: Sample, evaluation: Evaluation, robust: NDArray) -> 
     ...     Evaluation.of(problem, AttackEnsemble(n_queries=n), 0, rows) for n in (4, 400)
     ... )
     >>> sample = Sample(problem, short.access, rows, 0.6, torch.Generator())
-    >>> held = ~short.attack(rows, sample.eps).fooled
+    >>> held = ~short.attack(rows, sample.eps).misclassified
     >>> print(search_suffices(sample, longer, held).seen)
     a second search with other draws breaks 16 of 33 samples that held
     """
     rows = sample.rows[robust]
     again = replace(evaluation, generator=sample.generator)
-    count = int(again.attack(rows, sample.eps).fooled.sum())
+    count = int(again.attack(rows, sample.eps).misclassified.sum())
     if not sample.many(count):
         return None
     return Finding(

@@ -43,7 +43,7 @@ class Judge(Protocol):
     def candidate(self, X: Tensor, X_adv: Tensor, eps: float | None, rows: NDArray) -> Tensor:
         """Return perturbed samples as they are judged."""
 
-    def fools(self, X_adv: Tensor, rows: NDArray) -> NDArray:
+    def misclassified_at(self, X_adv: Tensor, rows: NDArray) -> NDArray:
         """Which samples the estimator gets wrong at X_adv."""
 
 
@@ -89,19 +89,19 @@ class Settling:
         X = self.problem.points(rows)
         points = self._inside(self.problem.table.canonical(points.clone()), X)
         points = self._candidates(X, points, rows)
-        fooled = self.problem.fools(points, rows)
+        misclassified = self.problem.misclassified_at(points, rows)
         moved = (points != X).flatten(1).any(dim=1).numpy()
         for overshoot in OVERSHOOTS:
-            left = np.flatnonzero(~fooled & moved)
+            left = np.flatnonzero(~misclassified & moved)
             if not len(left):
                 break
             further = self._along(X[left], points[left], 1 + overshoot, rows[left])
-            hit = self.problem.fools(further, rows[left])
-            points[left[hit]], fooled[left[hit]] = further[hit], True
-        if not exact and fooled.any():
-            hit = np.flatnonzero(fooled)
+            hit = self.problem.misclassified_at(further, rows[left])
+            points[left[hit]], misclassified[left[hit]] = further[hit], True
+        if not exact and misclassified.any():
+            hit = np.flatnonzero(misclassified)
             points[hit] = self._pulled_back(X[hit], points[hit], rows[hit])
-        distances: NDArray = np.where(fooled, self.sizes(X, points), np.inf)
+        distances: NDArray = np.where(misclassified, self.sizes(X, points), np.inf)
         return distances
 
     def _candidates(self, X: Tensor, x: Tensor, rows: NDArray) -> Tensor:
@@ -123,9 +123,9 @@ class Settling:
         for _ in range(self.n_bisections):
             middle = (low + high) / 2
             x = self._along(X, points, torch.from_numpy(middle).to(X).view(shape), rows)
-            fooled = self.problem.fools(x, rows)
-            best[fooled] = x[fooled]
-            low, high = np.where(fooled, low, middle), np.where(fooled, middle, high)
+            misclassified = self.problem.misclassified_at(x, rows)
+            best[misclassified] = x[misclassified]
+            low, high = np.where(misclassified, low, middle), np.where(misclassified, middle, high)
         return best
 
     def sizes(self, X: Tensor, points: Tensor) -> NDArray:

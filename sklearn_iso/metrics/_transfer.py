@@ -55,7 +55,7 @@ def transfer(
 ) -> Tensor:
     """Step to the end of the budget against a surrogate.
 
-    One step of full length: where a surrogate is fooled halfway, the estimator may not be.
+    One step of full length: where a surrogate is misclassified halfway, the estimator may not be.
 
     Examples
     --------

@@ -117,9 +117,9 @@ class WorstPoints:
             harm[known] = scores(problem.points(known), problem.labels(known))
         return cls(problem, X.clone(), ~problem.right(), scores, harm)
 
-    def __call__(self, samples: NDArray, X_adv: Tensor, fooled: NDArray) -> None:
+    def __call__(self, samples: NDArray, X_adv: Tensor, misclassified: NDArray) -> None:
         """Take what an attack broke, and of the rest what is worse."""
-        new = fooled & ~self.broken[samples]
+        new = misclassified & ~self.broken[samples]
         self._compare(samples[~new], X_adv[torch.from_numpy(~new)])
         hit = samples[new]
         self.X_adv[hit], self.broken[hit] = X_adv[torch.from_numpy(new)], True

@@ -39,7 +39,7 @@ class AdversarialExamplesDisplay:
     Images stand in three rows: the original, the perturbation (red where values rise and blue where
     they fall, on a scale of its own) and the adversarial example, under it the predicted classes.
     They fill their axes: give each model axes of its own. A table is drawn as one dot for each
-    feature, its mean absolute change over the samples that were fooled; draw several models on one
+    feature, its mean absolute change over the misclassified samples; draw several models on one
     axes by passing the `ax_` of the first as `ax` of the next.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`.
@@ -49,9 +49,9 @@ class AdversarialExamplesDisplay:
     X : array-like of shape (n_samples, ...)
         Originals.
     X_adv : array-like of the shape of X
-        What the attack made of them; a sample that it could not fool is as it was.
+        What the attack made of them; a sample that it could not break is as it was.
     y_pred, y_adv : array-like of shape (n_samples,), default=None
-        Predictions for X and for X_adv. Without them, samples that moved count as fooled.
+        Predictions for X and for X_adv. Without them, samples that moved count as misclassified.
     image_shape : tuple of int, default=None
         (height, width), or (height, width, 3) for colours, of the image that a row holds; None for
         tables. Random search, where the attack comes to it, moves patches of such an image.
@@ -64,11 +64,11 @@ class AdversarialExamplesDisplay:
 
     Attributes
     ----------
-    fooled : ndarray of bool of shape (n_samples,)
+    misclassified : ndarray of bool of shape (n_samples,)
         Which predictions the attack changed.
     movement : ndarray of shape (n_features,) or None
-        Mean absolute change of each feature of a table, in `units`, over the fooled samples; NaN
-        where none was fooled.
+        Mean absolute change of each feature of a table, in `units`, over the misclassified samples;
+        NaN where none was misclassified.
     artists_ : list of matplotlib artists
         The images, three for each sample (original, perturbation, adversarial), or the dots.
     ax_ : matplotlib Axes
@@ -127,12 +127,14 @@ class AdversarialExamplesDisplay:
         self.estimator_name = estimator_name
         self._check()
         if self.y_pred is None or self.y_adv is None:
-            self.fooled = (self.X != self.X_adv).reshape(len(self.X), -1).any(axis=1)
+            self.misclassified = (self.X != self.X_adv).reshape(len(self.X), -1).any(axis=1)
         else:
-            self.fooled = self.y_pred != self.y_adv
+            self.misclassified = self.y_pred != self.y_adv
         self.movement = None
         if image_shape is None:
-            self.movement = movement(self.X[self.fooled], self.X_adv[self.fooled], self.units)
+            self.movement = movement(
+                self.X[self.misclassified], self.X_adv[self.misclassified], self.units
+            )
 
     def _check(self) -> None:
         if self.X.ndim < 2 or self.X.shape != self.X_adv.shape or not len(self.X):
@@ -245,7 +247,7 @@ class AdversarialExamplesDisplay:
         """Attack a fitted classifier and draw what the attack did.
 
         Nothing is picked: the images are those of the first samples that the classifier gets right,
-        those that hold included, and the features are counted over all fooled samples.
+        those that hold included, and the features are counted over all misclassified samples.
 
         Parameters
         ----------
@@ -342,7 +344,9 @@ class AdversarialExamplesDisplay:
             self.artists_ = draw_images(ax, before, after, self._captions(), kwargs)
             ax.set_title("" if name is None else name)
         elif self.movement is not None:
-            label = of_model(name, f"{self.fooled.sum()} fooled of {len(self.fooled)}")
+            label = of_model(
+                name, f"{self.misclassified.sum()} misclassified of {len(self.misclassified)}"
+            )
             names, in_units = self.feature_names, self.units is not None
             self.artists_ = draw_moves(
                 ax, self.movement, names, label=label, in_units=in_units, kwargs=kwargs
@@ -353,9 +357,12 @@ class AdversarialExamplesDisplay:
     def _captions(self) -> list[tuple[str, str]]:
         """Return what stands under the original and under the adversarial example."""
         if self.y_pred is None or self.y_adv is None:
-            return [("", "fooled" if fooled else "holds") for fooled in self.fooled]
-        pairs = zip(self.y_pred, self.y_adv, self.fooled, strict=True)
-        return [(f"{a}", f"{b}" if fooled else "holds") for a, b, fooled in pairs]
+            return [
+                ("", "misclassified" if misclassified else "holds")
+                for misclassified in self.misclassified
+            ]
+        pairs = zip(self.y_pred, self.y_adv, self.misclassified, strict=True)
+        return [(f"{a}", f"{b}" if misclassified else "holds") for a, b, misclassified in pairs]
 
 
 def _of_images(

@@ -50,7 +50,7 @@ def check_attack(
     - returns finite points of the shape and dtype of X, without a graph, within the ball and the
       bounds, also where each feature has a unit of its own, and moves no feature of unit 0;
     - returns X for eps 0, and returns samples unchanged that are misclassified as they are;
-    - fools a linear model at `reach` times its exact distance
+    - breaks a linear model at `reach` times its exact distance
       :math:`|f(x)| / \|w\|_*` in the dual norm;
     - leaves X, y, the network (weights, gradients, training mode) and all global generators as
       they were, and repeats itself with the same options.
@@ -63,7 +63,7 @@ def check_attack(
         The norms that it takes.
     reach : float or None, default=1.01
         Budget over the exact distance, more than 1, at which every sample of a linear model must be
-        fooled. None leaves that out, as for an attack that looks at one step only.
+        misclassified. None leaves that out, as for an attack that looks at one step only.
     n_features : int, default=5
         Features of the linear model; attacks without gradients need many queries for more.
     **options
@@ -218,7 +218,7 @@ class _Run:
         safe = ((X_adv @ w > 0).long() == y).nonzero().flatten().tolist()
         require(
             not safe,
-            f"An attack must fool a linear model at {reach:g} times its exact distance in norm "
+            f"An attack must break a linear model at {reach:g} times its exact distance in norm "
             f"{self.norm!r}; {len(safe)} of {len(X)} rows were not, the first of them row "
             f"{safe[0] if safe else None}. Give it more steps, or pass reach=None.",
         )

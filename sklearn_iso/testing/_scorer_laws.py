@@ -47,8 +47,8 @@ def check_adversarial_scorer(
     A scorer ``(estimator, X, y) -> float`` of the budget `eps`, measured on linear classifiers
     whose exact distances :math:`|f(x)| / \|w\|_*` are known,
 
-    - counts a row just within the budget as fooled and one just beyond it as right;
-    - counts samples that are wrong without an attack as fooled: the denominator is all samples;
+    - counts a row just within the budget as misclassified and one just beyond it as right;
+    - counts samples that are wrong without an attack as misclassified: all samples count;
     - finds the same where the estimator hides its gradient, knowing labels alone;
     - does not depend on the order of the samples;
     - counts a row of weight 2 twice and leaves out one of weight 0, if it takes `sample_weight`;
@@ -65,8 +65,8 @@ def check_adversarial_scorer(
     threat : ThreatModel, or the name of a norm, optional
         Its threat, of a norm alone; by default its attribute ``threat``.
     reach : float, default=1.02
-        More than 1. Samples lie at eps over this number, where they must be fooled, and at eps
-        times it, where they cannot be.
+        More than 1. Samples lie at eps over this number, where they must be misclassified, and at
+        eps times it, where they cannot be.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def check_adversarial_scorer(
     >>> check_adversarial_scorer(make_adversarial_scorer(eps=0.2))
     >>> check_adversarial_scorer(lambda model, X, y: model.score(X, y), eps=0.2, threat="linf")
     Traceback (most recent call last):
-    sklearn_iso.testing._broken.LawBrokenError: A sample within the budget must count as fooled; ...
+    sklearn_iso.testing._broken.LawBrokenError: A sample within the budget must count as ...
     """
     budget = getattr(scorer, "eps", None) if eps is None else eps
     norm = _norm_of(getattr(scorer, "threat", None) if threat is None else threat)
@@ -119,7 +119,7 @@ def _check_share(
     scorer: Scorer, linear: LogisticRegression, X: NDArray, y: NDArray, near: NDArray
 ) -> None:
     found, expected = _score(scorer, linear, X, y), float(np.mean(~near))
-    law = "within the budget must count as fooled"
+    law = "within the budget must count as misclassified"
     if found < expected:
         law = "beyond the budget must count as right"
     require(
@@ -132,7 +132,7 @@ def _check_share(
     found, expected = _score(scorer, linear, X, partly), float(np.mean(right & ~near))
     require(
         abs(found - expected) < 0.5 / len(X),
-        f"All rows count, and those that are wrong without an attack count as fooled; got {found} "
+        f"All samples count, those that are wrong without an attack as misclassified; got {found} "
         f"in place of {expected}, where the label of every fourth row is wrong.",
     )
 

@@ -9,7 +9,7 @@ from sklearn.base import is_regressor
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from torch import Tensor, nn
 
-from sklearn_iso.twins._duels import VOTES, Duels
+from sklearn_iso.twins._one_vs_one import VOTES, PairVotes
 from sklearn_iso.twins._registry import NotDifferentiableError, register, twin_of_step
 from sklearn_iso.twins._responses import (
     decision,
@@ -60,7 +60,7 @@ class OneVsRest(nn.Module):
 
 
 class OneVsOne(nn.Module):
-    """Closest duels of binary classifiers, with the winner of their votes on top.
+    """Closest pairs of binary classifiers, with the winner of their votes on top.
 
     Parameters
     ----------
@@ -85,26 +85,26 @@ class OneVsOne(nn.Module):
     def __init__(self, members: Iterable[nn.Module], n_classes: int, by_decision: bool) -> None:
         super().__init__()
         self.members, self.by_decision = nn.ModuleList(members), by_decision
-        self.duels = Duels(n_classes)
+        self.pairs = PairVotes(n_classes)
 
     def forward(self, X: Tensor) -> Tensor:
         """Return class scores."""
         # The first of a pair wins where the positive class, the second, does not.
-        margins, ranking = self._duels(X)
-        return self.duels.scores(margins, ranking)
+        margins, ranking = self._margins(X)
+        return self.pairs.scores(margins, ranking)
 
     def decision(self, X: Tensor) -> Tensor:
         """Return the votes plus squeezed confidences."""
-        return self._duels(X)[1]
+        return self._margins(X)[1]
 
-    def _duels(self, X: Tensor) -> tuple[Tensor, Tensor]:
+    def _margins(self, X: Tensor) -> tuple[Tensor, Tensor]:
         if self.by_decision:
             margins = confidences = torch.cat([decision(m, X) for m in self.members], dim=1)
         else:
             logs = torch.stack([log_proba(member, X) for member in self.members], dim=1)
             margins, confidences = logs[:, :, 1] - logs[:, :, 0], logs[:, :, 1].exp()
-        votes = self.duels.votes(margins <= 0)
-        return -margins, self.duels.tie_broken(votes, -confidences)
+        votes = self.pairs.votes(margins <= 0)
+        return -margins, self.pairs.tie_broken(votes, -confidences)
 
 
 def _members(classifier: OneVsRestClassifier | OneVsOneClassifier) -> list[nn.Module]:

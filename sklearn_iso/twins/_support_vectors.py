@@ -10,8 +10,8 @@ from sklearn.svm import SVC, NuSVC
 from torch import Tensor, nn
 
 from sklearn_iso.twins._affine import Linear, TwoLogits, constant
-from sklearn_iso.twins._duels import VOTES, Duels
 from sklearn_iso.twins._kernels import Kernel
+from sklearn_iso.twins._one_vs_one import VOTES, PairVotes
 from sklearn_iso.twins._registry import NotDifferentiableError, register
 from sklearn_iso.twins._responses import log_of
 
@@ -19,7 +19,7 @@ KERNELS_OF_LIBSVM = ("linear", "poly", "rbf", "sigmoid")
 
 
 class Platt(nn.Module):
-    """Log-probabilities of classes from the margins of duels, as libsvm couples them.
+    """Log-probabilities of classes from the margins of pairs, as libsvm couples them.
 
     The minimum of Wu, Lin and Weng's quadratic form, in closed form where libsvm iterates.
 
@@ -73,16 +73,16 @@ class Platt(nn.Module):
 
 
 class SupportVectors(nn.Module):
-    """Margins of all duels and what scikit-learn makes of them.
+    """Margins of all pairs and what scikit-learn makes of them.
 
     With two classes the scores are (0, decision function). With more, the classifier predicts
-    by votes, which are flat: a class's score is then its closest duel, and the class that wins
+    by votes, which are flat: a class's score is then its closest pair, and the class that wins
     the votes, by libsvm's rule for ties or by ``break_ties``, is lifted to the top.
 
     Parameters
     ----------
     margins : nn.Module
-        Maps X to the margins of the duels, positive where the first class of a pair wins.
+        Maps X to the margins of the pairs, positive where the first class of a pair wins.
     n_classes : int
     break_ties : bool
     platt : Platt or None
@@ -100,27 +100,27 @@ class SupportVectors(nn.Module):
     ) -> None:
         super().__init__()
         self.margins, self.platt = margins, platt
-        self.duels = Duels(n_classes) if n_classes > 2 else None
+        self.pairs = PairVotes(n_classes) if n_classes > 2 else None
         self.break_ties = break_ties
         self.surrogate = f"SVC {VOTES}" if n_classes > 2 else None
 
     def forward(self, X: Tensor) -> Tensor:
         """Return class scores."""
         margins = self.margins(X)
-        if self.duels is None:
+        if self.pairs is None:
             return TwoLogits()(-margins)
         if self.break_ties:
-            ranking = self.duels.tie_broken(self.duels.votes(margins >= 0), margins)
+            ranking = self.pairs.tie_broken(self.pairs.votes(margins >= 0), margins)
         else:
-            ranking = self.duels.votes(margins > 0)
-        return self.duels.scores(margins, ranking)
+            ranking = self.pairs.votes(margins > 0)
+        return self.pairs.scores(margins, ranking)
 
     def decision(self, X: Tensor) -> Tensor:
         """Return decision_function of shape "ovr"."""
         margins = self.margins(X)
-        if self.duels is None:
+        if self.pairs is None:
             return -margins
-        return self.duels.tie_broken(self.duels.votes(margins >= 0), margins)
+        return self.pairs.tie_broken(self.pairs.votes(margins >= 0), margins)
 
     def log_proba(self, X: Tensor) -> Tensor:
         """Return the logarithm of Platt's probabilities, or of the softmax where it has none."""
@@ -158,7 +158,7 @@ def _support_vectors(classifier: BaseEstimator) -> nn.Module:
 
 
 def _coefficients(classifier: BaseEstimator) -> tuple[NDArray, NDArray]:
-    """Return coefficients of shape (n_support, n_duels) and intercepts, as libsvm keeps them."""
+    """Return coefficients of shape (n_support, n_margins) and intercepts, as libsvm keeps them."""
     dual, intercept = classifier.dual_coef_, classifier.intercept_
     dual = dual.toarray() if hasattr(dual, "toarray") else np.asarray(dual)
     if len(classifier.classes_) == 2:
@@ -167,7 +167,7 @@ def _coefficients(classifier: BaseEstimator) -> tuple[NDArray, NDArray]:
     owner = np.repeat(np.arange(len(classifier.n_support_)), classifier.n_support_)
     first, second = np.triu_indices(len(classifier.classes_), 1)
     coef = np.zeros((dual.shape[1], len(first)))
-    for duel, (one, other) in enumerate(zip(first, second, strict=True)):
-        coef[owner == one, duel] = dual[other - 1, owner == one]
-        coef[owner == other, duel] = dual[one, owner == other]
+    for pair, (one, other) in enumerate(zip(first, second, strict=True)):
+        coef[owner == one, pair] = dual[other - 1, owner == one]
+        coef[owner == other, pair] = dual[one, owner == other]
     return coef, intercept

@@ -42,8 +42,8 @@ def test_ascents_from_errors_outside_of_the_ball_lead_into_it(norm):
 @pytest.mark.parametrize("norm", EPS)
 def test_points_fool_and_keep_to_the_budget(norm):
     state, budget = attacked(norm)
-    fooled, sizes = ~state.robust, budget.norm.size((state.X_adv - state.X) / budget.eps)
-    assert (curved(state.X_adv[fooled]).argmax(dim=1) == 1).all()
+    misclassified, sizes = ~state.robust, budget.norm.size((state.X_adv - state.X) / budget.eps)
+    assert (curved(state.X_adv[misclassified]).argmax(dim=1) == 1).all()
     assert sizes.max() <= 1 + 1e-5 and state.X_adv.abs().max() <= 0.5
     assert torch.equal(state.X_adv[state.robust], state.X[state.robust])
 

@@ -1,4 +1,4 @@
-"""The ensemble is never weaker than its parts, and says which of them fooled a row."""
+"""The ensemble is never weaker than its parts, and says which of them misclassified a row."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from sklearn_iso.attacks import NORMS, STAGES, AttackEnsemble, attack_ensemble, pgd
 
 
-def fooled(model, X_adv, y):
+def misclassified(model, X_adv, y):
     return model(X_adv).argmax(dim=1) != y
 
 
@@ -14,19 +14,21 @@ def fooled(model, X_adv, y):
 def test_ensemble_fools_no_fewer_samples_than_any_loss_alone(norm, problem):
     model, X, y = problem
     eps = {"linf": 0.1, "l2": 0.25, "l1": 0.6}[norm]
-    ours = fooled(model, attack_ensemble(model, X, y, eps=eps, threat=norm, random_state=0), y)
+    ours = misclassified(
+        model, attack_ensemble(model, X, y, eps=eps, threat=norm, random_state=0), y
+    )
     assert 0 < ours.sum() < len(y)
     for loss in ("cross_entropy", "margin", "targeted_margin"):
         alone = pgd(model, X, y, eps=eps, threat=norm, loss=loss, random_state=0)
-        assert ours.sum() >= fooled(model, alone, y).sum()
+        assert ours.sum() >= misclassified(model, alone, y).sum()
 
 
-def test_stages_say_who_fooled_a_row(problem):
+def test_stages_say_who_misclassified_a_row(problem):
     model, X, y = problem
     y = torch.where(torch.arange(50) < 5, (y + 1) % 3, y)
     X_adv, stage = AttackEnsemble(n_queries=20).with_stages(model, X, y, eps=0.1, random_state=0)
     assert (stage[:5] == 0).all() and (stage[5:] != 0).all()
-    assert torch.equal(stage >= 0, fooled(model, X_adv, y))
+    assert torch.equal(stage >= 0, misclassified(model, X_adv, y))
     assert stage.max() < len(STAGES) and (stage == 1).any() and (stage == -1).any()
     assert torch.equal(X_adv, attack_ensemble(model, X, y, eps=0.1, n_queries=20, random_state=0))
 
@@ -56,7 +58,7 @@ def test_boundary_stage_breaks_rows_that_no_ascent_in_the_ball_does():
     X_adv, stage = AttackEnsemble().with_stages(mirage, X, y, eps=1.0, threat="l2", random_state=0)
     broken = stage == STAGES.index("boundary")
     assert broken.any()
-    assert fooled(mirage, X_adv, y)[broken].all()
+    assert misclassified(mirage, X_adv, y)[broken].all()
     assert (X_adv - X).norm(dim=1).max() <= 1 + 1e-6
 
 

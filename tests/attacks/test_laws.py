@@ -154,7 +154,7 @@ def test_misclassified_rows_come_back_unchanged(name, problem):
 
 
 @every_attack
-def test_rows_that_are_fooled_at_once_cost_no_more_than_their_first_steps(name, counting):
+def test_rows_that_are_misclassified_at_once_cost_no_more_than_their_first_steps(name, counting):
     """Nine of ten rows lie on the boundary; a minimum-norm attack keeps looking for closer."""
     X = torch.full((100, 2), 1e-4)
     X[::10] = 50.0

@@ -139,7 +139,7 @@ def test_scalar_eps_equals_the_same_eps_for_every_feature(norm, problem):
 
 
 def test_only_survivors_stay_in_the_batch(counting):
-    """Row i lies 0.05 + 0.1 i from the boundary, so each step of 0.1 fools one more."""
+    """Row i lies 0.05 + 0.1 i from the boundary, so each step of 0.1 breaks one more."""
     X = torch.linspace(0.05, 0.95, 10)[:, None]
     logits = counting(binary(torch.ones(1)))
     pgd(
@@ -159,7 +159,7 @@ def test_restarts_see_survivors_only_and_pack_them_into_full_batches(counting):
     assert second_run == [10, 10]
 
 
-def test_best_iterate_is_kept_for_rows_never_fooled():
+def test_best_iterate_is_kept_for_rows_never_misclassified():
     """Steps too long by far jump over the peak at 0.3; the nearest visit must come back."""
 
     def logits(x):
@@ -173,11 +173,11 @@ def test_best_iterate_is_kept_for_rows_never_fooled():
 
 def test_more_restarts_never_fool_fewer(problem):
     model, X, y = problem
-    fooled = [
+    misclassified = [
         (model(pgd(model, X, y, eps=0.2, n_steps=2, n_restarts=n, random_state=3)).argmax(1) != y)
         for n in (1, 4)
     ]
-    assert (fooled[1] >= fooled[0]).all()
+    assert (misclassified[1] >= misclassified[0]).all()
 
 
 def test_a_later_restart_escapes_where_the_first_stalls():

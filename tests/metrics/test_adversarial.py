@@ -65,7 +65,7 @@ def test_zero_eps_is_exactly_the_accuracy_also_without_gradients():
             assert adversarial_accuracy(estimator, X, Y, eps=eps) == estimator.score(X, Y)
 
 
-def test_point_misclassified_without_an_attack_counts_as_fooled():
+def test_point_misclassified_without_an_attack_counts_as_misclassified():
     pipeline = logistic()
     wrong = pipeline.classes_[1 - pipeline.predict(X)]
     assert adversarial_accuracy(pipeline, X, wrong, eps=1.0) == 0
@@ -95,7 +95,7 @@ def test_only_rows_that_are_right_are_attacked():
 
 
 class Rounding(ClassifierMixin, BaseEstimator):
-    """A classifier that rounds, with a twin that does not: the twin is more easily fooled."""
+    """A classifier that rounds, with a twin that does not and is more easily misclassified."""
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
@@ -123,7 +123,7 @@ class Counted(LogisticRegression):
 
 
 def test_the_real_estimator_has_the_last_word():
-    """At 0.5 the rounded value still is 0: the twin is fooled just beyond, the estimator not."""
+    """At 0.5 the rounded value is still 0: just beyond, the twin errs, the estimator does not."""
     X = np.array([[0.0], [1.0], [-3.0], [4.0]])
     estimator = Rounding().fit(X, [0, 1, 0, 1])
     stay = Spy(lambda X: X.clamp(-1, 1) * 0 + torch.tensor([[0.5], [0.6], [-3.0], [4.0]]))

@@ -44,7 +44,7 @@ class Labels(ClassifierMixin, BaseEstimator):
 MODELS = {
     "linear": (LogisticRegression(max_iter=500), "auto"),
     "margins": (LinearSVC(random_state=0), "auto"),
-    "duels": (SVC(decision_function_shape="ovo"), "pgd"),
+    "pairs": (SVC(decision_function_shape="ovo"), "pgd"),
     "bayes": (GaussianNB(), "apgd"),
     "step": (LogisticRegression(max_iter=500), "fgsm"),
     "nearest": (LogisticRegression(max_iter=500), "fab"),

@@ -75,7 +75,7 @@ PIPELINES = {
     ),
     "calibrated": lambda d: CalibratedClassifierCV(scaled(LinearSVC()), cv=2),
     "columns": lambda d: make_pipeline(halves(d), LogisticRegression()),
-    "duels": lambda d: scaled(OneVsOneClassifier(LinearSVC())),
+    "pairs": lambda d: scaled(OneVsOneClassifier(LinearSVC())),
 }
 
 
@@ -117,9 +117,9 @@ def assert_evaluated(name, data, n_rows, n_queries, norm="linf"):
     moved = np.abs(broken.X_adv.numpy() - X[right])
     assert (moved <= eps * units * (1 + 1e-5) + 1e-12).all()
     assert ((broken.X_adv.numpy() >= low) & (broken.X_adv.numpy() <= high)).all()
-    values = broken.X_adv.numpy()[broken.fooled]
-    assert not len(values) or (estimator.predict(values) != y[right[broken.fooled]]).all()
-    robust = (len(right) - broken.fooled.sum()) / len(y)
+    values = broken.X_adv.numpy()[broken.misclassified]
+    assert not len(values) or (estimator.predict(values) != y[right[broken.misclassified]]).all()
+    robust = (len(right) - broken.misclassified.sum()) / len(y)
     options = {"eps": eps, "random_state": 0, "threat": threat}
     assert adversarial_accuracy(estimator, X, y, attack=attack, **options) == robust
     if Access.of(case, right).kind is AccessKind.WHITE_BOX:
@@ -205,7 +205,7 @@ def test_the_reason_of_an_access_decides_nothing():
 
 @pytest.mark.parametrize("shape", ["ovo", "ovr"])
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
-def test_scores_of_duels_decide_as_predict_does(n_classes, shape):
+def test_scores_of_margins_decide_as_predict_does(n_classes, shape):
     digits, labels = load_digits(n_class=n_classes, return_X_y=True)
     digits, labels = digits[:200], labels[:200]
     case = Problem.of(SVC(decision_function_shape=shape).fit(digits, labels), digits, labels)

@@ -154,10 +154,10 @@ def test_attack_that_gets_weaker_still_gives_a_curve_that_never_rises(pipeline):
 
     def attack(logits, X, y, *, eps, threat):
         seen.append(len(X))
-        fooled = X.clone()
+        misclassified = X.clone()
         if eps == 1.0:
-            fooled[:100, [22, 23]] -= 1.0
-        return fooled
+            misclassified[:100, [22, 23]] -= 1.0
+        return misclassified
 
     curve = robustness_curve(pipeline, X, Y, eps=[0, 1, 2, 3], attack=attack)
     assert curve[0] == pipeline.score(X, Y) and (np.diff(curve) <= 0).all()

@@ -109,11 +109,11 @@ def test_figures_do_not_depend_on_the_shape_and_container_of_labels(number, of_l
 def test_pictures_show_labels_that_come_as_a_column():
     model = Answers(LogisticRegression(max_iter=500).fit(X, Y), as_column, list)
     drawn = AdversarialExamplesDisplay.from_estimator(model, X, Y, eps=0.5)
-    assert set(drawn.y_pred) <= {0, 1, 2} and drawn.fooled.any()
+    assert set(drawn.y_pred) <= {0, 1, 2} and drawn.misclassified.any()
     again = AdversarialExamplesDisplay(
         drawn.X, drawn.X_adv, y_pred=drawn.y_pred[:, None], y_adv=drawn.y_adv[:, None].tolist()
     )
-    np.testing.assert_array_equal(again.fooled, drawn.fooled)
+    np.testing.assert_array_equal(again.misclassified, drawn.misclassified)
     plt.close("all")
 
 

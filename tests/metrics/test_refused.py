@@ -228,7 +228,7 @@ def test_label_of_scores_that_are_no_numbers_is_no_error(kind):
         warnings.simplefilter("ignore")
         assert (case.predict(far.numpy(), rows) == 0).all()
     assert not case.knows_far_away()
-    assert not case.fools(far, rows).any() and case.refused.n_points == 2
+    assert not case.misclassified_at(far, rows).any() and case.refused.n_points == 2
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_kind_of_evaluation_is_told_with_its_reason():
     vectors = robustness_report(
         SVC().fit(X, Y), X, Y, eps=[0.2], attack=AttackEnsemble(n_queries=50), random_state=0
     )
-    assert vectors.kind == "surrogate" and "votes of one-vs-one duels" in vectors.reason
+    assert vectors.kind == "surrogate" and "one-vs-one votes" in vectors.reason
 
 
 def test_nothing_to_attack_is_told():

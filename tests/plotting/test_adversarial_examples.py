@@ -70,10 +70,10 @@ def test_captions_tell_the_predictions_and_who_holds():
         IMAGES, MOVED, ["a", "b", "c"], ["b", "b", "a"], image_shape=(3, 4)
     )
     assert [text.get_text() for text in display.ax_.texts] == ["a", "b", "b", "holds", "c", "a"]
-    np.testing.assert_array_equal(display.fooled, [True, False, True])
+    np.testing.assert_array_equal(display.misclassified, [True, False, True])
 
 
-def test_movement_is_the_mean_absolute_change_of_fooled_samples_in_units():
+def test_movement_is_the_mean_absolute_change_of_misclassified_samples_in_units():
     units = np.array([2.0, 0.5, 1.0])
     X = np.zeros((3, 3))
     X_adv = np.array([[2.0, 1.0, 0.0], [-4.0, 0.0, 0.0], [9.0, 9.0, 9.0]])
@@ -104,7 +104,7 @@ def test_a_second_model_is_drawn_on_the_features_of_the_first():
     assert first.artists_[0].get_marker() != second.artists_[0].get_marker()
     assert first.ax_.get_xlim()[1] > 0.7
     labels = [text.get_text() for text in first.ax_.get_legend().get_texts()]
-    assert labels == ["first: 1 fooled of 1", "second: 1 fooled of 1"]
+    assert labels == ["first: 1 misclassified of 1", "second: 1 misclassified of 1"]
 
 
 def test_an_attack_fools_as_many_as_the_metric_counts(wine):
@@ -112,9 +112,9 @@ def test_an_attack_fools_as_many_as_the_metric_counts(wine):
     threat = ThreatModel("l2", units=X.std())
     display = AdversarialExamplesDisplay.from_estimator(model, X, y, eps=1, threat=threat)
     robust = adversarial_accuracy(model, X, y, eps=1, threat=threat, random_state=0)
-    held = (~display.fooled).sum() / len(X)
+    held = (~display.misclassified).sum() / len(X)
     assert held == pytest.approx(robust)
-    assert len(display.fooled) == round(accuracy_score(y, model.predict(X)) * len(X))
+    assert len(display.misclassified) == round(accuracy_score(y, model.predict(X)) * len(X))
 
 
 def test_examples_lie_within_the_budget_and_are_what_the_estimator_errs_on(wine):
@@ -124,7 +124,7 @@ def test_examples_lie_within_the_budget_and_are_what_the_estimator_errs_on(wine)
     lengths = np.linalg.norm((display.X_adv - display.X) / X.std().to_numpy(), axis=1)
     assert 0 < lengths.max() <= 1 + 1e-6
     predicted = model.predict(pd.DataFrame(display.X_adv, columns=X.columns))
-    np.testing.assert_array_equal(predicted != display.y_pred, display.fooled)
+    np.testing.assert_array_equal(predicted != display.y_pred, display.misclassified)
     assert dict(zip(X.columns, display.movement, strict=True))["ash"] == 0
 
 
@@ -139,12 +139,12 @@ def test_images_of_an_estimator_are_its_first_right_ones():
     assert display.ax_.get_title() == "LogisticRegression"
 
 
-def test_nobody_fooled_is_drawn_without_a_warning():
+def test_nobody_misclassified_is_drawn_without_a_warning():
     display = AdversarialExamplesDisplay.from_predictions(
         np.zeros((2, 3)), np.ones((2, 3)), [0, 0], [0, 0]
     )
     assert np.isnan(display.movement).all()
-    assert display.ax_.get_legend().get_texts()[0].get_text() == "0 fooled of 2"
+    assert display.ax_.get_legend().get_texts()[0].get_text() == "0 misclassified of 2"
 
 
 def test_images_that_are_drawn_are_searched_in_patches():
@@ -152,8 +152,10 @@ def test_images_that_are_drawn_are_searched_in_patches():
     model = LitWindow().fit(X, [0, 0, 0, 0, 1])
     options = {"eps": 1.0, "threat": "l2", "random_state": 0}
     shape = {"image_shape": (SIDE, SIDE)}
-    assert AdversarialExamplesDisplay.from_estimator(model, X, y, **options, **shape).fooled.any()
-    assert not AdversarialExamplesDisplay.from_estimator(model, X, y, **options).fooled.any()
+    assert AdversarialExamplesDisplay.from_estimator(
+        model, X, y, **options, **shape
+    ).misclassified.any()
+    assert not AdversarialExamplesDisplay.from_estimator(model, X, y, **options).misclassified.any()
 
 
 def test_errors_name_the_rule_and_the_remedy(wine):

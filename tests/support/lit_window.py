@@ -1,4 +1,4 @@
-"""A classifier that only neighbouring pixels together can fool."""
+"""A classifier that only neighbouring pixels together can break."""
 
 from __future__ import annotations
 

@@ -288,7 +288,7 @@ def to_class_0(logits, X, y, *, eps, **budget):
         (beyond, "must stay within eps; found a perturbation of"),
         (beyond_the_bounds, "must stay within bounds"),
         (lazy, "must move some row"),
-        (weak, "must fool a linear model at 1.01 times its exact distance in norm 'linf'"),
+        (weak, "must break a linear model at 1.01 times its exact distance in norm 'linf'"),
         (seeded_globally, "global generators of Python, NumPy and torch"),
         (writing, "leave X as it was"),
         (entropy, "must repeat itself"),

@@ -27,7 +27,7 @@ from torch import nn
 
 from sklearn_iso.twins import NotDifferentiableError, as_torch, surrogates, verify
 from sklearn_iso.twins import _kernels as kernels
-from sklearn_iso.twins._duels import Duels
+from sklearn_iso.twins._one_vs_one import PairVotes
 from sklearn_iso.twins._responses import decision, first_argmax, log_proba, with_winner
 
 X, Y = load_iris(return_X_y=True)
@@ -59,8 +59,8 @@ def test_first_of_equal_votes_wins():
 
 def test_class_that_beats_all_others_has_the_only_positive_score():
     margins = torch.randn(500, 6, generator=torch.Generator().manual_seed(0))
-    duels = Duels(4)
-    votes, closest = duels.votes(margins > 0), duels.closest(margins)
+    pairs = PairVotes(4)
+    votes, closest = pairs.votes(margins > 0), pairs.closest(margins)
     beats_all = votes == 3
     assert torch.equal(closest > 0, beats_all) and beats_all.any(dim=1).double().mean() < 1
 
@@ -88,13 +88,13 @@ def test_two_classes_have_an_exact_twin_without_surrogate(kernel):
 
 @pytest.mark.parametrize("break_ties", [False, True])
 def test_votes_that_tie_are_decided_as_scikit_learn_decides_them(break_ties):
-    # A weak sigmoid kernel makes duels that no class wins all of.
+    # A weak sigmoid kernel makes pairs that no class wins all of.
     points, labels = make_blobs(200, centers=5, cluster_std=4, random_state=0)
     classifier = SVC(kernel="sigmoid", gamma=0.05, break_ties=break_ties).fit(points, labels)
     grid = np.random.default_rng(0).uniform(-20, 20, (3000, 2))
     margins = SVC(kernel="sigmoid", gamma=0.05, decision_function_shape="ovo")
     margins = torch.tensor(margins.fit(points, labels).decision_function(grid))
-    most = Duels(5).votes(margins > 0).topk(2).values
+    most = PairVotes(5).votes(margins > 0).topk(2).values
     assert (most[:, 0] == most[:, 1]).any()
     assert verify(as_torch(classifier), classifier, grid).share_equal == 1
 
@@ -137,9 +137,9 @@ def test_slope_of_the_surrogate_leads_across_the_boundary(classifier):
     correct = classifier.predict(SCALED) == Y
     points, labels, twin = SCALED[correct], Y[correct], as_torch(classifier)
     paths = [climb(twin, points, labels, target, step=0.1, n_steps=50) for target in range(3)]
-    fooled = [classifier.predict(path) != labels for path in paths]
+    misclassified = [classifier.predict(path) != labels for path in paths]
     # Far from all data a Gaussian kernel is flat for the estimator itself.
-    assert np.any(fooled, axis=0).mean() > 0.9
+    assert np.any(misclassified, axis=0).mean() > 0.9
 
 
 @pytest.mark.parametrize("classifier", [SVC(), KNeighborsClassifier()], ids=repr)

@@ -1,4 +1,4 @@
-"""Scores of classes from their duels, one for each pair: votes, and a surrogate with a slope."""
+"""Scores of classes from their pairs, one for each pair: votes, and a surrogate with a slope."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from sklearn_iso.twins._responses import first_argmax, with_winner
 
 VOTES = (
-    "predicts by votes of one-vs-one duels, which have no gradient; scores are each class's "
-    "closest duel, with the estimator's predictions"
+    "predicts by one-vs-one votes, which have no gradient; scores are each class's "
+    "closest pair, with the estimator's predictions"
 )
 
 
-class Duels(nn.Module):
-    """Turns margins of duels into class scores.
+class PairVotes(nn.Module):
+    """Turns margins of pairs into class scores.
 
     Margins have shape (n, n_classes * (n_classes - 1) / 2), in the order (0, 1), (0, 2), ...,
     (1, 2), ..., and are positive where the first of the pair wins.
@@ -27,10 +27,10 @@ class Duels(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso.twins._duels import Duels
+    >>> from sklearn_iso.twins._one_vs_one import PairVotes
     >>> margins = torch.tensor([[1.0, 2.0, -3.0]])  # 0 beats 1 and 2; 2 beats 1
-    >>> duels = Duels(3)
-    >>> duels.votes(margins > 0), duels.closest(margins)
+    >>> pairs = PairVotes(3)
+    >>> pairs.votes(margins > 0), pairs.closest(margins)
     (tensor([[2., 0., 1.]], dtype=torch.float64), tensor([[ 1., -3., -2.]]))
     """
 
@@ -47,7 +47,7 @@ class Duels(nn.Module):
         self.register_buffer("own", torch.from_numpy(own))
 
     def votes(self, first_wins: Tensor) -> Tensor:
-        """Return the number of duels that each class wins."""
+        """Return the number of pairs that each class wins."""
         wins = first_wins.to(self.sign)
         return wins @ self.sign.clamp_min(0) + (1 - wins) @ (-self.sign).clamp_min(0)
 
@@ -62,5 +62,5 @@ class Duels(nn.Module):
         return votes.to(margins) + sums / (3 * (sums.abs() + 1))
 
     def scores(self, margins: Tensor, ranking: Tensor) -> Tensor:
-        """Return closest duels with the winner of a ranking, the first of equals, on top."""
+        """Return closest pairs with the winner of a ranking, the first of equals, on top."""
         return with_winner(self.closest(margins), first_argmax(ranking.detach()))
