@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from sklearn_iso._threat.parts import (
 )
 from sklearn_iso._threat.rules import (
     Relation,
+    UserRule,
     callable_of,
     columns_under,
     one_way_of,
@@ -61,8 +62,8 @@ class Options(TypedDict, total=False):
     increasing: Sequence[Hashable] | None
     decreasing: Sequence[Hashable] | None
     relations: Sequence[str] | None
-    repair: Callable[[Any], Any] | None
-    is_valid: Callable[[Any], Any] | None
+    repair: UserRule | None
+    is_valid: UserRule | None
 
 
 class ThreatParts(Options, total=False):
@@ -155,8 +156,8 @@ class ThreatModel:
     increasing: Columns | None
     decreasing: Columns | None
     relations: tuple[Relation, ...] | None
-    repair: Callable[[Any], Any] | None
-    is_valid: Callable[[Any], Any] | None
+    repair: UserRule | None
+    is_valid: UserRule | None
 
     def __init__(
         self,
@@ -171,8 +172,8 @@ class ThreatModel:
         increasing: Sequence[Hashable] | None = None,
         decreasing: Sequence[Hashable] | None = None,
         relations: Sequence[str] | None = None,
-        repair: Callable[[Any], Any] | None = None,
-        is_valid: Callable[[Any], Any] | None = None,
+        repair: UserRule | None = None,
+        is_valid: UserRule | None = None,
     ) -> None:
         groups = categories_of(categories)
         parts = {

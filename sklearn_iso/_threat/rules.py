@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_iso._protocols import Samples
 from sklearn_iso._threat.categories import members
 from sklearn_iso._threat.features import Features
 from sklearn_iso._threat.observed import _numbers
@@ -21,6 +22,8 @@ _HOW = (
     '"0.5*a - b >= 2", with other names in backquotes'
 )
 _PLACE = "_quoted_{}_"
+#: What a user says of X, in the container that came in: X as repaired, or which samples are valid.
+UserRule = Callable[[Any], Any]
 Sense = Literal["==", "<="]
 
 
@@ -55,7 +58,7 @@ class Relation:
     text: str = field(default="", compare=False)
 
     @classmethod
-    def read(cls, text: Any) -> tuple[Relation, ...]:
+    def read(cls, text: object) -> tuple[Relation, ...]:
         """Return the relations of a text: one, or each link of a chain ``a <= b <= c``.
 
         Raises
@@ -108,7 +111,7 @@ class Relation:
             shown = shown.replace(_PLACE.format(number), f"`{name}`")
         return cls(terms, "==" if equal else "<=", bound, dependent, shown)
 
-    def resolve(self, names: list[Any] | None, n_features: int) -> Relation:
+    def resolve(self, names: Sequence[Hashable] | None, n_features: int) -> Relation:
         """Return the relation between columns by their numbers.
 
         Raises
@@ -185,7 +188,7 @@ class _Linear:
         return {name: coefficient * by for name, coefficient in total.items()}
 
 
-def relations_of(relations: Any) -> tuple[Relation, ...] | None:
+def relations_of(relations: object) -> tuple[Relation, ...] | None:
     """Return relations read from a list of texts.
 
     Examples
@@ -206,7 +209,7 @@ def relations_of(relations: Any) -> tuple[Relation, ...] | None:
     return tuple(read) or None
 
 
-def columns_under(columns: Any, what: str) -> Columns | None:
+def columns_under(columns: object, what: str) -> Columns | None:
     """Return the columns that a rule is about, as a tuple of numbers or names.
 
     Examples
@@ -228,7 +231,7 @@ def columns_under(columns: Any, what: str) -> Columns | None:
     return columns_told(given, columns, rule) if given.size else None
 
 
-def one_way_of(increasing: Any, decreasing: Any) -> dict[str, Columns | None]:
+def one_way_of(increasing: object, decreasing: object) -> dict[str, Columns | None]:
     """Return the columns that may only grow, and those that may only fall; none may do neither.
 
     Examples
@@ -247,7 +250,7 @@ def one_way_of(increasing: Any, decreasing: Any) -> dict[str, Columns | None]:
     return {"increasing": up, "decreasing": down}
 
 
-def callable_of(function: Any, what: str) -> Callable[[Any], Any] | None:
+def callable_of(function: UserRule | None, what: str) -> UserRule | None:
     """Return a callable, or None.
 
     Examples
@@ -261,7 +264,7 @@ def callable_of(function: Any, what: str) -> Callable[[Any], Any] | None:
     return function
 
 
-def whole_columns(X: Any) -> list[Hashable]:
+def whole_columns(X: Samples) -> list[Hashable]:
     """Return the columns that hold whole numbers alone and not all the same, by name or number.
 
     Examples

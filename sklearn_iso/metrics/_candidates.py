@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_iso._threat import ThreatModel
+from sklearn_iso._threat.rules import UserRule
 from sklearn_iso.attacks import Budget
 from sklearn_iso.attacks._attack import NO_ANSWER
 from sklearn_iso.metrics._table import Table
@@ -48,8 +48,8 @@ class Candidates:
     """
 
     table: Table
-    repair: Callable[[Any], Any] | None
-    is_valid: Callable[[Any], Any] | None
+    repair: UserRule | None
+    is_valid: UserRule | None
 
     @classmethod
     def of(cls, table: Table, threat: ThreatModel) -> Candidates | None:
