@@ -20,13 +20,9 @@ QUICK = IsometricClassifier(hidden_layer_sizes=(32,), learning_rate=0.02, max_ep
 ESTIMATORS = [
     IsometricClassifier(),
     IsometricClassifier(alpha=0, max_epochs=30),
-    IsometricClassifier(penalty="within_class", max_epochs=30),
-    IsometricClassifier(penalty="worst_case", max_epochs=30),
-    IsometricClassifier(samples_per_class=2, max_epochs=30),
     IsometricTransformer(),
     IsometricClassifierCV((0.0, 1.0), estimator=QUICK, cv=2),
     IsometricRegressor(max_epochs=50),
-    IsometricRegressor(alpha=0, max_epochs=50),
     HierarchicalIsometricClassifier(max_epochs=30),
     SmoothedClassifier(LogisticRegression(), n_samples=100),
 ]
@@ -44,6 +40,10 @@ BY_NUMBER = {
     for kind in ("dense", "sparse")
 }
 OTHER_SETTINGS = [
+    IsometricClassifier(penalty="within_class", max_epochs=30),
+    IsometricClassifier(penalty="worst_case", max_epochs=30),
+    IsometricClassifier(samples_per_class=2, max_epochs=30),
+    IsometricRegressor(alpha=0, max_epochs=50),
     IsometricClassifier(class_weight="balanced", max_epochs=15),
     IsometricClassifier(penalty="jacobian", max_epochs=10),
     IsometricClassifier(optimizer="sgd", learning_rate=0.01, weight_decay=0.1, max_epochs=10),

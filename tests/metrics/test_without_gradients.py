@@ -24,7 +24,11 @@ from sklearn_iso.metrics import (
     robustness_report,
 )
 
+slow = pytest.mark.slow
 norms = pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+most_norms_slow = pytest.mark.parametrize(
+    "norm", ["linf", pytest.param("l2", marks=slow), pytest.param("l1", marks=slow)]
+)
 
 
 def problem(n_features, seed=1):
@@ -33,7 +37,8 @@ def problem(n_features, seed=1):
     )
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])  # with 0 and 2, narrow leaves are near to many samples
+# With 0 and 2, narrow leaves are near to many samples.
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=slow), pytest.param(2, marks=slow)])
 @norms
 def test_trees_get_the_exact_robust_accuracy_and_distance(norm, seed):
     X, y = problem(8, seed)
@@ -65,7 +70,7 @@ def test_a_tree_behind_a_scaler_gets_the_exact_distance():
     assert np.median(found) < 1.05 and np.quantile(found, 0.95) < 1.25
 
 
-@norms
+@most_norms_slow
 def test_forests_get_the_exact_robust_accuracy(norm):
     X, y = problem(8)
     X = X[:, np.argsort(-np.abs(X[y == 1].mean(axis=0) - X[y == 0].mean(axis=0)))[:2]]
@@ -79,7 +84,7 @@ def test_forests_get_the_exact_robust_accuracy(norm):
     np.testing.assert_allclose(curve, [(exact > e).mean() for e in eps], atol=0.05)
 
 
-@pytest.mark.parametrize("norm", ["l2", "l1"])
+@pytest.mark.parametrize("norm", ["l2", pytest.param("l1", marks=slow)])
 def test_brute_force_finds_no_errors_of_a_forest_that_were_overlooked(norm):
     X, y = problem(8)
     forest = RandomForestClassifier(30, random_state=0).fit(X[::2], y[::2])

@@ -92,8 +92,8 @@ ThreatModel(categories=3)  # E: arg-type
 ThreatModel.from_data(X, norm="l2", unit=1.0)  # E: call-arg
 
 share: float = adversarial_accuracy(clf, X, y, eps=0.1, threat=threat, attack="pgd")
-adversarial_accuracy(clf, X, y)  # E: call-arg
-adversarial_accuracy(clf, X, y, eps=0.1, treat="l2")  # E: call-arg
+adversarial_accuracy(clf, X, y)  # E: call-overload
+adversarial_accuracy(clf, X, y, eps=0.1, treat="l2")  # E: call-overload call-overload
 curve: NDArray[np.float64] = robustness_curve(clf, X, y, eps=[0.0, 0.1])
 robustness_curve(clf, X, y, eps=[0.1], attack="pdg")  # E: arg-type
 print(robustness_report(clf, X, y, eps=[0.1]).acuracy)  # E: attr-defined
