@@ -19,7 +19,6 @@ QUICK = IsometricClassifier(hidden_layer_sizes=(32,), learning_rate=0.02, max_ep
 
 ESTIMATORS = [
     IsometricClassifier(),
-    IsometricClassifier(alpha=0, max_epochs=30),
     IsometricTransformer(),
     IsometricClassifierCV((0.0, 1.0), estimator=QUICK, cv=2),
     IsometricRegressor(max_epochs=50),
@@ -40,6 +39,7 @@ BY_NUMBER = {
     for kind in ("dense", "sparse")
 }
 OTHER_SETTINGS = [
+    IsometricClassifier(alpha=0, max_epochs=30),
     IsometricClassifier(penalty="within_class", max_epochs=30),
     IsometricClassifier(penalty="worst_case", max_epochs=30),
     IsometricClassifier(samples_per_class=2, max_epochs=30),

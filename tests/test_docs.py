@@ -107,6 +107,7 @@ def test_every_yes_of_ours_is_linked_to_what_shows_it():
         assert re.fullmatch(r"\[yes\]\(\.\./(\.\./tests|howto|gallery)/[\w/]+\.(py|md)\)", cell)
 
 
+@pytest.mark.slow
 def test_search_by_optuna_finds_what_nothing_beats_in_both_goals(capsys):
     optuna = pytest.importorskip("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -292,7 +292,7 @@ def test_other_torch_code_does_not_change_the_result(module):
     np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", ["loky", pytest.param("threading", marks=pytest.mark.slow)])
 def test_search_gives_the_same_scores_whatever_n_jobs(backend):
     import joblib
 

@@ -106,7 +106,7 @@ def cells_of(model):
     return grid(model, edges)
 
 
-@pytest.mark.parametrize("norm", ["l2", "l1"])
+@pytest.mark.parametrize("norm", ["l2", pytest.param("l1", marks=slow)])
 @pytest.mark.parametrize(
     "first, last",
     [
