@@ -157,8 +157,8 @@ def make_adversarial_scorer(
     metric : str or callable, optional
         The name of any scorer of scikit-learn, such as "neg_log_loss", "roc_auc", "f1_macro" or
         "r2", or a callable ``(estimator, X, y, sample_weight=None)``. Greater is better, and the
-        prefix ``"neg_"`` may be left out: "log_loss" is minus the log loss. The attack breaks as many
-        samples as it can and then lowers the score of the true class of each, or raises the
+        prefix ``"neg_"`` may be left out: "log_loss" is minus the log loss. The attack breaks as
+        many samples as it can and then lowers the score of the true class of each, or raises the
         losses of a regressor: it makes log loss, accuracy and errors as bad as it finds. Of a
         metric that compares samples, such as "roc_auc", worse may exist.
 
