@@ -11,8 +11,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 
 from sklearn_iso._certificates import certifier_of
 from sklearn_iso._certificates.categories import held, variants
-from sklearn_iso._certificates.certifier import Certifier, Timed, Witnessing
-from sklearn_iso._certificates.domain import Domain
+from sklearn_iso._certificates.certifier import Certifier, Timed
 from sklearn_iso._geometry.norms import NORMS
 from sklearn_iso._protocols import Predictor
 from sklearn_iso._threat import Threat, as_threat, check_eps
@@ -248,38 +247,6 @@ def holding(problem: Problem, certifier: Certifier, eps: float) -> NDArray:
         held_there[moved.right] = certifier.holds(*moved.asked(), eps)
     np.logical_and.at(holds, moved.owner, held_there)
     return holds
-
-
-def verdicts(problem: Problem, eps: float, time_limit: float | None = None) -> NDArray:
-    """Return what is known of each sample at a budget.
-
-    Returns
-    -------
-    ndarray of str, shape (n,)
-        "certified": no perturbation within eps is misclassified. "broken": one is. "open":
-        neither is proven.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from sklearn_iso.metrics._certified import verdicts
-    >>> from sklearn_iso.metrics._problem import Problem
-    >>> X, y = np.array([[0.0], [1.0], [3.0]]), np.array([0, 0, 1])
-    >>> tree = DecisionTreeClassifier().fit(X, y)
-    >>> verdicts(Problem.of(tree, X, y), 1.5).tolist()
-    ['certified', 'broken', 'broken']
-    """
-    certifier, right = certifier_for(problem.estimator, time_limit), problem.right()
-    found = np.where(right, "open", "broken").astype(object)
-    found[holding(problem, certifier, eps)] = "certified"
-    rows = np.flatnonzero(found == "open")
-    if len(rows) and isinstance(certifier, Witnessing) and not problem.threat.categories:
-        X, codes = problem.table.values[rows], problem.codes[rows]
-        points = certifier.witness(X, codes, problem.threat)
-        near = Domain.of(problem.threat, X.shape[1]).distance(X, points) <= eps
-        found[rows[near & (problem.predict(points, rows) != codes)]] = "broken"
-    return found
 
 
 def certifier_for(estimator: Predictor, time_limit: float | None) -> Certifier:

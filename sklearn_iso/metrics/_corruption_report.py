@@ -30,6 +30,7 @@ from sklearn_iso.metrics._corruptions import (
     doses_of,
 )
 from sklearn_iso.metrics._evidence import Evidence, write
+from sklearn_iso.metrics._frames import frame_of
 from sklearn_iso.metrics._image_corruptions import CorruptibleImages
 from sklearn_iso.metrics._scored import measure_of
 from sklearn_iso.metrics._weights import weighted
@@ -110,14 +111,7 @@ class CorruptionReport:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "CorruptionReport.to_frame needs pandas. Install it with "
-                "pip install 'sklearn-iso[data]', or use CorruptionReport.table."
-            ) from error
-        return pd.DataFrame(self.table)
+        return frame_of(self.table, type(self).__name__, "table")
 
     def to_json(self, path: str | Path | None = None, *, date: str | None = None) -> str:
         """Return all figures with settings, versions and hashes as JSON, and write it to a file.

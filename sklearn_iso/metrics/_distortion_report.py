@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn_iso._protocols import RandomState
 from sklearn_iso.metrics._distortion import constant_distance_stress
 from sklearn_iso.metrics._distortion_scorer import MEASURES
+from sklearn_iso.metrics._frames import frame_of
 from sklearn_iso.metrics._pairs import Sampling, check_pair_of_spaces, pair_distances
 from sklearn_iso.metrics._signatures import Metric
 from sklearn_iso.metrics._weights import weighted
@@ -75,15 +76,8 @@ class DistortionReport:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "DistortionReport.to_frame needs pandas. Install it with "
-                "pip install 'sklearn-iso[data]', or use DistortionReport.values."
-            ) from error
         columns = {"value": self.values, "std_error": self.std_errors, "isometry": _PERFECT}
-        return pd.DataFrame(columns).loc[list(self.values)]
+        return frame_of(columns, type(self).__name__, "values").loc[list(self.values)]
 
     def _rows(self) -> list[tuple[str, str, str, str]]:
         rows = [("measure", "value", "std error", "isometry")]

@@ -19,6 +19,7 @@ from sklearn_iso.metrics._access import Gradients
 from sklearn_iso.metrics._assumptions import Assumed, assumptions, budgets_fit
 from sklearn_iso.metrics._diagnostics import estimator_answers
 from sklearn_iso.metrics._findings import Finding, draw
+from sklearn_iso.metrics._frames import frame_of
 from sklearn_iso.metrics._regression_evaluation import Method, RegressionEvaluation, Worst
 from sklearn_iso.metrics._regression_problem import RegressionProblem, SampleLoss
 from sklearn_iso.metrics._rendering import as_html, as_text, of_regressor
@@ -131,14 +132,7 @@ class RegressionReport:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "RegressionReport.to_frame needs pandas. Install it with "
-                "pip install 'sklearn-iso[data]', or use RegressionReport.columns()."
-            ) from error
-        return pd.DataFrame(self.columns())
+        return frame_of(self.columns(), type(self).__name__, "columns()")
 
     def __str__(self) -> str:
         """Return a table for people."""

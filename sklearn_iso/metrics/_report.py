@@ -26,6 +26,7 @@ from sklearn_iso.metrics._diagnostics import checks_for, estimator_answers, samp
 from sklearn_iso.metrics._evidence import Evidence
 from sklearn_iso.metrics._figures import figures
 from sklearn_iso.metrics._findings import Finding, Sample, draw
+from sklearn_iso.metrics._frames import frame_of
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._proven import Proven
 from sklearn_iso.metrics._regression_problem import LossLike, RegressionProblem, SampleLoss
@@ -156,14 +157,7 @@ class RobustnessReport(ToldAsJson):
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "RobustnessReport.to_frame needs pandas. Install it with "
-                "pip install 'sklearn-iso[data]', or use RobustnessReport.columns()."
-            ) from error
-        return pd.DataFrame(self.columns())
+        return frame_of(self.columns(), type(self).__name__, "columns()")
 
     def __str__(self) -> str:
         """Return a table for people."""

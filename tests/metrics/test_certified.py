@@ -25,8 +25,6 @@ from sklearn_iso.metrics import (
     certified_distance,
     make_certified_scorer,
 )
-from sklearn_iso.metrics._certified import verdicts
-from sklearn_iso.metrics._problem import Problem
 
 X, Y = load_iris(return_X_y=True)
 TREE = DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, Y)
@@ -115,17 +113,6 @@ def test_changes_of_categories_cost_nothing():
         assert (found == 0).any() and (found > 0).any()
         accuracy = certified_accuracy(tree, samples, labels, eps=0.05, threat=threat)
         assert np.isclose(accuracy, (found > 0.05).mean())
-
-
-def test_verdicts_are_certified_broken_or_open():
-    threat = ThreatModel("linf")
-    distances = certified_distance(TREE, X, Y)
-    found = verdicts(Problem.of(TREE, X, Y, threat=threat), 0.3)
-    assert np.array_equal(found == "certified", distances > 0.3)
-    assert set(found) == {"certified", "broken"}
-    of_line = verdicts(Problem.of(LINE, X, Y, threat=threat), 0.3)
-    assert np.array_equal(of_line == "broken", LINE.predict(X) != Y)
-    assert "open" in of_line
 
 
 def test_scorers_score_pickle_and_take_weights():
