@@ -19,7 +19,9 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from sklearn.base import ClassifierMixin
 from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     BaseCrossValidator,
     GridSearchCV,
@@ -27,6 +29,7 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
     train_test_split,
 )
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
@@ -72,6 +75,7 @@ class Task:
     cv: BaseCrossValidator
     norm: str = "l2"
     fractions: tuple[float, ...] = (0.1, 0.2, 0.3)
+    peers: tuple[ClassifierMixin, ...] = ()
 
     @property
     def threat(self) -> ThreatModel:
@@ -108,6 +112,10 @@ def digits() -> Task:
         scale=X_train.std(axis=0),
         alphas=(0.0, 0.1, 0.3, 1.0, 3.0),
         cv=StratifiedKFold(3, shuffle=True, random_state=0),
+        peers=(
+            LogisticRegression(max_iter=1000),
+            MLPClassifier((128, 128), alpha=1.0, max_iter=300, random_state=0),
+        ),
     )
 
 
@@ -245,9 +253,15 @@ def main() -> None:
     best = found.best_params_[ALPHA]
     plain = found.estimator.set_params(**{ALPHA: 0.0}).fit(task.X_train, task.y_train)
     models = {"plain (alpha=0)": plain, f"isometric (alpha={best:g})": found.best_estimator_}
-    curves = draw_curves(models, task, budgets, options.output)
+    peers = {
+        type(peer).__name__: make_pipeline(*found.estimator[:-1], peer).fit(
+            task.X_train, task.y_train
+        )
+        for peer in task.peers
+    }
+    curves = draw_curves(models | peers, task, budgets, options.output)
     draw_distances(models, task, options.output)
-    before, after = (display.accuracy for display in curves.values())
+    before, after, *others = (display.accuracy for display in curves.values())
     print(
         f"\nsaved {options.output}/{task.name}_robustness.png and "
         f"{options.output}/{task.name}_shepard.png\n"
@@ -255,6 +269,8 @@ def main() -> None:
         f"of L2 {budgets[-1]:g}, the plain network {before[3]:.0%}; "
         f"without an attack {after[0]:.1%} against {before[0]:.1%}."
     )
+    for name, accuracy in zip(peers, others, strict=True):
+        print(f"{name} keeps {accuracy[3]:.0%}; without an attack {accuracy[0]:.1%} right.")
 
 
 if __name__ == "__main__":
