@@ -216,6 +216,10 @@ class AttackState:
         self.centres[rows] = categories.graft(self.X[rows], flipped)
         self.record(rows, flipped, *value(flipped, y))
 
+    def lose(self, which: Tensor) -> None:
+        """Count samples of a mask as misclassified at their best points."""
+        self.robust &= ~which
+
     def forget(self) -> None:
         """Let the next points count as the best yet, as after a change of the loss."""
         self.best_loss.fill_(-torch.inf)

@@ -99,7 +99,7 @@ class SigmaZero(MinimumNormAttack):
         objective = Objective(state.logits, margin)
         before = state.X_adv.clone()
         nearest(state, budget, fewest_features(objective, self.n_steps))
-        state.robust &= ~(state.X_adv != before).flatten(1).any(dim=1)
+        state.lose((state.X_adv != before).flatten(1).any(dim=1))
 
 
 def fewest_features(objective: Objective, n_steps: int) -> Approach:
