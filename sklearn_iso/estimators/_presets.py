@@ -87,11 +87,13 @@ def _images_both_norms() -> dict[str, object]:
 
 
 def _images_certified() -> dict[str, object]:
-    worst = CertifiedCrossEntropy(radius=0.1, bounds=(0, 1), warmup=0.6)
-    network = partial(ConvNet, channels=(16, 32), n_hidden=100, initialization="interval")
+    # Twice the budget it is for: what holds there holds with a margin.
+    worst = CertifiedCrossEntropy(radius=0.2, bounds=(0, 1), warmup=0.4)
+    network = partial(ConvNet, channels=(32, 64), n_hidden=200, initialization="interval")
     return _images(
-        worst, alpha=1.0, module=network, learning_rate=3e-3, batch_size=64, max_epochs=20
-    )
+        worst, alpha=1.0, module=network, learning_rate=2e-3, learning_rate_schedule="cosine",
+        batch_size=64, max_epochs=30,
+    )  # fmt: skip
 
 
 #: Parameters by name.

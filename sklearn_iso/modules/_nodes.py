@@ -240,6 +240,11 @@ class Moved(Affine):
         super().__init__([at], shape)
         self.input_shape, self.move = tuple(input_shape), move
 
+    def interval(self, *bounds: Bounds) -> Bounds:
+        """Return the bounds moved: no entry falls where another one rises."""
+        low, high = bounds[0]
+        return self.move(low), self.move(high)
+
     def linear(self, z: Tensor, absolute: bool = False) -> Tensor:
         """Return the entries where they belong."""
         return self.move(z)
