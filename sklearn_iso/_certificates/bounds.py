@@ -101,7 +101,7 @@ class NetworkBounds:
             least = least.expand(len(self.ball), -1)
             if self.settings.linear:
                 least = torch.maximum(least, self._linear(rows, self.graph.last))
-        if self.settings.linear and self.settings.n_steps and self._ramps():
+        if self.settings.linear and self.settings.n_steps and self.bent_ramps():
             least = torch.maximum(least, self._with_best_slopes(rows))
         return torch.where(self._finite()[:, None] & ~least.isnan(), least, -torch.inf)
 
@@ -165,7 +165,7 @@ class NetworkBounds:
             A.abs().flatten(2), self.errors[0].flatten(1).unsqueeze(2)
         ).squeeze(2)
 
-    def _ramps(self) -> list[int]:
+    def bent_ramps(self) -> list[int]:
         """Return the numbers of piecewise linear activations that bend somewhere."""
         found = []
         for number, node in enumerate(self.graph.nodes, 1):
@@ -178,7 +178,7 @@ class NetworkBounds:
     def _with_best_slopes(self, rows: Tensor) -> Tensor:
         """Return the best bounds on a path of gradient ascent; slopes are those of each row."""
         slopes = {}
-        for number in self._ramps():
+        for number in self.bent_ramps():
             low, high = self.bounds[self.graph.node(number).inputs[0]]
             start = (high > -low).double()[:, None]
             slopes[number] = start.repeat(1, rows.shape[1], *[1] * (low.ndim - 1))
@@ -196,6 +196,11 @@ class NetworkBounds:
                     for slope in slopes.values():
                         slope.clamp_(0, 1)
         return best
+
+    @property
+    def finite(self) -> bool:
+        """Whether all bounds of all samples are finite; without them nothing is proven."""
+        return bool(self._finite().all())
 
     def _finite(self) -> Tensor:
         """Return for which samples all bounds are finite; without them nothing is proven."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from sklearn_iso._certificates import rules  # noqa: F401
 from sklearn_iso._certificates.balls import Ball
 from sklearn_iso._certificates.bounds import NetworkBounds, Settings
+from sklearn_iso._certificates.branching import branched_margin
 from sklearn_iso._certificates.budgets import RTOL, largest_budgets
 from sklearn_iso._certificates.registry import Steps, register, registered
 from sklearn_iso._geometry.norms import NORMS
@@ -49,14 +51,25 @@ class NetworkCertifier:
         Whose model it is; errors tell of it.
     settings : Settings
         How much is spent on bounds.
+    time_limit : float, optional
+        Seconds for each sample, in which cases are told apart where bounds prove nothing.
     """
 
     model: nn.Module
     estimator: BaseEstimator
     settings: Settings = field(default_factory=Settings)
+    time_limit: float | None = None
 
-    method = "linear bounds of the logits (CROWN)"
     exact = False
+
+    @property
+    def method(self) -> str:
+        """How it proves."""
+        return "linear bounds of the logits (CROWN)" + (", in cases" if self.time_limit else "")
+
+    def within(self, time_limit: float | None) -> NetworkCertifier:
+        """Return the same certifier with a limit of seconds for each sample; None for no search."""
+        return replace(self, time_limit=time_limit)
 
     def graph(self, shape: tuple[int, ...], unit: float = DOUBLE) -> Graph:
         """Return the operations of the model for samples of a shape.
@@ -80,7 +93,13 @@ class NetworkCertifier:
     def holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
         """Return for which samples no perturbation within eps is misclassified, as booleans."""
         problem = _Problem.of(self, X, codes, threat)
-        return problem.margins(np.arange(len(X)), np.full(len(X), float(eps))) > 0
+        budgets = np.full(len(X), float(eps))
+        margins = problem.margins(np.arange(len(X)), budgets)
+        if self.time_limit is not None:
+            right = problem.margins(np.arange(len(X)), np.zeros(len(X))) > 0
+            for sample in np.flatnonzero((margins <= 0) & right).tolist():
+                margins[sample] = problem.in_cases(sample, eps, self.time_limit)
+        return margins > 0
 
     def distances(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         """Return a lower bound of the distance of each sample, in units of the threat.
@@ -91,7 +110,11 @@ class NetworkCertifier:
         most = problem.widest()
         start = np.where(np.isfinite(most), most / 64, 1e-2)
         rtol = AFFINE_RTOL if problem.graph.affine else RTOL
-        return largest_budgets(problem.margins, start, most, rtol)
+        found = largest_budgets(problem.margins, start, most, rtol)
+        if self.time_limit is not None and not problem.graph.affine:
+            for sample in np.flatnonzero((found > 0) & np.isfinite(found)).tolist():
+                found[sample] = problem.further(sample, found[sample], self.time_limit)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +153,33 @@ class _Problem:
             found[part] = self._margins(samples[part], budgets[part])
         return found
 
+    @own_modes()
+    def in_cases(self, sample: int, budget: float, seconds: float) -> float:
+        """Return a lower bound of the smallest margin of one sample, by branch and bound."""
+        only = np.array([sample])
+        bounds = self._bounds(only, np.array([budget]))
+        return branched_margin(
+            bounds, self.codes[torch.from_numpy(only)], time.monotonic() + seconds
+        )
+
+    def further(self, sample: int, proven: float, seconds: float) -> float:
+        """Return the largest budget of one sample that cases prove; `proven` is without them.
+
+        The step doubles with each proof and is a quarter without one; each has half of what is
+        left of the time.
+        """
+        end, step = time.monotonic() + seconds, proven / 4
+        most = self.widest()[sample]
+        while step > RTOL * proven and (left := end - time.monotonic()) > 0:
+            budget = min(proven + step, most)
+            if self.in_cases(sample, budget, left / 2) > 0:
+                if budget >= most:
+                    return np.inf
+                proven, step = budget, 2 * step
+            else:
+                step /= 4
+        return proven
+
     def widest(self) -> NDArray:
         """Return the budgets whose balls hold the whole box in which samples may move."""
         if (box := self._box()) is None:
@@ -141,15 +191,16 @@ class _Problem:
         return np.maximum(size.numpy() * (1 + 1e-9), 1e-300)
 
     def _margins(self, samples: NDArray, budgets: NDArray) -> NDArray:
-        chosen = torch.from_numpy(samples)
-        X, codes = self.X[chosen], self.codes[chosen]
+        codes = self.codes[torch.from_numpy(samples)]
+        least: NDArray = self._bounds(samples, budgets).margins(codes).amin(1).numpy()
+        return least
+
+    def _bounds(self, samples: NDArray, budgets: NDArray) -> NetworkBounds:
+        X = self.X[torch.from_numpy(samples)]
         eps = torch.from_numpy(np.asarray(budgets, dtype=np.float64))
         radius = eps.reshape(-1, *[1] * (X.ndim - 1)) * self.unit
         ball = Ball.around(X, radius, self.threat.norm, self._box())
-        least: NDArray = (
-            NetworkBounds(self.graph, ball, self.settings).margins(codes).amin(1).numpy()
-        )
-        return least
+        return NetworkBounds(self.graph, ball, self.settings)
 
     def _box(self) -> tuple[Tensor, Tensor] | None:
         if self.threat.bounds is None:

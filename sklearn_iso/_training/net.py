@@ -69,6 +69,7 @@ class PenalizedNet(NeuralNet):
         self._trained = [p for p in self.module_.parameters() if p.requires_grad]
         if training and not self._trained:
             raise ValueError(_FROZEN)
+        self._n_batches = len(iterator)
         for batch in iterator:
             X, (y, _) = batch  # callbacks of skorch know no weights
             self.notify("on_batch_begin", batch=(X, y), training=training)
@@ -152,13 +153,19 @@ class PenalizedNet(NeuralNet):
     def train_step_single(self, batch: Rows, **fit_params: object) -> Step:
         """Compute the loss of a batch and its gradients."""
         with self._randomness.module_stream(), _gradient_explained():
-            progress = min(1.0, len(self.history) / self.max_epochs)
-            loss = self._loss(batch, self._randomness.penalty, progress)
+            loss = self._loss(batch, self._randomness.penalty, min(1.0, self._progress()))
             if not math.isfinite(loss.total.item()):
                 raise LossNotFiniteError
             # Only the weights: a penalty may have asked for gradients of X as well.
             loss.total.backward(inputs=self._trained)
         return self._record(loss, "train")
+
+    def _progress(self) -> float:
+        """Return the share of the epochs that are begun, or of the batches that are done."""
+        if not getattr(self.criterion_, "grows_by_batch", False):
+            return len(self.history) / self.max_epochs
+        done = (len(self.history[-1]["batches"]) - 1) / self._n_batches
+        return (len(self.history) - 1 + done) / self.max_epochs
 
     def validation_step(self, batch: Rows, **fit_params: object) -> Step:
         """Compute the loss of a batch; penalties may differentiate, so gradients are on."""

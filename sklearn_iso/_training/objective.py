@@ -72,6 +72,11 @@ class Objective(nn.Module):
         self.penalty, self.alpha, self.layers, self.weighted = penalty, alpha, layers, weighted
         self.data_term = data_term
 
+    @property
+    def grows_by_batch(self) -> bool:
+        """Whether a term takes its progress by batches, and not by epochs."""
+        return bool(self.alpha) and any(term.grows_by_batch for _, _, term in self.penalty.terms())
+
     def forward(
         self,
         module: nn.Module,

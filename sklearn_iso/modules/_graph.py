@@ -97,6 +97,9 @@ class Graph:
         bounds: Sequence[Bounds],
         errors: Mapping[int, Tensor] | None = None,
         slopes: Mapping[int, Tensor] | None = None,
+        *,
+        added: Mapping[int, Tensor] | None = None,
+        seen: dict[int, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         r"""Return rows of the input and constants that bound rows of an operation from below.
 
@@ -114,6 +117,11 @@ class Graph:
             By how much rounding may move the output of each operation.
         slopes : mapping of int to Tensor, optional
             Lower slopes of activations, where they are chosen.
+        added : mapping of int to Tensor, optional
+            Rows of the output of each operation that are added on the way: then what is bounded
+            is the sum.
+        seen : dict, optional
+            Filled with the rows of the output of each operation.
 
         Returns
         -------
@@ -122,14 +130,19 @@ class Graph:
         """
         pending, constant = {at: rows}, torch.zeros_like(dot(rows[:, :, :0], rows[:, 0, :0]))
         for number in range(at, 0, -1):
-            if (A := pending.pop(number, None)) is None:
+            A = pending.pop(number, None)
+            if added is not None and number in added:
+                A = added[number] if A is None else A + added[number]
+            if A is None:
                 continue
+            if seen is not None:
+                seen[number] = A
             node = self.node(number)
             if errors is not None and number in errors:
                 constant = constant - dot(A.abs(), errors[number])
             chosen = None if slopes is None else slopes.get(number)
-            parts, added = node.backward(A, *(bounds[i] for i in node.inputs), slopes=chosen)
-            constant = constant + added
+            parts, offset = node.backward(A, *(bounds[i] for i in node.inputs), slopes=chosen)
+            constant = constant + offset
             for i, part in zip(node.inputs, parts, strict=True):
                 pending[i] = pending[i] + part if i in pending else part
         left = pending.get(0)

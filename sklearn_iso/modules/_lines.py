@@ -235,11 +235,15 @@ class SCurve(Curve):
         )
 
     def _touching(self, low: Tensor, high: Tensor) -> Tensor:
-        """Return where the upper line touches: the middle, or as near to low as it may be."""
+        """Return where the upper line touches: the middle, or as near to it as it may be.
+
+        A line in the middle leaves the smallest area; where it is below the curve at low, one
+        further to the right is not.
+        """
         near, far = torch.zeros_like(low), high.clamp_min(0)
         for _ in range(N_HALVINGS):
             middle = (near + far) / 2
             slope, start = self.tangent(middle)
             holds = slope * low + start >= self.function(low)
             near, far = torch.where(holds, near, middle), torch.where(holds, middle, far)
-        return torch.where(low >= 0, (low + high) / 2, far)
+        return torch.maximum(far, (low + high) / 2)

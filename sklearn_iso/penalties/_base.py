@@ -36,6 +36,9 @@ class Penalty(BaseEstimator, ABC):
     common_params : frozenset of str
         Parameters that mean the same in every penalty that lists them here, as a radius does: the
         plain name sets them in all such terms of a sum.
+    grows_by_batch : bool
+        Whether the progress of a batch is the share of the batches before it; else it is that
+        of the epochs, its own included.
 
     Examples
     --------
@@ -52,6 +55,7 @@ class Penalty(BaseEstimator, ABC):
     layers: Layers | None = None
     needs_input_gradient: bool = False
     needs_all_samples: bool = False
+    grows_by_batch: bool = False
     common_params: frozenset[str] = frozenset()
 
     @property
