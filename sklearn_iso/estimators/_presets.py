@@ -122,9 +122,9 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
     - "images_both_norms": the same network under pairs in L2, of which every other batch's
       start at random patches, and in L-infinity, for budgets up to 1.6 in L2 and 0.1 in
       L-infinity; nearly four times the training time of "images".
-    - "images_certified": a network of half the width under the worst logits of intervals, for
-      images with values in [0, 1]: less accurate, but most of its robustness, for budgets up to
-      0.1 in L-infinity, can be proven.
+    - "images_certified": the same network under the worst logits of intervals, for images with
+      values in [0, 1]: less accurate, but most of its robustness, for budgets up to 0.1 in
+      L-infinity, can be proven. For another budget set ``penalty__radius``, a little above it.
 
     Parameters
     ----------

@@ -71,8 +71,9 @@ def certified_accuracy(
     sample_weight : array-like of shape (n_samples,), optional
         Weights of the samples, at least 0. Samples of weight 0 are left out.
     time_limit : float, optional
-        Seconds for each sample, for searches over ensembles of trees. A sample about which
-        nothing is proven by then does not count.
+        Seconds for each sample, for searches: over ensembles of trees, which without a limit take
+        as long as they need, and over the units of ReLU networks, which are searched with a
+        limit only. A sample about which nothing is proven by then does not count.
 
     Returns
     -------
@@ -137,6 +138,11 @@ def certified_distance(
     For ensembles in other norms, and for more neighbours, they are lower bounds. Trees are
     certified behind steps that act on columns one by one: scalers, imputation, selection.
 
+    Networks have linear bounds of their logits. With a `time_limit`, samples about which these
+    prove nothing are told apart in cases, in each of which some units of a ReLU network are known
+    to be on one side of 0 [3]_; for some hundred units that often closes the gap to what attacks
+    find.
+
     Parameters
     ----------
     estimator : fitted classifier
@@ -149,8 +155,8 @@ def certified_distance(
         What an attack may do, see :class:`sklearn_iso.ThreatModel`; not of norm "l0". Another
         category adds nothing to the distance.
     time_limit : float, optional
-        Seconds for each sample, for searches over ensembles of trees. What is proven by then is
-        a lower bound all the same.
+        Seconds for each sample, for searches over ensembles of trees and, where it is given, over
+        the units of ReLU networks. What is proven by then is a lower bound all the same.
 
     Returns
     -------
@@ -168,6 +174,8 @@ def certified_distance(
     .. [1] Kantchelian, Tygar, Joseph, Evasion and Hardening of Tree Ensemble Classifiers, ICML
        2016.
     .. [2] Devos, Meert, Davis, Versatile Verification of Tree Ensembles, ICML 2021.
+    .. [3] Wang et al., Beta-CROWN: Efficient Bound Propagation with Per-neuron Split Constraints
+       for Neural Network Robustness Verification, NeurIPS 2021.
 
     Examples
     --------

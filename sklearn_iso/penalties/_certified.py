@@ -39,8 +39,9 @@ class CertifiedCrossEntropy(Penalty):
     robustness can be proven. With an `alpha` of 1 the penalty is worth as much as the cross-entropy
     at x. It costs about two passes through the network. Classifiers only.
 
-    The intervals of a wide network that was initialised for signals are so large that training
-    ends at a constant. Few units, or ``ConvNet(initialization="interval")``, keep them small.
+    Intervals grow with each layer. Where the radius grows too fast, or the learning rate is high,
+    units die and training ends at a constant: the remedies are a longer `warmup`, more epochs, or
+    a lower learning rate, and ``ConvNet(initialization="interval")`` where there are few epochs.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class CertifiedCrossEntropy(Penalty):
         Range of the data, in the units of X. Perturbed samples stay inside. Checked on the samples
         that calibrate the penalty.
     warmup : float, default=0.5
-        Share of the training over which g grows linearly to 1.
+        Share of the training over which g grows linearly from 0 to 1, batch by batch.
 
     Attributes
     ----------

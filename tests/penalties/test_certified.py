@@ -13,6 +13,7 @@ from torch import nn
 from sklearn_iso import IsometricClassifier, ThreatModel
 from sklearn_iso._certificates.bounds import Settings
 from sklearn_iso._certificates.networks import NetworkCertifier
+from sklearn_iso.metrics import certified_accuracy
 from sklearn_iso.modules import MLP
 from sklearn_iso.penalties import CertifiedCrossEntropy, WorstCaseIsometry
 from sklearn_iso.testing import check_penalty
@@ -73,6 +74,24 @@ def test_weight_and_radius_grow_with_the_training(progress):
     at_x = cross_entropy(module(X), y, weight)
     expected = (1 - grown) * at_x + grown * value(worst, module, X, y, weight).item()
     assert found == pytest.approx(expected)
+
+
+class Watching(CertifiedCrossEntropy):
+    """Writes down how far training is at each batch."""
+
+    seen = ()
+
+    def __call__(self, batch):
+        type(self).seen += (batch.progress,)
+        return super().__call__(batch)
+
+
+def test_training_starts_at_no_radius_and_grows_with_each_batch():
+    X, y = np.random.default_rng(0).uniform(size=(40, 4)), np.arange(40) % 2
+    IsometricClassifier(
+        penalty=Watching(radius=0.1), alpha=1.0, max_epochs=5, batch_size=10, random_state=0
+    ).fit(X, y)
+    np.testing.assert_allclose(Watching.seen, np.arange(20) / 20)
 
 
 def test_gradient_is_that_of_finite_differences():
@@ -176,6 +195,22 @@ def test_training_raises_what_intervals_certify():
         certifier = NetworkCertifier(as_torch(classifier), classifier, Settings(linear=False))
         shares.append(certifier.holds(X_test, y_test, threat, 0.03).mean())
     assert shares[0] + 0.3 < shares[1]
+
+
+@pytest.mark.slow
+def test_most_digits_are_certified_after_training_for_it():
+    X, y = load_digits(return_X_y=True)
+    X, X_test, y, y_test = train_test_split(
+        (X / 16).astype(np.float32), y, random_state=0, stratify=y
+    )
+    penalty = CertifiedCrossEntropy(radius=0.05, bounds=(0, 1))
+    classifier = IsometricClassifier(
+        penalty=penalty, alpha=1.0, hidden_layer_sizes=(64,), max_epochs=60, batch_size=64,
+        random_state=0,
+    ).fit(X, y)  # fmt: skip
+    threat = ThreatModel("linf", bounds=(0, 1))
+    assert classifier.score(X_test, y_test) >= 0.96
+    assert certified_accuracy(classifier, X_test, y_test, eps=0.05, threat=threat) >= 0.85
 
 
 def test_gradients_of_single_precision_are_finite():
