@@ -262,6 +262,11 @@ ATTACKED = {"estimator": MODEL, **SMALL, "attack": "fgsm"}
 DISPLAYS = {
     "RobustnessCurveDisplay": (CURVE, ATTACKED | {"eps": [0.1]}, CURVE),
     "ShepardDisplay": (DISTANCES, {"estimator": MODEL, "X": X}, {"X": X, "Z": Z}),
+    "EmbeddingDisplay": (
+        {"Z": X[:, :2], "distortion": X[:, 0] ** 2},
+        {"estimator": MODEL, "X": X},
+        {"X": X, "Z": X[:, :2]},
+    ),
     "AlphaPathDisplay": (PATH, {"search": SEARCH, "param": "C"}, PATH),
     "TrainingCurveDisplay": (
         {"history": {"loss": [1.0, 0.5]}, "terms": ["loss"]},
