@@ -2,8 +2,9 @@
 Where an embedding keeps distances
 ==================================
 
-Digits in the plane: samples that never took part, coloured by the distortion of their distances, and
-the Shepard diagram of the same map beside. Unlike scikit-learn's MDS, the map places new samples.
+Digits in the plane: samples that never took part, coloured by the distortion of their distances,
+and the Shepard diagram of the same map beside. Unlike scikit-learn's MDS, the map places new
+samples.
 """
 
 import matplotlib.pyplot as plt
