@@ -27,6 +27,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(BIN)/python docs/check_docstrings.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
