@@ -292,6 +292,11 @@ class ThreatModel:
         ----------
         low, high : ndarray of the shape of a sample
             Least and largest values of the samples under attack.
+
+        Returns
+        -------
+        threat : ThreatModel
+            With the bounds widened.
         """
         if not isinstance(self.bounds, ObservedRange):
             return self

@@ -117,7 +117,13 @@ class AttackEnsemble(Attack):
             layout_of(X, self.image_shape)
 
     def attacks(self) -> tuple[Attack, ...]:
-        """Return the attacks, in the order of the stages after the first."""
+        """Return the attacks, in the order of the stages after the first.
+
+        Returns
+        -------
+        attacks : tuple of Attack
+            One for each stage but the first.
+        """
         found: tuple[Attack, ...] = (
             PGD(n_steps=20, random_start=False),
             APGD(n_steps=60, loss="margin"),
@@ -168,6 +174,7 @@ class AttackEnsemble(Attack):
         Returns
         -------
         X_adv : Tensor of the shape of X
+            Adversarial examples, and the sample itself where none was found.
         stage : Tensor of shape (n,), int64
             Position in `sklearn_iso.attacks.STAGES`: 0 for samples that are misclassified without
             an attack, -1 for those that stay robust.
@@ -279,6 +286,7 @@ def attack_ensemble(
     Returns
     -------
     Tensor of the shape of X
+        Adversarial examples, and the sample itself where none was found.
 
     Examples
     --------

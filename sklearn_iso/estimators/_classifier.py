@@ -203,6 +203,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         Returns
         -------
         self : IsometricClassifier
+            The fitted estimator.
 
         Raises
         ------
@@ -283,6 +284,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         Returns
         -------
         labels : ndarray of shape (n_samples,)
+            Values of ``classes_``.
         """
         logits = self._logits(X)
         labels: NDArray = self.classes_[logits.argmax(axis=1)]
@@ -298,6 +300,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
+            Each row adds up to 1.
         """
         probabilities: NDArray = softmax(self._logits(X), axis=1)
         return probabilities
@@ -312,6 +315,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
+            Finite wherever float64 can hold them.
         """
         log_probabilities: NDArray = log_softmax(self._logits(X), axis=1)
         return log_probabilities

@@ -138,6 +138,7 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
     Returns
     -------
     classifier : IsometricClassifier
+        Not fitted.
 
     Raises
     ------

@@ -194,6 +194,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         Returns
         -------
         self : IsometricRegressor
+            The fitted estimator.
 
         Raises
         ------
@@ -256,6 +257,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         Returns
         -------
         y : ndarray of float64 of shape (n_samples,)
+            The predictions.
         """
         samples = self._checked(X)
         outputs = inference.logits(self.net_.module_, samples)[:, 0].astype(np.float64)

@@ -133,6 +133,7 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         self : SmoothedClassifier
+            The fitted estimator.
 
         Raises
         ------
@@ -165,6 +166,7 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
+            Values of ``classes_``.
         """
         shares = self.predict_proba(X)
         labels: NDArray = self.classes_[shares.argmax(axis=1)]

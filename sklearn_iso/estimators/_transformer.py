@@ -227,6 +227,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Returns
         -------
         self : IsometricTransformer
+            The fitted estimator.
 
         Raises
         ------
@@ -305,6 +306,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
+            The samples that the decoder puts there.
         """
         return bring_back(self, X)
 
@@ -331,7 +333,13 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
 
     @own_modes()
     def to_torch(self) -> nn.Module:
-        """Return a copy of the trained map X to Z, on the CPU and in evaluation mode."""
+        """Return a copy of the trained map X to Z, on the CPU and in evaluation mode.
+
+        Returns
+        -------
+        module : nn.Module
+            From X to Z.
+        """
         check_is_fitted(self)
         encoder = copy.deepcopy(self.net_.module_.encoder).cpu().eval()
         return encoder if self.encoder is None else only_first_output(encoder)

@@ -113,7 +113,13 @@ class RegressionReport:
     assumed: tuple[Assumed, ...] = ()
 
     def columns(self) -> dict[str, NDArray]:
-        """Return the table by column, one entry for each budget."""
+        """Return the table by column, one entry for each budget.
+
+        Returns
+        -------
+        columns : dict of str to ndarray of shape (n_budgets,)
+            What the table holds, by its heading.
+        """
         found = {f"found by {stage}": counts for stage, counts in self.found_by.items()}
         return {
             "eps": self.eps,
@@ -126,6 +132,11 @@ class RegressionReport:
 
     def to_frame(self) -> DataFrame:
         """Return the table as a pandas DataFrame, one row for each budget.
+
+        Returns
+        -------
+        table : pandas.DataFrame
+            What :meth:`columns` returns.
 
         Raises
         ------

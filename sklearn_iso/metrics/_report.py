@@ -133,7 +133,13 @@ class RobustnessReport(ToldAsJson):
     proven: Proven | None = None
 
     def columns(self) -> dict[str, NDArray]:
-        """Return the table by column, one entry for each budget."""
+        """Return the table by column, one entry for each budget.
+
+        Returns
+        -------
+        columns : dict of str to ndarray of shape (n_budgets,)
+            What the table holds, by its heading.
+        """
         of_classes = {
             f"accuracy of {label}": self.class_accuracy[:, position]
             for position, label in enumerate(self.classes.tolist())
@@ -151,6 +157,11 @@ class RobustnessReport(ToldAsJson):
 
     def to_frame(self) -> DataFrame:
         """Return the table as a pandas DataFrame, one row for each budget.
+
+        Returns
+        -------
+        table : pandas.DataFrame
+            What :meth:`columns` returns.
 
         Raises
         ------
@@ -231,10 +242,12 @@ def robustness_report(
         :func:`sklearn_iso.metrics.adversarial_error`.
     eps : array-like of shape (n_budgets,)
         Budgets, in units of the threat.
-    threat, attack, loss, random_state
+    threat, attack, loss
         As in :func:`robustness_curve`.
     n_diagnosed : int
         Samples for the diagnostics; 0 leaves out those that attack.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the attacks and of the samples for the diagnostics.
     verbose : bool
         Show a progress bar on terminals if it takes more than two seconds.
     sample_weight : array-like of shape (n_samples,), optional
@@ -248,6 +261,7 @@ def robustness_report(
     Returns
     -------
     RobustnessReport, or RegressionReport for a regressor
+        Prints as a table, with the findings below it.
 
     Raises
     ------

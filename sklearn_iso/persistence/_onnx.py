@@ -49,6 +49,7 @@ def to_onnx(estimator: BaseEstimator, X: ArrayLike) -> onnx.ModelProto:
     Returns
     -------
     model : onnx.ModelProto
+        The graph.
 
     Raises
     ------

@@ -204,11 +204,13 @@ class ShepardDisplay:
             in one.
         X : array-like of shape (n_samples, n_features)
             Points of the input space.
-        y, n_pairs, random_state, ax
+        y, n_pairs, random_state
             As in :meth:`from_predictions`.
         name : str, default=None
             Title of the diagram, or name of the model in the legend; the class name of the
             estimator if None, of a Pipeline that of its last step.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
 
         Returns
         -------

@@ -180,6 +180,10 @@ for name in ("isometry_distortion", "expansion", "contraction", "bi_lipschitz_ra
     call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z, **PAIRS)
 for name in ("trustworthiness", "continuity"):
     call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z, n_neighbors=5, max_exact=2000)
+for name in ("centered_kernel_alignment", "procrustes_distance", "representational_similarity"):
+    call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z)
+call("metrics.representational_similarity tested", metrics.representational_similarity, X=X, Z=Z,
+     n_permutations=9, return_p_value=True)  # fmt: skip
 for name in ("hierarchical_f1_score", "hierarchical_precision_score", "hierarchical_recall_score",
              "tree_distance"):  # fmt: skip
     measure = getattr(metrics, name)
@@ -209,6 +213,9 @@ make = metrics.make_certified_scorer
 call("metrics.make_certified_scorer", make, scored(make, TREE, *ROWS), eps=0.1)
 make = metrics.make_distortion_scorer
 call("metrics.make_distortion_scorer", make, scored(make, MODEL, X, Y), measure="stress")
+make = metrics.make_representation_scorer
+call("metrics.make_representation_scorer", make, scored(make, MODEL, X, Y),
+     measure="representational_similarity")  # fmt: skip
 make = metrics.make_hierarchical_scorer
 call("metrics.make_hierarchical_scorer", make, scored(make, LEVELS, X, PATHS), measure="f1")
 make, robust = metrics.make_level_scorer, metrics.make_adversarial_scorer(**QUERIES)

@@ -7,11 +7,14 @@ from sklearn.base import clone
 from sklearn_iso.attacks import ATTACKS, NORMS, RayS, Square
 from sklearn_iso.metrics import (
     bi_lipschitz_ratio,
+    centered_kernel_alignment,
     continuity,
     contraction,
     expansion,
     isometry_distortion,
     make_adversarial_scorer,
+    procrustes_distance,
+    representational_similarity,
     scale_normalized_stress,
     shepard_correlation,
     trustworthiness,
@@ -123,6 +126,9 @@ MEASURES = {
     "bi_lipschitz_ratio": (bi_lipschitz_ratio, True),
     "trustworthiness": (trustworthiness, True),
     "continuity": (continuity, True),
+    "procrustes_distance": (procrustes_distance, True),
+    "centered_kernel_alignment": (centered_kernel_alignment, True),
+    "representational_similarity": (representational_similarity, True),
 }
 
 
