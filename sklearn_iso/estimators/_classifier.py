@@ -28,6 +28,7 @@ from sklearn_iso.estimators._representing import RepresentingNetwork
 from sklearn_iso.estimators._tasks import fit_task
 from sklearn_iso.modules import Representation
 from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._orthogonal import as_plain
 from sklearn_iso.modules._representations import only_first_output
 from sklearn_iso.penalties import Penalty
 from sklearn_iso.penalties._catalogue import PenaltyName
@@ -331,7 +332,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
             Maps X to logits in the order of ``classes_``, or to the representation.
         """
         check_is_fitted(self)
-        module = copy.deepcopy(self.net_.module_).cpu()
+        module = as_plain(copy.deepcopy(self.net_.module_).cpu())
         if transform:
             return Representation(module, self.layers).eval()
         return (module if self.module is None else only_first_output(module)).eval()

@@ -21,7 +21,7 @@ from sklearn_iso._typed import (
     fit_context,
 )
 from sklearn_iso.estimators._base import with_dtypes
-from sklearn_iso.estimators._constraints import CHOOSING, Auto
+from sklearn_iso.estimators._constraints import CHOOSING, MODULE, Auto
 from sklearn_iso.estimators._input import check_fit_input
 from sklearn_iso.estimators._learner import learns_by_chunks
 from sklearn_iso.estimators._regression import RegressionLearner, regression_penalty
@@ -29,6 +29,7 @@ from sklearn_iso.estimators._representing import RepresentingNetwork
 from sklearn_iso.estimators._tasks import fit_task
 from sklearn_iso.modules import Representation, Rescaled
 from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._orthogonal import as_plain
 from sklearn_iso.penalties import PENALTIES, Penalty
 
 
@@ -159,7 +160,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     _parameter_constraints = CHOOSING | {
         "penalty": [StrOptions(set(PENALTIES) - {"within_class"}), Penalty],
         "layers": [str, "array-like"],
-        "module": [callable, None],
+        "module": MODULE,
     }
 
     alpha: float | Auto = field(default="auto", kw_only=False)
@@ -298,7 +299,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
             Maps X to predictions (n_samples, 1) in the units of y, or to the representation.
         """
         check_is_fitted(self)
-        module = copy.deepcopy(self.net_.module_).cpu()
+        module = as_plain(copy.deepcopy(self.net_.module_).cpu())
         if transform:
             return Representation(module, self.layers).eval()
         return Rescaled(module, self.target_std_, self.target_mean_).eval()

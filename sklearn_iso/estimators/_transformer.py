@@ -19,7 +19,7 @@ from sklearn_iso._typed import (
     fit_context,
 )
 from sklearn_iso.estimators._base import with_dtypes
-from sklearn_iso.estimators._constraints import EMBEDDING, Activation, MetricOfX
+from sklearn_iso.estimators._constraints import EMBEDDING, Activation, MetricOfX, ModuleName
 from sklearn_iso.estimators._embedder import Embedder, embeds_by_chunks, named_decoder_penalty
 from sklearn_iso.estimators._embedding_map import bring_back, embed, stress_of_rows
 from sklearn_iso.estimators._input import check_embedding_input
@@ -27,6 +27,7 @@ from sklearn_iso.estimators._network import NetworkEstimator
 from sklearn_iso.estimators._targets import metric_of
 from sklearn_iso.estimators._tasks import fit_task
 from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._orthogonal import as_plain
 from sklearn_iso.modules._representations import only_first_output
 from sklearn_iso.penalties import Penalty, embedding_penalty
 from sklearn_iso.penalties._catalogue import EmbeddingPenaltyName
@@ -176,7 +177,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     n_neighbors: int = 10
     hidden_layer_sizes: Sequence[int] = (128, 128)
     activation: Activation = "silu"
-    encoder: nn.Module | Callable[..., nn.Module] | None = None
+    encoder: ModuleName | nn.Module | Callable[..., nn.Module] | None = None
     decoder: nn.Module | Callable[..., nn.Module] | None = None
     learning_rate: float = 1e-2
     weight_decay: float = 0.0
@@ -333,7 +334,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     def to_torch(self) -> nn.Module:
         """Return a copy of the trained map X to Z, on the CPU and in evaluation mode."""
         check_is_fitted(self)
-        encoder = copy.deepcopy(self.net_.module_.encoder).cpu().eval()
+        encoder = as_plain(copy.deepcopy(self.net_.module_.encoder).cpu()).eval()
         return encoder if self.encoder is None else only_first_output(encoder)
 
     @property
