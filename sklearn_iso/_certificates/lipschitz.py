@@ -15,7 +15,7 @@ from torch import Tensor
 from sklearn_iso._certificates.norms import SpectralNorms
 from sklearn_iso._geometry.norms import Norm
 from sklearn_iso.modules._intervals import Graph, margin_rows
-from sklearn_iso.modules._lipschitz import Constant, _constant, cut, lipschitz_constants
+from sklearn_iso.modules._lipschitz import Constant, constant_of, cut, lipschitz_constants
 from sklearn_iso.modules._nodes import (
     DOUBLE,
     Bounds,
@@ -80,6 +80,7 @@ class LipschitzBounds:
         """The constant of each operation, that of the input first."""
         return lipschitz_constants(self.graph, self.norms, self.unit)
 
+    @torch.no_grad()
     def margins(self, X: Tensor, y: Tensor, reach: Tensor) -> Tensor:
         """Return lower bounds (n, n_classes) of margins within distances (n,) from samples."""
         rows = self._rows(y)
@@ -88,6 +89,7 @@ class LipschitzBounds:
         least = torch.where(least.isfinite(), least, -torch.inf)
         return least.scatter(1, y[:, None], torch.inf)
 
+    @torch.no_grad()
     def distances(self, X: Tensor, y: Tensor, farthest: Tensor) -> Tensor:
         """Return distances (n,) within which no margin is 0; inf where they exceed the farthest."""
         rows = self._rows(y)
@@ -130,7 +132,7 @@ class LipschitzBounds:
             own = node.rounding(*(boxes[i] for i in node.inputs))
             shape = self.graph.shapes[node.inputs[0]]
             inputs = [Constant(moved[i]) for i in node.inputs]
-            passed_on = _constant(node, inputs, self.norms, shape).whole
+            passed_on = constant_of(node, inputs, self.norms, shape).whole
             if isinstance(own, Tensor):
                 local[number] = own.expand_as(values[number])
                 passed_on = passed_on + _length(local[number])

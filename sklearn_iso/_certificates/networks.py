@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.neural_network import MLPClassifier
-from sklearn.utils import gen_batches
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import Tensor, nn
 
@@ -179,7 +178,8 @@ class _Problem:
         return LipschitzBounds(self.graph, self.unit)
 
     def _parts(self) -> Iterator[slice]:
-        return iter(list(gen_batches(len(self.X), N_SAMPLES)))
+        starts = range(0, len(self.X), N_SAMPLES)
+        return (slice(start, start + N_SAMPLES) for start in starts)
 
     def _reach(self, X: Tensor) -> Reach:
         """Return how far budgets reach around samples."""

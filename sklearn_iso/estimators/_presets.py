@@ -96,7 +96,7 @@ def _images_certified() -> dict[str, object]:
 
 
 def _images_certified_l2() -> dict[str, object]:
-    margin = LipschitzCrossEntropy(radius=1.58, temperature=0.125)
+    margin = LipschitzCrossEntropy(radius=2.8, temperature=0.125)
     return {
         "penalty": margin,
         "alpha": 1.0,
@@ -104,7 +104,7 @@ def _images_certified_l2() -> dict[str, object]:
         "hidden_layer_sizes": (256, 256, 256),
         "learning_rate": 1e-2,
         "batch_size": 500,
-        "max_epochs": 100,
+        "max_epochs": 50,
     }
 
 

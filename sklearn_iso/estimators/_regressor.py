@@ -60,12 +60,14 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         Representations whose distances are kept, and the last of which is the output of
         :meth:`transform`; "logits" is the prediction itself.
     hidden_layer_sizes : sequence of int, default=(256, 128)
-        Widths of the hidden layers of the built-in network; not used with `module`.
+        Widths of the hidden layers of the built-in network and of "orthogonal"; not used with
+        another `module`.
     activation : str, default="relu"
         "relu", "tanh", "elu", "gelu", "silu", "softplus", "leaky_relu", "logistic" or
         "identity"; not used with `module`.
-    module : nn.Module, its class or a function returning one, optional
-        Maps X to one output, in place of the built-in network. An instance
+    module : "orthogonal", nn.Module, its class or a function returning one, optional
+        "orthogonal" is :class:`~sklearn_iso.modules.OrthogonalMLP`, isometric by construction, of
+        the `hidden_layer_sizes`. Any other maps X to one output. An instance
         is copied with its weights; a class is built anew and told ``n_features``, the values of
         a row, and ``n_outputs`` if its constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
@@ -307,7 +309,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     def _check(
         self, X: ArrayLike, y: ArrayLike | None, reset: bool = True
     ) -> tuple[NDArray, NDArray]:
-        many = self.module is not None
+        many = not isinstance(self.module, str | None)
         return check_fit_input(
             self, X, y, many_dimensions=many, reset=reset, y_numeric=True, lazy=True
         )

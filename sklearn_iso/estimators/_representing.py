@@ -49,4 +49,6 @@ class RepresentingNetwork(TransformerMixin, NetworkEstimator):
     def _checked(self, X: ArrayLike) -> NDArray:
         """Return X as the network takes it; raise an error before a fit."""
         check_is_fitted(self)
-        return check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
+        return check_predict_input(
+            self, X, many_dimensions=not isinstance(self.module, str | None), lazy=True
+        )

@@ -79,9 +79,11 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         A key of :data:`sklearn_iso.modules.ACTIVATIONS`; of the built-in networks.
     encoder, decoder : nn.Module, its class or a function returning one, optional
         Map X to the embedding, and back, in place of the built-in networks, which start at
-        principal components. An instance is copied with its weights; a class is built anew and
-        told ``n_features`` and ``n_outputs``, the widths of its input and of its output, if its
-        constructor takes them.
+        principal components. An encoder may be "orthogonal":
+        :class:`~sklearn_iso.modules.OrthogonalMLP` of the `hidden_layer_sizes`, which expands no
+        distance whatever is trained. An instance is copied with its weights; a class is built
+        anew and told ``n_features`` and ``n_outputs``, the widths of its input and of its
+        output, if its constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
     learning_rate : float, default=0.01
     learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"

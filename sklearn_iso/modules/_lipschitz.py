@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ def margin_constants(module: nn.Module, shape: Sequence[int]) -> Tensor:
     if type(module) is OrthogonalMLP and module.kind_of_output == "unit_rows":
         return module.factor.abs() * _between_rows(module.output.weight)
     if type(module) is OrthogonalConvNet:
-        return _between_rows(module.head[-1].weight)
+        return _between_rows(cast(nn.Linear, module.head[-1]).weight)
     graph = graph_of(module, shape)
     n_outputs = graph.shapes[graph.last][0]
     weight = next(module.parameters())
@@ -139,7 +140,7 @@ def lipschitz_constants(
     found = [Constant(one, scale)]
     for node in graph.nodes:
         shape = graph.shapes[node.inputs[0]]
-        found.append(_constant(node, [found[i] for i in node.inputs], norm_of, shape))
+        found.append(constant_of(node, [found[i] for i in node.inputs], norm_of, shape))
     return found
 
 
@@ -175,24 +176,25 @@ def cut(graph: Graph, rows: Tensor) -> tuple[dict[int, Tensor], dict[int, Tensor
 
 
 @singledispatch
-def _constant(
+def constant_of(
     node: Node, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]
 ) -> Constant:
+    """Return the constant of an operation, from those of its inputs."""
     raise NoBoundsError(node, reason="its Lipschitz constant is not known")
 
 
-@_constant.register
+@constant_of.register
 def _(node: Affine, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]) -> Constant:
     (before,) = inputs
     return Constant(norm_of(node, before.scale, shape) * before.value)
 
 
-@_constant.register
+@constant_of.register
 def _(node: Cast, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]) -> Constant:
     return inputs[0]
 
 
-@_constant.register
+@constant_of.register
 def _(node: Diagonal, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]) -> Constant:
     (before,) = inputs
     if node.factor is None:
@@ -202,13 +204,13 @@ def _(node: Diagonal, inputs: list[Constant], norm_of: NormOf, shape: tuple[int,
     return Constant(before.value, scale.expand(shape))
 
 
-@_constant.register
+@constant_of.register
 def _(node: Pooled, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]) -> Constant:
     (before,) = inputs
     return Constant(norm_of(node, before.scale, shape) * before.value)
 
 
-@_constant.register
+@constant_of.register
 def _(node: Moved, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]) -> Constant:
     (before,) = inputs
     ones = torch.ones(1, *node.shape, dtype=torch.float64, device=before.value.device)
@@ -217,42 +219,42 @@ def _(node: Moved, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ..
     return Constant(before.value * most.sqrt(), scale)
 
 
-@_constant.register
+@constant_of.register
 def _(node: Ramp, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]) -> Constant:
     return Constant(inputs[0].whole)
 
 
-@_constant.register
+@constant_of.register
 def _(node: SCurve, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]) -> Constant:
     steepest = node.derivative(torch.zeros_like(inputs[0].value))
     return Constant(inputs[0].whole * steepest)
 
 
-@_constant.register
+@constant_of.register
 def _(node: Convex, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]) -> Constant:
     # With a valley (SiLU, GELU) a function is a little steeper than 1 before it is straight.
     return Constant(inputs[0].whole * (1.0 if node.valley is None else STEEPEST))
 
 
-@_constant.register
+@constant_of.register
 def _(node: Largest, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]) -> Constant:
     places = node.places[node.places >= 0]
     return Constant(inputs[0].whole * math.sqrt(int(torch.bincount(places).max())))
 
 
-@_constant.register
+@constant_of.register
 def _(
     node: SortedPairs, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]
 ) -> Constant:
     return Constant(inputs[0].whole)
 
 
-@_constant.register
+@constant_of.register
 def _(node: Sum, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]) -> Constant:
     return Constant(sum_of([before.whole for before in inputs]))
 
 
-@_constant.register
+@constant_of.register
 def _(node: Joined, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, ...]) -> Constant:
     return Constant(sum_of([before.whole.square() for before in inputs]).sqrt())
 

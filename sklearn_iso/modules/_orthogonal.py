@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
@@ -343,19 +343,21 @@ def as_plain(module: nn.Module) -> nn.Module:
         return module
     plain = copy.deepcopy(module)
     for part in plain.modules():
-        if parametrize.is_parametrized(part) and list(part.parametrizations) == ["weight"]:
-            if all(isinstance(one, Cayley | UnitRows) for one in part.parametrizations.weight):
-                _materialise(part)
+        if isinstance(part, nn.Linear | nn.Conv2d) and parametrize.is_parametrized(part):
+            _materialise(part)
     return plain
 
 
-def _materialise(layer: nn.Module) -> None:
-    """Replace a parametrized weight of a copy by its value.
+def _materialise(layer: nn.Linear | nn.Conv2d) -> None:
+    """Replace a weight of ours in a copy by its value.
 
     torch's own removal changes the class, which a copy shares with its original.
     """
-    free = layer.parametrizations.weight.original
-    weight = nn.Parameter(layer.weight.detach(), requires_grad=free.requires_grad)
+    steps = dict(cast(nn.ModuleDict, layer.parametrizations).items())
+    if list(steps) != ["weight"] or not is_by_construction(steps["weight"]):
+        return
+    learns = all(free.requires_grad for free in steps["weight"].parameters())
+    weight = nn.Parameter(layer.weight.detach(), requires_grad=learns)
     layer.__class__ = parametrize.type_before_parametrizations(layer)
     del layer.parametrizations
     layer.weight = weight

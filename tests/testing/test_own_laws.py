@@ -24,6 +24,7 @@ from sklearn_iso.penalties import (
     GeodesicIsometry,
     GlobalIsometry,
     JacobianIsometry,
+    LipschitzCrossEntropy,
     LocalIsometry,
     NeighborIsometry,
     PenaltySum,
@@ -78,6 +79,7 @@ VARIANTS = {
     "margin": (WorstCaseIsometry(ascent="margin", n_steps=3), None),
     "cross-entropy": (AdversarialCrossEntropy(), None),
     "certified cross-entropy": (CertifiedCrossEntropy(), None),
+    "Lipschitz cross-entropy": (LipschitzCrossEntropy(), None),
     "two-sided": (WorstCaseIsometry(two_sided=True, n_steps=2), None),
     "hidden": (WorstCaseIsometry(layers="hidden", start="random"), None),
 }
