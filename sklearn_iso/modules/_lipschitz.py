@@ -18,6 +18,7 @@ from sklearn_iso.modules._lines import Convex, Ramp, SCurve
 from sklearn_iso.modules._nodes import (
     Affine,
     Cast,
+    Dense,
     Diagonal,
     Joined,
     Moved,
@@ -30,6 +31,8 @@ from sklearn_iso.modules._orthogonal import OrthogonalConvNet, OrthogonalMLP
 from sklearn_iso.modules._rules import NoBoundsError
 from sklearn_iso.modules._sorted import SortedPairs
 
+#: Largest smaller side of a matrix whose norm is computed and not iterated.
+SMALL = 64
 #: Steps of the power iteration that finds a spectral norm.
 N_STEPS = 12
 #: No activation with a valley is steeper than this.
@@ -41,8 +44,8 @@ def margin_constants(module: nn.Module, shape: Sequence[int]) -> Tensor:
 
     .. math:: |(f_y - f_j)(x') - (f_y - f_j)(x)| \le K_{yj} \|x' - x\|_2
 
-    They are differentiable, made for training: spectral norms are those of a power iteration, which
-    may be a little too small. Certificates have their own.
+    They are differentiable, made for training: spectral norms of large layers are those of a power
+    iteration, which may be a little too small. Certificates have their own.
 
     Parameters
     ----------
@@ -260,7 +263,7 @@ def _(node: Joined, inputs: list[Constant], norm_of: NormOf, shape: tuple[int, .
 
 
 def spectral_norm(node: Affine, scale: Tensor | None, shape: tuple[int, ...]) -> Tensor:
-    """Return the spectral norm of a linear operation by power iteration, from below.
+    """Return the spectral norm of a linear operation; of large ones by power iteration, from below.
 
     Examples
     --------
@@ -270,6 +273,9 @@ def spectral_norm(node: Affine, scale: Tensor | None, shape: tuple[int, ...]) ->
     >>> spectral_norm(Dense(0, torch.diag(torch.tensor([2.0, 3.0])), None), None, (2,))
     tensor(3.0000)
     """
+    if isinstance(node, Dense) and min(node.weight.shape) <= SMALL:
+        weight = node.weight if scale is None else node.weight * scale.to(node.weight)
+        return torch.linalg.matrix_norm(weight, 2)
     like = getattr(node, "weight", None if scale is None else scale)
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(1, *shape, generator=generator)

@@ -18,6 +18,8 @@ from sklearn_iso.penalties._batch import Batch
 
 #: What "auto" is of the distance to the nearest other class: half of it is where two balls touch.
 AUTO_SHARE = 0.25
+#: Least temperature, as a share of the logits: what their quotients overflow at.
+FLOOR = 1e-6
 
 
 class LipschitzCrossEntropy(Penalty):
@@ -27,14 +29,14 @@ class LipschitzCrossEntropy(Penalty):
               \bar z_{ij} = f_j(x_i) + r\, K_{y_i j}
 
     with :math:`K_{yj}` a Lipschitz constant of :math:`f_y - f_j` in the Euclidean norm, 0 at j = y,
-    and t the temperature times the mean of the :math:`r K`. No perturbation within the radius has a
-    larger cross-entropy. A small temperature leaves samples alone whose margin is a certificate for
-    the radius, and all the others count alike.
+    and t the temperature times the mean of the :math:`r K` of the batch. No perturbation within the
+    radius has a larger cross-entropy. A small temperature leaves samples alone whose margin is a
+    certificate for the radius, and all the others count alike.
 
     For :class:`~sklearn_iso.modules.OrthogonalMLP` and
     :class:`~sklearn_iso.modules.OrthogonalConvNet` the constants are exact, and cost nothing: the
     distance of two rows of the last layer. For other networks they are products of spectral
-    norms, found by power iteration in each batch. Classifiers only.
+    norms, found in each batch, of large layers by power iteration. Classifiers only.
 
     Parameters
     ----------
@@ -118,6 +120,14 @@ class LipschitzCrossEntropy(Penalty):
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted mean cross-entropy of the worst logits of a batch."""
+        offsets = self.offsets(batch)
+        temperature = self.scaled_temperature(batch, offsets.detach())
+        worst = (batch.logits + offsets) / temperature
+        losses = temperature * nn.functional.cross_entropy(worst, batch.y, reduction="none")
+        return torch.dot(batch.weight, losses) / batch.total_weight
+
+    def offsets(self, batch: Batch) -> Tensor:
+        """Return by how much each logit may gain on that of y in the radius, (n, n_classes)."""
         try:
             constants = margin_constants(batch.module, batch.X.shape[1:])
         except NoBoundsError as error:
@@ -125,11 +135,14 @@ class LipschitzCrossEntropy(Penalty):
                 "LipschitzCrossEntropy needs a Lipschitz constant of every module in the network. "
                 f"{error}"
             ) from error
-        offsets = self.radius_ * constants[batch.y]
-        temperature = self.temperature * offsets.detach().mean()
-        worst = (batch.logits + offsets) / temperature
-        losses = temperature * nn.functional.cross_entropy(worst, batch.y, reduction="none")
-        return torch.dot(batch.weight, losses) / batch.total_weight
+        return self.radius_ * constants[batch.y]
+
+    def scaled_temperature(self, batch: Batch, offsets: Tensor) -> Tensor:
+        """Return the temperature in units of the logits; nothing is trained by way of it."""
+        typical = torch.dot(batch.weight, offsets.mean(dim=1)) / batch.total_weight
+        # A dead network has constants of 0.
+        least = FLOOR * batch.logits.detach().abs().amax() + torch.finfo(offsets.dtype).tiny
+        return torch.maximum(self.temperature * typical, least)
 
     def without_logits(self) -> LipschitzCrossEntropy:
         """Raise a ValueError: there is no cross-entropy without logits."""

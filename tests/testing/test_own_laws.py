@@ -44,7 +44,7 @@ UP_TO_SCALE = {"within_class", "global", "neighbors", "local", "jacobian"}
 
 
 def hold_perturbation(penalty, batch):
-    """Hold delta where it is on a batch: it is chosen without a gradient, by definition."""
+    """Hold what is chosen without a gradient where it is on a batch: delta, and a temperature."""
     terms = [(name, _held(clone(term).set_params(**term.get_params()), term, batch), factor)
              for name, factor, term in penalty.terms()]  # fmt: skip
     return PenaltySum([(name, term) for name, term, _ in terms], [factor for *_, factor in terms])
@@ -55,6 +55,9 @@ def _held(copy, term, batch):
     if isinstance(term, AdversarialPenalty):
         delta = term.examples(batch).delta
         copy.examples = lambda batch: AdversarialExamples.at(batch, delta, term.layers)
+    if isinstance(term, LipschitzCrossEntropy):
+        temperature = term.scaled_temperature(batch, term.offsets(batch).detach())
+        copy.scaled_temperature = lambda batch, offsets: temperature
     return copy
 
 
