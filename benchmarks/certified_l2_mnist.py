@@ -51,11 +51,14 @@ def data_of(options: argparse.Namespace) -> tuple[NDArray, NDArray, NDArray, NDA
     return X, X_test, y, y_test
 
 
-def trained(options: argparse.Namespace, X: NDArray, y: NDArray) -> IsometricClassifier:
-    """Return the classifier, from its file if it is there."""
-    path = FOLDER / f"{options.name}.safetensors"
+def trained(
+    options: argparse.Namespace, X: NDArray, y: NDArray
+) -> tuple[IsometricClassifier, float]:
+    """Return the classifier and the CPU seconds of its fit, from its files if they are there."""
+    path, times = FOLDER / f"{options.name}.safetensors", FOLDER / f"{options.name}.json"
     if path.exists():
-        return load(path)
+        return load(path), json.loads(times.read_text())
+    start = time.process_time()
     FOLDER.mkdir(parents=True, exist_ok=True)
     given = {name: json.loads(value) for name, value in (one.split("=") for one in options.set)}
     penalty = {name: given.pop(name) for name in ("radius", "temperature") if name in given}
@@ -67,7 +70,9 @@ def trained(options: argparse.Namespace, X: NDArray, y: NDArray) -> IsometricCla
     every = Checkpoint(FOLDER / f"{options.name}.checkpoint")
     classifier.set_params(callbacks=[every]).fit(X, y).set_params(callbacks=None)
     classifier.save(path, include_optimizer=False)
-    return classifier
+    seconds = round(time.process_time() - start)  # without what came before an interruption
+    times.write_text(json.dumps(seconds))
+    return classifier, seconds
 
 
 def proven(classifier: IsometricClassifier, X: NDArray, y: NDArray) -> dict[str, float]:
@@ -136,9 +141,7 @@ def main() -> None:
         return
     torch.set_num_threads(options.threads)
     X, X_test, y, y_test = data_of(options)
-    start = time.process_time()
-    classifier = trained(options, X, y)
-    seconds = round(time.process_time() - start)
+    classifier, seconds = trained(options, X, y)
     print(f"trained: {seconds} s of CPU", flush=True)
     row = measured(classifier, X_test, y_test, options.attacked)
     settings = {name: getattr(options, name) for name in ("seed", "held_out", "set")}
