@@ -271,7 +271,7 @@ def spectral_norm(node: Affine, scale: Tensor | None, shape: tuple[int, ...]) ->
     >>> from sklearn_iso.modules._lipschitz import spectral_norm
     >>> from sklearn_iso.modules._nodes import Dense
     >>> spectral_norm(Dense(0, torch.diag(torch.tensor([2.0, 3.0])), None), None, (2,))
-    tensor(3.0000)
+    tensor(3.)
     """
     if isinstance(node, Dense) and min(node.weight.shape) <= SMALL:
         weight = node.weight if scale is None else node.weight * scale.to(node.weight)

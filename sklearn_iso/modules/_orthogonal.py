@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TypeVar, cast
 
 import torch
@@ -257,7 +258,7 @@ class OrthogonalConvNet(nn.Module):
         check_widths("image_shape", shape, 3)
         check_even("channels", channels)
         check_even("hidden_layer_sizes", hidden_layer_sizes)
-        sides = [patch_size] * len(channels) if isinstance(patch_size, int) else list(patch_size)
+        sides = [patch_size] * len(channels) if isinstance(patch_size, Integral) else patch_size
         check_widths("patch_size", sides, len(channels))
         self.image_shape, self.patch_sizes = tuple(shape), tuple(sides)
         check_image_shape(self.image_shape, n_features)

@@ -79,7 +79,7 @@ class LipschitzCrossEntropy(Penalty):
     ...     hidden_layer_sizes=(16, 16),
     ...     penalty=LipschitzCrossEntropy(radius=0.2),
     ...     alpha=1.0,
-    ...     max_epochs=50,
+    ...     learning_rate=0.01,
     ...     random_state=0,
     ... ).fit(X, y)
     >>> classifier.score(X, y) > 0.9

@@ -350,7 +350,7 @@ DATA = {"X", "X_adv", "Z", "attack", "estimator", "hold", "jacobians", "labels",
         "transformer", "twin", "x0", "x1", "y", "y_pred", "y_true"}  # fmt: skip
 
 #: Parameters that an error may name by another one that follows from them.
-ALSO = {"alpha": ["alphas"], "n_features": ["image_shape"], "choices": ["layers"]}
+ALSO = {"alpha": ["alphas"], "n_features": ["image_shape", "patch_size"], "choices": ["layers"]}
 
 #: Calls of which the valid one is left out, and why.
 NEVER_VALID = {
