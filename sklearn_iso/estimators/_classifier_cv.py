@@ -156,7 +156,7 @@ class IsometricClassifierCV(
         """
         alphas = check_alphas(self.alphas)
         classifier = self._classifier()
-        rows = self._rows(X, y, sample_weight, classifier.module is not None)
+        rows = self._rows(X, y, sample_weight, not isinstance(classifier.module, str | None))
         folds = _folds(self.cv, rows.X, rows.y)
         scorer = self._scorer(classifier, sample_weight)
         parts = Parts(self, len(folds) + 1, data_of_fit(X, y, sample_weight))

@@ -229,6 +229,8 @@ make = model_selection.refit_robust
 call("model_selection.refit_robust", make, scored(make, SCORES), max_accuracy_drop=0.01)
 call("modules.MLP", modules.MLP, n_features=4, n_outputs=3)
 call("modules.ConvNet", modules.ConvNet, n_features=64, n_outputs=3)
+call("modules.OrthogonalMLP", modules.OrthogonalMLP, n_features=4, n_outputs=3)
+call("modules.OrthogonalConvNet", modules.OrthogonalConvNet, n_features=64, n_outputs=3)
 PART = {"module": LOGITS, "X": TENSORS["X"]}
 call("modules.represent", modules.represent, layers="hidden", **PART)
 call("modules.represent_many", modules.represent_many, choices=["hidden"], **PART)
@@ -360,7 +362,7 @@ DATA = {"X", "X_adv", "Z", "attack", "estimator", "hold", "jacobians", "labels",
         "transformer", "twin", "x0", "x1", "y", "y_pred", "y_true"}  # fmt: skip
 
 #: Parameters that an error may name by another one that follows from them.
-ALSO = {"alpha": ["alphas"], "n_features": ["image_shape"], "choices": ["layers"]}
+ALSO = {"alpha": ["alphas"], "n_features": ["image_shape", "patch_size"], "choices": ["layers"]}
 
 #: Calls of which the valid one is left out, and why.
 NEVER_VALID = {
@@ -369,7 +371,8 @@ NEVER_VALID = {
 }
 
 #: Modules of torch, whose first weights come from torch's generator where none is passed.
-TORCH_MODULES = {"modules.MLP", "modules.ConvNet"}
+TORCH_MODULES = {"modules.MLP", "modules.ConvNet", "modules.OrthogonalMLP",
+                 "modules.OrthogonalConvNet"}  # fmt: skip
 
 #: Public names that nobody calls with parameters of their own.
 NOT_CALLED = {
@@ -385,6 +388,6 @@ NOT_CALLED = {
     "functions of what as_paths returned": ["hierarchy.common_depth", "hierarchy.depths",
                                             "hierarchy.is_missing"],
     "functions of tensors": ["penalties.nearest_other_class_distance"],
-    "without parameters": ["twins.registered"],
+    "without parameters": ["twins.registered", "modules.SortPairs"],
     "decorators, which would stay registered": ["twins.register", "twins.torch_function"],
 }  # fmt: skip

@@ -27,6 +27,7 @@ from sklearn_iso.penalties import (
     GeodesicIsometry,
     GlobalIsometry,
     JacobianIsometry,
+    LipschitzCrossEntropy,
     LocalIsometry,
     NeighborIsometry,
     PenaltySum,
@@ -46,7 +47,7 @@ UP_TO_SCALE = {"within_class", "global", "neighbors", "local", "jacobian"}
 
 
 def hold_perturbation(penalty, batch):
-    """Hold delta where it is on a batch: it is chosen without a gradient, by definition."""
+    """Hold what is chosen without a gradient where it is on a batch: delta, and a temperature."""
     terms = [(name, _held(clone(term).set_params(**term.get_params()), term, batch), factor)
              for name, factor, term in penalty.terms()]  # fmt: skip
     return PenaltySum([(name, term) for name, term, _ in terms], [factor for *_, factor in terms])
@@ -57,6 +58,9 @@ def _held(copy, term, batch):
     if isinstance(term, AdversarialPenalty):
         delta = term.examples(batch).delta
         copy.examples = lambda batch: AdversarialExamples.at(batch, delta, term.layers)
+    if isinstance(term, LipschitzCrossEntropy):
+        temperature = term.scaled_temperature(batch, term.offsets(batch).detach())
+        copy.scaled_temperature = lambda batch, offsets: temperature
     return copy
 
 
@@ -81,6 +85,7 @@ VARIANTS = {
     "margin": (WorstCaseIsometry(ascent="margin", n_steps=3), None),
     "cross-entropy": (AdversarialCrossEntropy(), None),
     "certified cross-entropy": (CertifiedCrossEntropy(), None),
+    "Lipschitz cross-entropy": (LipschitzCrossEntropy(), None),
     "two-sided": (WorstCaseIsometry(two_sided=True, n_steps=2), None),
     "hidden": (WorstCaseIsometry(layers="hidden", start="random"), None),
 }
