@@ -47,7 +47,7 @@ def widened(ball: Ball, radius: Tensor) -> Ball:
     >>> from sklearn_iso.attacks._wide import widened
     >>> X = torch.tensor([[0.4]])
     >>> ball = Budget.of(X, eps=0.1, threat=ThreatModel(bounds=(0, 1))).around(X)
-    >>> widened(ball, torch.tensor([2.0])).box[1]
+    >>> widened(ball, torch.tensor([2.0])).box[1].round()
     tensor([[3.]])
     """
     if ball.box is None:
