@@ -294,7 +294,7 @@ def robustness_report(
      0.2     0.867  [0.803, 0.912]  1.000  0.800  0.800  clean 4, cross_entropy 16
      0.4     0.640  [0.561, 0.712]  1.000  0.420  0.500  clean 4, cross_entropy 50
     <BLANKLINE>
-    No warnings: 13 diagnostics of false robustness on 100 samples.
+    No warnings: 14 diagnostics of false robustness on 100 samples.
     """
     sizes, threat, attack = check_budgets(eps), as_threat(threat), as_attack(attack)
     if is_regressor(estimator):
