@@ -161,6 +161,9 @@ for name, report in REPORTS.items():
 call("metrics.corruption_report", metrics.corruption_report, estimator=MODEL, **SMALL, n_repeats=1)
 REGRESSION = Ridge().fit(X, X[:, 0])
 NUMBERS = {"X": X[:6], "y": X[:6, 0]}
+ERRORS = metrics.robustness_report(REGRESSION, **NUMBERS, eps=[0.1], n_diagnosed=0, random_state=0)
+call("RegressionReport.to_json", ERRORS.to_json, path=FOLDER / "report.json", distances=[0.0] * 6,
+     tolerance=0.5)  # fmt: skip
 call("metrics.adversarial_error", metrics.adversarial_error, estimator=REGRESSION, **NUMBERS,
      **STEPS)  # fmt: skip
 call("metrics.adversarial_examples of a regressor", metrics.adversarial_examples,
