@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.collections import PolyCollection
     from matplotlib.lines import Line2D
     from matplotlib.text import Text
+    from matplotlib.typing import ColorType
 
 #: A gap that is large enough for a word in it, and one that is seen at all.
 ROOM, SEEN = 0.12, 0.02
@@ -22,7 +24,7 @@ class ProvenBand(NamedTuple):
 
     line: Line2D
     band: PolyCollection
-    labels: list[Text]
+    labels: Sequence[Text]
 
 
 def draw_proven(
@@ -30,7 +32,7 @@ def draw_proven(
     eps: NDArray[np.float64],
     proven: NDArray[np.float64],
     accuracy: NDArray[np.float64],
-    color: str,
+    color: ColorType,
 ) -> ProvenBand:
     """Draw the proven accuracy, and the band between it and the accuracy under attack.
 
@@ -42,7 +44,7 @@ def draw_proven(
     ax : matplotlib Axes
     eps, proven, accuracy : ndarray of shape (n_budgets,)
         In the order of growing budgets.
-    color : str
+    color : color of matplotlib
         That of the curve under attack.
 
     Returns

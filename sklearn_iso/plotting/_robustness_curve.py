@@ -306,8 +306,12 @@ class RobustnessCurveDisplay:
         budgets = as_numbers(eps, "eps")
         certified = None
         if certify:
-            given = {"threat": threat, "sample_weight": sample_weight}
-            certified = [certified_accuracy(estimator, X, y, eps=one, **given) for one in budgets]
+            certified = [
+                certified_accuracy(
+                    estimator, X, y, eps=one, threat=threat, sample_weight=sample_weight
+                )
+                for one in budgets.tolist()
+            ]
         accuracy = robustness_curve(
             estimator,
             X,
