@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -181,7 +182,9 @@ class LossesAsJson:
 
 def _at_tolerance(evidence: Evidence, tolerance: float | None, *, known: bool) -> Evidence:
     """Return the same with the tolerance of its distances among the settings."""
-    size = float(tolerance) if isinstance(tolerance, Real) else np.nan
+    size = np.nan
+    with contextlib.suppress(OverflowError):  # of whole numbers that no float holds
+        size = float(tolerance) if isinstance(tolerance, Real) else np.nan
     if not (known and np.isfinite(size) and size > 0):
         raise ValueError(
             "distances of a regressor go with their tolerance, a positive number; got "

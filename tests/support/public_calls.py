@@ -285,6 +285,8 @@ for name, (made, estimated, predicted) in DISPLAYS.items():
     call(f"{name}.from_estimator", display.from_estimator, **estimated)
     if hasattr(display, "from_predictions"):
         call(f"{name}.from_predictions", display.from_predictions, **predicted)
+call("RobustnessCurveDisplay.from_report", plotting.RobustnessCurveDisplay.from_report,
+     report=REPORTS["RobustnessReport"])  # fmt: skip
 
 # ---- testing
 
