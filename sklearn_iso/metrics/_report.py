@@ -307,7 +307,7 @@ def robustness_report(
             RegressionProblem.of(estimator, X, y, threat=threat, sample_weight=sample_weight),
             SampleLoss("absolute_error" if loss is None else loss), sizes, attack,
             random_state=random_state, n_diagnosed=n_diagnosed, progress=bool(verbose),
-            told_threat=threat,
+            told_threat=threat, data=(estimator, X, y, sample_weight),
         )  # fmt: skip
     if loss is not None:
         raise TypeError(no_loss_of(estimator, loss))
@@ -327,7 +327,10 @@ def robustness_report(
             estimator, X, y, threat=threat, sample_weight=sample_weight, missing=True
         )
         proven = Proven.of(of_numbers, budgets, runs.robust)
-    settings = {"eps": sizes, "threat": threat, "attack": attack, "random_state": random_state}
+    settings = {
+        "eps": sizes, "threat": threat, "attack": attack, "random_state": random_state,
+        "certify": certify,
+    }  # fmt: skip
     return RobustnessReport(
         estimator_name=type(estimator).__name__,
         threat=threat,
@@ -335,7 +338,7 @@ def robustness_report(
         warnings=(*found, *estimator_answers(problem.refused)),
         checked=checked,
         n_diagnosed=n_looked_at,
-        evidence=evidence_of((estimator, X, y, sample_weight), runs, budgets, settings),
+        evidence=evidence_of((estimator, X, y, sample_weight), runs, budgets, settings, proven),
         assumed=assumed,
         proven=proven,
         **figures(problem, runs),

@@ -161,6 +161,9 @@ for name, report in REPORTS.items():
 call("metrics.corruption_report", metrics.corruption_report, estimator=MODEL, **SMALL, n_repeats=1)
 REGRESSION = Ridge().fit(X, X[:, 0])
 NUMBERS = {"X": X[:6], "y": X[:6, 0]}
+ERRORS = metrics.robustness_report(REGRESSION, **NUMBERS, eps=[0.1], n_diagnosed=0, random_state=0)
+call("RegressionReport.to_json", ERRORS.to_json, path=FOLDER / "report.json", distances=[0.0] * 6,
+     tolerance=0.5)  # fmt: skip
 call("metrics.adversarial_error", metrics.adversarial_error, estimator=REGRESSION, **NUMBERS,
      **STEPS)  # fmt: skip
 call("metrics.adversarial_examples of a regressor", metrics.adversarial_examples,
@@ -296,6 +299,8 @@ for name, (made, estimated, predicted) in DISPLAYS.items():
     call(f"{name}.from_estimator", display.from_estimator, **estimated)
     if hasattr(display, "from_predictions"):
         call(f"{name}.from_predictions", display.from_predictions, **predicted)
+call("RobustnessCurveDisplay.from_report", plotting.RobustnessCurveDisplay.from_report,
+     report=REPORTS["RobustnessReport"])  # fmt: skip
 
 # ---- testing
 
