@@ -21,6 +21,7 @@ from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Access, Gradients
 from sklearn_iso.metrics._combinations import every_combination, leaves_none_out
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
+from sklearn_iso.metrics._known_errors import KnownErrors
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._regression_distance import (
     DeviationProblem,
@@ -243,13 +244,31 @@ class Search:
         problem = self.problem
         problem.count_refusals_within(np.ptp(problem.table.values, axis=0))
         access = Access.of(problem, rows, self.method.asks)
-        distance, n_unseen = self._searched(access, rows)
+        distance, settled = self._known(rows)
+        left, n_unseen = np.flatnonzero(~settled | access.trusted), 0
+        if len(left):
+            found, n_unseen = self._searched(access, rows[left])
+            distance[left] = np.minimum(distance[left], found)
         if problem.table.is_raw and isinstance(self.method, MinimumNormEnsemble):
             far = np.flatnonzero(distance > 0)
             _, misclassified = every_combination(access, rows[far])
             distance[far[misclassified]] = 0.0
             n_unseen = 0 if leaves_none_out(problem.threat) else min(n_unseen, len(far))
         return distance, n_unseen
+
+    def _known(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+        """Return the distances of errors that are known, and where nothing remains to find."""
+        distance, settled = np.full(len(rows), np.inf), np.zeros(len(rows), dtype=bool)
+        if not isinstance(self.method, MinimumNormEnsemble):
+            return distance, settled
+        known = KnownErrors.of(self.problem)
+        errors = None if known is None else known.nearest(rows)
+        if errors is None:
+            return distance, settled
+        hit = errors.misclassified
+        X = self.problem.points(rows[hit])
+        distance[hit] = Settling(self.problem).sizes(X, errors.points[hit])
+        return distance, errors.settled
 
     def _searched(self, access: Access, rows: NDArray) -> tuple[NDArray, int]:
         method = self.method
