@@ -99,8 +99,8 @@ class LinearCertifier:
             lengths = domain.size(moved)
             nearer = lengths < nearest
             nearest[nearer] = lengths[nearer]
-            steps = np.where(moved > 0, moved * domain.units * np.sign(slopes), 0.0)
-            points[nearer] = np.asarray(X, np.float64)[nearer] + steps[nearer]
+            steps = moved[nearer] * domain.units * np.sign(slopes[nearer])
+            points[nearer] = np.asarray(X, np.float64)[nearer] + np.nan_to_num(steps)
         known = np.isfinite(nearest) if eps is None else nearest <= eps
         settled = known | (self.distances(X, codes, threat) * (1 - ROUNDING) > (eps or 0.0))
         if eps is None:

@@ -122,7 +122,7 @@ def certifier_of(estimator: BaseEstimator) -> Certifier:
     NotCertifiableError
         If there is no proof for the estimator, or for a step before it.
     """
-    return _build(*_last_step(estimator))
+    return _build(*last_step(estimator))
 
 
 def errors_of(estimator: BaseEstimator) -> Witnessing | None:
@@ -135,9 +135,9 @@ def errors_of(estimator: BaseEstimator) -> Witnessing | None:
     >>> errors_of(DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1])).is_single
     True
     """
-    last, steps = _last_step(estimator)
+    last, steps = last_step(estimator)
     builder = _build.dispatch(type(last))
-    if builder not in _know_errors or not (_is_plain(estimator) and _is_plain(last)):
+    if builder not in _know_errors or not (is_plain(estimator) and is_plain(last)):
         return None
     try:
         certifier = builder(last, steps)
@@ -146,7 +146,8 @@ def errors_of(estimator: BaseEstimator) -> Witnessing | None:
     return certifier if isinstance(certifier, Witnessing) else None
 
 
-def _last_step(estimator: BaseEstimator) -> tuple[BaseEstimator, Steps]:
+def last_step(estimator: BaseEstimator) -> tuple[BaseEstimator, Steps]:
+    """Return the estimator that predicts at the end of pipelines, and the steps before it."""
     check_is_fitted(estimator)
     steps: Steps = ()
     while (part := _unwrap(estimator)) is not None:
@@ -155,10 +156,10 @@ def _last_step(estimator: BaseEstimator) -> tuple[BaseEstimator, Steps]:
     return estimator, steps
 
 
-def _is_plain(estimator: BaseEstimator) -> bool:
-    """Whether an estimator predicts as the registered class that it is of, or inherits from."""
+def is_plain(estimator: BaseEstimator, *also: type) -> bool:
+    """Return whether an estimator predicts as the class that is known, its own or an ancestor."""
     own = type(estimator)
-    known = {*_build.registry, *_unwrap.registry} - {object}
+    known = {*_build.registry, *_unwrap.registry, *also} - {object, BaseEstimator}
     kind = next((base for base in own.__mro__ if base in known), own)
     return not vars(estimator).keys() & DECIDING and all(
         getattr_static(own, name, None) is getattr_static(kind, name, None) for name in DECIDING

@@ -22,7 +22,7 @@ from sklearn_iso._certificates.certifier import Errors, Witnessing
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso._threat.parts import Mask, numbers_of
 from sklearn_iso.exceptions import NotCertifiableError
-from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._problem import Attackable, Problem
 from sklearn_iso.metrics._raw_columns import Number
 from sklearn_iso.metrics._raw_table import RawTable
 from sklearn_iso.metrics._settling import Settling
@@ -56,7 +56,7 @@ class Columns:
     gaps: NDArray
 
     @classmethod
-    def of(cls, problem: Problem) -> Columns | None:
+    def of(cls, problem: Attackable) -> Columns | None:
         """Return the columns of a table of numbers alone, None for others."""
         table = problem.table
         if not isinstance(table, RawTable):
@@ -132,7 +132,7 @@ class KnownErrors:
     >>> import numpy as np
     >>> from sklearn.tree import DecisionTreeClassifier
     >>> from sklearn_iso.metrics._known_errors import KnownErrors
-    >>> from sklearn_iso.metrics._problem import Problem
+    >>> from sklearn_iso.metrics._problem import Attackable, Problem
     >>> X, y = np.array([[0.0], [1.0], [3.0]]), np.array([0, 0, 1])
     >>> problem = Problem.of(DecisionTreeClassifier().fit(X, y), X, y)
     >>> known = KnownErrors.of(problem)
