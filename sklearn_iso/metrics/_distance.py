@@ -75,11 +75,14 @@ def adversarial_distance(
     :func:`sklearn_iso.attacks.fmn` otherwise, and its boundary,
     :func:`sklearn_iso.attacks.fab`; the nearer error counts. Where the twin is a surrogate,
     and for samples on which it finds nothing, :func:`sklearn_iso.attacks.rays` searches by
-    labels alone; where there is no twin that agrees, it does so for all. The estimator has the
-    last word, and what it refuses is no error, as in
+    labels alone; where there is no twin that agrees, it does so for all. The nearest errors that
+    a certificate knows are taken as well (:func:`certified_distance`): the distances of single
+    trees are exact in every norm, "l0" among them, those of ensembles of trees in "linf" as far
+    as a short search goes, and those of one Euclidean neighbour in all norms but "l0". The
+    estimator has the last word, and what it refuses is no error, as in
     :func:`sklearn_iso.metrics.adversarial_accuracy`. For a regressor the classes are "within the
-    tolerance", "above" and "below", and the same attacks run; the distance of a linear one is
-    exact.
+    tolerance", "above" and "below", and the same attacks run; the distances of linear ones and of
+    single trees are exact.
 
     Parameters
     ----------
