@@ -160,13 +160,13 @@ def compared(model, X, codes, bounds, fixed):
     if not veritas.is_installed():
         return {}
     by_veritas = errors_of(model).distances(X, codes, threat)
-    installed, steps = veritas.is_installed, trees.STEPS_BESIDE
-    veritas.is_installed, trees.STEPS_BESIDE = (lambda: False), STEPS
+    before = veritas.is_installed, trees.STEPS_BESIDE, trees.MOST_LEAVES
+    veritas.is_installed, trees.STEPS_BESIDE, trees.MOST_LEAVES = (lambda: False), STEPS, 10**6
     try:
         certifier = errors_of(model)
         errors = certifier.errors(X, codes, threat)
     finally:
-        veritas.is_installed, trees.STEPS_BESIDE = installed, steps
+        veritas.is_installed, trees.STEPS_BESIDE, trees.MOST_LEAVES = before
     away = Domain.of(threat, X.shape[1]).distance(X, errors.points)
     away = np.where(errors.known, away, np.inf)
     both = errors.settled

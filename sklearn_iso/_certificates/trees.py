@@ -48,6 +48,8 @@ STEPS_TO_IMPROVE, STEPS_ALONE = 2000, 50_000
 NODES_BESIDE, STEPS_BESIDE = 4000, 60
 #: Without Veritas: larger ensembles are left to it.
 MOST_LEAVES = 500
+#: Forests with what is missing or a category decided, that are kept for further samples.
+MOST_PATTERNS = 64
 #: What rounding may make of a distance.
 ROUNDING = 1e-12
 
@@ -77,6 +79,7 @@ class TreesCertifier:
     n_steps: int = STEPS_ALONE
     n_nodes: int | None = None
     _grids: dict[type, Grid] = field(default_factory=dict, repr=False)
+    _patterns: dict[tuple[int, bytes], Grid] = field(default_factory=dict, repr=False)
 
     @property
     def exact(self) -> bool:
@@ -137,7 +140,6 @@ class TreesCertifier:
     def _check_size(self) -> None:
         n_leaves = int(self.forest.is_leaf.sum())
         small = self.is_single or n_leaves <= MOST_LEAVES or self.time_limit is not None
-        small |= self.n_steps < STEPS_ALONE
         if not small and not veritas.is_installed():
             raise ImportError(
                 f"Ensembles of more than {MOST_LEAVES} leaves are certified by the package "
@@ -152,9 +154,19 @@ class TreesCertifier:
         predicted = self._predicted(X)
         self._check(grid.gridded, domain, X, predicted)
         for x, code, at_x in zip(X, codes.tolist(), predicted.tolist(), strict=True):
-            own = grid if not grid.gridded.depends_on(x) else Grid(grid.gridded.at(x))
+            own = grid if not grid.gridded.depends_on(x) else self._grid_at(grid, x)
             around = own.gridded.cells.around(x, domain)
             yield OneSample(self, own, around, code, wrong=at_x != code)
+
+    def _grid_at(self, grid: Grid, x: NDArray) -> Grid:
+        """Return the tests that a sample leaves open, the same for others with the same answers."""
+        gridded = grid.gridded.at(x)
+        key = id(grid), gridded.cut.tobytes()
+        if key not in self._patterns:
+            if len(self._patterns) >= MOST_PATTERNS:
+                self._patterns.clear()
+            self._patterns[key] = Grid(gridded)
+        return self._patterns[key]
 
     def _grid(self, n_features: int, dtype: type) -> Grid:
         if dtype not in self._grids:

@@ -153,6 +153,7 @@ def test_short_searches_know_less_and_always_the_same(engine, monkeypatch):
         pytest.skip("needs the package Veritas")
     if engine == "numpy":
         monkeypatch.setattr(veritas, "is_installed", lambda: False)
+        monkeypatch.setattr(trees, "MOST_LEAVES", 10**6)
     forest = RandomForestClassifier(20, random_state=0).fit(X, Y)
     right = SOME[forest.predict(X[SOME]) == Y[SOME]]
     threat = ThreatModel().resolve(X)
