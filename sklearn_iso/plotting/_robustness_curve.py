@@ -188,11 +188,11 @@ class RobustnessCurveDisplay:
 
         Parameters
         ----------
-        eps, accuracy, threat, n_samples, loss, certified
+        eps, accuracy, threat, n_samples
             As in :class:`RobustnessCurveDisplay`.
         name : str, default=None
             Name of the model in the legend.
-        loss : str, default=None
+        loss, certified
             As in :class:`RobustnessCurveDisplay`.
         ax : matplotlib Axes, default=None
             Axes to draw on; a new one if None.
