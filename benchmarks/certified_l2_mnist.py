@@ -110,14 +110,20 @@ def measured(
     return row
 
 
-def report(results: dict[str, Any]) -> None:
-    print("| network | clean | " + " | ".join(f"certified at {eps}" for eps in BUDGETS) + " |")
-    print("|---|" + "---|" * (1 + len(BUDGETS)))
-    for name, row in results.items():
-        cells = [f"{row['clean']:.4f}", *(f"{row['certified'][str(e)]:.4f}" for e in BUDGETS)]
-        print(f"| {name} | " + " | ".join(cells) + " |")
+def report(results: dict[str, dict[str, Any]]) -> None:
+    for images, rows in results.items():
+        print(f"\n{images}:")
+        print_table(rows)
     for name, figure in PUBLISHED.items():
         print(f"published: {name}: {figure:.3f}")
+
+
+def print_table(rows: dict[str, Any]) -> None:
+    print("| network | clean | " + " | ".join(f"certified at {eps}" for eps in BUDGETS) + " |")
+    print("|---|" + "---|" * (1 + len(BUDGETS)))
+    for name, row in rows.items():
+        cells = [f"{row['clean']:.4f}", *(f"{row['certified'][str(e)]:.4f}" for e in BUDGETS)]
+        print(f"| {name} | " + " | ".join(cells) + " |")
 
 
 def arguments() -> argparse.Namespace:
@@ -148,9 +154,10 @@ def main() -> None:
     row |= settings | {"epochs": classifier.n_iter_, "train_cpu_seconds": seconds}
     row["versions"] = {name: version(name) for name in ("torch", "scikit-learn")}
     print(json.dumps(row, indent=1), flush=True)
-    if not options.held_out:
-        RESULTS.write_text(json.dumps(results | {options.name: row}, indent=1) + "\n")
-        report(results | {options.name: row})
+    images = "held out training images" if options.held_out else "test images"
+    results[images] = results.get(images, {}) | {options.name: row}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    report(results)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,26 @@ def test_no_point_within_reach_has_a_smaller_margin(seed, activation, reach):
         torch.testing.assert_close(least, margins(module, X, y))
 
 
+@pytest.mark.parametrize("kind", [ConvNet, OrthogonalConvNet])
+def test_no_image_within_a_distance_is_misclassified(kind):
+    torch.manual_seed(0)
+    channels = {"channels": (4, 8), "image_shape": (1, 8, 8)}
+    module = kind(64, 3, **channels).requires_grad_(False)
+    X = torch.rand(6, 64, generator=torch.Generator().manual_seed(0))
+    y = module(X).argmax(dim=1)
+    anywhere = torch.full((6,), torch.inf, dtype=DOUBLE)
+    found = bounds_of(module, 64).distances(X.double(), y, anywhere)
+    assert (found > 0).all()
+    J = torch.func.vmap(torch.func.jacrev(lambda x: module(x[None])[0]))(X)
+    for other in range(3):
+        # Straight towards the other class, and in random directions.
+        slope = J[torch.arange(6), other] - J[torch.arange(6), y]
+        for step in [slope, *torch.randn(20, 6, 64)]:
+            step = step / step.norm(dim=1, keepdim=True).clamp_min(1e-30)
+            moved = X + found[:, None].float() * step * (1 - 1e-6)
+            assert (module(moved).argmax(dim=1) == y).all()
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from(ACTIVATIONS))
 def test_a_distance_is_what_its_margins_say(seed, activation):
