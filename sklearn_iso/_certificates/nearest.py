@@ -63,6 +63,27 @@ class Question:
                 raise OutOfReach
         return None
 
+    def first_of(self, searches: Sequence[Search], radius: float) -> tuple[float, NDArray] | None:
+        """Return the first error of any search within a radius; None where there is none.
+
+        Raises
+        ------
+        OutOfReach
+            If a search ended before it knew, and no other found one.
+        """
+        open_ended = False
+        for search in searches:
+            try:
+                error = self.first_error(search.boxes(self.around, radius, self.effort))
+            except OutOfReach:
+                open_ended = True
+                continue
+            if error is not None:
+                return error
+        if open_ended:
+            raise OutOfReach
+        return None
+
     def within(self, search: Search, radius: float) -> bool | None:
         """Return whether there is an error within a radius; None where that stays open."""
         try:

@@ -26,14 +26,14 @@ from sklearn_iso._certificates import (
     veritas,
 )
 from sklearn_iso._certificates.cells import Around, Gridded
-from sklearn_iso._certificates.certifier import Certifier
+from sklearn_iso._certificates.certifier import Certifier, Errors
 from sklearn_iso._certificates.columnwise import Columnwise, columnwise, quietly
 from sklearn_iso._certificates.domain import Domain
 from sklearn_iso._certificates.forests import Forest
 from sklearn_iso._certificates.leaves import Leaves
 from sklearn_iso._certificates.nearest import Found, Question
 from sklearn_iso._certificates.registry import Steps, register
-from sklearn_iso._certificates.search import Effort, Intersections, Search
+from sklearn_iso._certificates.search import Effort, Intersections, OutOfReach, Search
 from sklearn_iso._certificates.tree_readers import forest_of
 from sklearn_iso._protocols import Classifier
 from sklearn_iso._threat import ThreatModel
@@ -44,8 +44,12 @@ if TYPE_CHECKING:
 
 #: Steps of the search in NumPy for a sample, where it only improves a bound and where it is alone.
 STEPS_TO_IMPROVE, STEPS_ALONE = 2000, 50_000
+#: Nodes and steps for a sample of an ensemble where errors are looked for beside an attack.
+NODES_BESIDE, STEPS_BESIDE = 4000, 60
 #: Without Veritas: larger ensembles are left to it.
 MOST_LEAVES = 500
+#: Forests with what is missing or a category decided, that are kept for further samples.
+MOST_PATTERNS = 64
 #: What rounding may make of a distance.
 ROUNDING = 1e-12
 
@@ -62,13 +66,20 @@ class TreesCertifier:
     steps : Steps
     time_limit : float, optional
         Seconds for each sample.
+    n_steps : int
+        Of the search in NumPy, for each sample.
+    n_nodes : int, optional
+        Of the search by Veritas.
     """
 
     classifier: Classifier
     forest: Forest
     steps: Steps = ()
     time_limit: float | None = None
+    n_steps: int = STEPS_ALONE
+    n_nodes: int | None = None
     _grids: dict[type, Grid] = field(default_factory=dict, repr=False)
+    _patterns: dict[tuple[int, bytes], Grid] = field(default_factory=dict, repr=False)
 
     @property
     def exact(self) -> bool:
@@ -103,9 +114,24 @@ class TreesCertifier:
 
     def witness(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         """Return the nearest errors that were found; samples without one as they are."""
-        found = [one.nearest().point for one in self._samples(X, codes, threat)]
-        points = [x if point is None else point for x, point in zip(X, found, strict=True)]
-        return np.array(points, dtype=X.dtype).reshape(X.shape)
+        return self._found(X, [one.nearest() for one in self._samples(X, codes, threat)]).points
+
+    def errors(
+        self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float | None = None
+    ) -> Errors:
+        """Return errors near samples: of one tree in all norms, of several in "linf"."""
+        if not self.is_single and threat.norm.order != np.inf:
+            return Errors.none(X)
+        brief = replace(self, n_steps=STEPS_BESIDE, n_nodes=NODES_BESIDE)
+        samples = brief._samples(X, codes, threat)
+        found = [one.nearest() if eps is None else one.within(eps) for one in samples]
+        return self._found(X, found)
+
+    def _found(self, X: NDArray, found: list[Found]) -> Errors:
+        points = [x if one.point is None else one.point for x, one in zip(X, found, strict=True)]
+        known = np.array([one.point is not None for one in found], dtype=bool)
+        settled = np.array([one.bound >= one.distance for one in found], dtype=bool)
+        return Errors(np.array(points, dtype=X.dtype).reshape(X.shape), known, settled)
 
     def columns(self, n_features: int) -> Columnwise:
         """Return the steps before the classifier as one map."""
@@ -128,9 +154,19 @@ class TreesCertifier:
         predicted = self._predicted(X)
         self._check(grid.gridded, domain, X, predicted)
         for x, code, at_x in zip(X, codes.tolist(), predicted.tolist(), strict=True):
-            own = grid if not grid.gridded.depends_on(x) else Grid(grid.gridded.at(x))
+            own = grid if not grid.gridded.depends_on(x) else self._grid_at(grid, x)
             around = own.gridded.cells.around(x, domain)
             yield OneSample(self, own, around, code, wrong=at_x != code)
+
+    def _grid_at(self, grid: Grid, x: NDArray) -> Grid:
+        """Return the tests that a sample leaves open, the same for others with the same answers."""
+        gridded = grid.gridded.at(x)
+        key = id(grid), gridded.cut.tobytes()
+        if key not in self._patterns:
+            if len(self._patterns) >= MOST_PATTERNS:
+                self._patterns.clear()
+            self._patterns[key] = Grid(gridded)
+        return self._patterns[key]
 
     def _grid(self, n_features: int, dtype: type) -> Grid:
         if dtype not in self._grids:
@@ -139,8 +175,16 @@ class TreesCertifier:
         return self._grids[dtype]
 
     def errs(self, x: NDArray, code: int) -> bool:
-        """Return whether the estimator itself errs at a point."""
+        """Return whether the estimator errs at a point: it is asked where scores nearly tie."""
+        scores = self.forest.scores(self.columns(len(x)).of(x[None]))[0]
+        lead = np.delete(scores, code).max(initial=-np.inf) - scores[code]
+        if abs(lead) > self._rounding:
+            return bool(lead > 0)
         return bool(self._predicted(x[None])[0] != code)
+
+    @cached_property
+    def _rounding(self) -> float:
+        return self.forest.rounding()
 
     def _predicted(self, X: NDArray) -> NDArray:
         columns = self.columns(X.shape[1])
@@ -158,7 +202,7 @@ class TreesCertifier:
             raise NotCertifiableError(self.classifier, reason=reason)
         scores = self.forest.scores(gridded.columns.of(X))
         lead = scores.max(axis=1) - np.take_along_axis(scores, predicted[:, None], 1)[:, 0]
-        if (lead > self.forest.rounding()).any():
+        if (lead > self._rounding).any():
             reason = "it predicts otherwise than the sum of its trees; predict is overridden"
             raise NotCertifiableError(self.classifier, reason=reason)
 
@@ -237,6 +281,21 @@ class OneSample:
             for other in self.others
         )
 
+    def within(self, eps: float) -> Found:
+        """Return an error within eps, or that there is none, or neither; of several in "linf"."""
+        if self.wrong:
+            return Found(0.0, 0.0, self.around.x)
+        if self.certifier.is_single:
+            nearest = self._nearest_leaf()
+            return nearest if nearest.distance <= eps * (1 + ROUNDING) else Found(np.inf)
+        question = self._question(self.around)
+        searches = [self.grid.search(self.code, other) for other in self.others]
+        try:
+            error = question.first_of(searches, eps * (1 + ROUNDING))
+        except OutOfReach:
+            return Found(0.0)
+        return Found(np.inf) if error is None else Found(0.0, *error)
+
     def nearest(self) -> Found:
         """Return the nearest error, or how far there is none."""
         if self.wrong:
@@ -261,10 +320,12 @@ class OneSample:
         return Found(float(sizes[first]), float(sizes[first]), point)
 
     def _question(
-        self, around: Around, n_steps: int = STEPS_ALONE, started: float | None = None
+        self, around: Around, n_steps: int | None = None, started: float | None = None
     ) -> Question:
         started = time.monotonic() if started is None else started
-        effort = Effort(self.certifier.time_limit, n_steps, started=started)
+        of = self.certifier
+        n_steps = of.n_steps if n_steps is None else n_steps
+        effort = Effort(of.time_limit, n_steps, of.n_nodes, started=started)
         return Question(around, self.errs, effort)
 
     def _nearest_in_linf(self, around: Around) -> Found:
@@ -294,13 +355,13 @@ class OneSample:
         return float(self.around.domain.size(costs))
 
 
-@register(DecisionTreeClassifier)
-@register(RandomForestClassifier)
-@register(ExtraTreesClassifier)
-@register(GradientBoostingClassifier)
-@register(HistGradientBoostingClassifier)
-@register(AdaBoostClassifier)
-@register(BaggingClassifier)
-@register(VotingClassifier)
+@register(DecisionTreeClassifier, knows_errors=True)
+@register(RandomForestClassifier, knows_errors=True)
+@register(ExtraTreesClassifier, knows_errors=True)
+@register(GradientBoostingClassifier, knows_errors=True)
+@register(HistGradientBoostingClassifier, knows_errors=True)
+@register(AdaBoostClassifier, knows_errors=True)
+@register(BaggingClassifier, knows_errors=True)
+@register(VotingClassifier, knows_errors=True)
 def _trees(classifier: Classifier, steps: Steps) -> Certifier:
     return TreesCertifier(classifier, forest_of(classifier), steps)

@@ -84,11 +84,15 @@ class Veritas:
         config.focal_eps = 0.5
         search = config.get_search(self.trees, limits)
         seen: set[tuple[int, ...]] = set()
+        opened = 0
         while True:
-            seconds = min(effort.seconds_left, LONGEST)
-            if seconds <= 0:
-                raise OutOfReach
-            reason = search.step_for(seconds, STEPS_AT_ONCE)
+            n_nodes = effort.nodes(STEPS_AT_ONCE)
+            if effort.n_nodes is None:
+                reason = search.step_for(min(effort.seconds_left, LONGEST), n_nodes)
+            else:
+                reason = search.steps(n_nodes)
+            effort.opened(search.stats.num_steps - opened)
+            opened = search.stats.num_steps
             for position in range(search.num_solutions()):
                 nodes = tuple(search.get_solution_nodes(position))
                 if nodes not in seen:

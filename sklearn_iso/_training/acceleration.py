@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -71,7 +72,8 @@ class Acceleration:
 
     def _compiled(self, function: Callable[P, R]) -> Callable[P, R]:
         options = self.compile if isinstance(self.compile, dict) else {}
-        options = {"recompile_limit": RECOMPILE_LIMIT, **options}
+        if _TAKES_A_LIMIT:
+            options = {"recompile_limit": RECOMPILE_LIMIT, **options}
         try:
             compiled: Callable[P, R] = torch.compile(function, **options)
         except Exception as error:  # of many kinds: those of torch and of its backends
@@ -86,6 +88,8 @@ class Acceleration:
 #: How often torch compiles a pass anew before it gives up and runs it as it is written: the fits
 #: of a search differ in width, and a fit in whether a gradient reaches X and in the last batch.
 RECOMPILE_LIMIT = 64
+#: Releases of torch that take no such limit for one function keep to their own, for all of them.
+_TAKES_A_LIMIT = "recompile_limit" in inspect.signature(torch.compile).parameters
 
 #: A module runs as it is written.
 AS_WRITTEN = Acceleration()

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from sklearn_iso._protocols import Classifier
+from sklearn_iso._threat import ThreatModel
 from sklearn_iso.metrics._certified import certifier_for, holding
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._weights import share
@@ -53,6 +55,40 @@ class Proven:
             If there are no proofs for the estimator.
         """
         certifier = certifier_for(problem.estimator, None)
-        held = np.stack([holding(problem, certifier, eps) for eps in budgets])
+        held = np.stack([holding(problem, certifier, eps) for eps in budgets]) & robust
         verdicts = np.where(held, "certified", np.where(robust, "open", "broken"))
         return cls(certifier.method, share(held, problem.weight), verdicts)
+
+    @classmethod
+    def of_data(
+        cls,
+        data: tuple[Classifier, ArrayLike, ArrayLike, ArrayLike | None],
+        threat: ThreatModel,
+        budgets: Sequence[float],
+        robust: NDArray,
+    ) -> Proven:
+        """Prove what can be proven of an estimator, X, y and weights as a user passes them.
+
+        Raises
+        ------
+        NotCertifiableError
+            If there are no proofs for the estimator.
+        """
+        estimator, X, y, weight = data
+        problem = Problem.of(estimator, X, y, threat=threat, sample_weight=weight, missing=True)
+        return cls.of(problem, budgets, robust)
+
+    def largest(self, budgets: Sequence[float]) -> NDArray[np.float64]:
+        """Return of each sample the largest budget within which it is certified, NaN if none.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_iso.metrics._proven import Proven
+        >>> verdicts = np.array([["certified", "certified"], ["certified", "open"]])
+        >>> Proven("by hand", np.array([1.0, 0.5]), verdicts).largest([0.5, 1.5])
+        array([1.5, 0.5])
+        """
+        sizes = np.array(budgets, dtype=np.float64)[:, None]
+        most = np.where(self.verdicts == "certified", sizes, -np.inf).max(axis=0)
+        return np.where(np.isinf(most), np.nan, most)

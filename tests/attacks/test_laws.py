@@ -367,8 +367,10 @@ def test_rounding_beyond_the_bounds_is_a_share_of_their_range(low, high, beyond,
         X = ((low + high) / 2).expand(3, 2).clone()
         X[1] = side + sign * beyond * (high - low)
         if accepted:
-            box = Budget.of(X, eps=0.1, threat=ThreatModel(bounds=(low, high))).box
-            assert torch.all(box[0] <= X) and torch.all(box[1] >= X)
+            budget = Budget.of(X, eps=0.1, threat=ThreatModel(bounds=(low, high)))
+            least, most = budget.around(X).sides
+            assert torch.all(least <= X) and torch.all(most >= X)
+            assert torch.equal(least[0], low.expand(2)) and torch.equal(most[0], high.expand(2))
             continue
         with pytest.raises(ValueError, match="must lie inside bounds"):
             Budget.of(X, eps=0.1, threat=ThreatModel(bounds=(low, high)))

@@ -139,5 +139,10 @@ def test_distances_grow_with_the_time_and_hold(perceptron):
 
 def test_the_method_tells_of_cases(perceptron):
     certifier = network_certifier(perceptron[0])
-    assert certifier.within(1.0).method == "linear bounds of the logits (CROWN), in cases"
-    assert certifier.within(None).method == "linear bounds of the logits (CROWN)"
+    assert (
+        certifier.within(1.0).method
+        == "linear bounds of the logits (CROWN), Lipschitz constants, in cases"
+    )
+    assert (
+        certifier.within(None).method == "linear bounds of the logits (CROWN), Lipschitz constants"
+    )

@@ -256,7 +256,7 @@ def test_no_two_samples_of_a_class_is_an_error_with_the_remedy():
 def test_nan_among_the_labels_is_an_error(missing):
     X, Z, y = points(0)
     for labels in (np.where(y == 0, missing, y), np.where(y == 0, missing, y.astype(object))):
-        with pytest.raises(ValueError, match="y must not hold NaN"):
+        with pytest.raises(ValueError, match="y must hold a label for each sample; 9 of 20"):
             isometry_distortion(X, Z, labels)
 
 
