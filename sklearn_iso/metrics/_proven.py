@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklearn_iso._protocols import Classifier
+from sklearn_iso._protocols import Predictor
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso.metrics._certified import certifier_for, holding
 from sklearn_iso.metrics._problem import Problem
@@ -62,7 +62,7 @@ class Proven:
     @classmethod
     def of_data(
         cls,
-        data: tuple[Classifier, ArrayLike, ArrayLike, ArrayLike | None],
+        data: tuple[Predictor, ArrayLike, ArrayLike, ArrayLike | None],
         threat: ThreatModel,
         budgets: Sequence[float],
         robust: NDArray,
