@@ -25,6 +25,7 @@ from sklearn_iso._certificates import (
     hist_reader,  # noqa: F401  it registers a reader
     veritas,
 )
+from sklearn_iso._certificates.ascent import Ascent
 from sklearn_iso._certificates.cells import Around, Gridded
 from sklearn_iso._certificates.certifier import Certifier
 from sklearn_iso._certificates.columnwise import Columnwise, columnwise, quietly
@@ -33,7 +34,7 @@ from sklearn_iso._certificates.forests import Forest
 from sklearn_iso._certificates.leaves import Leaves
 from sklearn_iso._certificates.nearest import Found, Question
 from sklearn_iso._certificates.registry import Steps, register
-from sklearn_iso._certificates.search import Effort, Intersections, Search
+from sklearn_iso._certificates.search import Effort, Intersections, Leads, Search
 from sklearn_iso._certificates.tree_readers import forest_of
 from sklearn_iso._protocols import Classifier
 from sklearn_iso._threat import ThreatModel
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 STEPS_TO_IMPROVE, STEPS_ALONE = 2000, 50_000
 #: Without Veritas: larger ensembles are left to it.
 MOST_LEAVES = 500
+#: Of ensembles whose searches end too soon for a help to pay.
+MOST_LEAVES_OF_QUICK = 1000
 #: What rounding may make of a distance.
 ROUNDING = 1e-12
 
@@ -85,7 +88,9 @@ class TreesCertifier:
         """How it proves."""
         if self.is_single:
             return "distance to the leaves of the tree"
-        return "search over intersections of leaves, exact in 'linf'"
+        if self.time_limit is None:
+            return "search over intersections of leaves, exact in 'linf'"
+        return f"search over intersections of leaves, a lower bound after {self.time_limit:g} s"
 
     def within(self, time_limit: float | None) -> TreesCertifier:
         """Return the same with a limit of time for each sample."""
@@ -98,13 +103,30 @@ class TreesCertifier:
 
     def distances(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         """Return a lower bound of the distance of each sample, in units of the threat."""
-        found = [one.nearest().bound for one in self._samples(X, codes, threat)]
+        found = [one.bound for one in self._nearest(X, codes, threat)]
         return np.array(found, dtype=np.float64)
 
     def witness(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         """Return the nearest errors that were found; samples without one as they are."""
-        found = [one.nearest().point for one in self._samples(X, codes, threat)]
-        points = [x if point is None else point for x, point in zip(X, found, strict=True)]
+        return self._points(X, self._nearest(X, codes, threat))
+
+    def _nearest(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> list[Found]:
+        """Return the nearest errors, all of them seen by the classifier itself.
+
+        What the sum over trees tells is checked for all samples at once; where the classifier
+        contradicts it, it is asked at every point of a second search.
+        """
+        samples = list(self._samples(X, codes, threat))
+        found = [one.nearest() for one in samples]
+        at = self._predicted(self._points(X, found)) if len(X) else codes
+        for number in np.flatnonzero(at == codes):
+            if found[number].point is not None:
+                found[number] = replace(samples[number], asks_always=True).nearest()
+        return found
+
+    @staticmethod
+    def _points(X: NDArray, found: list[Found]) -> NDArray:
+        points = [x if one.point is None else one.point for x, one in zip(X, found, strict=True)]
         return np.array(points, dtype=X.dtype).reshape(X.shape)
 
     def columns(self, n_features: int) -> Columnwise:
@@ -182,27 +204,37 @@ class Grid:
         key = (own, other)
         if key not in self._searches:
             lead = self._veritas_trees.contrast_classes(other, own)
-            self._searches[key] = veritas.Veritas(lead, self._gains(own, other)[1])
+            gains, leads = self._gains(own, other)
+            self._searches[key] = veritas.Veritas(lead, leads, self._ascent(gains, leads))
         return self._searches[key]
 
     @cached_property
     def _veritas_trees(self) -> AddTree:
         return veritas.trees_of(self.gridded)
 
+    def _ascent(self, gains: NDArray, leads: Leads) -> Ascent | None:
+        """Return a quick search for errors where those of Veritas may take long."""
+        if self.gridded.forest.is_leaf.sum() <= MOST_LEAVES_OF_QUICK:
+            return None
+        n_cells = np.diff(self.gridded.cells.start)
+        return Ascent(self.leaves, gains[self.leaves.node], leads.sure, n_cells)
+
     def intersections(self, own: int, other: int) -> Intersections:
         """Return the search in NumPy."""
-        gains, floor = self._gains(own, other)
-        return Intersections(self.leaves, gains[self.leaves.node], floor)
+        gains, leads = self._gains(own, other)
+        return Intersections(self.leaves, gains[self.leaves.node], leads)
 
-    def _gains(self, own: int, other: int) -> tuple[NDArray, float]:
-        """Return what nodes add to the lead of another class, and from where on it may win."""
+    def _gains(self, own: int, other: int) -> tuple[NDArray, Leads]:
+        """Return what nodes add to the lead of another class, and from where on it wins."""
         forest = self.gridded.forest
-        least, quantum = -forest.rounding(), forest.quantum()
+        sure, quantum = forest.rounding(), forest.quantum()
+        least = -sure
         if quantum is not None:  # sums are exact, so that ties are known
             wins_ties = (other > own) if forest.last_wins else (other < own)
-            least = -quantum / 2 if wins_ties else quantum / 2
+            least = sure = -quantum / 2 if wins_ties else quantum / 2
         gains = forest.values[:, other] - forest.values[:, own]
-        return gains, float(least - (forest.constant[other] - forest.constant[own]))
+        start = forest.constant[other] - forest.constant[own]
+        return gains, Leads(float(least - start), float(sure - start))
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +246,7 @@ class OneSample:
     around: Around
     code: int
     wrong: bool
+    asks_always: bool = False
 
     @property
     def others(self) -> list[int]:
@@ -265,7 +298,7 @@ class OneSample:
     ) -> Question:
         started = time.monotonic() if started is None else started
         effort = Effort(self.certifier.time_limit, n_steps, started=started)
-        return Question(around, self.errs, effort)
+        return Question(around, self.errs, effort, self.asks_always)
 
     def _nearest_in_linf(self, around: Around) -> Found:
         searches = [self.grid.search(self.code, other) for other in self.others]
