@@ -90,8 +90,7 @@ def false_certificates(n_samples: int) -> Iterator[dict[str, Any]]:
             )
             one_hot = np.eye(y_train.max() + 1)
             bounds = [
-                verifier.verify(x=X[[i]].copy(), y=one_hot[y[[i]]], **ART)[0]
-                for i in range(len(X))
+                verifier.verify(x=X[[i]].copy(), y=one_hot[y[[i]]], **ART)[0] for i in range(len(X))
             ]
         except AttributeError as error:
             yield row | {"raises": f"{type(error).__name__}: {error}"}
