@@ -48,7 +48,7 @@ SEED = 0
 ORDERS = {"l2": 2.0, "linf": float("inf"), "l1": 1.0}
 
 # Two moons. At the default scale of 5 / q little changes in the plane: a smaller one shows more.
-MOON_ALPHAS, MOON_RADII, MOON_SCALES, MOON_EPS = (0.1, 1.0, 10.0), (0.25, 0.5, 1.0), (1, 2, 5), 0.3
+MOON_ALPHAS, MOON_RADII, MOON_SCALES, MOON_EPS = (0.1, 1.0, 10.0), (0.25, 1.0), (1, 2, 5), 0.3
 SMALL_SCALE = 2.0
 
 # MNIST: budgets of the attacks in grey levels from 0 to 1, and choices around the defaults.
@@ -137,9 +137,9 @@ def title(name: str, values: dict[str, float], norm: str = "l2") -> str:
     return f"{name}\nclean {values['clean']:.3f}, {robust}"
 
 
-def plane_axes(n_rows: int, height: float) -> tuple[Figure, NDArray]:
+def plane_axes() -> tuple[Figure, NDArray]:
     figure, axes = plt.subplots(
-        n_rows, 4, figsize=(10.5, height), layout="constrained", sharex=True, sharey=True
+        2, 3, figsize=(10.5, 6.6), layout="constrained", sharex=True, sharey=True
     )
     figure.supxlabel("feature 0, in its unit")
     figure.supylabel("feature 1, in its unit")
@@ -166,19 +166,19 @@ def run_moons() -> dict[str, Any]:
         ax.set_title(title("plain (alpha 0)", results["plain"]["l2"]), fontsize=9)
 
     q = units["l2"]
-    figure, axes = plane_axes(3, height=8)
-    for row, radius in enumerate(MOON_RADII):
-        plain_panel(axes[row, 0])
-        for ax, alpha in zip(axes[row, 1:], MOON_ALPHAS, strict=True):
-            panel(ax, f"alpha {alpha:g}, radius {radius:g} q", alpha, radius=radius * q)
+    figure, axes = plane_axes()
+    for ax, alpha in zip(axes[0], MOON_ALPHAS, strict=True):
+        panel(ax, f"alpha {alpha:g}, radius 0.5 q", alpha)
+    plain_panel(axes[1, 0])
+    for ax, radius in zip(axes[1, 1:], MOON_RADII, strict=True):
+        panel(ax, f"alpha 1, radius {radius:g} q", 1.0, radius=radius * q)
     save(figure, "choose_alpha_moons")
-    figure, axes = plane_axes(2, height=5.5)
-    for row in axes:
-        plain_panel(row[0])
-    for ax, scale in zip(axes[0, 1:], MOON_SCALES, strict=True):
+    figure, axes = plane_axes()
+    for ax, scale in zip(axes[0], MOON_SCALES, strict=True):
         panel(ax, f"alpha 1, scale {scale:g} / q", 1.0, scale=scale / q)
-    for ax, norm in zip(axes[1, 1:], ORDERS, strict=True):
-        panel(ax, f'alpha 1, norm "{norm}"', 1.0, norm)
+    plain_panel(axes[1, 0])
+    for ax, norm in zip(axes[1, 1:], ("linf", "l1"), strict=True):
+        panel(ax, f'alpha 1, scale 2 / q, norm "{norm}"', 1.0, norm)
     save(figure, "choose_norm_moons")
     return results
 

@@ -248,6 +248,9 @@ def draw(task: Task, models: dict, rows: list[dict[str, Any]]) -> None:
     figure = plt.figure(figsize=(12, 7), layout="constrained")
     X, y = task.make(N_TEST, 1000)
     points, steps = task.paths()
+    drawn = [np.mean([r["quartiles"] for r in rows if (r["task"], r["beta"]) == (task.name, beta)],
+                     axis=0) for beta in BETAS]  # fmt: skip
+    limits = (min(1.0, np.min(drawn)) / 1.5, np.max(drawn) * 1.5)
     for line, beta in enumerate(BETAS):
         model = models[task.name, beta]
         Z, network = model.transform(X.astype(np.float32)), model.to_torch().double()
@@ -259,7 +262,9 @@ def draw(task: Task, models: dict, rows: list[dict[str, Any]]) -> None:
         shown = map_of_expansion(ax, points.numpy(), expansion, X)
         figure.colorbar(shown, ax=ax, shrink=0.6, label="log2 of the expansion")
         of_training = [row for row in rows if (row["task"], row["beta"]) == (task.name, beta)]
-        by_distance(figure.add_subplot(2, 3, 3 * line + 3), of_training)
+        ax = figure.add_subplot(2, 3, 3 * line + 3)
+        by_distance(ax, of_training)
+        ax.set_ylim(limits)
     path = IMAGES / f"toy_{task.name.replace(', ', '_').replace(' ', '_')}.png"
     figure.savefig(path, dpi=120)
     plt.close(figure)
@@ -294,7 +299,7 @@ def by_distance(ax: Any, rows: list[dict[str, Any]]) -> None:
     ax.fill_between(distance, low, high, alpha=0.2, color=COLORS[0], linewidth=0)
     ax.plot(distance, middle, color=COLORS[0], marker="o", markersize=3)
     ax.axhline(1, color="0.4", linestyle="--", linewidth=1)
-    ax.set(yscale="log", ylim=(0.05, 60))
+    ax.set_yscale("log")
     ax.set_xlabel("distance to the decision boundary,\nin units of X")
     ax.set_ylabel("expansion (no unit),\nmedian and quartiles")
     ax.spines[["top", "right"]].set_visible(False)

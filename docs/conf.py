@@ -24,6 +24,7 @@ extensions = [
     "myst_parser",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "sphinx-mathjax-offline",  # formulas render without a network
 ]
 exclude_patterns = ["_build", "gallery"]
 templates_path = ["_templates"]
@@ -31,7 +32,8 @@ source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 root_doc = "index"
 
 # The pages are read on GitHub too, which knows dollars for formulas and anchors of headings.
-myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "substitution"]
+myst_substitutions = {"version": version}
 myst_heading_anchors = 3
 
 autosummary_generate = True
@@ -80,7 +82,15 @@ _SECTION = """\
 
 .. autosummary::
    :toctree: ../names
-   :nosignatures:
+
+{names}
+"""
+#: What the index of the reference shows of a subpackage.
+_PART = """.. rubric:: {module}
+
+.. currentmodule:: {module}
+
+.. autosummary::
 
 {names}
 """
@@ -111,7 +121,7 @@ def write_reference() -> None:
     """Write one page for each subpackage, with every name of its `__all__`."""
     folder = DOCS / "reference" / "subpackages"
     folder.mkdir(exist_ok=True)
-    pages = {}
+    pages, parts = {}, []
     offered = {"__version__"}
     for subpackage in public_subpackages():
         module = importlib.import_module(subpackage)
@@ -130,9 +140,12 @@ def write_reference() -> None:
             for title, found in names.items()
             if found
         )
+        listed = "\n".join(f"   {name}" for name in sorted(own))
+        parts.append(_PART.format(module=subpackage, names=listed))
         pages[f"{subpackage}.rst"] = _PAGE.format(
             title=subpackage, line="=" * len(subpackage), module=subpackage, sections=sections
         )
+    pages["all.txt"] = "\n".join(parts)
     for old in folder.glob("*.rst"):
         if old.name not in pages:
             old.unlink()

@@ -110,7 +110,18 @@ adversarial_accuracy or adversarial_distance, which gives upper bounds of its ro
         self.estimator, self.path, self.reason, self.known = estimator, path, reason, known
 
     def within(self, step: str) -> NotCertifiableError:
-        """Return the same error, told from outside of a named step."""
+        """Return the same error, told from outside of a named step.
+
+        Parameters
+        ----------
+        step : str
+            Name of the step.
+
+        Returns
+        -------
+        error : NotCertifiableError
+            With the step before the reason.
+        """
         return NotCertifiableError(self.estimator, (step, *self.path), self.reason, self.known)
 
     def __str__(self) -> str:

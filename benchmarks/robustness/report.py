@@ -12,8 +12,29 @@ from sklearn_iso.plotting._axes import COLORS
 
 Row = dict[str, Any]
 
-#: Clean accuracy of a training that is worth drawing.
-LEAST_CLEAN = 0.5
+#: What is drawn, and its name there: trainings that a user would choose among. The tables hold all.
+DRAWN = {
+    "mlp": {
+        "worst-case + within-class, labelled (default)": "isometric, default",
+        "worst-case L2 and L-infinity, labelled": "isometric, both norms",
+        "plain": "plain",
+        "PGD training L-infinity .1": "PGD training, L-infinity .1",
+        "TRADES L-infinity .1": "TRADES, L-infinity .1",
+        "PGD training L2 1.5": "PGD training, L2 1.5",
+        "1-Lipschitz": "1-Lipschitz",
+        "Gaussian noise": "Gaussian noise",
+    },
+    "convnet": {
+        "preset images": 'preset "images"',
+        "preset images_large_budgets": 'preset "images_large_budgets"',
+        "preset images_l2": 'preset "images_l2"',
+        "preset images_both_norms": 'preset "images_both_norms"',
+        "plain": "plain",
+        "PGD training L-infinity .3": "PGD training, L-infinity .3",
+        "TRADES L-infinity .3": "TRADES, L-infinity .3",
+        "PGD training L2 1.5": "PGD training, L2 1.5",
+    },
+}
 TITLES = {"mlp": "MLP 256-128", "convnet": "ConvNet 32-64"}
 NAMES = {"linf 0.1": "L-infinity 0.1", "linf 0.3": "L-infinity 0.3", "l2 1.58": "L2 1.58"}
 PANELS = {"mlp": ("linf 0.1", "l2 1.58"), "convnet": ("linf 0.3", "l2 1.58")}
@@ -93,30 +114,28 @@ def _print_confirmed(rows: list[Row], budgets: list[str]) -> None:
 
 
 def save_figure(rows: list[Row], path: Path) -> None:
-    """Clean against robust accuracy, one panel for each network and norm.
-
-    Trainings that learned nothing are in the table alone: beside them the others look alike.
-    """
+    """Accuracy under attack of the trainings in ``DRAWN``, one panel for each network and norm."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    rows = [row for row in rows if row["clean"] >= LEAST_CLEAN]
     networks = list(dict.fromkeys(row["network"] for row in rows))
     figure, axes = plt.subplots(
-        len(networks), 2, figsize=(11, 4.6 * len(networks)), squeeze=False, layout="constrained"
+        len(networks), 2, figsize=(10.5, 3.1 * len(networks)), squeeze=False, layout="constrained"
     )
     for line, network in zip(axes, networks, strict=True):
+        table = groups(rows)
+        found = {
+            name: table[network, method]
+            for method, name in DRAWN[network].items()
+            if (network, method) in table
+        }
         for axis, budget in zip(line, PANELS[network], strict=True):
-            _scatter(axis, {m: g for (n, m), g in groups(rows).items() if n == network}, budget)
-            axis.set(
-                title=f"{TITLES[network]}, {NAMES[budget]}",
-                xlabel="clean accuracy (share of the images)",
-                ylabel="accuracy under the strongest attack run",
-            )
-        handles, labels = line[0].get_legend_handles_labels()
-        line[1].legend(handles, labels, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+            _dots(axis, found, budget)
+            axis.set_title(f"{TITLES[network]}, {NAMES[budget]}", loc="left", fontsize=11)
+    for axis in axes[-1]:
+        axis.set_xlabel("accuracy under the strongest attack run")
     figure.savefig(path, dpi=110)
     print(f"saved {path}")
 
@@ -127,17 +146,23 @@ def _left(row: Row, budget: str) -> float:
     return float(min(row["cascade"][budget], *left))
 
 
-def _scatter(axis: Any, found: dict[str, list[Row]], budget: str) -> None:
-    # Eight shapes times six colours that everyone can tell apart: no pair comes twice.
-    markers = "osD^vPX*"
-    for i, (method, group) in enumerate(found.items()):
-        # Large rings for the package's own, so that a peer at the same place is seen in them.
-        color = COLORS[i % len(COLORS)]
-        look = {"facecolor": "none", "s": 110} if group[0]["ours"] else {"s": 30}
-        axis.scatter(
-            [r["clean"] for r in group], [_left(r, budget) for r in group],
-            marker=markers[i % len(markers)], linewidth=1.8, label=method,
-            **{"facecolor": color, "edgecolor": color} | look,
+def _dots(axis: Any, found: dict[str, list[Row]], budget: str) -> None:
+    """One line for each training, the best on top: a dot for each seed, and the mean in figures."""
+    means = {m: float(np.mean([_left(r, budget) for r in g])) for m, g in found.items()}
+    order = sorted(found, key=means.__getitem__)
+    for place, method in enumerate(order):
+        group = found[method]
+        color = COLORS[0] if group[0]["ours"] else "0.45"
+        values = [_left(row, budget) for row in group]
+        axis.plot([0, means[method]], [place, place], color=color, linewidth=1, alpha=0.4)
+        axis.plot(values, [place] * len(values), "o", color=color, markersize=6, alpha=0.8)
+        axis.annotate(
+            f"{means[method]:.3f}".removeprefix("0"), (max(values), place), (7, 0),
+            textcoords="offset points", va="center", color=color, fontsize=9,
         )  # fmt: skip
-    axis.locator_params(axis="x", nbins=5)
-    axis.grid(alpha=0.3)
+    axis.set_yticks(range(len(order)), order, fontsize=9)
+    for text, method in zip(axis.get_yticklabels(), order, strict=True):
+        text.set_color(COLORS[0] if found[method][0]["ours"] else "0.25")
+    axis.set_xlim(0, 1)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(axis="y", length=0)

@@ -74,6 +74,11 @@ class Ascent:
                 at, found, far = moved, True, float(around.size(moved, moved + 1))
         return (at, at + 1) if found else None
 
+    def at_hand(self, around: Around, radius: float) -> Box | None:
+        """Return a box of one cell within a radius where the other class wins, if it finds one."""
+        at = self._climbed(around.own, *around.within(radius))
+        return None if at is None else (at, at + 1)
+
     def _climbed(self, at: NDArray, low: NDArray, high: NDArray) -> NDArray | None:
         """Return cells within limits where the other class wins, None if it finds none."""
         at = np.clip(at, low, high - 1)

@@ -57,7 +57,9 @@ class Cells:
         units = domain.units[feature]
         costs = np.zeros(len(away))
         costs[away > 0] = np.inf
-        inside = (self.first <= domain.high[feature]) & (self.last >= domain.low[feature])
+        # A sample that lies outside of the bounds may come back.
+        most, least = np.fmax(domain.high[feature], value), np.fmin(domain.low[feature], value)
+        inside = (self.first <= most) & (self.last >= least)
         reached = (away > 0) & inside & (units > 0)
         costs[reached] = away[reached] / units[reached]
         return Around(self, x, domain, costs, self.located(x))

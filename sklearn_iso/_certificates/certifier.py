@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_iso._threat import ThreatModel
@@ -47,9 +49,49 @@ class Timed(Protocol):
         """Return the same certifier with a limit of seconds for each sample."""
 
 
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Errors near samples, and whether others need be looked for.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, n_features)
+        The samples themselves where no error is known.
+    known : ndarray of bool, shape (n,)
+        Where one is.
+    settled : ndarray of bool, shape (n,)
+        Where proof says that the error is the nearest, or that there is none.
+    """
+
+    points: NDArray
+    known: NDArray
+    settled: NDArray
+
+    @classmethod
+    def none(cls, X: NDArray) -> Errors:
+        """Return that nothing is known of samples."""
+        return cls(X.copy(), np.zeros(len(X), dtype=bool), np.zeros(len(X), dtype=bool))
+
+
 @runtime_checkable
 class Witnessing(Protocol):
     """A certifier that also knows errors: upper bounds that go with its lower ones."""
 
-    def witness(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
-        """Return the nearest errors that it found; samples without one as they are."""
+    def errors(
+        self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float | None = None
+    ) -> Errors:
+        """Return errors near samples that are classified correctly.
+
+        The work is limited by counts and not by a clock: the same errors come back each time.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            As the estimator gets it.
+        codes : ndarray of shape (n,), integers
+        threat : ThreatModel
+            Resolved: by position. Of norms in which nothing is known nothing comes back.
+        eps : float, optional
+            Any error within this distance will do, and none is farther. Without it the nearest
+            are looked for.
+        """

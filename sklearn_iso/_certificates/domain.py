@@ -18,7 +18,7 @@ class Domain:
     Parameters
     ----------
     order : float
-        p of the norm: infinity, 2 or 1.
+        p of the norm: infinity, 2, 1, or 0, which counts the features that move.
     units : ndarray of shape (n_features,)
         0 for features that stay as they are.
     low, high : ndarray of shape (n_features,)
@@ -54,6 +54,8 @@ class Domain:
         costs = np.asarray(costs, dtype=np.float64)
         if np.isinf(self.order):
             return costs.max(axis=-1, initial=0.0)
+        if self.order == 0:
+            return np.where(costs > 0, np.where(np.isinf(costs), np.inf, 1.0), 0.0).sum(axis=-1)
         if self.order == 1:
             return costs.sum(axis=-1)
         return np.sqrt(np.square(costs).sum(axis=-1))

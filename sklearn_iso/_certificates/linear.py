@@ -7,6 +7,7 @@ best rates first with "l1", and in proportion to their rates, up to the bounds, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from sklearn_iso._certificates.affine import Affine, affine
-from sklearn_iso._certificates.certifier import Certifier
+from sklearn_iso._certificates.certifier import Certifier, Errors
 from sklearn_iso._certificates.columnwise import quietly
 from sklearn_iso._certificates.domain import Domain
 from sklearn_iso._certificates.registry import Steps, register
@@ -35,6 +36,8 @@ from sklearn_iso.exceptions import NotCertifiableError
 
 #: What rounding may make of a distance.
 ROUNDING = 1e-12
+#: By how much steps lead beyond a boundary.
+BEYOND = 1e-9
 #: Roundings in a score, beyond those of its sum.
 N_ROUNDINGS = 16
 
@@ -78,19 +81,50 @@ class LinearCertifier:
 
     def distances(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         """Return the distance of each sample to the nearest error, in units of the threat."""
-        domain, scores = Domain.of(threat, X.shape[1]), self.scores(X.shape[1])
+        domain, nearest = Domain.of(threat, X.shape[1]), np.full(len(X), np.inf)
+        for slopes, room, lead in self._half_spaces(X, codes, domain, short=True):
+            nearest = np.minimum(nearest, shortest(np.abs(slopes), room, lead, domain))
+        return nearest
+
+    def errors(
+        self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float | None = None
+    ) -> Errors:
+        """Return the nearest errors, just beyond the half-spaces."""
+        domain, nearest = Domain.of(threat, X.shape[1]), np.full(len(X), np.inf)
+        if domain.order not in (1, 2, np.inf):
+            return Errors.none(X)
+        points = np.array(X, dtype=np.float64)
+        for slopes, room, lead in self._half_spaces(X, codes, domain, short=False):
+            moved = shortest_step(np.abs(slopes), room, lead * (1 + BEYOND), domain)
+            lengths = domain.size(moved)
+            nearer = lengths < nearest
+            nearest[nearer] = lengths[nearer]
+            steps = moved[nearer] * domain.units * np.sign(slopes[nearer])
+            points[nearer] = np.asarray(X, np.float64)[nearer] + np.nan_to_num(steps)
+        known = np.isfinite(nearest) if eps is None else nearest <= eps
+        settled = known | (self.distances(X, codes, threat) * (1 - ROUNDING) > (eps or 0.0))
+        if eps is None:
+            settled = known == np.isfinite(self.distances(X, codes, threat))
+        return Errors(np.where(known[:, None], points, X).astype(X.dtype), known, settled)
+
+    def _half_spaces(
+        self, X: NDArray, codes: NDArray, domain: Domain, short: bool
+    ) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
+        """Yield slopes, room and lead of each class, the lead less or more of rounding.
+
+        The lead over the own class is infinite.
+        """
+        scores = self.scores(X.shape[1])
         at, samples = quietly(scores.apply, X), np.arange(len(X))
         roundings = N_ROUNDINGS + sum(self.coef.shape) + X.shape[1]
         slack = roundings * np.finfo(X.dtype).eps * scores.sizes(X)
+        slack = -slack if short else slack
         down, up = domain.room(X)
-        nearest = np.full(len(X), np.inf)
         for other in range(len(self.intercept)):
             slopes = scores.matrix[:, [other]].T - scores.matrix.T[codes]
-            lead = at[samples, codes] - at[:, other] - slack[samples, codes] - slack[:, other]
-            room = np.where(slopes > 0, up, down)
-            distance = shortest(np.abs(slopes), room, np.maximum(lead, 0), domain)
-            nearest = np.where(codes == other, nearest, np.minimum(nearest, distance))
-        return nearest
+            lead = at[samples, codes] - at[:, other] + slack[samples, codes] + slack[:, other]
+            lead = np.where(codes == other, np.inf, np.maximum(lead, 0))
+            yield slopes, np.where(slopes > 0, up, down), lead
 
 
 def shortest(slopes: NDArray, room: NDArray, gain: NDArray, domain: Domain) -> NDArray:
@@ -117,6 +151,23 @@ def shortest(slopes: NDArray, room: NDArray, gain: NDArray, domain: Domain) -> N
     >>> shortest(slopes, room, np.array([10.0]), Domain.of(ThreatModel("l2"), 2))
     array([2.])
     """
+    lengths: NDArray = domain.size(shortest_step(slopes, room, gain, domain))
+    return lengths
+
+
+def shortest_step(slopes: NDArray, room: NDArray, gain: NDArray, domain: Domain) -> NDArray:
+    """Return how far each feature moves in that step, in units; infinity where none gains enough.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso import ThreatModel
+    >>> from sklearn_iso._certificates.domain import Domain
+    >>> from sklearn_iso._certificates.linear import shortest_step
+    >>> slopes, room = np.array([[3.0, 4.0]]), np.full((1, 2), np.inf)
+    >>> shortest_step(slopes, room, np.array([10.0]), Domain.of(ThreatModel("l1"), 2))
+    array([[0. , 2.5]])
+    """
     rates = slopes * domain.units
     some = rates > 0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -128,8 +179,7 @@ def shortest(slopes: NDArray, room: NDArray, gain: NDArray, domain: Domain) -> N
     stretch = _stretch(rates, speed, room, gain)
     with np.errstate(invalid="ignore"):
         moved = np.where(some, np.minimum(stretch[:, None] * speed, room), 0.0)
-    lengths: NDArray = np.where(np.isinf(stretch), np.inf, domain.size(moved))
-    return lengths
+    return np.where(np.isinf(stretch)[:, None], np.inf, moved)
 
 
 def _cheapest_first(rates: NDArray, room: NDArray, gain: NDArray) -> NDArray:
@@ -141,7 +191,9 @@ def _cheapest_first(rates: NDArray, room: NDArray, gain: NDArray) -> NDArray:
         taken = np.clip(gain[:, None] - before, 0, gains)
         moved = np.where(taken > 0, taken / rates, 0.0)
     enough = gains.sum(axis=1) >= gain
-    return np.where(enough, moved.sum(axis=1), np.inf)
+    steps = np.zeros_like(moved)
+    np.put_along_axis(steps, order, moved, axis=1)
+    return np.where(enough[:, None], steps, np.inf)
 
 
 def _stretch(rates: NDArray, speed: NDArray, room: NDArray, gain: NDArray) -> NDArray:
@@ -189,24 +241,24 @@ for _kind in (
     RidgeClassifierCV,
     SGDClassifier,
 ):
-    register(_kind)(_linear)
+    register(_kind, knows_errors=True)(_linear)
 if hasattr(linear_model, "PassiveAggressiveClassifier"):  # deprecated in scikit-learn 1.8
-    register(linear_model.PassiveAggressiveClassifier)(_linear)
+    register(linear_model.PassiveAggressiveClassifier, knows_errors=True)(_linear)
 
 
-@register(MultinomialNB)
+@register(MultinomialNB, knows_errors=True)
 def _multinomial(classifier: MultinomialNB, steps: Steps) -> Certifier:
     return LinearCertifier(classifier.feature_log_prob_.T, classifier.class_log_prior_, steps)
 
 
-@register(ComplementNB)
+@register(ComplementNB, knows_errors=True)
 def _complement(classifier: ComplementNB, steps: Steps) -> Certifier:
     coef = classifier.feature_log_prob_.T
     return LinearCertifier(coef, np.zeros(coef.shape[1]), steps)
 
 
-@register(SVC)
-@register(NuSVC)
+@register(SVC, knows_errors=True)
+@register(NuSVC, knows_errors=True)
 def _support_vectors(classifier: SVC | NuSVC, steps: Steps) -> Certifier:
     reason = None
     if classifier.kernel != "linear":
@@ -219,7 +271,7 @@ def _support_vectors(classifier: SVC | NuSVC, steps: Steps) -> Certifier:
     return LinearCertifier(*_two_scores(coef, classifier.intercept_, 2), steps)
 
 
-@register(NearestCentroid)
+@register(NearestCentroid, knows_errors=True)
 def _centroids(classifier: NearestCentroid, steps: Steps) -> Certifier:
     centroids, prior = classifier.centroids_, classifier.class_prior_
     if classifier.metric != "euclidean":

@@ -99,6 +99,32 @@ class Question:
             return Error(float(self.around.size(*hit.box)), point, hit.box)
         return None
 
+    def first_of(self, searches: Sequence[Search], radius: float) -> Error | None:
+        """Return the first error of any search within a radius; None where there is none.
+
+        Raises
+        ------
+        OutOfReach
+            If a search ended before it knew, and no other found one.
+        """
+        for search in searches:
+            box = search.at_hand(self.around, radius)
+            error = None if box is None else self._error_in(Hit(box, is_sure=True))
+            if error is not None:
+                return error
+        open_ended = False
+        for search in searches:
+            try:
+                error = self.first_error(search.hits(self.around, radius, self.effort))
+            except OutOfReach:
+                open_ended = True
+                continue
+            if error is not None:
+                return error
+        if open_ended:
+            raise OutOfReach
+        return None
+
     def within(self, search: Search, radius: float) -> bool | None:
         """Return whether there is an error within a radius; None where that stays open."""
         try:

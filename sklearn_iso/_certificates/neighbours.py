@@ -14,17 +14,18 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 from sklearn.neighbors import KNeighborsClassifier
 
 from sklearn_iso._certificates.affine import affine
-from sklearn_iso._certificates.certifier import Certifier
+from sklearn_iso._certificates.certifier import Certifier, Errors
 from sklearn_iso._certificates.columnwise import quietly
 from sklearn_iso._certificates.domain import Domain
+from sklearn_iso._certificates.polyhedra import Polyhedron
 from sklearn_iso._certificates.registry import Steps, register
 from sklearn_iso._geometry.orders import ORDERS
 from sklearn_iso._threat import ThreatModel
@@ -60,8 +61,8 @@ class NeighboursCertifier:
 
     @property
     def exact(self) -> bool:
-        """Not in general: for one neighbour, in the Euclidean metric and "l2", without bounds."""
-        return False
+        """Whether there is one neighbour in the Euclidean metric: then distances are exact."""
+        return self.n_neighbors == 1 and self.order == 2
 
     @property
     def method(self) -> str:
@@ -76,16 +77,41 @@ class NeighboursCertifier:
 
     def distances(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         """Return a lower bound of the distance of each sample, in units of the threat."""
-        before = affine(self.steps, X.shape[1])
+        bounds = [vote.bound() for vote in self._votes(X, codes, threat)]
+        return np.array(bounds, dtype=np.float64)
+
+    def errors(
+        self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float | None = None
+    ) -> Errors:
+        """Return the nearest errors of one neighbour in the Euclidean metric."""
+        domain = Domain.of(threat, X.shape[1])
+        if not self.exact or domain.order not in (1, 2, np.inf):
+            return Errors.none(X)
+        found = [vote.nearest_cell() for vote in self._votes(X, codes, threat)]
+        bounds = np.array([bound for bound, _ in found], dtype=np.float64)
+        steps = np.stack([np.full(X.shape[1], np.nan) if v is None else v for _, v in found])
+        lengths = domain.size(np.abs(steps))
+        far = np.inf if eps is None else eps
+        known = lengths <= far
+        points = X + np.where(known[:, None] & (steps != 0), steps * domain.units, 0.0)
+        settled = known | (bounds * (1 - ROUNDING) > far) | np.isinf(bounds)
+        return Errors(points.astype(X.dtype), known, settled)
+
+    def _votes(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> Iterator[Vote]:
+        before, domain = affine(self.steps, X.shape[1]), Domain.of(threat, X.shape[1])
         Z = np.asarray(quietly(before.apply, X), dtype=np.float64)
-        slopes = domain_slopes(before.matrix, Domain.of(threat, X.shape[1]), np.isnan(X))
+        slopes = domain_slopes(before.matrix, domain, np.isnan(X))
         eps = 64 * X.shape[1] * np.finfo(X.dtype).eps
         blurs = eps * np.linalg.norm(before.sizes(X), ord=self.order, axis=1)
-        bounds = [
-            Vote(self, z, code, slope, threat.norm.order, eps, blur).bound()
-            for z, code, slope, blur in zip(Z, codes.tolist(), slopes, blurs, strict=True)
-        ]
-        return np.array(bounds, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            down, up = (
+                np.nan_to_num(side / domain.units, posinf=np.inf) for side in domain.room(X)
+            )
+        whole = replace(domain, units=np.ones(X.shape[1]))
+        for z, code, slope, blur, *room in zip(
+            Z, codes.tolist(), slopes, blurs, down, up, strict=True
+        ):
+            yield Vote(self, z, code, slope, whole, eps, blur, (room[0], room[1]))
 
 
 def domain_slopes(matrix: NDArray, domain: Domain, missing: NDArray) -> list[NDArray]:
@@ -115,21 +141,29 @@ class Vote:
     code : int
     slopes : ndarray of shape (n_features, n_columns)
         How the columns follow the features, in units.
-    order : float
-        p of the norm of the threat.
+    domain : Domain
+        With the norm of the threat, for steps in units.
     eps : float
         Of rounding.
     blur : float
         What rounding in the steps may do to distances.
+    room : pair of ndarray of shape (n_features,)
+        How far features may fall and rise, in units.
     """
 
     certifier: NeighboursCertifier
     z: NDArray
     code: int
     slopes: NDArray
-    order: float
+    domain: Domain
     eps: float
     blur: float
+    room: tuple[NDArray, NDArray]
+
+    @property
+    def order(self) -> float:
+        """Of the norm of the threat."""
+        return self.domain.order
 
     def bound(self) -> float:
         """Return how far no other class can win."""
@@ -149,10 +183,10 @@ class Vote:
         by_triangle = max(gap - slack, 0.0) / (2 * fastest) if fastest > 0 else np.inf
         if self.certifier.order != 2 or gap <= slack:
             return float(by_triangle)
+        if k == 1:
+            return max(float(by_triangle), self.nearest_cell()[0])
         nearest_own = points[own][np.argsort(away[own], kind="stable")]
         nearest_others = points[~own][np.argsort(away[~own], kind="stable")]
-        if k == 1:
-            return max(by_triangle, self._by_cells(nearest_own, nearest_others))
         return max(by_triangle, self._by_half_spaces(nearest_own, nearest_others, needed, ahead))
 
     def _fastest(self) -> float:
@@ -194,43 +228,38 @@ class Vote:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(gains > 0, np.where(sizes > 0, gains / sizes, np.inf), 0.0)
 
-    def _by_cells(self, own: NDArray, others: NDArray) -> float:
-        """Return the distance to the cells of other points, each an intersection of half-spaces."""
-        some = own[:NEAREST]
-        first = [
-            self._lengths(*self._half_spaces(some, others[start : start + BLOCK])).max(axis=1)
-            for start in range(0, len(others), BLOCK)
-        ]
-        lengths = np.concatenate(first)
-        best = np.inf
+    def nearest_cell(self) -> tuple[float, NDArray | None]:
+        """Return the distance to the cells of points of other classes, and a step there.
+
+        A cell is an intersection of half-spaces. The distance is a lower bound, of which all but
+        rounding is reached by the step, in units; there is none where no cell can be reached.
+        """
+        points, mine = self.certifier.points, self.certifier.labels == self.code
+        away = np.square(points - self.z).sum(axis=1)
+        own = points[mine][np.argsort(away[mine], kind="stable")]
+        others = points[~mine][np.argsort(away[~mine], kind="stable")]
+        lengths = np.concatenate(
+            [
+                self._lengths(*self._half_spaces(own[:NEAREST], others[at : at + BLOCK])).max(
+                    axis=1
+                )
+                for at in range(0, len(others), BLOCK)
+            ]
+            or [np.zeros(0)]
+        )
+        best, step = np.inf, None
         for number in np.argsort(lengths, kind="stable"):
             if lengths[number] >= best:
                 break
-            best = min(best, max(lengths[number], self._of_cell(own, others[[number]])))
-        return float(best)
-
-    def _of_cell(self, own: NDArray, other: NDArray) -> float:
-        r"""Return a lower bound of the distance to a cell, the distance itself with "l2".
-
-        .. math:: \max_{\lambda \ge 0} \frac{g^\top \lambda}{\|S^\top \lambda\|_*}
-        """
-        gains, slopes = (part[0] for part in self._half_spaces(own, other))
-        scale = np.abs(slopes).max(initial=0.0)
-        unit = np.abs(gains).max(initial=0.0)
-        if not (scale > 0 and unit > 0):
-            return 0.0
-        system = np.vstack([slopes.T / scale, gains / unit])
-        target = np.zeros(len(system))
-        target[-1] = 1
-        try:
-            weights, _ = nnls(system, target)
-        except RuntimeError:  # too many steps: the first pass has a bound
-            return 0.0
-        reached, against = gains @ weights, float(dual_size(weights @ slopes, self.order))
-        return float(reached / against) if reached > 0 and against > 0 else 0.0
+            gains, slopes = (part[0] for part in self._half_spaces(own, others[[number]]))
+            cell = Polyhedron(slopes, gains, *self.room, self.domain)
+            bound, found = cell.nearest(best)
+            if max(bound, lengths[number]) < best:
+                best, step = max(bound, float(lengths[number])), found
+        return best, step
 
 
-@register(KNeighborsClassifier)
+@register(KNeighborsClassifier, knows_errors=True)
 def _neighbours(classifier: KNeighborsClassifier, steps: Steps) -> Certifier:
     order = _order(classifier)
     points = classifier._fit_X

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatch
+from inspect import getattr_static
 from typing import TypeVar
 
 from sklearn.base import BaseEstimator
@@ -12,9 +13,11 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_iso._certificates.certifier import Certifier
+from sklearn_iso._certificates.certifier import Certifier, Witnessing
 from sklearn_iso.exceptions import NotCertifiableError
 
+#: Methods that a label comes from.
+DECIDING = frozenset(("predict", "predict_proba", "decision_function"))
 #: Transformers before an estimator, with their names, in the order in which they run.
 Steps = tuple[tuple[str, BaseEstimator], ...]
 Unwrapper = TypeVar("Unwrapper", bound=Callable[..., tuple[BaseEstimator, Steps]])
@@ -36,13 +39,18 @@ def _unwrap(estimator: object) -> tuple[BaseEstimator, Steps] | None:
     return None
 
 
-def register(estimator_class: type) -> Callable[[Builder], Builder]:
+_know_errors: set[Callable[..., Certifier]] = set()
+
+
+def register(estimator_class: type, *, knows_errors: bool = False) -> Callable[[Builder], Builder]:
     """Register a function that builds the certifier of fitted estimators of a class.
 
     Parameters
     ----------
     estimator_class : type
         Subclasses inherit the certifier unless they register their own.
+    knows_errors : bool
+        Whether the certifiers are :class:`Witnessing`.
 
     Returns
     -------
@@ -64,6 +72,8 @@ def register(estimator_class: type) -> Callable[[Builder], Builder]:
 
     def decorator(builder: Builder) -> Builder:
         _build.register(estimator_class, builder)
+        if knows_errors:
+            _know_errors.add(builder)
         return builder
 
     return decorator
@@ -112,12 +122,48 @@ def certifier_of(estimator: BaseEstimator) -> Certifier:
     NotCertifiableError
         If there is no proof for the estimator, or for a step before it.
     """
+    return _build(*last_step(estimator))
+
+
+def errors_of(estimator: BaseEstimator) -> Witnessing | None:
+    """Return what knows the errors of a fitted estimator, None if nothing does.
+
+    Examples
+    --------
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_iso._certificates import errors_of
+    >>> errors_of(DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1])).is_single
+    True
+    """
+    last, steps = last_step(estimator)
+    builder = _build.dispatch(type(last))
+    if builder not in _know_errors or not (is_plain(estimator) and is_plain(last)):
+        return None
+    try:
+        certifier = builder(last, steps)
+    except NotCertifiableError:
+        return None
+    return certifier if isinstance(certifier, Witnessing) else None
+
+
+def last_step(estimator: BaseEstimator) -> tuple[BaseEstimator, Steps]:
+    """Return the estimator that predicts at the end of pipelines, and the steps before it."""
     check_is_fitted(estimator)
     steps: Steps = ()
     while (part := _unwrap(estimator)) is not None:
         estimator, before = part
         steps += before
-    return _build(estimator, steps)
+    return estimator, steps
+
+
+def is_plain(estimator: BaseEstimator, *also: type) -> bool:
+    """Return whether an estimator predicts as the class that is known, its own or an ancestor."""
+    own = type(estimator)
+    known = {*_build.registry, *_unwrap.registry, *also} - {object, BaseEstimator}
+    kind = next((base for base in own.__mro__ if base in known), own)
+    return not vars(estimator).keys() & DECIDING and all(
+        getattr_static(own, name, None) is getattr_static(kind, name, None) for name in DECIDING
+    )
 
 
 @unwrap(Pipeline)

@@ -56,12 +56,15 @@ class Effort:
     seconds : float, optional
     n_steps : int, optional
         Of the search in NumPy.
+    n_nodes : int, optional
+        Of a search by another package.
     of : Effort, optional
         What this is a part of.
     """
 
     seconds: float | None = None
     n_steps: int | None = None
+    n_nodes: int | None = None
     of: Effort | None = None
     started: float = field(default_factory=time.monotonic)
 
@@ -75,12 +78,14 @@ class Effort:
     @property
     def is_spent(self) -> bool:
         """Whether nothing is left."""
-        return self.seconds_left <= 0 or (self.n_steps is not None and self.n_steps <= 0)
+        counts = (self.n_steps, self.n_nodes)
+        return self.seconds_left <= 0 or any(left is not None and left <= 0 for left in counts)
 
     def half(self) -> Effort:
         """Return half of what is left."""
         seconds = None if self.seconds is None else self.seconds_left / 2
-        return Effort(seconds, None if self.n_steps is None else self.n_steps // 2, of=self)
+        steps, nodes = (None if n is None else n // 2 for n in (self.n_steps, self.n_nodes))
+        return Effort(seconds, steps, nodes, of=self)
 
     def step(self) -> None:
         """Count a step.
@@ -92,10 +97,29 @@ class Effort:
         """
         if self.is_spent:
             raise OutOfReach
-        if self.n_steps is not None:
-            self.n_steps -= 1
-        if self.of is not None and self.of.n_steps is not None:
-            self.of.n_steps -= 1
+        self._count(1, 0)
+
+    def nodes(self, most: int) -> int:
+        """Return how many nodes another package may open, at most so many.
+
+        Raises
+        ------
+        OutOfReach
+            If nothing is left.
+        """
+        if self.is_spent:
+            raise OutOfReach
+        return most if self.n_nodes is None else min(most, self.n_nodes)
+
+    def opened(self, n_nodes: int) -> None:
+        """Count nodes that another package has opened."""
+        self._count(0, n_nodes)
+
+    def _count(self, n_steps: int, n_nodes: int) -> None:
+        self.n_steps = None if self.n_steps is None else self.n_steps - n_steps
+        self.n_nodes = None if self.n_nodes is None else self.n_nodes - n_nodes
+        if self.of is not None:
+            self.of._count(n_steps, n_nodes)
 
 
 class Leads(NamedTuple):
@@ -132,6 +156,9 @@ class Search(Protocol):
 
         None is within the proven radius.
         """
+
+    def at_hand(self, around: Around, radius: float) -> Box | None:
+        """Return a box within a radius where the other class wins, if it is found at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +205,10 @@ class Intersections:
 
     def nearer(self, around: Around, box: Box | None, proven: float) -> Box | None:
         """Return None: the nearest box comes first."""
+        return None
+
+    def at_hand(self, around: Around, radius: float) -> Box | None:
+        """Return None: there is nothing but the search."""
         return None
 
     def _branches(

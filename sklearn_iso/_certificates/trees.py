@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,30 +24,28 @@ from sklearn_iso._certificates import (
     hist_reader,  # noqa: F401  it registers a reader
     veritas,
 )
-from sklearn_iso._certificates.ascent import Ascent
 from sklearn_iso._certificates.cells import Around, Gridded
-from sklearn_iso._certificates.certifier import Certifier
+from sklearn_iso._certificates.certifier import Certifier, Errors
 from sklearn_iso._certificates.columnwise import Columnwise, columnwise, quietly
 from sklearn_iso._certificates.domain import Domain
 from sklearn_iso._certificates.forests import Forest
-from sklearn_iso._certificates.leaves import Leaves
+from sklearn_iso._certificates.grids import Grid
 from sklearn_iso._certificates.nearest import Found, Question
 from sklearn_iso._certificates.registry import Steps, register
-from sklearn_iso._certificates.search import Effort, Intersections, Leads, Search
+from sklearn_iso._certificates.search import Effort, OutOfReach
 from sklearn_iso._certificates.tree_readers import forest_of
 from sklearn_iso._protocols import Classifier
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso.exceptions import NotCertifiableError
 
-if TYPE_CHECKING:
-    from veritas import AddTree
-
 #: Steps of the search in NumPy for a sample, where it only improves a bound and where it is alone.
 STEPS_TO_IMPROVE, STEPS_ALONE = 2000, 50_000
+#: Nodes and steps for a sample of an ensemble where errors are looked for beside an attack.
+NODES_BESIDE, STEPS_BESIDE = 4000, 60
 #: Without Veritas: larger ensembles are left to it.
 MOST_LEAVES = 500
-#: Of ensembles whose searches end too soon for a help to pay.
-MOST_LEAVES_OF_QUICK = 1000
+#: Forests with what is missing or a category decided, that are kept for further samples.
+MOST_PATTERNS = 64
 #: What rounding may make of a distance.
 ROUNDING = 1e-12
 
@@ -65,13 +62,20 @@ class TreesCertifier:
     steps : Steps
     time_limit : float, optional
         Seconds for each sample.
+    n_steps : int
+        Of the search in NumPy, for each sample.
+    n_nodes : int, optional
+        Of the search by Veritas.
     """
 
     classifier: Classifier
     forest: Forest
     steps: Steps = ()
     time_limit: float | None = None
+    n_steps: int = STEPS_ALONE
+    n_nodes: int | None = None
     _grids: dict[type, Grid] = field(default_factory=dict, repr=False)
+    _patterns: dict[tuple[int, bytes], Grid] = field(default_factory=dict, repr=False)
 
     @property
     def exact(self) -> bool:
@@ -103,31 +107,51 @@ class TreesCertifier:
 
     def distances(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         """Return a lower bound of the distance of each sample, in units of the threat."""
-        found = [one.bound for one in self._nearest(X, codes, threat)]
+        found = [one.bound for one in self._checked(X, codes, threat, OneSample.nearest)]
         return np.array(found, dtype=np.float64)
 
     def witness(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         """Return the nearest errors that were found; samples without one as they are."""
-        return self._points(X, self._nearest(X, codes, threat))
+        found = self._checked(X, codes, threat, OneSample.nearest)
+        return self._errors_of(X, found).points
 
-    def _nearest(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> list[Found]:
-        """Return the nearest errors, all of them seen by the classifier itself.
+    def errors(
+        self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float | None = None
+    ) -> Errors:
+        """Return errors near samples: of one tree in all norms, of several in "linf"."""
+        if not self.is_single and threat.norm.order != np.inf:
+            return Errors.none(X)
+        brief = replace(self, n_steps=STEPS_BESIDE, n_nodes=NODES_BESIDE)
+        look = OneSample.nearest if eps is None else partial(OneSample.within, eps=eps)
+        return self._errors_of(X, brief._checked(X, codes, threat, look))
+
+    def _checked(
+        self, X: NDArray, codes: NDArray, threat: ThreatModel, look: Callable[[OneSample], Found]
+    ) -> list[Found]:
+        """Return what is found of each sample, all errors seen by the classifier itself.
 
         What the sum over trees tells is checked for all samples at once; where the classifier
         contradicts it, it is asked at every point of a second search.
         """
-        samples = list(self._samples(X, codes, threat))
-        found = [one.nearest() for one in samples]
-        at = self._predicted(self._points(X, found)) if len(X) else codes
-        for number in np.flatnonzero(at == codes):
-            if found[number].point is not None:
-                found[number] = replace(samples[number], asks_always=True).nearest()
+        found = [look(one) for one in self._samples(X, codes, threat)]
+        points = {at: one.point for at, one in enumerate(found) if one.point is not None}
+        if not points:
+            return found
+        some = np.array(list(points))
+        predicted = self._predicted(np.array(list(points.values()), dtype=X.dtype))
+        again = some[predicted == codes[some]]
+        if len(again):
+            samples = self._samples(X[again], codes[again], threat)
+            for at, one in zip(again.tolist(), samples, strict=True):
+                found[at] = look(replace(one, asks_always=True))
         return found
 
     @staticmethod
-    def _points(X: NDArray, found: list[Found]) -> NDArray:
+    def _errors_of(X: NDArray, found: list[Found]) -> Errors:
         points = [x if one.point is None else one.point for x, one in zip(X, found, strict=True)]
-        return np.array(points, dtype=X.dtype).reshape(X.shape)
+        known = np.array([one.point is not None for one in found], dtype=bool)
+        settled = np.array([one.bound >= one.distance for one in found], dtype=bool)
+        return Errors(np.array(points, dtype=X.dtype).reshape(X.shape), known, settled)
 
     def columns(self, n_features: int) -> Columnwise:
         """Return the steps before the classifier as one map."""
@@ -150,9 +174,19 @@ class TreesCertifier:
         predicted = self._predicted(X)
         self._check(grid.gridded, domain, X, predicted)
         for x, code, at_x in zip(X, codes.tolist(), predicted.tolist(), strict=True):
-            own = grid if not grid.gridded.depends_on(x) else Grid(grid.gridded.at(x))
+            own = grid if not grid.gridded.depends_on(x) else self._grid_at(grid, x)
             around = own.gridded.cells.around(x, domain)
             yield OneSample(self, own, around, code, wrong=at_x != code)
+
+    def _grid_at(self, grid: Grid, x: NDArray) -> Grid:
+        """Return the tests that a sample leaves open, the same for others with the same answers."""
+        gridded = grid.gridded.at(x)
+        key = id(grid), gridded.cut.tobytes()
+        if key not in self._patterns:
+            if len(self._patterns) >= MOST_PATTERNS:
+                self._patterns.clear()
+            self._patterns[key] = Grid(gridded)
+        return self._patterns[key]
 
     def _grid(self, n_features: int, dtype: type) -> Grid:
         if dtype not in self._grids:
@@ -161,8 +195,16 @@ class TreesCertifier:
         return self._grids[dtype]
 
     def errs(self, x: NDArray, code: int) -> bool:
-        """Return whether the estimator itself errs at a point."""
+        """Return whether the estimator errs at a point: it is asked where scores nearly tie."""
+        scores = self.forest.scores(self.columns(len(x)).of(x[None]))[0]
+        lead = np.delete(scores, code).max(initial=-np.inf) - scores[code]
+        if abs(lead) > self._rounding:
+            return bool(lead > 0)
         return bool(self._predicted(x[None])[0] != code)
+
+    @cached_property
+    def _rounding(self) -> float:
+        return self.forest.rounding()
 
     def _predicted(self, X: NDArray) -> NDArray:
         columns = self.columns(X.shape[1])
@@ -180,61 +222,9 @@ class TreesCertifier:
             raise NotCertifiableError(self.classifier, reason=reason)
         scores = self.forest.scores(gridded.columns.of(X))
         lead = scores.max(axis=1) - np.take_along_axis(scores, predicted[:, None], 1)[:, 0]
-        if (lead > self.forest.rounding()).any():
+        if (lead > self._rounding).any():
             reason = "it predicts otherwise than the sum of its trees; predict is overridden"
             raise NotCertifiableError(self.classifier, reason=reason)
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """A forest on its grid, and the searches over it, made when they are asked for."""
-
-    gridded: Gridded
-    _searches: dict[tuple[int, int], Search] = field(default_factory=dict, repr=False)
-
-    @cached_property
-    def leaves(self) -> Leaves:
-        """The leaves of all trees."""
-        return Leaves.of(self.gridded)
-
-    def search(self, own: int, other: int) -> Search:
-        """Return the search for points where another class wins."""
-        if not veritas.is_installed():
-            return self.intersections(own, other)
-        key = (own, other)
-        if key not in self._searches:
-            lead = self._veritas_trees.contrast_classes(other, own)
-            gains, leads = self._gains(own, other)
-            self._searches[key] = veritas.Veritas(lead, leads, self._ascent(gains, leads))
-        return self._searches[key]
-
-    @cached_property
-    def _veritas_trees(self) -> AddTree:
-        return veritas.trees_of(self.gridded)
-
-    def _ascent(self, gains: NDArray, leads: Leads) -> Ascent | None:
-        """Return a quick search for errors where those of Veritas may take long."""
-        if self.gridded.forest.is_leaf.sum() <= MOST_LEAVES_OF_QUICK:
-            return None
-        n_cells = np.diff(self.gridded.cells.start)
-        return Ascent(self.leaves, gains[self.leaves.node], leads.sure, n_cells)
-
-    def intersections(self, own: int, other: int) -> Intersections:
-        """Return the search in NumPy."""
-        gains, leads = self._gains(own, other)
-        return Intersections(self.leaves, gains[self.leaves.node], leads)
-
-    def _gains(self, own: int, other: int) -> tuple[NDArray, Leads]:
-        """Return what nodes add to the lead of another class, and from where on it wins."""
-        forest = self.gridded.forest
-        sure, quantum = forest.rounding(), forest.quantum()
-        least = -sure
-        if quantum is not None:  # sums are exact, so that ties are known
-            wins_ties = (other > own) if forest.last_wins else (other < own)
-            least = sure = -quantum / 2 if wins_ties else quantum / 2
-        gains = forest.values[:, other] - forest.values[:, own]
-        start = forest.constant[other] - forest.constant[own]
-        return gains, Leads(float(least - start), float(sure - start))
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,6 +260,21 @@ class OneSample:
             for other in self.others
         )
 
+    def within(self, eps: float) -> Found:
+        """Return an error within eps, or that there is none, or neither; of several in "linf"."""
+        if self.wrong:
+            return Found(0.0, 0.0, self.around.x)
+        if self.certifier.is_single:
+            nearest = self._nearest_leaf()
+            return nearest if nearest.distance <= eps * (1 + ROUNDING) else Found(np.inf)
+        question = self._question(self.around)
+        searches = [self.grid.search(self.code, other) for other in self.others]
+        try:
+            error = question.first_of(searches, eps * (1 + ROUNDING))
+        except OutOfReach:
+            return Found(0.0)
+        return Found(np.inf) if error is None else Found(0.0, error.distance, error.point)
+
     def nearest(self) -> Found:
         """Return the nearest error, or how far there is none."""
         if self.wrong:
@@ -294,10 +299,12 @@ class OneSample:
         return Found(float(sizes[first]), float(sizes[first]), point)
 
     def _question(
-        self, around: Around, n_steps: int = STEPS_ALONE, started: float | None = None
+        self, around: Around, n_steps: int | None = None, started: float | None = None
     ) -> Question:
         started = time.monotonic() if started is None else started
-        effort = Effort(self.certifier.time_limit, n_steps, started=started)
+        of = self.certifier
+        n_steps = of.n_steps if n_steps is None else n_steps
+        effort = Effort(of.time_limit, n_steps, of.n_nodes, started=started)
         return Question(around, self.errs, effort, self.asks_always)
 
     def _nearest_in_linf(self, around: Around) -> Found:
@@ -327,13 +334,13 @@ class OneSample:
         return float(self.around.domain.size(costs))
 
 
-@register(DecisionTreeClassifier)
-@register(RandomForestClassifier)
-@register(ExtraTreesClassifier)
-@register(GradientBoostingClassifier)
-@register(HistGradientBoostingClassifier)
-@register(AdaBoostClassifier)
-@register(BaggingClassifier)
-@register(VotingClassifier)
+@register(DecisionTreeClassifier, knows_errors=True)
+@register(RandomForestClassifier, knows_errors=True)
+@register(ExtraTreesClassifier, knows_errors=True)
+@register(GradientBoostingClassifier, knows_errors=True)
+@register(HistGradientBoostingClassifier, knows_errors=True)
+@register(AdaBoostClassifier, knows_errors=True)
+@register(BaggingClassifier, knows_errors=True)
+@register(VotingClassifier, knows_errors=True)
 def _trees(classifier: Classifier, steps: Steps) -> Certifier:
     return TreesCertifier(classifier, forest_of(classifier), steps)

@@ -83,11 +83,15 @@ class Veritas:
         # Leaves that meet the limits and each other in pairs have a cell within them in common.
         search = self._config.get_search(self.trees.prune(limits))
         seen: set[tuple[int, ...]] = set()
+        opened = 0
         while True:
-            seconds = min(effort.seconds_left, LONGEST)
-            if seconds <= 0:
-                raise OutOfReach
-            reason = search.step_for(seconds, STEPS_AT_ONCE)
+            n_nodes = effort.nodes(STEPS_AT_ONCE)
+            if effort.n_nodes is None:
+                reason = search.step_for(min(effort.seconds_left, LONGEST), n_nodes)
+            else:
+                reason = search.steps(n_nodes)
+            effort.opened(search.stats.num_steps - opened)
+            opened = search.stats.num_steps
             for position in range(search.num_solutions()):
                 nodes = tuple(search.get_solution_nodes(position))
                 if nodes not in seen:
@@ -103,6 +107,10 @@ class Veritas:
     def nearer(self, around: Around, box: Box | None, proven: float) -> Box | None:
         """Return a box where the other class wins, nearer than a known one, if one is at hand."""
         return None if self.ascent is None else self.ascent.nearer(around, box, proven)
+
+    def at_hand(self, around: Around, radius: float) -> Box | None:
+        """Return a box within a radius where the other class wins, if it is found at once."""
+        return None if self.ascent is None else self.ascent.at_hand(around, radius)
 
     @cached_property
     def _config(self) -> Config:

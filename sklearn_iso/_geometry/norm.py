@@ -86,7 +86,18 @@ class Norm(ABC):
         return r"$L_\infty$" if math.isinf(self.order) else f"$L_{self.order:g}$"
 
     def size(self, v: Tensor) -> Tensor:
-        r"""Size of each sample, :math:`\|v_i\|_p`, of shape (n,)."""
+        r"""Size of each sample, :math:`\|v_i\|_p`, of shape (n,).
+
+        Parameters
+        ----------
+        v : Tensor of shape (n, ...)
+            Perturbations.
+
+        Returns
+        -------
+        sizes : Tensor of shape (n,)
+            The norm of each.
+        """
         return torch.linalg.vector_norm(columns_of(v), ord=self.order, dim=1)
 
     @abstractmethod
@@ -94,21 +105,67 @@ class Norm(ABC):
         r"""Return the unit step u that climbs most, the maximum of :math:`\langle g_i, u\rangle`.
 
         Its slope is the dual norm of the gradient. A sample without a gradient does not move.
+
+        Parameters
+        ----------
+        gradient : Tensor of shape (n, ...)
+            Gradient of what is to grow.
+
+        Returns
+        -------
+        u : Tensor of the shape of gradient
+            Steps of norm 1.
         """
 
     def ascent(self, gradient: Tensor, step: int = 0) -> Tensor:
-        """Return the unit step of an iterated attack: the steepest unless a norm overrides it."""
+        """Return the unit step of an iterated attack: the steepest unless a norm overrides it.
+
+        Parameters
+        ----------
+        gradient : Tensor of shape (n, ...)
+            Gradient of what is to grow.
+        step : int, default=0
+            Number of the step, by which a norm may vary it.
+
+        Returns
+        -------
+        u : Tensor of the shape of gradient
+            Steps of norm 1.
+        """
         return self.steepest(gradient)
 
     @abstractmethod
     def project(self, v: Tensor) -> Tensor:
-        """Nearest point (Euclidean) of the unit ball to each; what is inside stays as it is."""
+        """Nearest point (Euclidean) of the unit ball to each; what is inside stays as it is.
+
+        Parameters
+        ----------
+        v : Tensor of shape (n, ...)
+            Perturbations in units of the radius.
+
+        Returns
+        -------
+        v : Tensor of the same shape
+            Points of the unit ball.
+        """
 
     def project_into(self, v: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """Move samples into the unit ball and a box with low <= 0 <= high, both at once.
 
         Clipping shortens every entry, so a clipped sample stays in the ball; it is the nearest
         such point only for norms that override this.
+
+        Parameters
+        ----------
+        v : Tensor of shape (n, ...)
+            Perturbations in units of the radius.
+        low, high : Tensor of the shape of v
+            Bounds of the box.
+
+        Returns
+        -------
+        v : Tensor of the same shape
+            Points of the ball and the box.
         """
         return self.project(v).clamp(low, high)
 
@@ -116,6 +173,18 @@ class Norm(ABC):
         """Step from the centre that climbs far within the unit ball and a box around 0.
 
         It climbs most with the norms "linf" and "l1"; "l2" clips its steepest step.
+
+        Parameters
+        ----------
+        gradient : Tensor of shape (n, ...)
+            Gradient of what is to grow.
+        low, high : Tensor of the shape of gradient
+            Bounds of the box.
+
+        Returns
+        -------
+        v : Tensor of the shape of gradient
+            Points of the ball and the box.
         """
         return self.steepest(gradient).clamp(low, high)
 
@@ -140,6 +209,11 @@ class Norm(ABC):
             Number of the step, by which a norm may vary it.
         box : (low, high) of tensors of the shape of v, or None
             Around 0; see :meth:`step_into`.
+
+        Returns
+        -------
+        v : Tensor of the same shape
+            In the unit ball, and in the box if there is one.
 
         Examples
         --------
@@ -171,6 +245,24 @@ class Norm(ABC):
 
         Features that the box already holds back are left out, so that none of the step is
         spent on them. The length is a number, or one for each sample, of shape (n, 1, ...).
+
+        Parameters
+        ----------
+        v : Tensor of shape (n, ...)
+            In the ball and the box.
+        gradient : Tensor of the shape of v
+            Gradient of what is to grow.
+        length : float, or Tensor of shape (n, 1, ...)
+            Of the step, over the radius of the ball.
+        step : int
+            Number of the step, by which a norm may vary it.
+        low, high : Tensor of the shape of v
+            Bounds of the box.
+
+        Returns
+        -------
+        v : Tensor of the same shape
+            Points of the ball and the box.
         """
         held = ((v >= high) & (gradient > 0)) | ((v <= low) & (gradient < 0))
         ascent = self.ascent(gradient.masked_fill(held, 0), step)
@@ -193,6 +285,11 @@ class Norm(ABC):
         climb : Tensor of shape (n,)
             Not negative.
         low, high : Tensor of shape (n, ...), or None
+
+        Returns
+        -------
+        d : Tensor of the shape of gradient
+            The steps.
         """
         scaled, amount = steep(gradient, climb)
         slope, shape = scaled.abs(), self.steepest(scaled).abs()
@@ -216,4 +313,19 @@ class Norm(ABC):
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        """Draw samples uniformly from the unit ball, on the device of the generator."""
+        """Draw samples uniformly from the unit ball, on the device of the generator.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the samples, (n, ...).
+        generator : torch.Generator
+            Where random numbers come from.
+        dtype : torch.dtype, default=torch.float32
+            Of the samples.
+
+        Returns
+        -------
+        v : Tensor of the shape
+            Points of the unit ball.
+        """

@@ -124,6 +124,7 @@ def get_norm(norm: str | float | Norm) -> Norm:
     Returns
     -------
     Norm
+        The norm.
 
     Raises
     ------

@@ -22,7 +22,6 @@ from sklearn_iso._threat.parts import (
     Chosen,
     GroupsLike,
     Mask,
-    ObservedRange,
     PerFeature,
     Values,
     bounds_of,
@@ -198,8 +197,8 @@ class ThreatModel:
 
         Units are the standard deviations of the numeric columns (of all values, with n and not
         n - 1 in the denominator), bounds their least and largest values; NaN does not count.
-        Where samples under attack lie beyond these bounds, they are widened to hold them, unlike
-        bounds that are passed.
+        A sample under attack that lies beyond these bounds widens its own, and those of no other
+        sample; beyond bounds that are passed it is an error.
         Columns of text, categories and booleans are immutable, unless `categories` names them:
         then they may become any value that X holds. Columns of one value alone are immutable,
         too: data tell no unit of them, which counts as 1, and no other value they might take.
@@ -284,19 +283,6 @@ class ThreatModel:
         resolved = replace(self, units=units, bounds=bounds, immutable=fixed, categories=groups)
         found = rules_by_position(resolved, features)
         return replace(resolved, **found) if found else resolved
-
-    def holding(self, low: NDArray, high: NDArray) -> ThreatModel:
-        """Return the threat with bounds that hold some range, where data have shown them.
-
-        Parameters
-        ----------
-        low, high : ndarray of the shape of a sample
-            Least and largest values of the samples under attack.
-        """
-        if not isinstance(self.bounds, ObservedRange):
-            return self
-        least, most = (numbers_of(side) for side in self.bounds)
-        return replace(self, bounds=(np.minimum(least, low), np.maximum(most, high)))
 
     def radius(self, eps: float) -> NDArray:
         """Return how far a budget lets each feature move: eps times the units, in float64."""

@@ -69,7 +69,7 @@ GroupsLike = Iterable[ArrayLike | Sequence[Hashable] | Hashable]
 
 
 class ObservedRange(tuple[Values, Values]):
-    """Bounds that data have shown: no rule of a domain, so that samples beyond widen them.
+    """Bounds that data have shown: no rule of a domain, so that a sample beyond widens its own.
 
     Examples
     --------

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sklearn_iso.modules import Autoencoder, Layers, represent
 from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._orthogonal import as_plain
 from sklearn_iso.modules._representations import first_output
 
 #: Samples that pass through the network at once.
@@ -20,12 +21,14 @@ ROWS = 1024
 
 def logits(module: nn.Module, X: NDArray) -> NDArray:
     """Return the logits (n_samples, n_outputs) of a module in evaluation mode."""
-    return _by_batch(module, X, lambda rows: first_output(module(rows)))
+    plain = as_plain(module)
+    return _by_batch(plain, X, lambda rows: first_output(plain(rows)))
 
 
 def representation(module: nn.Module, X: NDArray, layers: Layers) -> NDArray:
     """Return the last of the chosen representations (n_samples, n_units)."""
-    return _by_batch(module, X, lambda rows: represent(module, rows, layers)[-1])
+    plain = as_plain(module)
+    return _by_batch(plain, X, lambda rows: represent(plain, rows, layers)[-1])
 
 
 def squared_errors(module: Autoencoder, X: NDArray) -> NDArray:

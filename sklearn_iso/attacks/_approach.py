@@ -19,8 +19,11 @@ from sklearn_iso.attacks._shrinking import (
     nearest_boundaries,
     pull_back,
 )
+from sklearn_iso.attacks._wide import climbed, has_wider_balls
 
 N_TARGETS = 9
+#: Radius of the ball in which a walk from a known error begins anew, in sizes of that error.
+WIDER = 2.0
 
 #: Maps a ball, labels and wrong classes to the closest errors and their sizes (inf for none).
 Approach = Callable[[Ball, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -82,6 +85,25 @@ def along_boundaries(walk: BoundaryWalk, plan: Shrinking, n_targets: int) -> App
         return _closest_of(walks, objective, ball, y, plan.largest)
 
     return approach
+
+
+def from_wider_balls(state: AttackState, budget: Budget, plan: Shrinking, known: Tensor) -> None:
+    """Approach once more from where ascents in balls of twice the known sizes end.
+
+    Where a network is flat around its samples, the boundaries that are linearised there say
+    nothing, and a walk that keeps to its smallest radius stays where it is.
+    """
+    if not has_wider_balls(budget):
+        return
+    for rows in (known.isfinite() & (known > 0)).nonzero().squeeze(1).split(state.batch_size):
+        X, y, groups = state.X[rows], state.y[rows], budget.categories
+        ball = budget.around(X if groups is None else groups.graft(X, state.X_adv[rows]))
+        start = climbed(plan.objective, ball, y, ball.centre(), WIDER * known[rows].to(X))
+        points, sizes = _closest_of(
+            [plan.walk(ball, y, start)], plan.objective, ball, y, plan.largest
+        )
+        closer = sizes < known[rows]
+        state.X_adv[rows[closer]] = points[closer]
 
 
 def _shrunk(

@@ -320,11 +320,29 @@ class Attack(ABC):
         return f"{type(self).__name__}({', '.join(told)})"
 
     def check(self, X: Tensor, threat: Threat) -> None:  # noqa: B027 - most fit all samples
-        """Raise a ValueError where the attack cannot be of samples like X, or of the threat."""
+        """Raise a ValueError where the attack cannot be of samples like X, or of the threat.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, ...)
+            Samples.
+        threat : ThreatModel
+            Threat that the attack is to keep.
+        """
 
     @abstractmethod
     def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
-        """Attack the samples that are still robust, and record what comes of it."""
+        """Attack the samples that are still robust, and record what comes of it.
+
+        Parameters
+        ----------
+        state : AttackState
+            Samples that are still robust, and what has been found.
+        budget : Budget
+            What a perturbation may be.
+        generator : torch.Generator
+            Where random numbers come from.
+        """
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -13,7 +13,7 @@ from sklearn_iso._geometry.box import rounding_slack
 from sklearn_iso._geometry.l0 import L0
 from sklearn_iso._geometry.norms import Norm
 from sklearn_iso._threat import Threat, ThreatModel, as_threat, check_eps
-from sklearn_iso._threat.parts import numbers_of, shown
+from sklearn_iso._threat.parts import ObservedRange, numbers_of, shown
 from sklearn_iso.attacks._categories import Categories
 from sklearn_iso.attacks._rules import Room, Rules
 
@@ -75,23 +75,23 @@ def _counted(
 
 
 def _check_bounds(threat: ThreatModel, X: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return the box; X may be outside by rounding, or where data have shown it."""
     if threat.bounds is None:
         return None
     low, high = (torch.from_numpy(numbers_of(side)).to(X) for side in threat.bounds)
-    return _around(X, low, high, shown(threat.bounds))
+    if not isinstance(threat.bounds, ObservedRange):
+        slack = rounding_slack(X, low, high)
+        outside = (X < low - slack) | (X > high + slack)
+        if outside.any():
+            raise ValueError(_outside(X, low, high, outside, shown(threat.bounds)))
+    return low, high
 
 
-def _around(X: Tensor, low: Tensor, high: Tensor, bounds: str) -> tuple[Tensor, Tensor]:
-    """Return the box, as wide as X where that is outside by rounding only."""
-    slack = rounding_slack(X, low, high)
-    outside = (X < low - slack) | (X > high + slack)
-    if outside.any():
-        raise ValueError(_outside(X, low, high, outside, bounds))
-    if not len(X):
-        return low, high
-    least, most = (X.amin(dim=0), X.amax(dim=0))
-    low = torch.minimum(low, least if low.ndim else least.min())
-    return low, torch.maximum(high, most if high.ndim else most.max())
+def _own(box: tuple[Tensor, Tensor] | None, X: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return the box of each sample: as wide as the sample itself where that is outside."""
+    if box is None or not ((X < box[0]) | (X > box[1])).any():
+        return box
+    return torch.minimum(box[0], X), torch.maximum(box[1], X)
 
 
 def _outside(X: Tensor, low: Tensor, high: Tensor, outside: Tensor, bounds: str) -> str:
@@ -123,7 +123,7 @@ class Budget:
     eps : Tensor of shape (), or of the shape of a sample
         Radius of each feature, in units of X.
     box : pair of Tensor, or None
-        As wide as X where X is outside by rounding only.
+        A sample that is outside, by rounding or of bounds that data have shown, widens its own.
     categories : Categories or None
     limited : bool
         Whether a point may be no farther; otherwise eps is a unit of distance and no limit.
@@ -167,8 +167,6 @@ class Budget:
         """
         check_points(X)
         threat = as_threat(threat).resolve(X)
-        if len(X):
-            threat = threat.holding(X.amin(dim=0).cpu().numpy(), X.amax(dim=0).cpu().numpy())
         box = _check_bounds(threat, X)
         if isinstance(threat.norm, L0):
             norm, values = _counted(eps, threat, X, box)
@@ -184,14 +182,21 @@ class Budget:
     def _with_categories(self, X: Tensor, threat: ThreatModel) -> Budget:
         movable = (self.eps > 0).expand(X.shape[1:])
         groups = Categories.of(X, threat.one_hot(), max_changes=threat.max_changes, movable=movable)
-        if self.box is not None:
-            low, high = (side.expand(X.shape[1:])[groups.columns] for side in self.box)
+        box = self.box
+        if box is not None:
+            low, high = (side.expand(X.shape[1:]) for side in box)
+            if isinstance(threat.bounds, ObservedRange):  # no rule: a category may be a new one
+                low, high = low.clone(), high.clone()
+                low[groups.columns] = low[groups.columns].clamp(max=0)
+                high[groups.columns] = high[groups.columns].clamp(min=1)
+            box, low, high = (low, high), low[groups.columns], high[groups.columns]
             if (low > 0).any() or (high < 1).any():
                 raise ValueError(
                     "bounds must hold 0 and 1 in the columns of categories; got "
                     f"low up to {low.max():.6g} and high down to {high.min():.6g}."
                 )
-        return replace(self, eps=torch.where(groups.columns, 0, self.eps), categories=groups)
+        eps = torch.where(groups.columns, 0, self.eps)
+        return replace(self, eps=eps, box=box, categories=groups)
 
     @property
     def largest(self) -> float:
@@ -206,12 +211,13 @@ class Budget:
 
     def around(self, X: Tensor) -> Ball:
         """Ball around each sample of X."""
-        box = None
-        if self.box is not None:
+        box, sides = None, _own(self.box, X)
+        if sides is not None:
             movable = self.eps > 0
-            low, high = (torch.where(movable, (side - X) / self.eps, 0) for side in self.box)
+            low, high = (torch.where(movable, (side - X) / self.eps, 0) for side in sides)
             box = low, high
-        return Ball(self, X, box if self.rules is None else self.rules.box(X, self.eps, box))
+        box = box if self.rules is None else self.rules.box(X, self.eps, box)
+        return Ball(self, X, box, sides)
 
     def obeying(self, X: Tensor, x: Tensor) -> Tensor:
         """Points near x that obey the rules; x itself where there are none."""
@@ -241,7 +247,8 @@ class Budget:
                 f"An attack must stay within eps; found a perturbation of {size:.6g} times eps in "
                 f"the norm {self.norm.name}."
             )
-        if self.box is not None and ((X_adv < self.box[0]) | (X_adv > self.box[1])).any():
+        sides = _own(self.box, X)
+        if sides is not None and ((X_adv < sides[0]) | (X_adv > sides[1])).any():
             raise ValueError("An attack must stay within bounds; found a point outside of them.")
         if self.rules is not None:
             self.rules.verify(X, X_adv)
@@ -275,6 +282,8 @@ class Ball:
         The centres.
     box : pair of Tensor of shape (n, ...), or None
         The bounds in the coordinates v.
+    sides : pair of Tensor, of shape (n, ...) or as the budget has them, or None
+        The bounds in units of X.
 
     Examples
     --------
@@ -289,6 +298,7 @@ class Ball:
     budget: Budget
     X: Tensor
     box: tuple[Tensor, Tensor] | None
+    sides: tuple[Tensor, Tensor] | None = None
 
     def random(self, generator: torch.Generator) -> Tensor:
         """Uniform draw from each ball, moved into the box; generator on the CPU."""
@@ -302,7 +312,7 @@ class Ball:
         of = self.budget
         if of.rules is None:
             return None
-        return Room(of.rules, of.norm, of.eps, of.limited, self.X, self.box, of.box)
+        return Room(of.rules, of.norm, of.eps, of.limited, self.X, self.box, self.sides)
 
     @property
     def related(self) -> Room | None:
@@ -348,7 +358,7 @@ class Ball:
         if (room := self.room) is not None:
             return room.points(v)
         x = self.X + v * self.budget.eps
-        return x if self.budget.box is None else x.clamp(*self.budget.box)
+        return x if self.sides is None else x.clamp(*self.sides)
 
     def point_within(self, v: Tensor) -> Tensor:
         """Points of the coordinates v, rounded towards X so that none leaves the ball.
@@ -374,7 +384,10 @@ class Ball:
     def __getitem__(self, keep: Tensor) -> Ball:
         """Balls of the samples that a mask or an index selects."""
         box = None if self.box is None else (self.box[0][keep], self.box[1][keep])
-        return Ball(self.budget, self.X[keep], box)
+        sides = self.sides
+        if sides is not None and sides is not self.budget.box:
+            sides = sides[0][keep], sides[1][keep]
+        return Ball(self.budget, self.X[keep], box, sides)
 
     def boxed(self, v: Tensor) -> Tensor:
         """Coordinates moved into the box alone."""

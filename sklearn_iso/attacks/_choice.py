@@ -33,6 +33,7 @@ def as_attack(attack: AttackLike) -> Attack | Callable[..., Tensor]:
     Returns
     -------
     Attack or callable
+        The attack.
 
     Raises
     ------

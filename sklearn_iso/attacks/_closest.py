@@ -48,9 +48,10 @@ def distances(
     ----------
     logits : callable
         Maps points of shape (n, ...) to logits of shape (n, n_classes), or to labels (n,).
-    X, X_adv : Tensor of shape (n, ...)
-        Points before and after an attack.
+    X : Tensor of shape (n, ...)
     y : Tensor of shape (n,), integers
+    X_adv : Tensor of the shape of X
+        What an attack made of X.
     threat : ThreatModel, or the name of a norm
         Norm, units and what must stay, see :class:`sklearn_iso.ThreatModel`. Another category
         adds nothing to the distance; a sample of which an immutable feature moved is infinitely
@@ -60,6 +61,7 @@ def distances(
     Returns
     -------
     Tensor of shape (n,), of the dtype of X
+        In units of the threat.
 
     Raises
     ------
@@ -217,6 +219,7 @@ def ddn(
     Returns
     -------
     Tensor of the shape of X
+        The nearest adversarial examples that were found.
 
     Examples
     --------
@@ -292,6 +295,7 @@ def fmn(
     Returns
     -------
     Tensor of the shape of X
+        The nearest adversarial examples that were found.
 
     Examples
     --------
@@ -381,6 +385,7 @@ def fab(
     Returns
     -------
     Tensor of the shape of X
+        The nearest adversarial examples that were found.
 
     Examples
     --------

@@ -119,6 +119,7 @@ def coordinates(
     Returns
     -------
     Tensor of the shape of X
+        Adversarial examples, and the sample itself where none was found.
 
     Examples
     --------

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from sklearn_iso._threat import Threat
 from sklearn_iso.attacks._apgd import APGD
+from sklearn_iso.attacks._approach import from_wider_balls
 from sklearn_iso.attacks._attack import Attack, AttackState, Logits, MinimumNormAttack
 from sklearn_iso.attacks._boundary import BoundaryAttack
 from sklearn_iso.attacks._budget import Budget
@@ -21,18 +23,20 @@ from sklearn_iso.attacks._parameters import N_TARGETS, RandomState, as_generator
 from sklearn_iso.attacks._pgd import PGD
 from sklearn_iso.attacks._sparse import SigmaZero
 from sklearn_iso.attacks._square import Square, layout_of, shape_of
+from sklearn_iso.attacks._wide import WideAscent
 from sklearn_iso.modules._ambient import gradients_on
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-#: What may get a sample misclassified, in order: no attack at all, four gradient attacks, random
-#: search; and the attack that takes the place of these four where features are counted.
+#: What may get a sample misclassified, in order: no attack at all, five gradient attacks, random
+#: search; and the attack that takes the place of these five where features are counted.
 STAGES = (
     "clean",
     "cross_entropy",
     "margin",
     "targeted_margin",
+    "wide_margin",
     "boundary",
     "square",
     "sigma_zero",
@@ -46,20 +50,22 @@ class AttackEnsemble(Attack):
     1. Projected gradient ascent on the cross-entropy, from X.
     2. Auto-PGD on the margin :math:`\max_{j \ne y} z_j - z_y`, from a random start.
     3. Projected gradient ascent on :math:`z_t - z_y` for one wrong class t after the other.
-    4. Walks along the boundaries to the two nearest classes, which leave the ball and come
+    4. Gradient ascent on the margin in a ball of three times the radius, which shrinks to it: it
+       breaks networks that are flat around their samples.
+    5. Walks along the boundaries to the two nearest classes, which leave the ball and come
        back: they break networks whose slopes inside of the ball lead nowhere. Where a walk met
        an error barely outside of the ball, Auto-PGD begins at the place nearest to it inside.
-    5. With n_queries > 0, random search without gradients, which also breaks networks that
+    6. With n_queries > 0, random search without gradients, which also breaks networks that
        hide theirs.
 
-    Steps 1 to 4 do what AutoAttack does with the difference of logits ratio and FAB, and more
+    Steps 1 to 5 do what AutoAttack does with the difference of logits ratio and FAB, and more
     at the end, but need only two classes; easy samples cost a few steps each. For each sample its
     misclassified point comes back, or else the best point of the last attack on it.
 
     Parameters
     ----------
     n_targets : int, default=9
-        Most wrong classes that steps 3 and 4 try.
+        Most wrong classes that steps 3 and 5 try.
     n_queries : int, default=None
         Points of each sample that searches without gradients ask about; 0 leaves them out. None:
         on tensors none. For an estimator 1000 where there are no gradients, 500 where they do not
@@ -79,6 +85,8 @@ class AttackEnsemble(Attack):
     ----------
     Croce, Hein, Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse
     Parameter-free Attacks, ICML 2020.
+    Croce, Hein, Mind the box: l1-APGD for sparse adversarial attacks on image classifiers,
+    ICML 2021, for the wider balls.
     Gowal et al., An Alternative Surrogate Loss for PGD-based Adversarial Testing,
     arXiv 1910.09338 (MultiTargeted).
     Croce, Hein, Minimally Distorted Adversarial Examples with a Fast Adaptive Boundary Attack,
@@ -117,11 +125,18 @@ class AttackEnsemble(Attack):
             layout_of(X, self.image_shape)
 
     def attacks(self) -> tuple[Attack, ...]:
-        """Return the attacks, in the order of the stages after the first."""
+        """Return the attacks, in the order of the stages after the first.
+
+        Returns
+        -------
+        attacks : tuple of Attack
+            One for each stage but the first.
+        """
         found: tuple[Attack, ...] = (
             PGD(n_steps=20, random_start=False),
             APGD(n_steps=60, loss="margin"),
             PGD(n_steps=30, loss="targeted_margin", n_targets=self.n_targets),
+            WideAscent(),
             BoundaryAttack(n_targets=min(BoundaryAttack.n_targets, self.n_targets)),
         )
         if self.n_queries:
@@ -168,6 +183,7 @@ class AttackEnsemble(Attack):
         Returns
         -------
         X_adv : Tensor of the shape of X
+            Adversarial examples, and the sample itself where none was found.
         stage : Tensor of shape (n,), int64
             Position in `sklearn_iso.attacks.STAGES`: 0 for samples that are misclassified without
             an attack, -1 for those that stay robust.
@@ -196,7 +212,8 @@ class MinimumNormEnsemble(MinimumNormAttack):
     """The nearer of the errors that minimum-norm attacks of two kinds find.
 
     :class:`sklearn_iso.attacks.DDN` in the norm "l2" and :class:`sklearn_iso.attacks.FMN`
-    otherwise, and :class:`sklearn_iso.attacks.FAB`; in "l0"
+    otherwise, and :class:`sklearn_iso.attacks.FAB`; then half a walk of the first kind, from
+    where an ascent within twice the size of that error ends. In "l0"
     :class:`sklearn_iso.attacks.SigmaZero` alone.
 
     Parameters
@@ -248,6 +265,9 @@ class MinimumNormEnsemble(MinimumNormAttack):
         FAB().run(other, budget, generator)
         nearer = _reach(budget, other) < _reach(budget, state)
         state.X_adv[nearer] = other.X_adv[nearer]
+        again = replace(walks, n_steps=math.ceil(walks.n_steps / 2))
+        plan = again.plan(state, budget.largest)
+        from_wider_balls(state, budget, plan, _reach(budget, state))
 
 
 def _reach(budget: Budget, state: AttackState) -> Tensor:
@@ -279,6 +299,7 @@ def attack_ensemble(
     Returns
     -------
     Tensor of the shape of X
+        Adversarial examples, and the sample itself where none was found.
 
     Examples
     --------

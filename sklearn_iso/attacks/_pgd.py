@@ -140,6 +140,7 @@ def pgd(
     Returns
     -------
     Tensor of the shape of X
+        Adversarial examples, and the sample itself where none was found.
 
     Examples
     --------
@@ -231,6 +232,7 @@ def fgsm(
     Returns
     -------
     Tensor of the shape of X
+        Adversarial examples, and the sample itself where none was found.
 
     Examples
     --------

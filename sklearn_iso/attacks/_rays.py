@@ -210,6 +210,7 @@ def rays(
     Returns
     -------
     Tensor of the shape of X
+        The nearest adversarial examples that were found.
 
     Examples
     --------

@@ -128,6 +128,7 @@ def square(
     Returns
     -------
     Tensor of the shape of X
+        Adversarial examples, and the sample itself where none was found.
 
     Examples
     --------

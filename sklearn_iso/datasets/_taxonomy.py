@@ -67,6 +67,7 @@ def make_taxonomy(
     Returns
     -------
     X : ndarray of shape (n_samples, n_features)
+        The samples.
     Y : ndarray of str of shape (n_samples, n_levels)
         Coarse to fine; "2/0/1" is the second child of the first child of the third.
 

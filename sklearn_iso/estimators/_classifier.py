@@ -28,6 +28,7 @@ from sklearn_iso.estimators._representing import RepresentingNetwork
 from sklearn_iso.estimators._tasks import fit_task
 from sklearn_iso.modules import Representation
 from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._orthogonal import as_plain
 from sklearn_iso.modules._representations import only_first_output
 from sklearn_iso.penalties import Penalty
 from sklearn_iso.penalties._catalogue import PenaltyName
@@ -57,13 +58,17 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         Representations whose distances are kept, and the last of which is the output of
         :meth:`transform`; names are those of submodules.
     hidden_layer_sizes : sequence of int, default=(256, 128)
-        Widths of the hidden layers of the built-in network; not used with `module`.
+        Widths of the hidden layers of the built-in network and of "orthogonal"; not used with
+        another `module`.
     activation : str, default="relu"
         "relu", "tanh", "elu", "gelu", "silu", "softplus", "leaky_relu", "logistic" or
         "identity"; not used with `module`.
-    module : nn.Module, its class or a function returning one, optional
-        Maps X to logits, one for each class. An instance is copied with its weights; a class is
-        built anew and given ``n_features`` and ``n_outputs`` if its constructor takes them.
+    module : "orthogonal", nn.Module, its class or a function returning one, optional
+        "orthogonal" is :class:`~sklearn_iso.modules.OrthogonalMLP`, isometric by construction, of
+        the `hidden_layer_sizes`; pass :class:`~sklearn_iso.penalties.LipschitzCrossEntropy` with
+        it. Any other maps X to logits, one for each class. An instance is copied with its
+        weights; a class is built anew and given ``n_features`` and ``n_outputs`` if its
+        constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
     learning_rate : float or "auto", default="auto"
         "auto" is 0.002, and 0.01 for the members of a cross-fit.
@@ -203,6 +208,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         Returns
         -------
         self : IsometricClassifier
+            The fitted estimator.
 
         Raises
         ------
@@ -214,7 +220,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
             If the user interrupts; what was fitted so far stays usable.
         """
         with fit_task(self, X, y, sample_weight) as task:
-            many = self.module is not None
+            many = not isinstance(self.module, str | None)
             X, y = check_fit_input(self, X, y, many_dimensions=many, lazy=True)
             learner = ChoosingLearner(self, task)
             self._learn(learner, learner.fit, X, y, sample_weight)
@@ -265,7 +271,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
             self,
             X,
             y,
-            many_dimensions=self.module is not None,
+            many_dimensions=not isinstance(self.module, str | None),
             reset=not hasattr(self, "net_"),
             lazy=True,
         )
@@ -283,6 +289,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         Returns
         -------
         labels : ndarray of shape (n_samples,)
+            Values of ``classes_``.
         """
         logits = self._logits(X)
         labels: NDArray = self.classes_[logits.argmax(axis=1)]
@@ -298,6 +305,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
+            Each row adds up to 1.
         """
         probabilities: NDArray = softmax(self._logits(X), axis=1)
         return probabilities
@@ -312,6 +320,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
+            Finite wherever float64 can hold them.
         """
         log_probabilities: NDArray = log_softmax(self._logits(X), axis=1)
         return log_probabilities
@@ -331,7 +340,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
             Maps X to logits in the order of ``classes_``, or to the representation.
         """
         check_is_fitted(self)
-        module = copy.deepcopy(self.net_.module_).cpu()
+        module = as_plain(copy.deepcopy(self.net_.module_).cpu())
         if transform:
             return Representation(module, self.layers).eval()
         return (module if self.module is None else only_first_output(module)).eval()

@@ -145,6 +145,7 @@ class IsometricClassifierCV(
         Returns
         -------
         self : IsometricClassifierCV
+            The fitted estimator.
 
         Raises
         ------
@@ -155,7 +156,7 @@ class IsometricClassifierCV(
         """
         alphas = check_alphas(self.alphas)
         classifier = self._classifier()
-        rows = self._rows(X, y, sample_weight, classifier.module is not None)
+        rows = self._rows(X, y, sample_weight, not isinstance(classifier.module, str | None))
         folds = _folds(self.cv, rows.X, rows.y)
         scorer = self._scorer(classifier, sample_weight)
         parts = Parts(self, len(folds) + 1, data_of_fit(X, y, sample_weight))
@@ -261,23 +262,78 @@ class IsometricClassifierCV(
         self.alpha_, self.best_score_ = alphas[best], float(mean[best])
 
     def predict(self, X: ArrayLike) -> NDArray:
-        """Return the most probable class of each sample."""
+        """Return the most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            As the best estimator predicts them.
+        """
         return self._fitted().predict(X)
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
-        """Return the probability of each class, in the order of ``classes_``."""
+        """Return the probability of each class, in the order of ``classes_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Of the best estimator.
+        """
         return self._fitted().predict_proba(X)
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
-        """Return the logarithm of :meth:`predict_proba`, without its underflow."""
+        """Return the logarithm of :meth:`predict_proba`, without its underflow.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+            Of the best estimator.
+        """
         return self._fitted().predict_log_proba(X)
 
     def transform(self, X: ArrayLike) -> NDArray:
-        """Return the representation of each sample, as :class:`IsometricClassifier` does."""
+        """Return the representation of each sample, as :class:`IsometricClassifier` does.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_units)
+            Of the best estimator.
+        """
         return self._fitted().transform(X)
 
     def to_torch(self, *, transform: bool = False) -> nn.Module:
-        """Return a copy of the trained module, as :meth:`IsometricClassifier.to_torch` does."""
+        """Return a copy of the trained module, as :meth:`IsometricClassifier.to_torch` does.
+
+        Parameters
+        ----------
+        transform : bool, default=False
+            Whether the module ends at the representation.
+
+        Returns
+        -------
+        module : nn.Module
+            From X to the logits, or to the representation.
+        """
         return self._fitted().to_torch(transform=transform)
 
     def _fitted(self) -> IsometricClassifier:

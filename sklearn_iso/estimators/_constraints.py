@@ -14,6 +14,7 @@ from sklearn_iso._geometry import Metric
 from sklearn_iso._training import OPTIMIZERS, SCHEDULES
 from sklearn_iso.estimators._targets import METRICS
 from sklearn_iso.modules import ACTIVATIONS
+from sklearn_iso.modules._build import NAMES
 from sklearn_iso.penalties import EMBEDDING_PENALTIES, PENALTIES, Penalty
 from sklearn_iso.penalties._pairwise import NORM_ORDERS
 
@@ -38,6 +39,7 @@ MetricOfX = (
     | Metric
 )
 Auto = Literal["auto"]
+ModuleName = Literal["orthogonal"]
 
 #: What the parameters that may be "auto" come to for one network.
 AUTO: dict = {"max_epochs": 100, "batch_size": 256, "learning_rate": 2e-3, "weight_decay": 0.0}
@@ -67,6 +69,9 @@ TRAINING: dict = {
     "random_state": ["random_state"],
 }
 
+#: Of the network, by name or as the user's own.
+MODULE: list = [StrOptions(set(NAMES)), callable, None]
+
 #: Of an embedding.
 EMBEDDING: dict = TRAINING | {
     "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -74,7 +79,7 @@ EMBEDDING: dict = TRAINING | {
     "decoder_penalty": [StrOptions({"jacobian"}), Penalty, None],
     "metric": [StrOptions(set(METRICS)), *NORM_ORDERS, callable],
     "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-    "encoder": [callable, None],
+    "encoder": MODULE,
     "decoder": [callable, None],
     "warm_start": ["boolean"],
     "batch_size": [Interval(Integral, 2, None, closed="left")],
@@ -89,7 +94,7 @@ CHOOSING: dict = TRAINING | {
 CLASSIFIER: dict = CHOOSING | {
     "penalty": [StrOptions(set(PENALTIES)), Penalty],
     "layers": [str, "array-like"],
-    "module": [callable, None],
+    "module": MODULE,
     "samples_per_class": [Interval(Integral, 2, None, closed="left"), None],
     "class_weight": [StrOptions({"balanced"}), dict, None],
 }

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sklearn_iso._training import ArrayDataset, PrivateStream, input_similarity, principal_axes
 from sklearn_iso._training.calibration import INPUT_LENGTH
 from sklearn_iso.estimators._roles import Embedding
-from sklearn_iso.modules import MLP, Autoencoder, ResidualMLP
+from sklearn_iso.modules import MLP, Autoencoder, OrthogonalMLP, ResidualMLP
 from sklearn_iso.modules._build import build_module
 from sklearn_iso.modules._representations import first_output
 from sklearn_iso.modules._widths import layer_widths
@@ -49,6 +49,8 @@ class EmbeddingNetworks:
         """
         shift, factor = input_similarity(rows.X, rows.weight)
         own = self._own(len(shift))
+        if self.estimator.encoder == "orthogonal":
+            own["encoder"] = self._orthogonal(shift)
         if len(own) < 2:
             size = spread or INPUT_LENGTH / factor
             own = self._built_in(rows, shift, factor, size / INPUT_LENGTH, rng) | own
@@ -69,9 +71,22 @@ class EmbeddingNetworks:
         with self._drawing():
             for name, (n_in, n_out) in sizes.items():
                 given = getattr(self.estimator, name)
-                if given is not None:
+                if not isinstance(given, str | None):
                     own[name] = build_module(given, n_in, n_out, name).to(self.dtype)
         return own
+
+    def _orthogonal(self, shift: NDArray) -> OrthogonalMLP:
+        """Return an encoder that is isometric by construction, in the units of X."""
+        encoder = OrthogonalMLP(
+            len(shift),
+            int(self.estimator.n_components),
+            hidden_layer_sizes=layer_widths(self.estimator.hidden_layer_sizes),
+            output="orthogonal",
+            generator=self.weights,
+            dtype=self.dtype,
+        )
+        encoder.set_input_similarity(torch.from_numpy(shift), 1.0)
+        return encoder
 
     def _built_in(
         self,

@@ -190,6 +190,7 @@ class HierarchicalIsometricClassifier(
         Returns
         -------
         self : HierarchicalIsometricClassifier
+            The fitted estimator.
 
         Raises
         ------
@@ -231,6 +232,7 @@ class HierarchicalIsometricClassifier(
         Returns
         -------
         paths : ndarray of shape (n_samples, n_levels)
+            Coarse to fine.
         """
         best = self._leaf_scores(X).argmax(axis=1)
         return cast(NDArray, self.tree_.leaves[best])
@@ -266,6 +268,7 @@ class HierarchicalIsometricClassifier(
         Returns
         -------
         Z : ndarray of shape (n_samples, n_units)
+            The representation.
         """
         check_is_fitted(self)
         module = StackLevel(self.net_.module_, check_level(self, level))
@@ -309,6 +312,7 @@ class HierarchicalIsometricClassifier(
         Returns
         -------
         classifier : LevelClassifier
+            A view: nothing is fitted again.
         """
         check_is_fitted(self)
         return LevelClassifier(self, check_level(self, level))

@@ -74,7 +74,20 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):
         self.level = level
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> LevelClassifier:
-        """Return the view as it is."""
+        """Return the view as it is.
+
+        Parameters
+        ----------
+        X : ignored
+            Present by convention.
+        y : ignored
+            Present by convention.
+
+        Returns
+        -------
+        self : LevelClassifier
+            The view.
+        """
         check_is_fitted(self)
         return self
 
@@ -89,20 +102,53 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):
         return int(self.classifier.n_features_in_)
 
     def predict(self, X: ArrayLike) -> NDArray:
-        """Return the label (n_samples,) that the most probable path has at the level."""
+        """Return the label (n_samples,) that the most probable path has at the level.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Labels of the level.
+        """
         best = self.classifier._leaf_scores(X).argmax(axis=1)
         classes, places = self._classes_and_places()
         labels: NDArray = classes[places[best]]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
-        """Return the probability of each label, the sum over the paths through it."""
+        """Return the probability of each label, the sum over the paths through it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_labels)
+            In the order of ``classes_``.
+        """
         leaves = softmax(self.classifier._leaf_scores(X), axis=1)
         sums: NDArray = self.classifier.tree_.sum_leaves(leaves, self.level)
         return sums[:, self._order()]
 
     def transform(self, X: ArrayLike) -> NDArray:
-        """Return the representation (n_samples, n_units) after the block of the level."""
+        """Return the representation (n_samples, n_units) after the block of the level.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_units)
+            The representation.
+        """
         Z: NDArray = self.classifier.transform(X, level=self.level)
         return Z
 
@@ -111,6 +157,16 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):
         """Return a module from X to the score of the best path through each label.
 
         Or, with `transform`, to the representation that :meth:`transform` returns.
+
+        Parameters
+        ----------
+        transform : bool, default=False
+            Whether the module ends at the representation.
+
+        Returns
+        -------
+        module : nn.Module
+            From X to the scores, or to the representation.
         """
         check_is_fitted(self)
         module: nn.Module = self.classifier.to_torch(transform=transform, level=self.level)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import BaseEstimator
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import (
     _check_n_features,
     check_array,
@@ -28,6 +29,7 @@ from sklearn_iso._training.rows import (
     sparse_rows,
 )
 from sklearn_iso.estimators._roles import Embedding
+from sklearn_iso.twins._labels import check_labels_known
 
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
@@ -72,7 +74,12 @@ def check_fit_input(
         y_numeric=y_numeric,
     )
     by_need = by_batch(checked)
-    return single_rows(by_need) if single else by_need, column_or_1d(y, warn=True)
+    labels = column_or_1d(y, warn=True)
+    if y_numeric:
+        assert_all_finite(labels, input_name="y")  # None among objects has become NaN
+    else:
+        check_labels_known(labels)
+    return single_rows(by_need) if single else by_need, labels
 
 
 def _is_dataset(X: object, lazy: bool) -> TypeGuard[Dataset]:
@@ -195,6 +202,7 @@ def check_optional_labels(y: ArrayLike | None, X: NDArray) -> NDArray | None:
         return None
     labels: NDArray = column_or_1d(y, warn=True)
     check_consistent_length(X, labels)
+    check_labels_known(labels)
     return labels
 
 

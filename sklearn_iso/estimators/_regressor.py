@@ -21,7 +21,7 @@ from sklearn_iso._typed import (
     fit_context,
 )
 from sklearn_iso.estimators._base import with_dtypes
-from sklearn_iso.estimators._constraints import CHOOSING, Auto
+from sklearn_iso.estimators._constraints import CHOOSING, MODULE, Auto
 from sklearn_iso.estimators._input import check_fit_input
 from sklearn_iso.estimators._learner import learns_by_chunks
 from sklearn_iso.estimators._regression import RegressionLearner, regression_penalty
@@ -29,6 +29,7 @@ from sklearn_iso.estimators._representing import RepresentingNetwork
 from sklearn_iso.estimators._tasks import fit_task
 from sklearn_iso.modules import Representation, Rescaled
 from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._orthogonal import as_plain
 from sklearn_iso.penalties import PENALTIES, Penalty
 
 
@@ -59,12 +60,14 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         Representations whose distances are kept, and the last of which is the output of
         :meth:`transform`; "logits" is the prediction itself.
     hidden_layer_sizes : sequence of int, default=(256, 128)
-        Widths of the hidden layers of the built-in network; not used with `module`.
+        Widths of the hidden layers of the built-in network and of "orthogonal"; not used with
+        another `module`.
     activation : str, default="relu"
         "relu", "tanh", "elu", "gelu", "silu", "softplus", "leaky_relu", "logistic" or
         "identity"; not used with `module`.
-    module : nn.Module, its class or a function returning one, optional
-        Maps X to one output, in place of the built-in network. An instance
+    module : "orthogonal", nn.Module, its class or a function returning one, optional
+        "orthogonal" is :class:`~sklearn_iso.modules.OrthogonalMLP`, isometric by construction, of
+        the `hidden_layer_sizes`. Any other maps X to one output. An instance
         is copied with its weights; a class is built anew and told ``n_features``, the values of
         a row, and ``n_outputs`` if its constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
@@ -159,7 +162,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     _parameter_constraints = CHOOSING | {
         "penalty": [StrOptions(set(PENALTIES) - {"within_class"}), Penalty],
         "layers": [str, "array-like"],
-        "module": [callable, None],
+        "module": MODULE,
     }
 
     alpha: float | Auto = field(default="auto", kw_only=False)
@@ -194,6 +197,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         Returns
         -------
         self : IsometricRegressor
+            The fitted estimator.
 
         Raises
         ------
@@ -256,6 +260,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         Returns
         -------
         y : ndarray of float64 of shape (n_samples,)
+            The predictions.
         """
         samples = self._checked(X)
         outputs = inference.logits(self.net_.module_, samples)[:, 0].astype(np.float64)
@@ -298,7 +303,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
             Maps X to predictions (n_samples, 1) in the units of y, or to the representation.
         """
         check_is_fitted(self)
-        module = copy.deepcopy(self.net_.module_).cpu()
+        module = as_plain(copy.deepcopy(self.net_.module_).cpu())
         if transform:
             return Representation(module, self.layers).eval()
         return Rescaled(module, self.target_std_, self.target_mean_).eval()
@@ -306,7 +311,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     def _check(
         self, X: ArrayLike, y: ArrayLike | None, reset: bool = True
     ) -> tuple[NDArray, NDArray]:
-        many = self.module is not None
+        many = not isinstance(self.module, str | None)
         return check_fit_input(
             self, X, y, many_dimensions=many, reset=reset, y_numeric=True, lazy=True
         )

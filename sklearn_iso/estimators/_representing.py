@@ -11,6 +11,7 @@ from torch import nn
 
 from sklearn_iso._training import inference
 from sklearn_iso._typed import TransformerMixin
+from sklearn_iso.estimators._constraints import ModuleName
 from sklearn_iso.estimators._input import check_predict_input
 from sklearn_iso.estimators._network import NetworkEstimator
 from sklearn_iso.modules import Layers
@@ -23,7 +24,7 @@ class RepresentingNetwork(TransformerMixin, NetworkEstimator):
 
     layers: Layers = "hidden"
     hidden_layer_sizes: Sequence[int] = (256, 128)
-    module: nn.Module | Callable[..., nn.Module] | None = None
+    module: ModuleName | nn.Module | Callable[..., nn.Module] | None = None
 
     penalty_: Penalty = field(init=False)
     radius_: float = field(init=False)
@@ -48,4 +49,6 @@ class RepresentingNetwork(TransformerMixin, NetworkEstimator):
     def _checked(self, X: ArrayLike) -> NDArray:
         """Return X as the network takes it; raise an error before a fit."""
         check_is_fitted(self)
-        return check_predict_input(self, X, many_dimensions=self.module is not None, lazy=True)
+        return check_predict_input(
+            self, X, many_dimensions=not isinstance(self.module, str | None), lazy=True
+        )

@@ -63,7 +63,7 @@ class Embedding(Parametrized, Protocol):
         """Return the activation of the built-in networks."""
 
     @property
-    def encoder(self) -> nn.Module | Callable[..., nn.Module] | None:
+    def encoder(self) -> str | nn.Module | Callable[..., nn.Module] | None:
         """Return the user's own way there."""
 
     @property

@@ -23,6 +23,7 @@ from sklearn_iso._typed import (
     clone,
     fit_context,
 )
+from sklearn_iso.twins._labels import check_labels_known
 
 #: Numbers in what the classifier is asked at once.
 CHUNK = 2**21
@@ -133,19 +134,22 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         self : SmoothedClassifier
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            If a parameter is out of its range, or X holds NaN.
+            If a parameter is out of its range, X holds NaN, a label is missing, or a weight is
+            negative.
         """
         samples, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_labels_known(labels)
         check_classification_targets(labels)
         random = private_random_state(self.random_state)
         self._noise_seed = int(random.randint(2**31 - 1))
         weights = {}
         if sample_weight is not None:
-            checked = _check_sample_weight(sample_weight, samples)
+            checked = _check_sample_weight(sample_weight, samples, ensure_non_negative=True)
             weights["sample_weight"] = np.tile(checked, max(1, self.n_copies))
         if self.n_copies:
             samples = np.concatenate([samples] * self.n_copies)
@@ -165,6 +169,7 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
+            Values of ``classes_``.
         """
         shares = self.predict_proba(X)
         labels: NDArray = self.classes_[shares.argmax(axis=1)]

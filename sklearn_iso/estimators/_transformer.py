@@ -19,7 +19,7 @@ from sklearn_iso._typed import (
     fit_context,
 )
 from sklearn_iso.estimators._base import with_dtypes
-from sklearn_iso.estimators._constraints import EMBEDDING, Activation, MetricOfX
+from sklearn_iso.estimators._constraints import EMBEDDING, Activation, MetricOfX, ModuleName
 from sklearn_iso.estimators._embedder import Embedder, embeds_by_chunks, named_decoder_penalty
 from sklearn_iso.estimators._embedding_map import bring_back, embed, stress_of_rows
 from sklearn_iso.estimators._input import check_embedding_input
@@ -27,6 +27,7 @@ from sklearn_iso.estimators._network import NetworkEstimator
 from sklearn_iso.estimators._targets import metric_of
 from sklearn_iso.estimators._tasks import fit_task
 from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._orthogonal import as_plain
 from sklearn_iso.modules._representations import only_first_output
 from sklearn_iso.penalties import Penalty, embedding_penalty
 from sklearn_iso.penalties._catalogue import EmbeddingPenaltyName
@@ -78,9 +79,11 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         A key of :data:`sklearn_iso.modules.ACTIVATIONS`; of the built-in networks.
     encoder, decoder : nn.Module, its class or a function returning one, optional
         Map X to the embedding, and back, in place of the built-in networks, which start at
-        principal components. An instance is copied with its weights; a class is built anew and
-        told ``n_features`` and ``n_outputs``, the widths of its input and of its output, if its
-        constructor takes them.
+        principal components. An encoder may be "orthogonal":
+        :class:`~sklearn_iso.modules.OrthogonalMLP` of the `hidden_layer_sizes`, which expands no
+        distance whatever is trained. An instance is copied with its weights; a class is built
+        anew and told ``n_features`` and ``n_outputs``, the widths of its input and of its
+        output, if its constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
     learning_rate : float, default=0.01
     learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"
@@ -176,7 +179,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     n_neighbors: int = 10
     hidden_layer_sizes: Sequence[int] = (128, 128)
     activation: Activation = "silu"
-    encoder: nn.Module | Callable[..., nn.Module] | None = None
+    encoder: ModuleName | nn.Module | Callable[..., nn.Module] | None = None
     decoder: nn.Module | Callable[..., nn.Module] | None = None
     learning_rate: float = 1e-2
     weight_decay: float = 0.0
@@ -227,6 +230,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Returns
         -------
         self : IsometricTransformer
+            The fitted estimator.
 
         Raises
         ------
@@ -305,6 +309,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
+            The samples that the decoder puts there.
         """
         return bring_back(self, X)
 
@@ -331,9 +336,15 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
 
     @own_modes()
     def to_torch(self) -> nn.Module:
-        """Return a copy of the trained map X to Z, on the CPU and in evaluation mode."""
+        """Return a copy of the trained map X to Z, on the CPU and in evaluation mode.
+
+        Returns
+        -------
+        module : nn.Module
+            From X to Z.
+        """
         check_is_fitted(self)
-        encoder = copy.deepcopy(self.net_.module_.encoder).cpu().eval()
+        encoder = as_plain(copy.deepcopy(self.net_.module_.encoder).cpu()).eval()
         return encoder if self.encoder is None else only_first_output(encoder)
 
     @property

@@ -73,6 +73,18 @@ def ancestry_paths(labels: ArrayLike, hierarchy: Hierarchy) -> NDArray:
 def told_paths(y: ArrayLike, hierarchy: Hierarchy | None) -> NDArray:
     """Return the paths that labels tell, alone or by a hierarchy of the finest.
 
+    Parameters
+    ----------
+    y : array-like of shape (n_samples, n_levels) or (n_samples,)
+        Paths, or labels of the finest level.
+    hierarchy : dict, networkx.DiGraph or None
+        The tree above the labels; None where y holds paths.
+
+    Returns
+    -------
+    paths : ndarray of shape (n_samples, n_levels)
+        A path for each sample.
+
     Examples
     --------
     >>> from sklearn_iso.hierarchy import told_paths
@@ -97,6 +109,16 @@ def _below_root(line: list[Hashable]) -> list[Hashable]:
 
 def parents_of(hierarchy: Hierarchy) -> dict[Hashable, Hashable]:
     """Return the label above each label, None above the coarsest.
+
+    Parameters
+    ----------
+    hierarchy : dict or networkx.DiGraph
+        The tree, as estimators take it.
+
+    Returns
+    -------
+    parents : dict
+        The parent of each label.
 
     Examples
     --------

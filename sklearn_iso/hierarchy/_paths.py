@@ -85,6 +85,16 @@ def narrowed(paths: NDArray) -> NDArray:
 def is_missing(labels: NDArray) -> NDArray:
     """Return which labels are missing: None, NaN or empty text.
 
+    Parameters
+    ----------
+    labels : ndarray
+        Labels of any shape.
+
+    Returns
+    -------
+    missing : ndarray of bool of the same shape
+        True where there is no label.
+
     Examples
     --------
     >>> import numpy as np
@@ -129,6 +139,16 @@ def _check_gaps(paths: NDArray) -> None:
 def depths(paths: NDArray) -> NDArray:
     """Return the number of labels on each path.
 
+    Parameters
+    ----------
+    paths : ndarray of shape (n_samples, n_levels)
+        Paths that may end above the last level.
+
+    Returns
+    -------
+    depths : ndarray of int of shape (n_samples,)
+        Number of labels before the first missing one.
+
     Examples
     --------
     >>> from sklearn_iso.hierarchy import as_paths, depths
@@ -140,6 +160,16 @@ def depths(paths: NDArray) -> NDArray:
 
 def common_depth(first: NDArray, second: NDArray) -> NDArray:
     """Return how many labels two paths share from their start, sample by sample.
+
+    Parameters
+    ----------
+    first, second : ndarray of shape (n_samples, n_levels)
+        Paths, sample by sample.
+
+    Returns
+    -------
+    depth : ndarray of int of shape (n_samples,)
+        Number of labels that are the same.
 
     Examples
     --------

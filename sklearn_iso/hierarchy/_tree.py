@@ -121,6 +121,16 @@ class LabelTree:
     def cell_labels(self, level: int) -> NDArray:
         """Return the name of each cell of a level: a label of it, or the leaf that ended above.
 
+        Parameters
+        ----------
+        level : int
+            Level of the tree, 0 for the coarsest.
+
+        Returns
+        -------
+        names : ndarray of shape (n_cells,)
+            In the order of the cells.
+
         Raises
         ------
         ValueError
@@ -140,7 +150,20 @@ class LabelTree:
         return names.astype(labels.dtype) if labels.dtype.kind in "iufb" else names
 
     def last_labels(self, paths: ArrayLike, level: int) -> NDArray:
-        """Return the label of each path at a level, or its last one where it ended above."""
+        """Return the label of each path at a level, or its last one where it ended above.
+
+        Parameters
+        ----------
+        paths : array-like of shape (n_samples, n_levels)
+            Paths of the tree.
+        level : int
+            Level of the tree, 0 for the coarsest.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            One for each path.
+        """
         paths = as_paths(paths)[:, : level + 1]
         depth = (~is_missing(paths)).sum(axis=1)
         labels: NDArray = paths[np.arange(len(paths)), depth - 1]
@@ -157,6 +180,7 @@ class LabelTree:
         Returns
         -------
         sums : ndarray of shape (n_samples, n_cells)
+            The sum in each cell.
 
         Examples
         --------
@@ -175,6 +199,11 @@ class LabelTree:
 
     def warn_of_unknown(self, paths: NDArray) -> None:
         """Warn if paths hold labels that are not in the tree, so that no prediction is right there.
+
+        Parameters
+        ----------
+        paths : ndarray of shape (n_samples, n_levels)
+            True paths, such as those of a test set.
 
         Raises
         ------

@@ -23,12 +23,16 @@ from sklearn_iso.metrics._hierarchical import (
     make_hierarchical_scorer,
     tree_distance,
 )
+from sklearn_iso.metrics._kernel_alignment import centered_kernel_alignment
 from sklearn_iso.metrics._levels import at_level, make_level_scorer
 from sklearn_iso.metrics._local import jacobian_singular_values, local_distortion
 from sklearn_iso.metrics._neighbourhoods import continuity, trustworthiness
 from sklearn_iso.metrics._outputs import at_output
+from sklearn_iso.metrics._procrustes import procrustes_distance
 from sklearn_iso.metrics._regression_report import RegressionReport
 from sklearn_iso.metrics._report import RobustnessReport, robustness_report
+from sklearn_iso.metrics._representation_scorer import make_representation_scorer
+from sklearn_iso.metrics._representational import representational_similarity
 from sklearn_iso.metrics._stretch import (
     bi_lipschitz_ratio,
     contraction,
@@ -49,6 +53,7 @@ __all__ = [
     "at_level",
     "at_output",
     "bi_lipschitz_ratio",
+    "centered_kernel_alignment",
     "certified_accuracy",
     "certified_distance",
     "continuity",
@@ -67,6 +72,9 @@ __all__ = [
     "make_distortion_scorer",
     "make_hierarchical_scorer",
     "make_level_scorer",
+    "make_representation_scorer",
+    "procrustes_distance",
+    "representational_similarity",
     "robustness_curve",
     "robustness_report",
     "scale_normalized_stress",

@@ -98,7 +98,9 @@ def adversarial_accuracy(
     ``decision_function`` or ``predict_proba``, then changes of single features added up, and
     last, or alone where scores do not decide as ``predict`` does, a search by labels, which
     brings errors back feature by feature and along rays. It warns where that met no other label
-    at all. :func:`sklearn_iso.metrics.robustness_report` tells which it was.
+    at all. :func:`sklearn_iso.metrics.robustness_report` tells which it was. Of trees, linear
+    classifiers and one nearest neighbour the errors are taken, too, that a certificate knows
+    (:func:`certified_distance`); samples about which nothing remains to be found are not searched.
 
     The estimator itself has the last word: a point counts as misclassified only if
     ``estimator.predict`` errs on it. Samples that are misclassified without an attack count as

@@ -132,7 +132,7 @@ def certified_distance(
     - single trees, and linear classifiers behind affine steps, in every norm;
     - ensembles of trees in "linf": forests, boosting, bagging and votes of trees, for which the
       package Veritas searches the intersections of leaves [1]_ [2]_;
-    - one nearest neighbour in the Euclidean metric and the norm "l2", without bounds.
+    - one nearest neighbour in the Euclidean metric, in every norm.
 
     For ensembles in other norms, and for more neighbours, they are lower bounds. Trees are
     certified behind steps that act on columns one by one: scalers, imputation, selection.

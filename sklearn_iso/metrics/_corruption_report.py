@@ -106,6 +106,11 @@ class CorruptionReport:
     def to_frame(self) -> pd.DataFrame:
         """Return the table as a pandas DataFrame.
 
+        Returns
+        -------
+        table : pandas.DataFrame
+            A row for each line of the printed table.
+
         Raises
         ------
         ImportError

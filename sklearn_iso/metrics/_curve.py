@@ -72,7 +72,7 @@ def robustness_curve(
         :func:`sklearn_iso.metrics.adversarial_error`.
     eps : array-like of shape (n_budgets,)
         Budgets in any order, in units of the threat. 0 gives the accuracy, or the error.
-    threat, random_state
+    threat : ThreatModel, or the name of a norm, default="linf"
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
     attack : str, Attack or callable, default="auto"
         As in :func:`sklearn_iso.metrics.adversarial_accuracy`, or for method "distance" as in
@@ -85,6 +85,8 @@ def robustness_curve(
     loss : {"absolute_error", "squared_error"} or callable, optional
         For a regressor, as in :func:`sklearn_iso.metrics.adversarial_error`; None is
         "absolute_error".
+    random_state : int, RandomState instance or None, default=None
+        Seed of the attacks.
     verbose : bool
         Show a progress bar on terminals if it takes more than two seconds.
     sample_weight : array-like of shape (n_samples,), optional

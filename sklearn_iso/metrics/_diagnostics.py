@@ -195,6 +195,21 @@ def steps_suffice(sample: Sample) -> Finding | None:
     )
 
 
+def ascents_are_enough(sample: Sample) -> Finding | None:
+    """Compare ascents within the budget with attacks that leave it and come back."""
+    count = int(sample.from_beyond.sum())
+    if not sample.many(count):
+        return None
+    return Finding(
+        "slopes within the budget mislead",
+        f"attacks that leave the budget and come back break {sample.share(count)} that no ascent "
+        "within it does",
+        "the model is flat around its samples, as where it was trained for another norm, and other "
+        "attacks may break more: add random search, attack=AttackEnsemble(n_queries=2000) with the "
+        "image_shape of images, and do not rely on attacks within the budget alone",
+    )
+
+
 def cross_entropy_keeps_up(sample: Sample) -> Finding | None:
     """Compare the two losses."""
     entropy = sample.misclassified_under(STEEPEST, sample.logits)
@@ -312,6 +327,7 @@ OF_GRADIENT_ATTACKS: tuple[Check, ...] = (
     transfer_is_weaker,
     gradient_free_is_weaker,
     steps_suffice,
+    ascents_are_enough,
     cross_entropy_keeps_up,
     everything_breaks_in_the_end,
     larger_budgets_break_more,

@@ -21,6 +21,7 @@ from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Access, Gradients
 from sklearn_iso.metrics._combinations import every_combination, leaves_none_out
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
+from sklearn_iso.metrics._known_errors import KnownErrors
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._regression_distance import (
     DeviationProblem,
@@ -74,11 +75,14 @@ def adversarial_distance(
     :func:`sklearn_iso.attacks.fmn` otherwise, and its boundary,
     :func:`sklearn_iso.attacks.fab`; the nearer error counts. Where the twin is a surrogate,
     and for samples on which it finds nothing, :func:`sklearn_iso.attacks.rays` searches by
-    labels alone; where there is no twin that agrees, it does so for all. The estimator has the
-    last word, and what it refuses is no error, as in
+    labels alone; where there is no twin that agrees, it does so for all. The nearest errors that
+    a certificate knows are taken as well (:func:`certified_distance`): the distances of single
+    trees are exact in every norm, "l0" among them, those of ensembles of trees in "linf" as far
+    as a short search goes, and those of one Euclidean neighbour in all norms but "l0". The
+    estimator has the last word, and what it refuses is no error, as in
     :func:`sklearn_iso.metrics.adversarial_accuracy`. For a regressor the classes are "within the
-    tolerance", "above" and "below", and the same attacks run; the distance of a linear one is
-    exact.
+    tolerance", "above" and "below", and the same attacks run; the distances of linear ones and of
+    single trees are exact.
 
     Parameters
     ----------
@@ -243,13 +247,31 @@ class Search:
         problem = self.problem
         problem.count_refusals_within(np.ptp(problem.table.values, axis=0))
         access = Access.of(problem, rows, self.method.asks)
-        distance, n_unseen = self._searched(access, rows)
+        distance, settled = self._known(rows)
+        left, n_unseen = np.flatnonzero(~settled | access.trusted), 0
+        if len(left):
+            found, n_unseen = self._searched(access, rows[left])
+            distance[left] = np.minimum(distance[left], found)
         if problem.table.is_raw and isinstance(self.method, MinimumNormEnsemble):
             far = np.flatnonzero(distance > 0)
             _, misclassified = every_combination(access, rows[far])
             distance[far[misclassified]] = 0.0
             n_unseen = 0 if leaves_none_out(problem.threat) else min(n_unseen, len(far))
         return distance, n_unseen
+
+    def _known(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+        """Return the distances of errors that are known, and where nothing remains to find."""
+        distance, settled = np.full(len(rows), np.inf), np.zeros(len(rows), dtype=bool)
+        if not isinstance(self.method, MinimumNormEnsemble):
+            return distance, settled
+        known = KnownErrors.of(self.problem)
+        errors = None if known is None else known.nearest(rows)
+        if errors is None:
+            return distance, settled
+        hit = errors.misclassified
+        X = self.problem.points(rows[hit])
+        distance[hit] = Settling(self.problem).sizes(X, errors.points[hit])
+        return distance, errors.settled
 
     def _searched(self, access: Access, rows: NDArray) -> tuple[NDArray, int]:
         method = self.method

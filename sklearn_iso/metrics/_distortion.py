@@ -149,7 +149,11 @@ def scale_normalized_stress(
 
     Parameters
     ----------
-    X, Z, **options
+    X, Z
+        As for :func:`isometry_distortion`.
+    return_std_error : bool, default=False
+        Whether to return the standard error of the draw of pairs too.
+    **options
         As for :func:`isometry_distortion`.
 
     Returns

@@ -71,6 +71,11 @@ class DistortionReport:
     def to_frame(self) -> DataFrame:
         """Return a pandas DataFrame, a row for each measure.
 
+        Returns
+        -------
+        table : pandas.DataFrame
+            The value, the standard error and the value of an isometry.
+
         Raises
         ------
         ImportError
@@ -156,6 +161,7 @@ def distortion_report(
     Returns
     -------
     report : DistortionReport
+        Prints as a table.
 
     Raises
     ------

@@ -1,11 +1,10 @@
 """Scorers of distortion for scikit-learn's searches."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sklearn_iso._protocols import RandomState, Transformer
 from sklearn_iso._threat.named import Named
@@ -13,6 +12,7 @@ from sklearn_iso.metrics._distortion import isometry_distortion, representation_
 from sklearn_iso.metrics._neighbourhoods import check_n_neighbors, continuity, trustworthiness
 from sklearn_iso.metrics._pairs import N_PAIRS, Sampling, check_flag
 from sklearn_iso.metrics._routing import WeightedScorer
+from sklearn_iso.metrics._scorer_units import call_of, checked_units, in_units
 from sklearn_iso.metrics._signatures import Found, Metric
 from sklearn_iso.metrics._stretch import (
     bi_lipschitz_ratio,
@@ -139,12 +139,7 @@ def make_distortion_scorer(
             f"measure={measure!r}, which looks at up to max_exact={max_exact} points. Leave it "
             "out, or set max_exact."
         )
-    units = Named.of(scale) or scale
-    if units is not None and not _is_unit(units):
-        raise ValueError(
-            f"scale must be finite and at least 0; got {scale!r}. Pass the unit of each feature, "
-            "such as X_train.std(axis=0)."
-        )
+    units = checked_units(scale)
     return DistortionScorer(
         measure,
         within_class,
@@ -190,18 +185,13 @@ class DistortionScorer(WeightedScorer):
             options |= {"y": y if self.within_class else None, "n_pairs": self.n_pairs}
         if (name := measure.parameter) and getattr(self, name) is not None:
             options[name] = getattr(self, name)
-        X_in_units = X if self.scale is None else _in_units(X, self.scale)
-        score = measure.function(X_in_units, representation_of(estimator, X), **options)
+        score = measure.function(
+            in_units(X, self.scale), representation_of(estimator, X), **options
+        )
         return measure.sign * float(cast(float, score))
 
     def __repr__(self) -> str:
-        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
-        given = [
-            f"{name}={value!r}"
-            for name, (value, default) in values.items()
-            if isinstance(value, np.ndarray) or value != default
-        ]
-        return f"make_distortion_scorer({', '.join(given)})"
+        return call_of("make_distortion_scorer", self)
 
 
 def _check_parameter(measure: str, **given: float | None) -> None:
@@ -216,25 +206,3 @@ def _check_parameter(measure: str, **given: float | None) -> None:
                 "Leave it out, or choose one of those."
             )
         _RANGES[name](value)
-
-
-def _is_unit(scale: ArrayLike | Named) -> bool:
-    try:
-        values = np.asarray(scale.values if isinstance(scale, Named) else scale, dtype=np.float64)
-    except (TypeError, ValueError):
-        return False
-    return bool(values.size and np.isfinite(values).all() and values.min() >= 0)
-
-
-def _in_units(X: ArrayLike, scale: ArrayLike | Named) -> NDArray:
-    values = np.asarray(X, dtype=np.float64)
-    if isinstance(scale, Named):
-        columns = list(X.columns) if hasattr(X, "columns") else None
-        scale = scale.in_order(columns, values.shape[1], "scale")
-    units = np.asarray(scale, dtype=np.float64)
-    if units.ndim and units.shape != values.shape[1:]:
-        raise ValueError(
-            f"scale must be one number or one for each of the {values.shape[1]} features; got "
-            f"shape {units.shape}. Pass the unit of each feature, such as X_train.std(axis=0)."
-        )
-    return np.divide(values, units, out=np.zeros_like(values), where=units > 0)

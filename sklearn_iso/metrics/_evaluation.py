@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,81 +17,15 @@ from sklearn_iso.attacks._attack import verdict
 from sklearn_iso.attacks._parameters import RandomState, as_generator
 from sklearn_iso.metrics._access import Access
 from sklearn_iso.metrics._combinations import every_combination, leaves_none_out
+from sklearn_iso.metrics._known_errors import STAGE, KnownErrors
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._result import Result, Watch
 from sklearn_iso.metrics._transfer import linear_surrogate, transfer
 
 #: Points asked about for each sample without gradients, and where gradients were followed before.
 AUTOMATIC_QUERIES, QUERIES_AFTER_GRADIENTS = 1000, 500
 SAMPLES_CHECKED, QUERIES_CHECKED, SHARE_OVERLOOKED = 100, 50, 0.01
 FEWEST_TO_SHARE = 8
-
-
-class Watch(Protocol):
-    """What hears of the points that attacks end on, whether or not the estimator errs there.
-
-    Examples
-    --------
-    >>> from sklearn_iso.metrics._evaluation import Watch
-    >>> watch: Watch = lambda samples, X_adv, misclassified: None
-    """
-
-    def __call__(self, samples: NDArray, X_adv: Tensor, misclassified: NDArray, /) -> None:
-        """Hear of points of some samples, and which of them the estimator errs on."""
-
-
-@dataclass
-class Result:
-    """Which samples an attack got misclassified, by which of its stages, and where.
-
-    Attributes
-    ----------
-    samples : ndarray of shape (n,)
-        Their numbers in the problem.
-    X_adv : Tensor of shape (n, ...)
-    misclassified : ndarray of bool, shape (n,)
-        Which of them the estimator errs on.
-    stage : ndarray of str, shape (n,)
-        Which attack it was; empty where none was.
-    unseen : ndarray of bool, shape (n,)
-        For which samples labels alone were searched and no other label was ever met.
-    watch : Watch or None
-
-    Examples
-    --------
-    >>> import numpy as np, torch
-    >>> from sklearn_iso.metrics._evaluation import Result
-    >>> Result.none(np.array([3, 5]), torch.zeros(2, 1)).misclassified
-    array([False, False])
-    """
-
-    samples: NDArray
-    X_adv: Tensor
-    misclassified: NDArray
-    stage: NDArray
-    unseen: NDArray
-    watch: Watch | None = None
-
-    @classmethod
-    def none(cls, samples: NDArray, X: Tensor, watch: Watch | None = None) -> Result:
-        """Return samples that nothing has got misclassified yet."""
-        n = len(samples)
-        stage, unseen = np.full(n, "", dtype=object), np.zeros(n, dtype=bool)
-        return cls(samples, X.clone(), np.zeros(n, dtype=bool), stage, unseen, watch)
-
-    def record(
-        self, at: NDArray, X_adv: Tensor, misclassified: NDArray, stage: str | NDArray
-    ) -> None:
-        """Note what an attack made of the samples at some positions."""
-        if self.watch is not None:
-            self.watch(self.samples[at], X_adv, misclassified)
-        hit = at[misclassified]
-        self.X_adv[hit], self.misclassified[hit] = X_adv[misclassified], True
-        self.stage[hit] = stage if isinstance(stage, str) else stage[misclassified]
-
-    def left(self, at: NDArray) -> NDArray:
-        """Those of some positions that are still robust."""
-        robust: NDArray = at[~self.misclassified[at]]
-        return robust
 
 
 @dataclass(frozen=True)
@@ -115,6 +49,7 @@ class Evaluation:
     >>> from sklearn_iso.attacks import AttackEnsemble
     >>> from sklearn_iso.metrics._evaluation import Evaluation
     >>> from sklearn_iso.metrics._problem import Problem
+    from sklearn_iso.metrics._result import Result, Watch
     >>> X, y = load_iris(return_X_y=True)
     >>> problem = Problem.of(LogisticRegression(max_iter=500).fit(X, y), X, y)
     >>> samples = np.array([0, 1])
@@ -159,6 +94,11 @@ class Evaluation:
         elif method.asks == "gradients":
             access.require_gradients()
         return cls(problem, access, method, as_generator(random_state))
+
+    @cached_property
+    def known(self) -> KnownErrors | None:
+        """What is known of errors without a search."""
+        return KnownErrors.of(self.problem)
 
     def attack(self, samples: NDArray, eps: float, watch: Watch | None = None) -> Result:
         """Attack samples, all of them classified correctly, within a budget.
@@ -238,6 +178,35 @@ class _Run:
         self.result.record(at, X_adv, problem.misclassified_at(X_adv, samples), stage)
 
     def ensemble(self, method: AttackEnsemble) -> None:
+        """Attack by what is known of errors without a search, and search for the others.
+
+        The search comes first where gradients are trusted, and where its points are watched.
+        """
+        known = self.evaluation.known
+        if known is None or self.access.trusted or self.result.watch is not None:
+            self._search_all(method)
+            if known is not None:
+                self._take(known)
+            return
+        left = self._take(known)
+        if len(left):
+            part = Result.none(self.result.samples[left], self.result.X_adv[left])
+            replace(self, result=part)._search_all(method)
+            self.result.record(left, part.X_adv, part.misclassified, part.stage)
+            self.result.unseen[left] = part.unseen
+
+    def _take(self, known: KnownErrors) -> NDArray:
+        """Take known errors of samples that are left; return about whom more may be found."""
+        left = self.result.left(self.everywhere)
+        errors = known.within(self.result.samples[left], self.eps) if len(left) else None
+        if errors is None:
+            return left
+        hit = errors.misclassified
+        self._record(left[hit], errors.points[hit], STAGE)
+        self.result.unseen[left[errors.settled]] = False
+        return left[~hit & ~errors.settled]
+
+    def _search_all(self, method: AttackEnsemble) -> None:
         """Follow gradients where there are some, and search without them what they leave over."""
         claimed = np.zeros(len(self.result.samples), dtype=bool)
         if self.access.climbs:

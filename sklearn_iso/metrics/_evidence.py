@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import scipy
 import sklearn
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sklearn_iso._threat.named import Named
@@ -68,6 +70,43 @@ class Evidence:
         if sample_weight is not None:
             digests["sample_weight"] = digest_of_data(sample_weight)
         return cls({name: plain(value) for name, value in settings.items()}, digests, samples or {})
+
+    def and_distances(self, name: str, distances: ArrayLike | None, source: str) -> Evidence:
+        """Return the same with a number for each sample, chosen from those of the X passed.
+
+        Samples know their `position`, and settings the number of samples, `n_samples_given`.
+
+        Raises
+        ------
+        ValueError
+            If there is not one number for each sample of X, or one of the report has none.
+
+        Examples
+        --------
+        >>> from sklearn_iso.metrics._evidence import Evidence
+        >>> evidence = Evidence({"n_samples_given": 2}, samples={"position": [1]})
+        >>> evidence.and_distances("distance", [0.5, 0.75], "some_metric").samples["distance"]
+        [0.75]
+        """
+        if distances is None:
+            return self
+        values = np.array(distances, dtype=object)
+        with contextlib.suppress(TypeError, ValueError):  # what is no number stays as it came
+            values = values.astype(np.float64)
+        n = self.settings.get("n_samples_given")
+        if values.dtype.kind != "f" or values.shape != (n,):
+            raise ValueError(
+                f"{name}s must be those of the {n} samples of X, a number each; got shape "
+                f"{values.shape} of dtype {values.dtype}. Pass what {source} returns for the same "
+                "X."
+            )
+        chosen = values[np.array(self.samples["position"], dtype=int)]
+        if n_missing := int(np.isnan(chosen).sum()):
+            raise ValueError(
+                f"{name}s must be numbers for all samples of the report; {n_missing} are NaN. "
+                f"Pass the same sample_weight to {source} and robustness_report."
+            )
+        return replace(self, samples={**self.samples, name: chosen.tolist()})
 
 
 def plain(value: object) -> Json:

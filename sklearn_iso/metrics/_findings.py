@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_iso._geometry.norm import attached
-from sklearn_iso.attacks import Attack, AttackEnsemble
+from sklearn_iso.attacks import STAGES, Attack, AttackEnsemble
 from sklearn_iso.metrics._access import Access
 from sklearn_iso.metrics._problem import Problem
+
+#: Stages whose attacks go beyond the budget, and come back.
+LEAVE_THE_BUDGET = ("wide_margin", "boundary")
 
 
 @dataclass(frozen=True)
@@ -104,14 +107,32 @@ class Sample:
         """Which samples an attack gets the estimator to err on, within any budget."""
         threat, generator = self.problem.threat, self.generator
         X_adv = attack(answer, self.X, self.y, eps=eps, threat=threat, random_state=generator)
+        return self._misclassified_at(X_adv, eps)
+
+    def _misclassified_at(self, X_adv: Tensor, eps: float) -> NDArray:
         X_adv = self.problem.candidate(self.X, X_adv, eps, self.rows)
         self.problem.budget(self.X, eps).verify(self.X, X_adv)
         return self.problem.misclassified_at(X_adv, self.rows)
 
     @cached_property
+    def _broken_by(self) -> tuple[NDArray, NDArray]:
+        """Which samples the gradient attacks of the evaluation break, and which of them did."""
+        X_adv, stage = AttackEnsemble().with_stages(
+            self.logits, self.X, self.y,
+            eps=self.eps, threat=self.problem.threat, random_state=self.generator,
+        )  # fmt: skip
+        return self._misclassified_at(X_adv, self.eps), stage.cpu().numpy()
+
+    @property
     def white_box(self) -> NDArray:
         """Which samples the gradient attacks of the evaluation break."""
-        return self.climbed(self.eps)
+        return self._broken_by[0]
+
+    @property
+    def from_beyond(self) -> NDArray:
+        """Which of them an attack breaks that leaves the budget on its way, and no ascent in it."""
+        broken, stage = self._broken_by
+        return broken & np.isin(stage, [STAGES.index(name) for name in LEAVE_THE_BUDGET])
 
     def climbed(self, eps: float) -> NDArray:
         """Which samples the gradient attacks of the evaluation break within a budget."""

@@ -39,6 +39,7 @@ def hierarchical_precision_score(
     Returns
     -------
     precision : float in [0, 1]
+        1 where all predicted labels are right.
 
     Raises
     ------
@@ -82,6 +83,7 @@ def hierarchical_recall_score(
     Returns
     -------
     recall : float in [0, 1]
+        1 where all true labels are predicted.
 
     Raises
     ------
@@ -118,6 +120,7 @@ def hierarchical_f1_score(
     Returns
     -------
     f1 : float in [0, 1]
+        1 where all labels are right.
 
     Raises
     ------
@@ -154,14 +157,17 @@ def tree_distance(
 
     Parameters
     ----------
-    y_true, y_pred, hierarchy, sample_weight
+    y_true, y_pred, hierarchy
         As in :func:`hierarchical_precision_score`.
     errors_only : bool, default=False
         The mean over the samples whose path is wrong; 0 where none is.
+    sample_weight : array-like of shape (n_samples,), default=None
+        As in :func:`hierarchical_precision_score`.
 
     Returns
     -------
     distance : float, at least 0
+        The mean, 0 where all paths are right.
 
     Raises
     ------

@@ -163,6 +163,7 @@ def local_distortion(
     Returns
     -------
     distortion : float
+        The quantile, at least 1.
 
     Raises
     ------

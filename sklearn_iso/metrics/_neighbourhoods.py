@@ -70,6 +70,7 @@ def trustworthiness(
     Returns
     -------
     trustworthiness : float
+        In [0, 1]; 1 where no stranger has come between neighbours.
     std_error : float
         Only if `return_std_error`; 0.0 where all points counted.
 
@@ -130,6 +131,7 @@ def continuity(X: ArrayLike, Z: ArrayLike, **options: Unpack[_Options]) -> Found
     Returns
     -------
     continuity : float
+        In [0, 1]; 1 where no neighbour is lost.
     std_error : float
         Only if `return_std_error`.
 

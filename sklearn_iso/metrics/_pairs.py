@@ -13,6 +13,7 @@ from sklearn_iso._geometry.orders import ORDERS
 from sklearn_iso._protocols import RandomState
 from sklearn_iso._randomness import private_random_state
 from sklearn_iso.metrics._signatures import Metric
+from sklearn_iso.twins._labels import check_labels_known
 
 #: Pairs that are drawn where not all count.
 N_PAIRS = 200_000
@@ -89,8 +90,7 @@ def check_classes(y: ArrayLike, n_samples: int) -> NDArray[np.intp]:
             f"y must hold one label for each sample of X; found {len(labels)} labels for "
             f"{n_samples} samples. Pass the labels of the same samples."
         )
-    if (labels != labels).any():  # of all values, NaN alone differs from itself
-        raise ValueError("y must not hold NaN, which belongs to no class. Drop those samples.")
+    check_labels_known(labels)
     return np.unique(labels, return_inverse=True)[1]
 
 

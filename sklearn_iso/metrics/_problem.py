@@ -23,7 +23,7 @@ from sklearn_iso.metrics._raw_table import table_of
 from sklearn_iso.metrics._refused import Refused
 from sklearn_iso.metrics._table import Table
 from sklearn_iso.metrics._weights import weighted
-from sklearn_iso.twins._labels import classes_of, columns_of, kinds_of, one_each
+from sklearn_iso.twins._labels import check_labels_known, classes_of, columns_of, kinds_of, one_each
 
 FAR = 1e3  # standard deviations
 
@@ -280,7 +280,8 @@ def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
     Raises
     ------
     ValueError
-        If there is not one label for each sample, or none is of the type of the classes.
+        If there is not one label for each sample, one is missing or infinite, or none is of the
+        type of the classes.
 
     Warns
     -----
@@ -301,6 +302,7 @@ def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
     new = columns < 0
     if not new.any():
         return columns
+    check_labels_known(labels)
     unseen = ", ".join(sorted(set(map(str, labels[new].tolist())))[:5])
     if new.all() and kinds_of(labels) != kinds_of(classes):
         raise ValueError(

@@ -56,3 +56,18 @@ class Proven:
         held = np.stack([holding(problem, certifier, eps) for eps in budgets])
         verdicts = np.where(held, "certified", np.where(robust, "open", "broken"))
         return cls(certifier.method, share(held, problem.weight), verdicts)
+
+    def largest(self, budgets: Sequence[float]) -> NDArray[np.float64]:
+        """Return of each sample the largest budget within which it is certified, NaN if none.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_iso.metrics._proven import Proven
+        >>> verdicts = np.array([["certified", "certified"], ["certified", "open"]])
+        >>> Proven("by hand", np.array([1.0, 0.5]), verdicts).largest([0.5, 1.5])
+        array([1.5, 0.5])
+        """
+        sizes = np.array(budgets, dtype=np.float64)[:, None]
+        most = np.where(self.verdicts == "certified", sizes, -np.inf).max(axis=0)
+        return np.where(np.isinf(most), np.nan, most)

@@ -137,7 +137,7 @@ class RawTable(Table):
 
     def threat(self, threat: ThreatModel) -> ThreatModel:
         """Return the threat that the table was made for, by coordinate."""
-        return self._threat.holding(*self.range())
+        return self._threat
 
     def extent(self) -> NDArray:
         """Return how far the samples reach along each coordinate that moves."""

@@ -20,6 +20,7 @@ from sklearn_iso.attacks._linear_steps import shortest
 from sklearn_iso.attacks._parameters import RandomState, as_generator
 from sklearn_iso.metrics._combinations import changed
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
+from sklearn_iso.metrics._known_values import KnownValues
 from sklearn_iso.metrics._regression_access import RegressionAccess
 from sklearn_iso.metrics._regression_evaluation import Outputs
 from sklearn_iso.metrics._regression_problem import RegressionProblem
@@ -159,6 +160,8 @@ class RegressionSearch:
         problem.count_refusals_within(np.ptp(problem.table.values, axis=0))
         access = RegressionAccess.of(problem, method.asks)
         known = _Closest(Settling(self.deviations, N_BISECTIONS), rows)
+        if self._take_known(known):
+            return known.distance
         if self._follows_gradients(access):
             self._walk(access, known)
         search = method if isinstance(method, RayS) else self._search_by_labels()
@@ -168,6 +171,17 @@ class RegressionSearch:
         if problem.table.is_raw and isinstance(method, MinimumNormEnsemble):
             self._try_all_categories(access, known)
         return known.distance
+
+    def _take_known(self, known: _Closest) -> bool:
+        """Take what is known without a search; return whether nothing remains to find."""
+        values = KnownValues.of(self.problem)
+        if values is None or not isinstance(self.method, MinimumNormEnsemble):
+            return False
+        points = values.nearest(known.rows, self.deviations.tolerance)
+        if points is None:
+            return False
+        known.offer(points, np.arange(len(known.rows)), exact=True)
+        return values.is_all
 
     def _try_all_categories(self, access: RegressionAccess, known: _Closest) -> None:
         """Try each combination of categories, and a step of the other features from there."""
@@ -275,9 +289,9 @@ class _Closest:
         self.points = settling.problem.points(rows).clone()
         self.distance = np.full(len(rows), np.inf)
 
-    def offer(self, points: Tensor, at: NDArray) -> None:
+    def offer(self, points: Tensor, at: NDArray, exact: bool = False) -> None:
         """Settle the points of samples at some positions, and keep those that are closer."""
-        distance = self.settling.settle(points, self.rows[at], exact=False)
+        distance = self.settling.settle(points, self.rows[at], exact=exact)
         closer = distance < self.distance[at]
         self.points[at[closer]] = points[torch.from_numpy(closer)]
         self.distance[at[closer]] = distance[closer]

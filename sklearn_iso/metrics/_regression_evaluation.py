@@ -25,6 +25,9 @@ from sklearn_iso.metrics._evaluation import (
     SAMPLES_CHECKED,
     SHARE_OVERLOOKED,
 )
+from sklearn_iso.metrics._known_errors import STAGE
+from sklearn_iso.metrics._known_values import KnownValues
+from sklearn_iso.metrics._neighbour_steps import NeighbourSteps
 from sklearn_iso.metrics._regression_access import RegressionAccess
 from sklearn_iso.metrics._regression_problem import RegressionProblem, SampleLoss
 
@@ -276,6 +279,8 @@ class _Run:
 
     def ensemble(self, method: AttackEnsemble) -> None:
         """Follow gradients where there are some, and search without them where not enough."""
+        if self._take_known():
+            return
         access = self.evaluation.access
         states = self._states(access.outputs if access.climbs else self.problem.outputs)
         if access.climbs:
@@ -289,9 +294,22 @@ class _Run:
         if searches and access.climbs:
             for state in states:
                 state.reassess(self.problem.outputs)
+        if searches and (steps := NeighbourSteps.of(self.problem)) is not None:
+            for state in states:
+                steps.run(state, self.problem.budget(state.X, self.eps))
+                self._offer(state.X_adv, steps.name)
         for attack in searches:
             self._attack(attack, states)
         self._try_all_categories()
+
+    def _take_known(self) -> bool:
+        """Take the worst that is known without a search; return whether nothing remains to find."""
+        known = KnownValues.of(self.problem)
+        points = None if known is None else known.worst(self.evaluation.loss, self.eps)
+        if known is None or points is None:
+            return False
+        self._offer(points, STAGE)
+        return known.is_all
 
     def _try_all_categories(self) -> None:
         """Try each combination of the categories of raw columns, where there are few.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 from sklearn.metrics import r2_score
 
@@ -18,9 +18,11 @@ from sklearn_iso.attacks._parameters import RandomState, as_generator
 from sklearn_iso.metrics._access import Gradients
 from sklearn_iso.metrics._assumptions import Assumed, assumptions, budgets_fit
 from sklearn_iso.metrics._diagnostics import estimator_answers
+from sklearn_iso.metrics._evidence import Evidence
 from sklearn_iso.metrics._findings import Finding, draw
 from sklearn_iso.metrics._frames import frame_of
 from sklearn_iso.metrics._regression_evaluation import Method, RegressionEvaluation, Worst
+from sklearn_iso.metrics._regression_evidence import LossesAsJson, regression_evidence
 from sklearn_iso.metrics._regression_problem import RegressionProblem, SampleLoss
 from sklearn_iso.metrics._rendering import as_html, as_text, of_regressor
 from sklearn_iso.metrics._worst_runs import WorstRuns, worst_runs
@@ -33,7 +35,7 @@ SHARE_FOUND_LATER = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class RegressionReport:
+class RegressionReport(LossesAsJson):
     r"""What :func:`robustness_report` found of a regressor; it prints as a table.
 
     Attributes
@@ -74,6 +76,8 @@ class RegressionReport:
     assumed : tuple of Assumed
         What the threat was taken to mean for each column of a table with text, categories,
         booleans or missing values. Empty for tables of numbers.
+    evidence : Evidence
+        Settings, hashes, and the worst loss of each sample, for :meth:`to_json`.
 
     Examples
     --------
@@ -111,9 +115,16 @@ class RegressionReport:
     n_refused: int = 0
     n_effective: float | None = None
     assumed: tuple[Assumed, ...] = ()
+    evidence: Evidence = field(default_factory=Evidence, repr=False)
 
     def columns(self) -> dict[str, NDArray]:
-        """Return the table by column, one entry for each budget."""
+        """Return the table by column, one entry for each budget.
+
+        Returns
+        -------
+        columns : dict of str to ndarray of shape (n_budgets,)
+            What the table holds, by its heading.
+        """
         found = {f"found by {stage}": counts for stage, counts in self.found_by.items()}
         return {
             "eps": self.eps,
@@ -126,6 +137,11 @@ class RegressionReport:
 
     def to_frame(self) -> DataFrame:
         """Return the table as a pandas DataFrame, one row for each budget.
+
+        Returns
+        -------
+        table : pandas.DataFrame
+            What :meth:`columns` returns.
 
         Raises
         ------
@@ -152,6 +168,7 @@ def regression_report(
     n_diagnosed: int,
     progress: bool,
     told_threat: ThreatModel,
+    data: tuple[object, object, object, ArrayLike | None],
 ) -> RegressionReport:
     """Attack within all budgets, and look for signs that figures are too low.
 
@@ -166,6 +183,8 @@ def regression_report(
     progress : bool
     told_threat : ThreatModel
         As it was passed.
+    data : (estimator, X, y, sample_weight)
+        As they were passed.
 
     Examples
     --------
@@ -181,6 +200,10 @@ def regression_report(
         found = [*budgets_fit(assumed, sizes.tolist()), *found]
         checked = (*checked, budgets_fit.__name__)
     access = runs.evaluation.access
+    settings = {
+        "eps": sizes, "threat": told_threat, "attack": attack, "loss": loss.given,
+        "random_state": random_state,
+    }  # fmt: skip
     return RegressionReport(
         estimator_name=type(problem.estimator).__name__,
         threat=told_threat,
@@ -199,6 +222,7 @@ def regression_report(
         n_refused=problem.refused.n_points,
         n_effective=None if problem.weight is None else n_effective,
         assumed=assumed,
+        evidence=regression_evidence(data, runs, settings),
     )
 
 

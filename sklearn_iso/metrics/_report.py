@@ -133,7 +133,13 @@ class RobustnessReport(ToldAsJson):
     proven: Proven | None = None
 
     def columns(self) -> dict[str, NDArray]:
-        """Return the table by column, one entry for each budget."""
+        """Return the table by column, one entry for each budget.
+
+        Returns
+        -------
+        columns : dict of str to ndarray of shape (n_budgets,)
+            What the table holds, by its heading.
+        """
         of_classes = {
             f"accuracy of {label}": self.class_accuracy[:, position]
             for position, label in enumerate(self.classes.tolist())
@@ -151,6 +157,11 @@ class RobustnessReport(ToldAsJson):
 
     def to_frame(self) -> DataFrame:
         """Return the table as a pandas DataFrame, one row for each budget.
+
+        Returns
+        -------
+        table : pandas.DataFrame
+            What :meth:`columns` returns.
 
         Raises
         ------
@@ -231,10 +242,12 @@ def robustness_report(
         :func:`sklearn_iso.metrics.adversarial_error`.
     eps : array-like of shape (n_budgets,)
         Budgets, in units of the threat.
-    threat, attack, loss, random_state
+    threat, attack, loss
         As in :func:`robustness_curve`.
     n_diagnosed : int
         Samples for the diagnostics; 0 leaves out those that attack.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the attacks and of the samples for the diagnostics.
     verbose : bool
         Show a progress bar on terminals if it takes more than two seconds.
     sample_weight : array-like of shape (n_samples,), optional
@@ -248,6 +261,7 @@ def robustness_report(
     Returns
     -------
     RobustnessReport, or RegressionReport for a regressor
+        Prints as a table, with the findings below it.
 
     Raises
     ------
@@ -280,7 +294,7 @@ def robustness_report(
      0.2     0.867  [0.803, 0.912]  1.000  0.800  0.800  clean 4, cross_entropy 16
      0.4     0.640  [0.561, 0.712]  1.000  0.420  0.500  clean 4, cross_entropy 50
     <BLANKLINE>
-    No warnings: 13 diagnostics of false robustness on 100 samples.
+    No warnings: 14 diagnostics of false robustness on 100 samples.
     """
     sizes, threat, attack = check_budgets(eps), as_threat(threat), as_attack(attack)
     if is_regressor(estimator):
@@ -293,7 +307,7 @@ def robustness_report(
             RegressionProblem.of(estimator, X, y, threat=threat, sample_weight=sample_weight),
             SampleLoss("absolute_error" if loss is None else loss), sizes, attack,
             random_state=random_state, n_diagnosed=n_diagnosed, progress=bool(verbose),
-            told_threat=threat,
+            told_threat=threat, data=(estimator, X, y, sample_weight),
         )  # fmt: skip
     if loss is not None:
         raise TypeError(no_loss_of(estimator, loss))
@@ -313,7 +327,10 @@ def robustness_report(
             estimator, X, y, threat=threat, sample_weight=sample_weight, missing=True
         )
         proven = Proven.of(of_numbers, budgets, runs.robust)
-    settings = {"eps": sizes, "threat": threat, "attack": attack, "random_state": random_state}
+    settings = {
+        "eps": sizes, "threat": threat, "attack": attack, "random_state": random_state,
+        "certify": certify,
+    }  # fmt: skip
     return RobustnessReport(
         estimator_name=type(estimator).__name__,
         threat=threat,
@@ -321,7 +338,7 @@ def robustness_report(
         warnings=(*found, *estimator_answers(problem.refused)),
         checked=checked,
         n_diagnosed=n_looked_at,
-        evidence=evidence_of((estimator, X, y, sample_weight), runs, budgets, settings),
+        evidence=evidence_of((estimator, X, y, sample_weight), runs, budgets, settings, proven),
         assumed=assumed,
         proven=proven,
         **figures(problem, runs),

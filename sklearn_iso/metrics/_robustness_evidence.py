@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,6 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn_iso.metrics._adversarial import Runs
 from sklearn_iso.metrics._evidence import Evidence, write
 from sklearn_iso.metrics._findings import Finding
+from sklearn_iso.metrics._proven import Proven
+
+#: Share by which rounding may put a lower bound above an upper one.
+ROUNDING = 1e-5
 
 
 class Told(Protocol):
@@ -63,6 +66,10 @@ class Told(Protocol):
     def evidence(self) -> Evidence:
         """Settings, hashes and samples."""
 
+    @property
+    def proven(self) -> Proven | None:
+        """What is proven of each sample."""
+
     def columns(self) -> dict[str, NDArray]:
         """Return the table by column."""
 
@@ -72,6 +79,7 @@ def evidence_of(
     runs: Runs,
     budgets: Sequence[float],
     settings: Mapping[str, object],
+    proven: Proven | None = None,
 ) -> Evidence:
     """Return what is known of each sample, with settings and hashes.
 
@@ -83,6 +91,8 @@ def evidence_of(
     budgets : sequence of float
         In the order of the runs.
     settings : mapping of str to object
+    proven : Proven, or None
+        Of the same samples and budgets.
 
     Examples
     --------
@@ -93,12 +103,15 @@ def evidence_of(
     sizes = np.array(budgets, dtype=np.float64)
     broken_at = np.where(runs.robust, np.inf, sizes[:, None]).min(axis=0)
     broken_at = np.where(runs.stage == "clean", 0.0, broken_at)
-    samples = {
+    samples: dict[str, object] = {
         "position": given.tolist(),
         "broken_by": [stage or None for stage in runs.stage.tolist()],
         "broken_at": np.where(np.isinf(broken_at), np.nan, broken_at).tolist(),
         "unseen": runs.unseen.tolist(),
     }
+    if proven is not None:
+        samples["certified_at"] = proven.largest(budgets).tolist()
+        samples["verdicts"] = proven.verdicts.T.tolist()
     counted = {"n_samples_given": len(runs.stage) if weight is None else len(np.asarray(weight))}
     return Evidence.of({**settings, **counted}, estimator, X, y, weight, samples=samples)
 
@@ -116,13 +129,16 @@ class ToldAsJson:
         path: str | os.PathLike[str] | None = None,
         *,
         distances: ArrayLike | None = None,
+        certified_distances: ArrayLike | None = None,
         date: str | None = None,
     ) -> str:
         """Return the evidence as JSON, and write it to a file.
 
         It holds the table, the warnings, the settings, versions of the libraries, hashes of the
         model and the data, and of each sample what broke it and at which budget. Budgets and
-        distances are upper bounds of those at which a sample breaks.
+        distances are upper bounds of those at which a sample breaks. A report with
+        ``certify=True`` also tells the method of the proofs, and of each sample its verdict at
+        each budget and the largest budget within which it provably holds: lower bounds.
 
         Parameters
         ----------
@@ -130,6 +146,8 @@ class ToldAsJson:
             Where to write it.
         distances : array-like of shape (n_samples,), optional
             Of the samples of X, as :func:`adversarial_distance` returns them.
+        certified_distances : array-like of shape (n_samples,), optional
+            Of the samples of X, as :func:`certified_distance` returns them: lower bounds.
         date : str, optional
             Told as it is; without one there is none, and equal calls give equal text.
 
@@ -142,7 +160,8 @@ class ToldAsJson:
         Raises
         ------
         ValueError
-            If distances are not one number for each sample of X, or path names no file.
+            If distances are not one number for each sample of X, a certified one is larger than
+            a budget that broke the sample, or path names no file.
         TypeError
             If date is no text.
 
@@ -159,15 +178,17 @@ class ToldAsJson:
         >>> told["samples"]["broken_by"][70], told["samples"]["broken_at"][70]
         ('clean', 0.0)
         """
-        evidence = self.evidence
-        if distances is not None:
-            samples = {**evidence.samples, "distance": _of_samples(distances, evidence)}
-            evidence = Evidence(evidence.settings, evidence.digests, samples)
+        evidence = self.evidence.and_distances("distance", distances, "adversarial_distance")
+        evidence = evidence.and_distances(
+            "certified_distance", certified_distances, "certified_distance"
+        )
+        _check_bounds(evidence.samples)
         figures = {
             "n_samples": self.n_samples,
             "n_effective": self.n_effective,
             "evaluation": self.kind,
             "reason": self.reason,
+            "proof": None if self.proven is None else self.proven.method,
             "table": self.columns(),
             "warnings": [asdict(finding) for finding in self.warnings],
             "diagnostics": self.checked,
@@ -180,23 +201,18 @@ class ToldAsJson:
         )
 
 
-def _of_samples(distances: ArrayLike, evidence: Evidence) -> list[float]:
-    """Return the distances of the samples of a report, of those of the X that was passed."""
-    values = np.array(distances, dtype=object)
-    with contextlib.suppress(TypeError, ValueError):  # what is no number stays as it came
-        values = values.astype(np.float64)
-    n = evidence.settings.get("n_samples_given")
-    if values.dtype.kind != "f" or values.shape != (n,):
-        raise ValueError(
-            f"distances must be those of the {n} samples of X, a number each; got shape "
-            f"{values.shape} of dtype {values.dtype}. Pass what adversarial_distance returns for "
-            "the same X."
-        )
-    chosen = values[np.array(evidence.samples["position"], dtype=int)]
-    if n_missing := int(np.isnan(chosen).sum()):
-        raise ValueError(
-            f"distances must be numbers for all samples of the report; {n_missing} are NaN. "
-            "Pass the same sample_weight to adversarial_distance and robustness_report."
-        )
-    numbers: list[float] = chosen.tolist()
-    return numbers
+def _check_bounds(samples: Mapping[str, object]) -> None:
+    """Raise a ValueError where a proof contradicts what an attack has shown."""
+    proven = samples.get("certified_distance")
+    if proven is None:
+        return
+    lower = np.array(proven, dtype=np.float64)
+    for name in ("broken_at", "distance"):
+        upper = np.array(samples.get(name, np.nan), dtype=np.float64)
+        too_far = lower > upper * (1 + ROUNDING)
+        if too_far.any():
+            raise ValueError(
+                "certified_distances must be lower bounds; those of "
+                f"{int(too_far.sum())} samples lie above {name}, where an attack got them "
+                "misclassified. Pass the certified_distance of the same estimator, X, y and threat."
+            )

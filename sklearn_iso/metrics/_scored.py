@@ -21,7 +21,7 @@ from sklearn_iso._weighting import effective_number
 from sklearn_iso.metrics._routing import takes_weights
 from sklearn_iso.metrics._table import own_copy
 from sklearn_iso.metrics._weights import share, wilson_interval
-from sklearn_iso.twins._labels import one_each
+from sklearn_iso.twins._labels import check_labels_known, one_each
 
 Interval = tuple[float, float]
 Answer = Callable[[Samples], ArrayLike]
@@ -315,6 +315,8 @@ def measure_of(
     ------
     TypeError
         If it is neither a classifier nor a regressor, and no scorer was given.
+    ValueError
+        If the label of a sample is missing, or there are weights and a scorer takes none.
 
     Examples
     --------
@@ -328,6 +330,8 @@ def measure_of(
     labels = np.asarray(y)
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     of_classes = is_classifier(estimator)
+    if of_classes and labels.ndim == 1:
+        check_labels_known(labels)
     if of_classes and scoring in (None, "accuracy") and labels.ndim == 1:
         return Accuracy(estimator, labels, weight)
     if scoring is None and not of_classes and not is_regressor(estimator):

@@ -86,6 +86,16 @@ class Settling:
         Points just short of an error are pushed on; where the points are not exact, errors are
         pulled back by bisection.
         """
+        points, misclassified = self.errors(points, rows)
+        X = self.problem.points(rows)
+        if not exact and misclassified.any():
+            hit = np.flatnonzero(misclassified)
+            points[hit] = self._pulled_back(X[hit], points[hit], rows[hit])
+        distances: NDArray = np.where(misclassified, self.sizes(X, points), np.inf)
+        return distances
+
+    def errors(self, points: Tensor, rows: NDArray) -> tuple[Tensor, NDArray]:
+        """Return points that obey the rules, pushed on a little, and which of them are errors."""
         X = self.problem.points(rows)
         points = self._inside(self.problem.table.canonical(points.clone()), X)
         points = self._candidates(X, points, rows)
@@ -98,11 +108,7 @@ class Settling:
             further = self._along(X[left], points[left], 1 + overshoot, rows[left])
             hit = self.problem.misclassified_at(further, rows[left])
             points[left[hit]], misclassified[left[hit]] = further[hit], True
-        if not exact and misclassified.any():
-            hit = np.flatnonzero(misclassified)
-            points[hit] = self._pulled_back(X[hit], points[hit], rows[hit])
-        distances: NDArray = np.where(misclassified, self.sizes(X, points), np.inf)
-        return distances
+        return points, misclassified
 
     def _candidates(self, X: Tensor, x: Tensor, rows: NDArray) -> Tensor:
         """Points near x that obey the rules, as the estimator is to judge them."""

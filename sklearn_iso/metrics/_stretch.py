@@ -178,6 +178,7 @@ def expansion(
     Returns
     -------
     expansion : float
+        The quantile, in units of Z over units of X.
     std_error : float
         Only if `return_std_error`; 0.0 where all pairs counted. NaN, with a warning, where a sample
         of n pairs tells nothing of that quantile: where q^n or (1 - q)^n exceeds 2.5%.
@@ -233,6 +234,7 @@ def contraction(
     Returns
     -------
     contraction : float
+        The quantile, in units of X over units of Z.
     std_error : float
         Only if `return_std_error`.
 
@@ -286,6 +288,7 @@ def bi_lipschitz_ratio(
     Returns
     -------
     ratio : float
+        At least 1 where `quantile` is at least 0.5, and 1 for a similarity.
     std_error : float
         Only if `return_std_error`.
 
@@ -346,6 +349,7 @@ def shepard_correlation(
     Returns
     -------
     correlation : float
+        In [-1, 1]; 1 where all distances keep their order.
     std_error : float
         Only if `return_std_error`.
 

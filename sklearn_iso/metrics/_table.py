@@ -167,8 +167,8 @@ class Table:
         return part
 
     def threat(self, threat: ThreatModel) -> ThreatModel:
-        """Return a threat by position, with bounds that hold the samples where data told them."""
-        return threat.resolve(self.container).holding(*self.range())
+        """Return a threat by position."""
+        return threat.resolve(self.container)
 
     def twin(self, estimator: BaseEstimator) -> nn.Module:
         """Return the differentiable twin of an estimator, for the values."""

@@ -4,6 +4,7 @@ from sklearn_iso.modules._activations import ACTIVATIONS
 from sklearn_iso.modules._autoencoder import Autoencoder, ResidualMLP
 from sklearn_iso.modules._convnet import ConvNet
 from sklearn_iso.modules._mlp import INITIALIZATIONS, MLP
+from sklearn_iso.modules._orthogonal import OrthogonalConvNet, OrthogonalMLP, SortPairs
 from sklearn_iso.modules._representations import Layers, Representation, represent, represent_many
 from sklearn_iso.modules._rescaled import Rescaled
 from sklearn_iso.modules._stack import BestLeaf, LeafScores, Stack, StackLevel
@@ -17,9 +18,12 @@ __all__ = [
     "ConvNet",
     "Layers",
     "LeafScores",
+    "OrthogonalConvNet",
+    "OrthogonalMLP",
     "Representation",
     "Rescaled",
     "ResidualMLP",
+    "SortPairs",
     "Stack",
     "StackLevel",
     "represent",

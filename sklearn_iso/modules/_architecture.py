@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+import math
+from typing import Any, TypeVar, cast
 
 import torch
 from numpy.typing import NDArray
@@ -12,8 +13,10 @@ from sklearn_iso.modules._activations import ACTIVATIONS
 from sklearn_iso.modules._autoencoder import Autoencoder, ResidualMLP
 from sklearn_iso.modules._convnet import ConvNet
 from sklearn_iso.modules._mlp import MLP
+from sklearn_iso.modules._orthogonal import OrthogonalConvNet, OrthogonalMLP, is_by_construction
 from sklearn_iso.modules._stack import Stack
 
+Network = TypeVar("Network", bound=nn.Module)
 #: A network as plain data: its kind, and the parameters of its constructor.
 Description = dict[str, Any]
 
@@ -43,6 +46,15 @@ def describe(module: nn.Module) -> Description | None:
         return _of_parts("Autoencoder", encoder=module.encoder, decoder=module.decoder)
     if type(module) is Stack:
         return {"kind": "Stack", "blocks": [describe(block) for block in module.blocks]}
+    return _describe_orthogonal(module) if is_by_construction(module) else None
+
+
+def _describe_orthogonal(module: nn.Module) -> Description | None:
+    if type(module) is OrthogonalMLP:
+        return {"kind": "OrthogonalMLP", "output": module.kind_of_output}
+    if type(module) is OrthogonalConvNet:
+        sizes = {"image_shape": list(module.image_shape), "patch_size": list(module.patch_sizes)}
+        return {"kind": "OrthogonalConvNet", **sizes}
     return None
 
 
@@ -145,8 +157,45 @@ def _convnet(description: Description, weights: dict[str, NDArray]) -> ConvNet:
             kernel_size=kernels[0].shape[-1] if kernels else 1,
             n_hidden=len(weights["head.1.bias"]),
         )
+    return _filled(built, weights, "head.3.bias")
+
+
+def _layers(prefix: str, weights: dict[str, NDArray]) -> list[int]:
+    """Return the output widths of the orthogonal layers of a part, in order."""
+    keys = [key for key in weights if key.startswith(prefix) and key.endswith(".bias")]
+    return [len(weights[key]) for key in sorted(keys, key=lambda key: int(key.split(".")[1]))]
+
+
+def _orthogonal(description: Description, weights: dict[str, NDArray]) -> OrthogonalMLP:
+    with torch.device("meta"):
+        built = OrthogonalMLP(
+            len(weights["offset"]),
+            len(weights["output.bias"]),
+            hidden_layer_sizes=_layers("hidden.", weights),
+            output=description["output"],
+        )
+    return _filled(built, weights, "output.bias")
+
+
+def _orthogonal_convnet(description: Description, weights: dict[str, NDArray]) -> OrthogonalConvNet:
+    shape = tuple(int(size) for size in description["image_shape"])
+    *hidden, n_outputs = _layers("head.", weights)
+    with torch.device("meta"):
+        built = OrthogonalConvNet(
+            math.prod(shape),
+            n_outputs,
+            image_shape=(shape[0], shape[1], shape[2]),
+            channels=_layers("convolutions.", weights),
+            patch_size=[int(side) for side in description["patch_size"]],
+            hidden_layer_sizes=hidden,
+        )
+    return _filled(built, weights, f"head.{2 * len(hidden) + 1}.bias")
+
+
+def _filled(built: Network, weights: dict[str, NDArray], typical: str) -> Network:
+    """Return a network that was built without memory, ready for weights of one type."""
     _check_shapes(weights, {name: tuple(v.shape) for name, v in built.state_dict().items()})
-    return built.to_empty(device="cpu").to(_dtype(weights["head.3.bias"]))
+    return built.to_empty(device="cpu").to(_dtype(weights[typical]))
 
 
 def _residual(description: Description, weights: dict[str, NDArray]) -> ResidualMLP:
@@ -175,6 +224,8 @@ def _stack(description: Description, weights: dict[str, NDArray]) -> Stack:
 _KINDS = {
     "MLP": _mlp,
     "ConvNet": _convnet,
+    "OrthogonalMLP": _orthogonal,
+    "OrthogonalConvNet": _orthogonal_convnet,
     "ResidualMLP": _residual,
     "Autoencoder": _autoencoder,
     "Stack": _stack,

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
+import torch
 from torch import nn
+
+from sklearn_iso.modules._mlp import MLP
+from sklearn_iso.modules._orthogonal import OrthogonalMLP
 
 #: Names under which a module's constructor is told its sizes.
 _N_FEATURES = ("n_features", "n_features_in", "in_features", "n_inputs", "input_dim")
 _N_OUTPUTS = ("n_outputs", "n_classes", "out_features", "output_dim")
+
+#: Names of networks that are built to the `hidden_layer_sizes` of an estimator.
+NAMES = ("orthogonal",)
 
 #: What a user passes: a module, its class, or a function that returns one.
 ModuleLike = nn.Module | Callable[..., nn.Module]
@@ -66,3 +74,36 @@ def _sizes(module: Callable[..., nn.Module], n_features: int, n_outputs: int) ->
     names = inspect.signature(module).parameters
     sizes = {name: n_features for name in _N_FEATURES if name in names}
     return sizes | {name: n_outputs for name in _N_OUTPUTS if name in names}
+
+
+def perceptron(
+    name: object,
+    n_features: int,
+    n_outputs: int,
+    *,
+    hidden_layer_sizes: Sequence[int],
+    activation: str,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+) -> MLP:
+    """Return an untrained perceptron of a name; of any other object, the usual one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.modules._build import perceptron
+    >>> sizes = {"hidden_layer_sizes": (8,), "dtype": torch.float32}
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> type(
+    ...     perceptron("orthogonal", 4, 2, activation="relu", generator=generator, **sizes)
+    ... ).__name__
+    'OrthogonalMLP'
+    """
+    kind = OrthogonalMLP if isinstance(name, str) else partial(MLP, activation=activation)
+    return kind(
+        n_features,
+        n_outputs,
+        hidden_layer_sizes=hidden_layer_sizes,
+        generator=generator,
+        dtype=dtype,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 from torch import Tensor, nn
@@ -11,6 +12,12 @@ from torch import Tensor, nn
 from sklearn_iso.modules._widths import COUNT, check_widths
 
 _INITIALIZATIONS = StrOptions({"uniform", "interval"})
+
+
+class HasImageShape(Protocol):
+    """A network for images of a shape."""
+
+    image_shape: tuple[int, ...]
 
 
 class ConvNet(nn.Module):
@@ -82,11 +89,7 @@ class ConvNet(nn.Module):
         check_widths("channels", channels)
         check_widths("image_shape", shape, 3)
         self.image_shape = tuple(shape)
-        if math.prod(self.image_shape) != n_features:
-            raise ValueError(
-                f"image_shape must hold as many values as a row; {self.image_shape} does not "
-                f"hold {n_features}. Pass image_shape=(channels, height, width)."
-            )
+        check_image_shape(self.image_shape, n_features)
         self.convolutions = nn.Sequential()
         n_in, (height, width) = self.image_shape[0], self.image_shape[1:]
         for n_out in channels:
@@ -116,13 +119,28 @@ class ConvNet(nn.Module):
         ValueError
             If the images are of another shape.
         """
-        if X.ndim > 2 and tuple(X.shape[1:]) != tuple(self.image_shape):
-            raise ValueError(
-                f"Images must be of shape {tuple(self.image_shape)}; got {tuple(X.shape[1:])}. "
-                "Pass image_shape=(channels, height, width) to ConvNet."
-            )
+        check_images(self, X)
         logits: Tensor = self.head(self.convolutions(X.reshape(-1, *self.image_shape)))
         return logits
+
+
+def check_image_shape(shape: tuple[int, ...], n_features: int) -> None:
+    """Raise a ValueError unless a shape holds as many values as a sample."""
+    if math.prod(shape) != n_features:
+        raise ValueError(
+            f"image_shape must hold as many values as a row; {shape} does not "
+            f"hold {n_features}. Pass image_shape=(channels, height, width)."
+        )
+
+
+def check_images(network: HasImageShape, X: Tensor) -> None:
+    """Raise a ValueError if samples are images of another shape than that of a network."""
+    shape = tuple(network.image_shape)
+    if X.ndim > 2 and tuple(X.shape[1:]) != shape:
+        raise ValueError(
+            f"Images must be of shape {shape}; got {tuple(X.shape[1:])}. "
+            f"Pass image_shape=(channels, height, width) to {type(network).__name__}."
+        )
 
 
 def _set_for_intervals(module: nn.Module) -> None:

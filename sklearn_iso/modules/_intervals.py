@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 # Importing them registers the rules.
-from sklearn_iso.modules import _rules_of_networks, _rules_of_torch, _traced  # noqa: F401
+from sklearn_iso.modules import _rules_of_networks, _rules_of_torch, _sorted, _traced  # noqa: F401
 from sklearn_iso.modules._graph import Graph
 from sklearn_iso.modules._rules import (
     NoBoundsError,

@@ -121,7 +121,15 @@ class MLP(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def set_input_similarity(self, shift: Tensor, factor: float) -> None:
-        """Set the shift (n_features,) and the one factor applied to every input."""
+        """Set the shift (n_features,) and the one factor applied to every input.
+
+        Parameters
+        ----------
+        shift : Tensor of shape (n_features,)
+            Subtracted from each sample.
+        factor : float
+            By which each is multiplied then.
+        """
         self.offset.copy_(-factor * shift)
         self.factor.fill_(factor)
 
@@ -134,7 +142,20 @@ class MLP(nn.Module):
         return torch.addcmul(self.offset, X, self.factor)
 
     def forward_hidden(self, X: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the logits and the activations of each hidden layer, in order."""
+        """Return the logits and the activations of each hidden layer, in order.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        logits : Tensor of shape (n_samples, n_outputs)
+            Scores.
+        activations : list of Tensor of shape (n_samples, n_units)
+            One for each hidden layer.
+        """
         Z, hidden = self._enter(X), []
         for part in self.hidden:
             Z = part(Z)

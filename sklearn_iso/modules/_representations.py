@@ -39,6 +39,7 @@ def represent(module: nn.Module, X: Tensor, layers: Layers) -> tuple[Tensor, ...
     Returns
     -------
     representations : tuple of Tensor of shape (n_samples, n_units)
+        One for each chosen layer.
 
     Raises
     ------
@@ -99,6 +100,7 @@ def represent_many(
     Returns
     -------
     logits : Tensor of shape (n_samples, n_outputs)
+        The scores.
     representations : list of tuple of Tensor
         One tuple for each choice.
 

@@ -11,6 +11,7 @@ from sklearn_iso.modules._graph import Graph
 from sklearn_iso.modules._largest import Largest
 from sklearn_iso.modules._mlp import MLP
 from sklearn_iso.modules._nodes import DOUBLE, Diagonal, Joined, Sum
+from sklearn_iso.modules._orthogonal import OrthogonalConvNet
 from sklearn_iso.modules._rescaled import Rescaled
 from sklearn_iso.modules._rules import append_part, reshaped, rule
 from sklearn_iso.modules._rules_of_torch import columns
@@ -32,8 +33,8 @@ def _entered(module: MLP, graph: Graph, at: int) -> int:
     return scaled(graph, at, module.factor, module.offset)
 
 
-@rule(ConvNet)
-def _convnet(module: ConvNet, graph: Graph, at: int) -> int:
+@rule(ConvNet, OrthogonalConvNet)
+def _convnet(module: ConvNet | OrthogonalConvNet, graph: Graph, at: int) -> int:
     at = reshaped(graph, at, module.image_shape)
     at = append_part("convolutions", module.convolutions, graph, at)
     return append_part("head", module.head, graph, at)

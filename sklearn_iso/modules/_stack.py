@@ -66,14 +66,33 @@ class Stack(nn.Module):
 
     @classmethod
     def of(cls, blocks: Iterable[nn.Module]) -> Stack:
-        """Return a stack of given perceptrons."""
+        """Return a stack of given perceptrons.
+
+        Parameters
+        ----------
+        blocks : iterable of nn.Module
+            Perceptrons, the first of which reads X.
+
+        Returns
+        -------
+        stack : Stack
+            Which holds these and no copies.
+        """
         stack = cls.__new__(cls)
         nn.Module.__init__(stack)
         stack.blocks = nn.ModuleList(blocks)
         return stack
 
     def set_input_similarity(self, shift: Tensor, factor: float) -> None:
-        """Set the shift (n_features,) and the one factor applied to every input."""
+        """Set the shift (n_features,) and the one factor applied to every input.
+
+        Parameters
+        ----------
+        shift : Tensor of shape (n_features,)
+            Subtracted from each sample.
+        factor : float
+            By which each is multiplied then.
+        """
         self._block(0).set_input_similarity(shift, factor)
 
     def forward(self, X: Tensor) -> Tensor:
@@ -81,7 +100,20 @@ class Stack(nn.Module):
         return torch.cat([logits for logits, _ in self.passes(X)], dim=1)
 
     def passes(self, X: Tensor, n_blocks: int | None = None) -> list[Pass]:
-        """Return the logits and hidden activations of the first blocks, all by default."""
+        """Return the logits and hidden activations of the first blocks, all by default.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, n_features)
+            Samples.
+        n_blocks : int, default=None
+            How many blocks run.
+
+        Returns
+        -------
+        passes : list
+            Logits and list of activations of each block.
+        """
         found, Z = [], X
         for level in range(len(self.blocks) if n_blocks is None else n_blocks):
             logits, hidden = self._block(level).forward_hidden(Z)
@@ -125,7 +157,20 @@ class StackLevel(nn.Module):
         return self.forward_hidden(X)[0]
 
     def forward_hidden(self, X: Tensor) -> Pass:
-        """Return the logits and the activations of the block's hidden layers, in order."""
+        """Return the logits and the activations of the block's hidden layers, in order.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        logits : Tensor of shape (n_samples, n_outputs)
+            Scores.
+        activations : list of Tensor of shape (n_samples, n_units)
+            One for each hidden layer.
+        """
         if self.known is not None and self.known[0] is X:
             return self.known[1]
         return self.stack.passes(X, self.level + 1)[-1]

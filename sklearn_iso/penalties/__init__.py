@@ -14,6 +14,7 @@ from sklearn_iso.penalties._certified import CertifiedCrossEntropy
 from sklearn_iso.penalties._geodesic import GeodesicIsometry
 from sklearn_iso.penalties._global_ import GlobalIsometry
 from sklearn_iso.penalties._jacobian import JacobianIsometry
+from sklearn_iso.penalties._lipschitz import LipschitzCrossEntropy
 from sklearn_iso.penalties._local import LocalIsometry
 from sklearn_iso.penalties._neighbours import NeighborIsometry
 from sklearn_iso.penalties._pairwise import PairwiseIsometry
@@ -29,6 +30,7 @@ __all__ = [
     "GeodesicIsometry",
     "GlobalIsometry",
     "JacobianIsometry",
+    "LipschitzCrossEntropy",
     "LocalIsometry",
     "NeighborIsometry",
     "PairwiseIsometry",

@@ -70,11 +70,33 @@ class Penalty(BaseEstimator, ABC):
         sample_weight: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Penalty:
-        """Set from the training data whatever is "auto", as attributes that end in ``_``."""
+        """Set from the training data whatever is "auto", as attributes that end in ``_``.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, ...)
+            Training samples, all or some.
+        y : Tensor of shape (n_samples,)
+            Their targets.
+        sample_weight : Tensor of shape (n_samples,), default=None
+            Their weights.
+        generator : torch.Generator, default=None
+            Where random numbers come from.
+
+        Returns
+        -------
+        self : Penalty
+            The penalty, calibrated.
+        """
         return self
 
     def without_logits(self) -> Penalty:
         """Return a clone for a map whose outputs are no logits, such as an embedding.
+
+        Returns
+        -------
+        penalty : Penalty
+            The clone.
 
         Raises
         ------
@@ -87,10 +109,22 @@ class Penalty(BaseEstimator, ABC):
         """Let go of training data that calibration kept; called when a fit ends."""
 
     def rescale(self, factor: float) -> None:
-        """Follow a map whose output has been multiplied by a factor, in what calibration found."""
+        """Follow a map whose output has been multiplied by a factor, in what calibration found.
+
+        Parameters
+        ----------
+        factor : float
+            By which the output was multiplied.
+        """
 
     def terms(self) -> list[tuple[str, float, Penalty]]:
-        """Return the name, the weight and the penalty of each summand."""
+        """Return the name, the weight and the penalty of each summand.
+
+        Returns
+        -------
+        terms : list of (str, float, Penalty)
+            One for each summand; a single penalty is its own.
+        """
         return [(name_of(self), 1.0, self)]
 
     def __add__(self, other: Penalty) -> PenaltySum:

@@ -98,7 +98,19 @@ class Batch:
         return gradient
 
     def representations(self, layers: Layers | None = None) -> tuple[Tensor, ...]:
-        """Return the chosen representations of X, each (n_samples, n_units)."""
+        """Return the chosen representations of X, each (n_samples, n_units).
+
+        Parameters
+        ----------
+        layers : layers or None, default=None
+            Choice of layers, as in :func:`sklearn_iso.modules.represent`; that of the estimator
+            if None.
+
+        Returns
+        -------
+        representations : tuple of Tensor of shape (n_samples, n_units)
+            One for each layer.
+        """
         layers = self._default(layers)
         key = _key(layers)
         if key not in self._representations:
@@ -106,16 +118,56 @@ class Batch:
         return self._representations[key]
 
     def represent(self, X: Tensor, layers: Layers | None = None) -> tuple[Tensor, ...]:
-        """Return the chosen representations of another input of the same shape."""
+        """Return the chosen representations of another input of the same shape.
+
+        Parameters
+        ----------
+        X : Tensor of the shape of the batch
+            Samples.
+        layers : layers or None, default=None
+            As in :meth:`representations`.
+
+        Returns
+        -------
+        representations : tuple of Tensor of shape (n_samples, n_units)
+            One for each layer.
+        """
         return represent(self.module, X, self._default(layers))
 
     def pass_on(self, X: Tensor, layers: Layers | None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the logits and the chosen representations of another input, from one pass."""
+        """Return the logits and the chosen representations of another input, from one pass.
+
+        Parameters
+        ----------
+        X : Tensor of the shape of the batch
+            Samples.
+        layers : layers or None
+            As in :meth:`representations`.
+
+        Returns
+        -------
+        logits : Tensor of shape (n_samples, n_outputs)
+            Scores.
+        representations : tuple of Tensor of shape (n_samples, n_units)
+            One for each layer.
+        """
         logits, (found,) = represent_many(self.module, X, [self._default(layers)])
         return logits, found
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return what `compute` returns, computed once for all equal keys: penalties share it.
+
+        Parameters
+        ----------
+        key : hashable
+            What the result depends on, beside the batch.
+        compute : callable
+            Without parameters.
+
+        Returns
+        -------
+        result : object
+            What `compute` returned the first time.
 
         Examples
         --------

@@ -91,6 +91,20 @@ def embedding_penalty(
 ) -> Penalty:
     """Return a penalty that is safe to calibrate: a named one for embeddings, or a clone.
 
+    Parameters
+    ----------
+    penalty : str or Penalty
+        Name or object.
+    metric : str or Metric
+        Distance of the data.
+    n_neighbors : int
+        Of graphs, where the penalty has one.
+
+    Returns
+    -------
+    penalty : Penalty
+        The penalty.
+
     Raises
     ------
     ValueError
@@ -123,6 +137,7 @@ def make_penalty(penalty: str | Penalty) -> Penalty:
     Returns
     -------
     penalty : Penalty
+        The penalty.
 
     Raises
     ------

@@ -137,11 +137,33 @@ class GeodesicIsometry(StressPenalty):
             self.__dict__.pop(name, None)
 
     def distances_from(self, index: Tensor) -> Tensor:
-        """Return the geodesic distances (n, n_samples) from landmarks, given by training sample."""
+        """Return the geodesic distances (n, n_samples) from landmarks, given by training sample.
+
+        Parameters
+        ----------
+        index : Tensor of int of shape (n,)
+            Training samples that are landmarks.
+
+        Returns
+        -------
+        distances : Tensor of shape (n, n_samples)
+            To all training samples.
+        """
         return self._paths_from[self._place[index]]
 
     def distances_between(self, index: Tensor) -> Tensor:
-        """Return the geodesic distances (n, n) between landmarks, given by training sample."""
+        """Return the geodesic distances (n, n) between landmarks, given by training sample.
+
+        Parameters
+        ----------
+        index : Tensor of int of shape (n,)
+            Training samples that are landmarks.
+
+        Returns
+        -------
+        distances : Tensor of shape (n, n)
+            To each other.
+        """
         return self.distances_from(index)[:, index]
 
     def _paths(self, rows: NDArray) -> NDArray:

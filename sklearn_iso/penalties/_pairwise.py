@@ -162,6 +162,18 @@ class PairwiseIsometry(StressPenalty):
         """Return the pairs that count, among some samples of a batch, and their weights.
 
         By ``super().pairs(batch, samples)`` all of them, of which ``only`` leaves some.
+
+        Parameters
+        ----------
+        batch : Batch
+            Samples that are trained on.
+        samples : slice
+            Which of them.
+
+        Returns
+        -------
+        blocks : Blocks
+            Pairs and their weights, in blocks.
         """
         return one_block(batch.weight[samples])
 
@@ -195,7 +207,20 @@ class PairwiseIsometry(StressPenalty):
         return torch.stack(values).mean()
 
     def metric_on(self, batch: Batch, samples: slice) -> Metric:
-        """Return how the distances between some samples of a batch are found."""
+        """Return how the distances between some samples of a batch are found.
+
+        Parameters
+        ----------
+        batch : Batch
+            Samples that are trained on.
+        samples : slice
+            Which of them.
+
+        Returns
+        -------
+        metric : Metric
+            Gives the distances.
+        """
         if not isinstance(self.metric, str):
             return self.metric if callable(self.metric) else norm_order(self.metric)
         if self.metric != "precomputed":

@@ -235,6 +235,16 @@ class WorstCaseIsometry(AdversarialPenalty):
         The second is close to the first where the pairs of the training are the worst ones. Of a
         network that has learned to be flat where the ascent looks, and steep beside it, it is twice
         the first and more.
+
+        Parameters
+        ----------
+        batch : Batch
+            Samples to look at.
+
+        Returns
+        -------
+        found, further : float
+            Mean expansions over the scale.
         """
         search, state = self.search(), batch.generator.get_state()
         Z = joined(batch.representations(self.layers)).detach()

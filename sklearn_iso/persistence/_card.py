@@ -54,6 +54,7 @@ def model_card(
     Returns
     -------
     card : str
+        Text in Markdown.
 
     References
     ----------

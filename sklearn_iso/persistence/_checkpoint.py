@@ -41,12 +41,6 @@ class Checkpoint(Callback):
     every : int, default=1
         Epochs from one checkpoint to the next.
 
-    Warns
-    -----
-    RuntimeWarning
-        If a checkpoint cannot be written, as on a full disk: the fit goes on, and the
-        checkpoint before it stays as it was.
-
     Raises
     ------
     CheckpointInUseError
@@ -54,6 +48,12 @@ class Checkpoint(Callback):
     ModelFileError
         By ``fit``, if the file is damaged, or belongs to a fit of other data or parameters,
         or of no fixed `random_state`.
+
+    Warns
+    -----
+    RuntimeWarning
+        If a checkpoint cannot be written, as on a full disk: the fit goes on, and the
+        checkpoint before it stays as it was.
 
     Notes
     -----

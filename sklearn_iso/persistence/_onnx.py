@@ -19,6 +19,8 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sklearn_iso._threat.columns import Kind, columns_in, has_columns
+
 if TYPE_CHECKING:
     import onnx
 
@@ -49,6 +51,7 @@ def to_onnx(estimator: BaseEstimator, X: ArrayLike) -> onnx.ModelProto:
     Returns
     -------
     model : onnx.ModelProto
+        The graph.
 
     Raises
     ------
@@ -57,8 +60,8 @@ def to_onnx(estimator: BaseEstimator, X: ArrayLike) -> onnx.ModelProto:
     NotDifferentiableError
         If a step has no twin.
     ValueError
-        If X is not what the estimator takes, as another number of features; if torch cannot
-        export a step; or if the labels are no numbers and no text.
+        If X is not what the estimator takes, as another number of features, or holds text; if
+        torch cannot export a step; or if the labels are no numbers and no text.
 
     Examples
     --------
@@ -80,6 +83,7 @@ def to_onnx(estimator: BaseEstimator, X: ArrayLike) -> onnx.ModelProto:
 
     _require_onnx()
     check_is_fitted(estimator)
+    _check_no_text(X)
     classes = _storable(estimator.classes_) if is_classifier(estimator) else None
     twin = as_torch(estimator)
     rows = torch.from_numpy(_two_rows(X, _precision(estimator, X)))
@@ -126,6 +130,21 @@ def _require_onnx() -> None:
             f"to_onnx needs the packages onnx and onnxscript; {error}. Install them with "
             "pip install 'sklearn-iso[onnx]'."
         ) from error
+
+
+def _check_no_text(X: ArrayLike) -> None:
+    """Raise a ValueError for a table with columns of text, which one tensor cannot hold."""
+    table = X if hasattr(X, "columns") or issparse(X) else np.asarray(X)
+    if not has_columns(table):
+        return
+    text = [column.name for column in columns_in(table) if column.kind is Kind.TEXT]
+    if text:
+        raise ValueError(
+            "X must hold numbers alone, as a graph takes one tensor; columns "
+            f"{', '.join(map(repr, text[:5]))} hold text or categories. Export the steps behind "
+            "the encoder, to_onnx(pipeline[-1], pipeline[:-1].transform(X)), and encode samples "
+            "before the graph runs."
+        )
 
 
 def _precision(estimator: BaseEstimator, X: ArrayLike) -> type:

@@ -193,7 +193,9 @@ def _is_foreign(module: Callable[..., object]) -> bool:
     built = module.func if isinstance(module, functools.partial) else module
     if isinstance(built, nn.Module):
         return describe(built) is None
-    return built is not None and (not hasattr(built, "__qualname__") or "." in name_of(built))
+    if isinstance(built, str | None):
+        return False
+    return not hasattr(built, "__qualname__") or "." in name_of(built)
 
 
 class Decoder:

@@ -257,13 +257,15 @@ class AdversarialExamplesDisplay:
             Samples; those that are misclassified without an attack are left out.
         y : array-like of shape (n_samples,)
             Their labels.
-        eps, threat, attack, random_state
+        eps, threat, attack
             As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A table shows how far features
             moved in units of the threat.
         image_shape
             As in :class:`AdversarialExamplesDisplay`.
         n_examples : int, default=6
             How many images to draw; a table counts all samples.
+        random_state : int, RandomState instance or None, default=0
+            Seed of the attack.
         name : str, default=None
             Title of the images, or name of the model in the legend; the class name of the
             estimator if None.

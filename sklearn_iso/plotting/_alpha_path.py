@@ -232,6 +232,10 @@ class AlphaPathDisplay:
         alpha = self.alpha[order]
         if self.chosen is not None:
             self.chosen_ = ax.axvline(self.chosen, color="0.8", linewidth=5, zorder=0)
+            ax.annotate(
+                "chosen", (self.chosen, 0.01), (5, 0), xycoords=("data", "axes fraction"),
+                textcoords="offset points", color="0.4", fontsize="small",
+            )  # fmt: skip
         looks = _looks(ax, list(self.scores))
         for score, values in self.scores.items():
             folds = values[order].reshape(len(alpha), -1)
@@ -262,12 +266,15 @@ class AlphaPathDisplay:
         drawn = np.concatenate([line.get_xydata() for line in model_lines(ax)])  # of all models
         _scale_alpha(ax, np.unique(drawn[:, 0]))
         ax.set_xlabel("Strength of the penalty alpha (no unit)")
-        ax.set_ylabel("Share of all samples; distortion (no unit)")
+        distorted = any("distortion" in name or name in MEASURES for name in self.scores)
+        ax.set_ylabel("Share of all samples" + "; distortion (no unit)" * distorted)
         heights = drawn[np.isfinite(drawn[:, 1]), 1]
         if len(heights):
             ax.autoscale(axis="y")
+            ax.relim()
+            low, high = ax.get_ylim()
             if 0 <= heights.min() <= heights.max() <= 1:
-                ax.set_ylim(-0.02, 1.02)
+                ax.set_ylim(max(low, -0.02), min(high, 1.02))
         ax.legend(frameon=False)
 
 

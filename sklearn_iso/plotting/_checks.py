@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 _RULES: dict = {
+    "certify": ["boolean"],
     "chosen": [Interval(Real, 0, None, closed="left"), None],
     "feature_names": ["array-like", None],
     "grid_resolution": [Interval(Integral, 2, None, closed="left")],

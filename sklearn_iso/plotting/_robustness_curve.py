@@ -14,11 +14,17 @@ from sklearn_iso._protocols import Classifier, RandomState
 from sklearn_iso._threat import Threat, as_threat
 from sklearn_iso._weighting import effective_number
 from sklearn_iso.attacks._choice import AttackLike
-from sklearn_iso.metrics import robustness_curve
+from sklearn_iso.metrics import (
+    RegressionReport,
+    RobustnessReport,
+    certified_accuracy,
+    robustness_curve,
+)
 from sklearn_iso.metrics._regression_problem import LossLike, SampleLoss
 from sklearn_iso.metrics._weights import check_weights
 from sklearn_iso.plotting._axes import axes_for, class_name, figure_of
 from sklearn_iso.plotting._checks import as_numbers, check_parameters
+from sklearn_iso.plotting._proven_band import ProvenBand, draw_proven
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,10 +36,11 @@ if TYPE_CHECKING:
 class RobustnessCurveDisplay:
     """Accuracy under attack against the budget of the attack, with its confidence interval.
 
-    Of a regressor, the mean loss under attack.
+    Of a regressor, the mean loss under attack. Where a certified accuracy is known too, the truth
+    lies between the two: in the shaded band between the dotted curve and the other.
 
-    Make one with :meth:`from_estimator` or :meth:`from_predictions`; draw several models on one
-    axes by passing the `ax_` of the first as `ax` of the next.
+    Make one with :meth:`from_estimator`, :meth:`from_report` or :meth:`from_predictions`; draw
+    several models on one axes by passing the `ax_` of the first as `ax` of the next.
 
     Parameters
     ----------
@@ -52,13 +59,18 @@ class RobustnessCurveDisplay:
     loss : str, default=None
         Name of the loss that the values are means of, for a regressor; None for accuracies. Means
         of losses have no interval.
+    certified : array-like of shape (n_budgets,), default=None
+        Share of all samples that provably hold within each budget, at most `accuracy`.
 
     Attributes
     ----------
     line_ : matplotlib Line2D
         The curve.
     band_ : matplotlib artist or None
-        The confidence intervals of accuracies, if `n_samples` is known.
+        The confidence intervals of accuracies, if `n_samples` is known: with `certified` from the
+        low end of that of the certified accuracy to the high end of that under attack.
+    proven_ : ProvenBand or None
+        Line, band and labels of the certified accuracy.
     ax_ : matplotlib Axes
         The axes drawn on.
     figure_ : matplotlib Figure
@@ -68,7 +80,7 @@ class RobustnessCurveDisplay:
     ------
     ValueError
         If eps and accuracy differ in length, a budget is negative, an accuracy is no share, or
-        n_samples is no count.
+        n_samples is no count, or more is certified than is left under attack.
 
     References
     ----------
@@ -88,7 +100,9 @@ class RobustnessCurveDisplay:
     eps: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     line_: Line2D
+    certified: NDArray[np.float64] | None
     band_: PolyCollection | None
+    proven_: ProvenBand | None
     ax_: Axes
     figure_: Figure
 
@@ -101,6 +115,7 @@ class RobustnessCurveDisplay:
         n_samples: int | None = None,
         estimator_name: str | None = None,
         loss: str | None = None,
+        certified: ArrayLike | None = None,
     ) -> None:
         check_parameters(type(self), estimator_name=estimator_name, loss=loss)
         self.eps = as_numbers(eps, "eps", ndim=None)
@@ -109,7 +124,9 @@ class RobustnessCurveDisplay:
         self.n_samples = n_samples
         self.estimator_name = estimator_name
         self.loss = loss
+        self.certified = None if certified is None else as_numbers(certified, "certified")
         self._check()
+        self._check_certified()
 
     def _check(self) -> None:
         if self.eps.ndim != 1 or self.eps.shape != self.accuracy.shape:
@@ -138,6 +155,22 @@ class RobustnessCurveDisplay:
                 "Pass the number of samples that each accuracy is a share of."
             )
 
+    def _check_certified(self) -> None:
+        if self.certified is None:
+            return
+        if self.loss is not None:
+            raise ValueError(
+                f"certified is a share of samples that hold, and loss={self.loss!r} names a loss "
+                "of a regressor. Leave one of them out."
+            )
+        fits = self.certified.shape == self.accuracy.shape
+        if not (fits and ((self.certified >= 0) & (self.certified <= self.accuracy + 1e-9)).all()):
+            raise ValueError(
+                "certified must hold a share for each budget, from 0 to the accuracy under attack "
+                f"there, {self.accuracy.tolist()}; got {self.certified.tolist()}. Pass what "
+                "certified_accuracy returns for the same estimator, samples and threat."
+            )
+
     @classmethod
     def from_predictions(
         cls,
@@ -148,16 +181,19 @@ class RobustnessCurveDisplay:
         n_samples: int | None = None,
         name: str | None = None,
         loss: str | None = None,
+        certified: ArrayLike | None = None,
         ax: Axes | None = None,
     ) -> RobustnessCurveDisplay:
         """Draw accuracies, or losses, that are known already.
 
         Parameters
         ----------
-        eps, accuracy, threat, n_samples, loss
+        eps, accuracy, threat, n_samples, loss, certified
             As in :class:`RobustnessCurveDisplay`.
         name : str, default=None
             Name of the model in the legend.
+        loss : str, default=None
+            As in :class:`RobustnessCurveDisplay`.
         ax : matplotlib Axes, default=None
             Axes to draw on; a new one if None.
 
@@ -167,9 +203,58 @@ class RobustnessCurveDisplay:
             The display, drawn.
         """
         display = cls(
-            eps, accuracy, threat=threat, n_samples=n_samples, estimator_name=name, loss=loss
-        )
+            eps, accuracy, threat=threat, n_samples=n_samples, estimator_name=name, loss=loss,
+            certified=certified,
+        )  # fmt: skip
         return display.plot(ax=ax)
+
+    @classmethod
+    def from_report(
+        cls,
+        report: RobustnessReport | RegressionReport,
+        *,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> RobustnessCurveDisplay:
+        """Draw what a report has found, and what it proves, without another attack.
+
+        Parameters
+        ----------
+        report : RobustnessReport or RegressionReport
+            What :func:`sklearn_iso.metrics.robustness_report` returned; with ``certify=True`` the
+            band between proven and found is drawn.
+        name : str, default=None
+            Name of the model in the legend; the class name of the estimator if None.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
+
+        Returns
+        -------
+        display : RobustnessCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        TypeError
+            If report is no report of robustness.
+        """
+        if not isinstance(report, RobustnessReport | RegressionReport):
+            raise TypeError(
+                "report must be what robustness_report returned; got "
+                f"{type(report).__name__}. For an estimator call from_estimator."
+            )
+        n = report.n_samples if report.n_effective is None else report.n_effective
+        proven = None if isinstance(report, RegressionReport) else report.proven
+        return cls.from_predictions(
+            report.eps,
+            report.error if isinstance(report, RegressionReport) else report.accuracy,
+            threat=report.threat,
+            n_samples=round(n),
+            name=report.estimator_name if name is None else name,
+            loss=report.loss if isinstance(report, RegressionReport) else None,
+            certified=None if proven is None else proven.accuracy,
+            ax=ax,
+        )
 
     @classmethod
     def from_estimator(
@@ -184,6 +269,7 @@ class RobustnessCurveDisplay:
         loss: LossLike | None = None,
         random_state: RandomState = 0,
         sample_weight: ArrayLike | None = None,
+        certify: bool = False,
         name: str | None = None,
         ax: Axes | None = None,
     ) -> RobustnessCurveDisplay:
@@ -204,6 +290,9 @@ class RobustnessCurveDisplay:
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples. The band is that of as many samples of equal weight as tell as
             much (Kish).
+        certify : bool, default=False
+            Draw the certified accuracy too, for classifiers that
+            :func:`sklearn_iso.metrics.certified_accuracy` takes.
         name : str, default=None
             Name of the model in the legend; the class name of the estimator if None, of a Pipeline
             that of its last step.
@@ -215,8 +304,16 @@ class RobustnessCurveDisplay:
         display : RobustnessCurveDisplay
             The display, drawn.
         """
-        check_parameters(cls, name=name)
+        check_parameters(cls, name=name, certify=certify)
         budgets = as_numbers(eps, "eps")
+        certified = None
+        if certify:
+            certified = [
+                certified_accuracy(
+                    estimator, X, y, eps=one, threat=threat, sample_weight=sample_weight
+                )
+                for one in budgets.tolist()
+            ]
         accuracy = robustness_curve(
             estimator,
             X,
@@ -237,6 +334,7 @@ class RobustnessCurveDisplay:
             n_samples=round(effective_number(weight, len(np.asarray(y)))),
             name=class_name(estimator) if name is None else name,
             loss=SampleLoss(loss or "absolute_error").name if of_numbers else None,
+            certified=certified,
             ax=ax,
         )
 
@@ -266,16 +364,25 @@ class RobustnessCurveDisplay:
         (self.line_,) = ax.plot(eps, self.accuracy[order], **{**style, **kwargs})
         self.band_ = None
         if self.n_samples is not None and self.loss is None:
-            low, high = self._intervals(self.n_samples)[:, order]
+            least = self.accuracy if self.certified is None else self.certified
+            low = self._intervals(least, self.n_samples)[0, order]
+            high = self._intervals(self.accuracy, self.n_samples)[1, order]
+            faint = 0.18 if self.certified is None else 0.1
             self.band_ = ax.fill_between(
-                eps, low, high, color=self.line_.get_color(), alpha=0.18, linewidth=0
+                eps, low, high, color=self.line_.get_color(), alpha=faint, linewidth=0
+            )
+        self.proven_ = None
+        if self.certified is not None:
+            self.proven_ = draw_proven(
+                ax, eps, self.certified[order], self.accuracy[order], self.line_.get_color()
             )
         self._annotate(ax)
         self.ax_, self.figure_ = ax, figure_of(ax)
         return self
 
-    def _intervals(self, n_samples: int) -> NDArray[np.float64]:
-        tests = [binomtest(round(share * n_samples), n_samples) for share in self.accuracy.tolist()]
+    @staticmethod
+    def _intervals(shares: NDArray[np.float64], n_samples: int) -> NDArray[np.float64]:
+        tests = [binomtest(round(share * n_samples), n_samples) for share in shares.tolist()]
         return np.array([test.proportion_ci(0.95, method="wilson") for test in tests]).T
 
     def _annotate(self, ax: Axes) -> None:
@@ -283,7 +390,8 @@ class RobustnessCurveDisplay:
         unit = "units of the features" if self.threat.units is None else "the units given"
         ax.set_xlabel(f"{symbol} budget eps, in {unit}")
         if self.loss is None:
-            ax.set_ylabel("Accuracy under attack")
+            told = "Accuracy under attack" if self.certified is None else "Accuracy"
+            ax.set_ylabel(told)
             ax.set_ylim(-0.02, 1.02)
         else:
             name = self.loss.replace("_", " ").strip()

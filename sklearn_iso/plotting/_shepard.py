@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _MOST_POINTS = 3000  # above, dots hide each other and hexagons are drawn
 _LEGEND_LINE = 0.21  # height in inches of a line of the legend
+_SHOWN = 0.995  # share of the pairs that the axes hold at least, where a few lie far beyond
 
 
 class ShepardDisplay:
@@ -203,11 +204,13 @@ class ShepardDisplay:
             in one.
         X : array-like of shape (n_samples, n_features)
             Points of the input space.
-        y, n_pairs, random_state, ax
+        y, n_pairs, random_state
             As in :meth:`from_predictions`.
         name : str, default=None
             Title of the diagram, or name of the model in the legend; the class name of the
             estimator if None, of a Pipeline that of its last step.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new one if None.
 
         Returns
         -------
@@ -254,7 +257,7 @@ class ShepardDisplay:
             draw(ax, pairs, color, of_model(called, label), kwargs)
             for pairs, color, label in self._groups(model)
         ]
-        right = float(self.d_X.max())
+        right = _limit(self.d_X)
         (self.line_,) = ax.plot(
             [0, right],
             [0, self.scale * right],
@@ -264,7 +267,7 @@ class ShepardDisplay:
             gid=mark,
             label=of_model(called, self._fit()),
         )
-        self._annotate(ax, None if model else name)
+        self._annotate(ax, None if model else name, first=model == 0)
         self.ax_, self.figure_ = ax, figure_of(ax)
         return self
 
@@ -292,7 +295,7 @@ class ShepardDisplay:
         # From nearly clear to the full colour, so that what lies below shows where pairs are few.
         shades = LinearSegmentedColormap.from_list(label, [to_rgba(color, 0.12), to_rgba(color, 1)])
         style = {"gridsize": 50, "mincnt": 1, "cmap": shades, "linewidths": 0}
-        extent = (0, float(self.d_X.max()) or 1, 0, float(self.d_Z.max()) or 1)
+        extent = (0, _limit(self.d_X) or 1, 0, _limit(self.d_Z) or 1)
         ax.scatter([], [], color=color, marker="h", label=label)
         return ax.hexbin(self.d_X[chosen], self.d_Z[chosen], extent=extent, **{**style, **kwargs})
 
@@ -301,7 +304,7 @@ class ShepardDisplay:
         stress = "" if self.stress is None else f", stress {self.stress:.3f}"
         return f"$d_Z = {self.scale:.3g}\\,d_X${within}{stress}"
 
-    def _annotate(self, ax: Axes, name: str | None) -> None:
+    def _annotate(self, ax: Axes, name: str | None, first: bool) -> None:
         ax.set_xlabel("Input distance $d_X$, in units of the features")
         ax.set_ylabel("Distance of the representation $d_Z$")
         if name is not None:
@@ -310,11 +313,25 @@ class ShepardDisplay:
         # Room for the legend above the highest pair: distances between classes may lie anywhere.
         inches = ax.get_window_extent().height / ax.figure.dpi
         room = min(_LEGEND_LINE * (len(legend.get_texts()) + 1) / inches, 0.7)
-        ax.set_xlim(left=0)
-        ax.set_ylim(0, (ax.dataLim.y1 or 1.0) / (1 - room))
+        right, top = _limit(self.d_X), max(_limit(self.d_Z), self.scale * _limit(self.d_X))
+        top = (top or 1.0) / (1 - room)
+        ax.set_xlim(0, 1.02 * (right or 1.0) if first else max(ax.get_xlim()[1], 1.02 * right))
+        ax.set_ylim(0, top if first else max(ax.get_ylim()[1], top))
+        beyond = int(((self.d_X > ax.get_xlim()[1]) | (self.d_Z > ax.get_ylim()[1])).sum())
+        if beyond:
+            ax.text(
+                0.99, 0.02, f"{beyond} of {len(self.d_X):,} pairs lie beyond the axes",
+                transform=ax.transAxes, ha="right", fontsize="small", color="0.4",
+            )  # fmt: skip
         for handle in legend.legend_handles:
             if handle is not None:
                 handle.set_alpha(1)
+
+
+def _limit(distances: NDArray[np.float64]) -> float:
+    """Return the largest distance, or, if a few are far larger than all others, that of these."""
+    most, usual = float(distances.max()), float(np.quantile(distances, _SHOWN))
+    return most if most <= 1.5 * usual else 1.1 * usual
 
 
 def _move_title_to_legend(ax: Axes) -> None:

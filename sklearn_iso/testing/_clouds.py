@@ -93,6 +93,7 @@ def point_clouds(
     Returns
     -------
     strategy : SearchStrategy of ndarray of shape (n_samples, n_features)
+        Draws float64 arrays.
 
     Raises
     ------
@@ -269,7 +270,7 @@ def labelled_point_clouds(
     Returns
     -------
     strategy : SearchStrategy of (X, y)
-        y holds the numbers 0 to n_classes - 1.
+        Of y the numbers 0 to n_classes - 1, each at least once.
 
     Raises
     ------

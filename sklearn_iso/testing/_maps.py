@@ -123,7 +123,18 @@ class Similarity:
         return float(self.factor) * points + np.resize(self.shift, width).astype(points.dtype)
 
     def in_units_of(self, X: ArrayLike) -> Similarity:
-        """Return the same map with its shift in units of the largest coordinate of X."""
+        """Return the same map with its shift in units of the largest coordinate of X.
+
+        Parameters
+        ----------
+        X : array-like
+            Points that the map will be applied to.
+
+        Returns
+        -------
+        map : Similarity
+            The map in these units.
+        """
         unit = largest(X) * self.factor
         return replace(self, shift=tuple(float(unit * value) for value in self.shift))
 
@@ -188,7 +199,18 @@ class BiLipschitzMap:
         return self.after(bent)
 
     def in_units_of(self, X: ArrayLike) -> BiLipschitzMap:
-        """Return the same map with shifts and kink in units of the largest coordinate of X."""
+        """Return the same map with shifts and kink in units of the largest coordinate of X.
+
+        Parameters
+        ----------
+        X : array-like
+            Points that the map will be applied to.
+
+        Returns
+        -------
+        map : BiLipschitzMap
+            The map in these units.
+        """
         before = self.before.in_units_of(X)
         unit = largest(X)
         bent = max(self.slopes) * self.before.factor * np.array([unit])
@@ -267,6 +289,7 @@ def similarities(
     Returns
     -------
     strategy : SearchStrategy of Similarity
+        Draws maps that can be called.
 
     Raises
     ------

@@ -40,6 +40,7 @@ def label_trees(
     Returns
     -------
     strategy : SearchStrategy of ndarray of shape (n_finest_classes, n_levels)
+        Draws a row of labels for each finest class.
 
     Raises
     ------

@@ -48,7 +48,18 @@ class NotDifferentiableError(TypeError):
         self.estimator, self.path, self.reason = estimator, path, reason
 
     def within(self, step: str) -> NotDifferentiableError:
-        """Return the same error, told from outside of a named step."""
+        """Return the same error, told from outside of a named step.
+
+        Parameters
+        ----------
+        step : str
+            Name of the step.
+
+        Returns
+        -------
+        error : NotDifferentiableError
+            With the step before the reason.
+        """
         return NotDifferentiableError(self.estimator, (step, *self.path), self.reason)
 
     def __str__(self) -> str:
@@ -250,6 +261,11 @@ class InOwnDtype(nn.Module):
 
 def registered() -> list[str]:
     """Return the names of the classes with a registered twin.
+
+    Returns
+    -------
+    names : list of str
+        Full names, in order.
 
     Examples
     --------

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sklearn_iso.attacks import NORMS, STAGES, AttackEnsemble, attack_ensemble, pgd
+from sklearn_iso.attacks._boundary import BoundaryAttack
 
 
 def misclassified(model, X_adv, y):
@@ -52,13 +53,19 @@ def mirage(x):
     return torch.stack([torch.zeros_like(margins), margins], dim=1)
 
 
-def test_boundary_stage_breaks_rows_that_no_ascent_in_the_ball_does():
+@pytest.mark.parametrize("attack", ["ensemble", "boundary"])
+def test_attacks_that_leave_the_ball_break_rows_that_no_ascent_in_it_does(attack):
     generator = torch.Generator().manual_seed(0)
     X, y = torch.randn(40, 20, generator=generator) / 100, torch.zeros(40, dtype=int)
-    X_adv, stage = AttackEnsemble().with_stages(mirage, X, y, eps=1.0, threat="l2", random_state=0)
-    broken = stage == STAGES.index("boundary")
-    assert broken.any()
-    assert misclassified(mirage, X_adv, y)[broken].all()
+    if attack == "boundary":
+        X_adv = BoundaryAttack()(mirage, X, y, eps=1.0, threat="l2", random_state=0)
+        assert misclassified(mirage, X_adv, y).any()
+    else:
+        X_adv, stage = AttackEnsemble().with_stages(
+            mirage, X, y, eps=1.0, threat="l2", random_state=0
+        )
+        broken = stage >= STAGES.index("wide_margin")
+        assert broken.any() and misclassified(mirage, X_adv, y)[broken].all()
     assert (X_adv - X).norm(dim=1).max() <= 1 + 1e-6
 
 

@@ -24,7 +24,7 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from sklearn_iso import ThreatModel
-from sklearn_iso._certificates import certifier_of, trees, veritas
+from sklearn_iso._certificates import certifier_of, grids, trees, veritas
 from sklearn_iso.attacks import RayS
 from sklearn_iso.exceptions import NotCertifiableError
 from sklearn_iso.metrics import adversarial_distance, certified_accuracy, certified_distance
@@ -135,7 +135,7 @@ def engine(request, monkeypatch):
         monkeypatch.setattr(veritas, "is_installed", lambda: False)
         monkeypatch.setattr(trees, "MOST_LEAVES", 10**6)
     if request.param == "helped veritas":  # as large ensembles are
-        monkeypatch.setattr(trees, "MOST_LEAVES_OF_QUICK", 0)
+        monkeypatch.setattr(grids, "MOST_LEAVES_OF_QUICK", 0)
     return request.param
 
 

@@ -31,7 +31,7 @@ def test_presets_share_no_penalty(name):
 
     before = shown()
     for *_, term in preset(name).penalty.terms():
-        changed = next(key for key in ("warmup", "scale") if key in term.get_params())
+        changed = next(key for key in ("warmup", "scale", "radius") if key in term.get_params())
         term.set_params(**{changed: 0.015625})
     assert shown() == before
     assert not any("0.015625" in text for text in before)

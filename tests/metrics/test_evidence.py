@@ -17,22 +17,25 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import IsometricClassifier, ThreatModel, __version__
 from sklearn_iso.attacks import PGD
 from sklearn_iso.metrics import (
     adversarial_distance,
+    certified_distance,
     corruption_report,
     robustness_curve,
     robustness_report,
 )
 from sklearn_iso.metrics._digests import digest_of_data, digest_of_model
 from sklearn_iso.metrics._evidence import plain
+from sklearn_iso.persistence import model_card
 
 X, Y = load_iris(return_X_y=True)
 EPS = [0.4, 0.0, 0.2]
@@ -171,6 +174,129 @@ def test_a_report_of_corruptions_tells_its_table(model):
     assert told["settings"]["units"] == {"0": 1.0}
     assert told["settings"]["corruptions"]["noise"] == [0.1, 0.3, 1.0]
     assert strict(replace(report, clean=np.nan).to_json())["results"]["clean"] is None
+
+
+# ---- certificates
+
+
+@pytest.fixture(scope="module")
+def tree():
+    return DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, Y)
+
+
+def test_certificates_are_told_sample_by_sample(tree):
+    weight = np.arange(50) % 3
+    report = robustness_report(
+        tree,
+        X[::3],
+        Y[::3],
+        eps=EPS,
+        n_diagnosed=0,
+        random_state=0,
+        certify=True,
+        sample_weight=weight,
+    )
+    proven = certified_distance(tree, X[::3], Y[::3])
+    told = strict(report.to_json(certified_distances=proven))
+    samples = told["samples"]
+    assert told["results"]["proof"] == report.proven.method and told["settings"]["certify"]
+    assert samples["certified_distance"] == proven[weight > 0].tolist()
+    for position in range(len(EPS)):
+        verdicts = np.array([each[position] for each in samples["verdicts"]])
+        assert verdicts.tolist() == report.proven.verdicts[position].tolist()
+        held = np.average(verdicts == "certified", weights=weight[weight > 0])
+        assert held == pytest.approx(told["results"]["table"]["certified"][position])
+    for distance, at, broken in zip(
+        samples["certified_distance"], samples["certified_at"], samples["broken_at"], strict=True
+    ):
+        assert at == max((eps for eps in EPS if eps < distance), default=None)
+        assert broken is None or broken >= distance
+
+
+def test_certified_distances_beyond_what_broke_a_sample_are_refused(tree):
+    report = robustness_report(
+        tree, X[::3], Y[::3], eps=EPS, n_diagnosed=0, random_state=0, certify=True
+    )
+    proven = certified_distance(tree, X[::3], Y[::3])
+    with pytest.raises(ValueError, match="certified_distances must be lower bounds; those of"):
+        report.to_json(certified_distances=proven + 1)
+    with pytest.raises(ValueError, match="lie above distance, where"):
+        report.to_json(certified_distances=proven, distances=proven / 2)
+    with pytest.raises(ValueError, match="certified_distances must be those of the 50 samples"):
+        report.to_json(certified_distances=proven[:5])
+    told = strict(report.to_json(certified_distances=proven, distances=proven))
+    assert told["samples"]["distance"] == told["samples"]["certified_distance"]
+
+
+def test_without_proofs_nothing_is_told_of_any(report):
+    told = strict(report.to_json())
+    assert told["results"]["proof"] is None and told["settings"]["certify"] is False
+    assert not {"certified_at", "verdicts"} & set(told["samples"])
+
+
+# ---- regressors
+
+TARGETS = np.random.RandomState(0).normal(size=(150, 2))
+
+
+@pytest.mark.parametrize("columns", [0, [0, 1]], ids=["one", "two"])
+def test_a_report_of_a_regressor_tells_each_sample_at_each_budget(columns):
+    y, weight = TARGETS[:, columns], np.arange(150) % 3
+    ridge = Ridge().fit(X, y)
+    threat = ThreatModel("l2", units=X.std(axis=0))
+    report = robustness_report(
+        ridge, X, y, eps=EPS, threat=threat, random_state=3, n_diagnosed=5, sample_weight=weight,
+        loss="squared_error",
+    )  # fmt: skip
+    told, kept = strict(report.to_json()), weight > 0
+    samples, settings = told["samples"], told["settings"]
+    assert told["report"] == "regression_report" and told["results"]["loss"] == "squared_error"
+    assert samples["position"] == np.flatnonzero(weight).tolist()
+    losses = np.array(samples["loss"])
+    table = told["results"]["table"]
+    assert table == {name: column.tolist() for name, column in report.columns().items()}
+    np.testing.assert_allclose(
+        np.average(losses, axis=0, weights=weight[kept]), table["squared_error"]
+    )
+    predicted, targets = np.array(samples["prediction"]), y[kept][:, None]
+    errors = (predicted - targets) ** 2
+    np.testing.assert_allclose(errors if errors.ndim == 2 else errors.mean(axis=2), losses)
+    for position in range(len(EPS)):
+        found = [each[position] for each in samples["found_by"]]
+        for stage, counts in report.found_by.items():
+            assert found.count(stage) == counts[position]
+    assert settings["threat"]["units"] == X.std(axis=0).tolist() and settings["random_state"] == 3
+    assert settings["loss"] == "squared_error" and settings["n_samples_given"] == 150
+    assert told["hashes"]["y"]["sha256"] == digest_of_data(y).sha256
+
+
+def test_the_same_call_tells_the_same_of_a_regressor(tmp_path):
+    ridge, given = Ridge().fit(X, TARGETS[:, 0]), {"eps": [0.1], "random_state": 0}
+    reports = [robustness_report(ridge, X, TARGETS[:, 0], **given) for _ in range(2)]
+    texts = [report.to_json(date="today") for report in reports]
+    assert texts[0] == texts[1] == reports[0].to_json(tmp_path / "a.json", date="today")
+    assert (tmp_path / "a.json").read_text("utf-8") == texts[0]
+    hashes = strict(texts[0])["hashes"]
+    assert hashes["model"]["sha256"] == digest_of_model(ridge).sha256
+    lines = [f"- SHA-256 of {name}: `{one['sha256']}`" for name, one in hashes.items()]
+    assert "\n".join(lines) in model_card(ridge, reports=reports[0])
+
+
+def test_distances_of_a_regressor_go_with_their_tolerance():
+    ridge = Ridge().fit(X, TARGETS[:, 0])
+    report = robustness_report(ridge, X, TARGETS[:, 0], eps=[0.1], n_diagnosed=0, random_state=0)
+    distances = adversarial_distance(ridge, X, tolerance=0.5, random_state=0)
+    told = strict(report.to_json(distances=distances, tolerance=0.5))
+    assert told["samples"]["distance"] == plain(distances)
+    assert told["settings"]["tolerance"] == 0.5
+    for wrong in (
+        {"distances": distances}, {"tolerance": 0.5}, {"distances": distances, "tolerance": 0},
+        {"distances": distances, "tolerance": "0.5"},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="distances of a regressor go with their tolerance"):
+            report.to_json(**wrong)
+    with pytest.raises(ValueError, match="distances must be those of the 150 samples"):
+        report.to_json(distances=distances[:3], tolerance=0.5)
 
 
 PLAIN = st.recursive(

@@ -10,16 +10,29 @@ import torch
 from few_queries import for_distance
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_iso import IsometricClassifier, IsometricClassifierCV
+from sklearn_iso import (
+    HierarchicalIsometricClassifier,
+    IsometricClassifier,
+    IsometricClassifierCV,
+    IsometricRegressor,
+    IsometricTransformer,
+    SmoothedClassifier,
+)
 from sklearn_iso.attacks import AttackEnsemble, MinimumNormEnsemble
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
+    adversarial_error,
+    adversarial_examples,
+    certified_accuracy,
+    certified_distance,
+    corruption_report,
+    distortion_report,
     make_adversarial_scorer,
     robustness_curve,
     robustness_report,
@@ -194,3 +207,83 @@ def test_search_ranks_by_robustness_where_a_label_is_in_the_test_fold_alone():
     quick = IsometricClassifier(hidden_layer_sizes=(8,), max_epochs=5, random_state=0)
     chosen = IsometricClassifierCV([1.0], estimator=quick, cv=folds, scoring=scorer).fit(X, y)
     assert np.isfinite(chosen.cv_results_["mean_test_score"]).all()
+
+
+# ---- labels that are missing
+
+ONE = np.arange(len(Y)) == 3
+MISSING = {
+    "NaN": np.where(ONE, np.nan, Y),
+    "infinity": np.where(ONE, np.inf, Y),
+    "None": np.where(ONE, None, Y.astype(object)),
+    "NaN among objects": np.where(ONE, np.nan, Y.astype(object)),
+    "None among text": np.where(ONE, None, WORDS[Y].astype(object)),
+    "pandas NA": pd.Series(Y, dtype="Int64").mask(ONE),
+    "a list": [None if i == 3 else label for i, label in enumerate(Y.tolist())],
+}
+TAKES_LABELS = {
+    "accuracy": lambda tree, y: adversarial_accuracy(tree, X, y, eps=0.1),
+    "distance": lambda tree, y: adversarial_distance(tree, X, y),
+    "curve": lambda tree, y: robustness_curve(tree, X, y, eps=[0.1]),
+    "report": lambda tree, y: robustness_report(tree, X, y, eps=[0.1]),
+    "examples": lambda tree, y: adversarial_examples(tree, X, y, eps=0.1),
+    "scorer": lambda tree, y: make_adversarial_scorer(eps=0.1)(tree, X, y),
+    "certified": lambda tree, y: certified_accuracy(tree, X, y, eps=0.1),
+    "certified distance": lambda tree, y: certified_distance(tree, X, y),
+    "corruption": lambda tree, y: corruption_report(tree, X, y),
+    "any score": lambda tree, y: corruption_report(tree, X, y, scoring="balanced_accuracy"),
+    "distortion": lambda tree, y: distortion_report(X, X, y),
+    "display": lambda tree, y: AdversarialExamplesDisplay.from_estimator(tree, X, y, eps=0.1),
+    "classifier": lambda tree, y: IsometricClassifier(max_epochs=1).fit(X, y),
+    "alpha path": lambda tree, y: IsometricClassifierCV().fit(X, y),
+    "levels": lambda tree, y: HierarchicalIsometricClassifier(max_epochs=1).fit(X, y),
+    "embedding": lambda tree, y: IsometricTransformer(max_epochs=1).fit(X, y),
+    "smoothed": lambda tree, y: SmoothedClassifier(LogisticRegression()).fit(X, y),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("missing", MISSING)
+@pytest.mark.parametrize("call", TAKES_LABELS)
+def test_a_missing_label_is_an_error(call, missing):
+    y = MISSING[missing]
+    labels = WORDS[Y] if missing == "None among text" else Y
+    tree = DecisionTreeClassifier(max_depth=2).fit(X, labels)
+    said = "y must hold a label.*1 of 50 samples have none.*sample 3|[Ii]nput (y )?contains"
+    with pytest.raises(ValueError, match=said):
+        TAKES_LABELS[call](tree, y)
+
+
+@pytest.mark.parametrize("missing", ["NaN", "infinity", "None", "pandas NA", "a list"])
+def test_a_missing_target_is_an_error(missing):
+    y = MISSING[missing]
+    ridge = Ridge().fit(X, Y)
+    for call in (
+        lambda: adversarial_error(ridge, X, y, eps=0.1),
+        lambda: robustness_report(ridge, X, y, eps=[0.1]),
+        lambda: adversarial_distance(ridge, X, y, tolerance=0.1),
+        lambda: corruption_report(ridge, X, y),
+        lambda: IsometricRegressor(max_epochs=1).fit(X, y),
+    ):
+        with pytest.raises(ValueError, match="[Ii]nput (y )?contains"):
+            call()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1.0])
+def test_a_weight_that_is_none_is_an_error(wrong):
+    weight, tree = np.where(ONE, wrong, 1.0), DecisionTreeClassifier().fit(X, Y)
+    few = {"max_epochs": 1}
+    paths = np.stack([np.array(["a", "b"])[np.minimum(Y, 1)], WORDS[Y]], axis=1)
+    for call in (
+        lambda: adversarial_accuracy(tree, X, Y, eps=0.1, sample_weight=weight),
+        lambda: certified_accuracy(tree, X, Y, eps=0.1, sample_weight=weight),
+        lambda: corruption_report(tree, X, Y, sample_weight=weight),
+        lambda: adversarial_error(Ridge().fit(X, Y), X, Y, eps=0.1, sample_weight=weight),
+        lambda: IsometricClassifier(**few).fit(X, Y, sample_weight=weight),
+        lambda: IsometricRegressor(**few).fit(X, Y, sample_weight=weight),
+        lambda: IsometricTransformer(**few).fit(X, sample_weight=weight),
+        lambda: HierarchicalIsometricClassifier(**few).fit(X, paths, sample_weight=weight),
+        lambda: SmoothedClassifier(LogisticRegression()).fit(X, Y, sample_weight=weight),
+    ):
+        with pytest.raises(ValueError, match="sample_weight"):
+            call()

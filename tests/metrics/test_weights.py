@@ -16,6 +16,7 @@ from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
     bi_lipschitz_ratio,
+    centered_kernel_alignment,
     continuity,
     contraction,
     distortion_report,
@@ -26,6 +27,8 @@ from sklearn_iso.metrics import (
     make_adversarial_scorer,
     make_distortion_scorer,
     make_level_scorer,
+    make_representation_scorer,
+    procrustes_distance,
     robustness_curve,
     robustness_report,
     shepard_correlation,
@@ -90,6 +93,11 @@ MEASURES = {
     ),
     "ratio": lambda X, y, w: bi_lipschitz_ratio(X, PLANE.transform(X), sample_weight=w),
     "correlation": lambda X, y, w: shepard_correlation(X, PLANE.transform(X), sample_weight=w),
+    "procrustes": lambda X, y, w: procrustes_distance(X, PLANE.transform(X), sample_weight=w),
+    "alignment": lambda X, y, w: centered_kernel_alignment(X, PLANE.transform(X), sample_weight=w),
+    "representation scorer": lambda X, y, w: make_representation_scorer()(
+        PLANE, X, y, sample_weight=w
+    ),
     "distortion scorer": lambda X, y, w: make_distortion_scorer(measure="expansion", scale=2.0)(
         PLANE, X, y, sample_weight=w
     ),

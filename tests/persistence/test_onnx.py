@@ -6,16 +6,18 @@ import logging
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from torch import nn
 
@@ -241,3 +243,16 @@ def test_a_missing_package_names_the_extra(package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=r"sklearn-iso\[onnx\]"):
         to_onnx(network().fit(X32[FIT], y[FIT]), X32)
+
+
+def test_a_raw_table_is_refused_and_what_the_error_says_works():
+    frame = pd.DataFrame({"age": np.r_[np.nan, X[1:60, 20]], "plan": list("abc") * 20})
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    encoder = make_column_transformer((numbers, ["age"]), (OneHotEncoder(), ["plan"]))
+    pipeline = make_pipeline(encoder, network()).fit(frame, y[:60])
+    for raw in (frame, frame.astype({"plan": "category"})):
+        with pytest.raises(ValueError, match="columns 'plan' hold text or categories. Export"):
+            to_onnx(pipeline, raw)
+    encoded = pipeline[:-1].transform(frame)
+    found = run(to_onnx(pipeline[-1], encoded), encoded)
+    np.testing.assert_array_equal(found["label"], pipeline.predict(frame))

@@ -13,12 +13,14 @@ from sklearn_iso.plotting._axes import COLORS
 IMAGES = np.linspace(0, 1, 24).reshape(2, 12)
 JACOBIANS = np.broadcast_to(np.eye(2), (3, 3, 2, 2))
 AXIS = [0.0, 1.0, 2.0]
+PLANE = np.arange(8.0).reshape(4, 2) ** 2
 DISTANCES = np.arange(1.0, 7.0)[:, None]
 #: Arguments of from_predictions; whether several models fit on one axes.
 KNOWN = {
     "RobustnessCurveDisplay": (([0, 1], [0.9, 0.1]), {"threat": "l2"}, True),
     "ShepardDisplay": ((DISTANCES, DISTANCES**2), {}, True),
     "DistortionMapDisplay": ((AXIS, AXIS, JACOBIANS), {}, False),
+    "EmbeddingDisplay": ((PLANE, 2 * PLANE), {}, False),
     "TrainingCurveDisplay": (({"epoch": [1, 2], "penalty": [0.5, 0.1]},), {}, True),
     "AlphaPathDisplay": (([0, 1], {"clean": [0.9, 0.8]}), {}, True),
     "AdversarialExamplesDisplay": ((IMAGES, 1 - IMAGES), {}, True),

@@ -7,13 +7,13 @@ from lit_window import SIDE, LitWindow
 from matplotlib.colors import to_hex
 from scipy.stats import norm as normal
 from sklearn.datasets import make_blobs
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import AttackEnsemble
-from sklearn_iso.metrics import robustness_curve
+from sklearn_iso.metrics import robustness_curve, robustness_report
 from sklearn_iso.plotting import RobustnessCurveDisplay
 
 EPS = [0.0, 0.1, 0.2]
@@ -185,3 +185,84 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     display = RobustnessCurveDisplay(EPS, ACCURACY, threat="l2")
     with pytest.raises(ImportError, match=r"RobustnessCurveDisplay.*sklearn-iso\[plot\]"):
         display.plot()
+
+
+# ---- what is proven
+
+CERTIFIED = [0.97, 0.3, 0.0]
+
+
+def test_the_band_lies_between_proven_and_found_and_is_labelled():
+    display = draw(certified=CERTIFIED)
+    line, band, labels = display.proven_
+    np.testing.assert_array_equal(line.get_xydata(), np.transpose([EPS, CERTIFIED]))
+    corners = band.get_paths()[0].vertices
+    for eps, low, high in zip(EPS, CERTIFIED, ACCURACY, strict=True):
+        drawn = corners[np.isclose(corners[:, 0], eps), 1]
+        assert (drawn.min(), drawn.max()) == (low, high)
+    assert [label.get_text() for label in labels] == ["proven", "under attack", "open"]
+    assert [label.xy for label in labels] == [(0.1, 0.3), (0.1, 0.5), (0.1, 0.4)]
+    assert to_hex(band.get_facecolor()[0]) == to_hex(display.line_.get_color())
+    assert display.ax_.get_legend() is None and display.ax_.get_ylabel() == "Accuracy"
+    assert draw().proven_ is None and draw().ax_.get_ylabel() == "Accuracy under attack"
+
+
+def test_where_nothing_is_open_one_label_says_so():
+    labels = draw(certified=ACCURACY).proven_.labels
+    assert [label.get_text() for label in labels] == ["proven, nothing open"]
+
+
+def test_intervals_reach_from_below_the_proven_to_above_the_found():
+    n = 40
+    corners = draw(n_samples=n, certified=CERTIFIED).band_.get_paths()[0].vertices
+    below, above = (
+        draw_of.band_.get_paths()[0].vertices
+        for draw_of in (
+            RobustnessCurveDisplay.from_predictions(EPS, CERTIFIED, threat="linf", n_samples=n),
+            draw(n_samples=n),
+        )
+    )
+    for eps in EPS:
+        drawn, low, high = (c[np.isclose(c[:, 0], eps), 1] for c in (corners, below, above))
+        assert (drawn.min(), drawn.max()) == (low.min(), high.max())
+
+
+def test_a_report_draws_itself_without_another_attack(fitted, monkeypatch):
+    model, X, y = fitted
+    report = robustness_report(
+        model, X, y, eps=[0, 0.5, 2], n_diagnosed=0, random_state=0, certify=True
+    )
+    by_name = RobustnessCurveDisplay.from_estimator(
+        model, X, y, eps=[0, 0.5, 2], certify=True, random_state=0
+    )
+    for name in ("robustness_curve", "certified_accuracy"):
+        monkeypatch.setattr(f"sklearn_iso.plotting._robustness_curve.{name}", None)
+    display = RobustnessCurveDisplay.from_report(report)
+    np.testing.assert_array_equal(display.accuracy, report.accuracy)
+    np.testing.assert_array_equal(display.certified, report.proven.accuracy)
+    np.testing.assert_array_equal(by_name.certified, report.proven.accuracy)
+    assert (display.n_samples, display.threat) == (len(X), report.threat)
+    assert display.estimator_name == report.estimator_name
+
+
+def test_a_report_of_a_regressor_draws_its_errors():
+    X, _ = make_blobs(40, centers=1, random_state=0)
+    y = X @ [1.0, 2.0]
+    ridge = Ridge().fit(X, y)
+    report = robustness_report(
+        ridge, X, y, eps=[0, 0.5], loss="squared_error", n_diagnosed=0, random_state=0
+    )
+    display = RobustnessCurveDisplay.from_report(report, name="mine")
+    np.testing.assert_array_equal(display.accuracy, report.error)
+    assert display.ax_.get_ylabel() == "Squared error under attack"
+    assert display.band_ is None and display.estimator_name == "mine"
+
+
+def test_shares_that_cannot_be_proven_are_an_error():
+    for wrong in ([0.97, 0.6, 0.0], [0.97, -0.1, 0.0], [0.9, np.nan, 0.0], [0.9, 0.1]):
+        with pytest.raises(ValueError, match="certified must hold a share for each budget"):
+            RobustnessCurveDisplay(EPS, ACCURACY, threat="l2", certified=wrong)
+    with pytest.raises(ValueError, match="certified is a share of samples that hold"):
+        RobustnessCurveDisplay(EPS, ACCURACY, threat="l2", certified=CERTIFIED, loss="error")
+    with pytest.raises(TypeError, match="report must be what robustness_report returned; got int"):
+        RobustnessCurveDisplay.from_report(3)

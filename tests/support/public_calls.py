@@ -161,6 +161,9 @@ for name, report in REPORTS.items():
 call("metrics.corruption_report", metrics.corruption_report, estimator=MODEL, **SMALL, n_repeats=1)
 REGRESSION = Ridge().fit(X, X[:, 0])
 NUMBERS = {"X": X[:6], "y": X[:6, 0]}
+ERRORS = metrics.robustness_report(REGRESSION, **NUMBERS, eps=[0.1], n_diagnosed=0, random_state=0)
+call("RegressionReport.to_json", ERRORS.to_json, path=FOLDER / "report.json", distances=[0.0] * 6,
+     tolerance=0.5)  # fmt: skip
 call("metrics.adversarial_error", metrics.adversarial_error, estimator=REGRESSION, **NUMBERS,
      **STEPS)  # fmt: skip
 call("metrics.adversarial_examples of a regressor", metrics.adversarial_examples,
@@ -180,6 +183,10 @@ for name in ("isometry_distortion", "expansion", "contraction", "bi_lipschitz_ra
     call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z, **PAIRS)
 for name in ("trustworthiness", "continuity"):
     call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z, n_neighbors=5, max_exact=2000)
+for name in ("centered_kernel_alignment", "procrustes_distance", "representational_similarity"):
+    call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z)
+call("metrics.representational_similarity tested", metrics.representational_similarity, X=X, Z=Z,
+     n_permutations=9, return_p_value=True)  # fmt: skip
 for name in ("hierarchical_f1_score", "hierarchical_precision_score", "hierarchical_recall_score",
              "tree_distance"):  # fmt: skip
     measure = getattr(metrics, name)
@@ -209,6 +216,9 @@ make = metrics.make_certified_scorer
 call("metrics.make_certified_scorer", make, scored(make, TREE, *ROWS), eps=0.1)
 make = metrics.make_distortion_scorer
 call("metrics.make_distortion_scorer", make, scored(make, MODEL, X, Y), measure="stress")
+make = metrics.make_representation_scorer
+call("metrics.make_representation_scorer", make, scored(make, MODEL, X, Y),
+     measure="representational_similarity")  # fmt: skip
 make = metrics.make_hierarchical_scorer
 call("metrics.make_hierarchical_scorer", make, scored(make, LEVELS, X, PATHS), measure="f1")
 make, robust = metrics.make_level_scorer, metrics.make_adversarial_scorer(**QUERIES)
@@ -222,6 +232,8 @@ make = model_selection.refit_robust
 call("model_selection.refit_robust", make, scored(make, SCORES), max_accuracy_drop=0.01)
 call("modules.MLP", modules.MLP, n_features=4, n_outputs=3)
 call("modules.ConvNet", modules.ConvNet, n_features=64, n_outputs=3)
+call("modules.OrthogonalMLP", modules.OrthogonalMLP, n_features=4, n_outputs=3)
+call("modules.OrthogonalConvNet", modules.OrthogonalConvNet, n_features=64, n_outputs=3)
 PART = {"module": LOGITS, "X": TENSORS["X"]}
 call("modules.represent", modules.represent, layers="hidden", **PART)
 call("modules.represent_many", modules.represent_many, choices=["hidden"], **PART)
@@ -262,6 +274,11 @@ ATTACKED = {"estimator": MODEL, **SMALL, "attack": "fgsm"}
 DISPLAYS = {
     "RobustnessCurveDisplay": (CURVE, ATTACKED | {"eps": [0.1]}, CURVE),
     "ShepardDisplay": (DISTANCES, {"estimator": MODEL, "X": X}, {"X": X, "Z": Z}),
+    "EmbeddingDisplay": (
+        {"Z": X[:, :2], "distortion": X[:, 0] ** 2},
+        {"estimator": MODEL, "X": X},
+        {"X": X, "Z": X[:, :2]},
+    ),
     "AlphaPathDisplay": (PATH, {"search": SEARCH, "param": "C"}, PATH),
     "TrainingCurveDisplay": (
         {"history": {"loss": [1.0, 0.5]}, "terms": ["loss"]},
@@ -282,6 +299,8 @@ for name, (made, estimated, predicted) in DISPLAYS.items():
     call(f"{name}.from_estimator", display.from_estimator, **estimated)
     if hasattr(display, "from_predictions"):
         call(f"{name}.from_predictions", display.from_predictions, **predicted)
+call("RobustnessCurveDisplay.from_report", plotting.RobustnessCurveDisplay.from_report,
+     report=REPORTS["RobustnessReport"])  # fmt: skip
 
 # ---- testing
 
@@ -348,7 +367,7 @@ DATA = {"X", "X_adv", "Z", "attack", "estimator", "hold", "jacobians", "labels",
         "transformer", "twin", "x0", "x1", "y", "y_pred", "y_true"}  # fmt: skip
 
 #: Parameters that an error may name by another one that follows from them.
-ALSO = {"alpha": ["alphas"], "n_features": ["image_shape"], "choices": ["layers"]}
+ALSO = {"alpha": ["alphas"], "n_features": ["image_shape", "patch_size"], "choices": ["layers"]}
 
 #: Calls of which the valid one is left out, and why.
 NEVER_VALID = {
@@ -357,7 +376,8 @@ NEVER_VALID = {
 }
 
 #: Modules of torch, whose first weights come from torch's generator where none is passed.
-TORCH_MODULES = {"modules.MLP", "modules.ConvNet"}
+TORCH_MODULES = {"modules.MLP", "modules.ConvNet", "modules.OrthogonalMLP",
+                 "modules.OrthogonalConvNet"}  # fmt: skip
 
 #: Public names that nobody calls with parameters of their own.
 NOT_CALLED = {
@@ -373,6 +393,6 @@ NOT_CALLED = {
     "functions of what as_paths returned": ["hierarchy.common_depth", "hierarchy.depths",
                                             "hierarchy.is_missing"],
     "functions of tensors": ["penalties.nearest_other_class_distance"],
-    "without parameters": ["twins.registered"],
+    "without parameters": ["twins.registered", "modules.SortPairs"],
     "decorators, which would stay registered": ["twins.register", "twins.torch_function"],
 }  # fmt: skip

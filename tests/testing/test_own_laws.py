@@ -7,11 +7,14 @@ from sklearn.base import clone
 from sklearn_iso.attacks import ATTACKS, NORMS, RayS, Square
 from sklearn_iso.metrics import (
     bi_lipschitz_ratio,
+    centered_kernel_alignment,
     continuity,
     contraction,
     expansion,
     isometry_distortion,
     make_adversarial_scorer,
+    procrustes_distance,
+    representational_similarity,
     scale_normalized_stress,
     shepard_correlation,
     trustworthiness,
@@ -24,6 +27,7 @@ from sklearn_iso.penalties import (
     GeodesicIsometry,
     GlobalIsometry,
     JacobianIsometry,
+    LipschitzCrossEntropy,
     LocalIsometry,
     NeighborIsometry,
     PenaltySum,
@@ -43,7 +47,7 @@ UP_TO_SCALE = {"within_class", "global", "neighbors", "local", "jacobian"}
 
 
 def hold_perturbation(penalty, batch):
-    """Hold delta where it is on a batch: it is chosen without a gradient, by definition."""
+    """Hold what is chosen without a gradient where it is on a batch: delta, and a temperature."""
     terms = [(name, _held(clone(term).set_params(**term.get_params()), term, batch), factor)
              for name, factor, term in penalty.terms()]  # fmt: skip
     return PenaltySum([(name, term) for name, term, _ in terms], [factor for *_, factor in terms])
@@ -54,6 +58,9 @@ def _held(copy, term, batch):
     if isinstance(term, AdversarialPenalty):
         delta = term.examples(batch).delta
         copy.examples = lambda batch: AdversarialExamples.at(batch, delta, term.layers)
+    if isinstance(term, LipschitzCrossEntropy):
+        temperature = term.scaled_temperature(batch, term.offsets(batch).detach())
+        copy.scaled_temperature = lambda batch, offsets: temperature
     return copy
 
 
@@ -78,6 +85,7 @@ VARIANTS = {
     "margin": (WorstCaseIsometry(ascent="margin", n_steps=3), None),
     "cross-entropy": (AdversarialCrossEntropy(), None),
     "certified cross-entropy": (CertifiedCrossEntropy(), None),
+    "Lipschitz cross-entropy": (LipschitzCrossEntropy(), None),
     "two-sided": (WorstCaseIsometry(two_sided=True, n_steps=2), None),
     "hidden": (WorstCaseIsometry(layers="hidden", start="random"), None),
 }
@@ -123,6 +131,9 @@ MEASURES = {
     "bi_lipschitz_ratio": (bi_lipschitz_ratio, True),
     "trustworthiness": (trustworthiness, True),
     "continuity": (continuity, True),
+    "procrustes_distance": (procrustes_distance, True),
+    "centered_kernel_alignment": (centered_kernel_alignment, True),
+    "representational_similarity": (representational_similarity, True),
 }
 
 

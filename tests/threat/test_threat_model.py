@@ -8,15 +8,24 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_iris
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import ThreatModel
 from sklearn_iso._geometry.norms import NORMS, get_norm
 from sklearn_iso._threat import as_threat
 from sklearn_iso._threat.parts import ObservedRange
 from sklearn_iso.attacks import Budget
-from sklearn_iso.metrics import adversarial_accuracy
+from sklearn_iso.metrics import (
+    adversarial_distance,
+    adversarial_examples,
+    certified_distance,
+)
 
 FRAME = pd.DataFrame({"age": [30.0, 50.0], "red": [1.0, 0.0], "blue": [0.0, 1.0]})
 EVERYTHING = {
@@ -279,30 +288,90 @@ def test_data_of_every_container_tell_the_same():
     )
 
 
-def test_bounds_that_data_have_shown_are_widened_by_samples_and_those_that_are_passed_are_not():
-    X, y = load_iris(return_X_y=True)
-    train, test = X[::2], X[1::2]
-    assert (test.min(axis=0) < train.min(axis=0)).any()
-    seen = ThreatModel.from_data(train)
-    assert seen != replace(seen, bounds=tuple(seen.bounds))
-    assert pickle.loads(pickle.dumps(seen)) == seen and "seen in data" in repr(seen)
-    both = ThreatModel(
-        units=train.std(axis=0),
-        bounds=(np.minimum(train.min(0), test.min(0)), np.maximum(train.max(0), test.max(0))),
-    )
-    model = LogisticRegression(max_iter=500).fit(train, y[::2])
-    found, expected = (
-        adversarial_accuracy(model, test, y[1::2], eps=0.4, threat=threat, random_state=0)
-        for threat in (seen, both)
-    )
-    assert found == expected < model.score(test, y[1::2])
-    rows = torch.from_numpy(test)
-    for side, other in zip(
-        Budget.of(rows, threat=seen).box, Budget.of(rows, threat=both).box, strict=True
-    ):
-        assert torch.equal(side, other)
+IRIS, SPECIES = load_iris(return_X_y=True)
+TRAIN, TEST = IRIS[::2], IRIS[1::2].copy()
+TEST[3] += 5  # beyond all others, in every column
+SEEN = ThreatModel.from_data(TRAIN)
+
+
+def test_bounds_that_data_have_shown_are_told_from_bounds_that_are_passed():
+    assert SEEN != replace(SEEN, bounds=tuple(SEEN.bounds))
+    assert pickle.loads(pickle.dumps(SEEN)) == SEEN and "seen in data" in repr(SEEN)
     with pytest.raises(ValueError, match="X must lie inside bounds"):
-        Budget.of(rows, threat=replace(seen, bounds=tuple(seen.bounds)))
+        Budget.of(torch.from_numpy(TEST), threat=replace(SEEN, bounds=tuple(SEEN.bounds)))
+
+
+def test_a_sample_beyond_bounds_that_data_have_shown_widens_its_own_alone():
+    X = torch.from_numpy(TEST)
+    budget = Budget.of(X, eps=99.0, threat=SEEN)
+    low, high = (np.stack([side(TRAIN, axis=0)] * len(TEST)) for side in (np.min, np.max))
+    ball = budget.around(X)
+    for v, ends in ((-1.0, np.minimum(low, TEST)), (1.0, np.maximum(high, TEST))):
+        reached = ball.point(torch.full_like(X, v))
+        np.testing.assert_array_equal(reached, ends)
+        np.testing.assert_array_equal(ball[[3]].point(torch.full_like(X[[3]], v)), ends[[3]])
+        budget.verify(X, reached)
+        if v > 0:  # what only the bounds of another sample hold is outside
+            beyond = reached.clone()
+            beyond[0] = torch.from_numpy(TEST[3])
+            with pytest.raises(ValueError, match="stay within bounds"):
+                budget.verify(X, beyond)
+
+
+def as_frame(X):
+    frame = pd.DataFrame(X).add_prefix("x").assign(kind="flower")
+    frame.loc[5, "x0"] = np.nan
+    return frame
+
+
+def raw_model():
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    encoder = make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")), (OneHotEncoder(), ["kind"])
+    )
+    return make_pipeline(encoder, LogisticRegression(max_iter=500))
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1", "l0"])
+@pytest.mark.parametrize("kind", ["linear", "tree", "raw"])
+def test_a_sample_alone_is_evaluated_as_within_the_batch(kind, norm):
+    X, X_train = (as_frame(one) if kind == "raw" else one for one in (TEST[:8], TRAIN))
+    models = {
+        "linear": LogisticRegression(max_iter=500),
+        "tree": DecisionTreeClassifier(max_depth=4, random_state=0),
+        "raw": raw_model(),
+    }
+    model = models[kind].fit(X_train, SPECIES[::2])
+    y = model.predict(X)
+    threat = ThreatModel.from_data(X_train, norm=norm)
+    options = {"threat": threat, "random_state": 0}
+    measures = [lambda X, y: adversarial_distance(model, X, y, **options)]
+    if kind != "tree":
+        measures += [
+            lambda X, y: adversarial_examples(model, X, y, eps=2, attack="fgsm", **options)
+        ]
+    if kind != "raw" and norm != "l0":
+        measures += [lambda X, y: certified_distance(model, X, y, threat=threat)]
+    for measure in measures:
+        together = np.asarray(measure(X, y))
+        without = np.asarray(measure(X[:3], y[:3]))  # without the sample that is far out
+        alone = np.asarray(measure(X[3:4], y[3:4]))
+        for found, expected in ((without, together[:3]), (alone, together[3:4])):
+            if found.dtype == object:
+                assert found.tolist() == expected.tolist()
+            else:
+                np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_what_a_sample_beyond_the_bounds_may_do_is_certified_by_its_own():
+    # Splits at 1 and 5.5: 9 may come back over the second, which 4 must not reach.
+    X, y = np.array([[0.0], [2.0], [4.0], [7.0]]), [0, 1, 1, 0]
+    tree = DecisionTreeClassifier(random_state=0).fit(X, y)
+    threat = ThreatModel.from_data(X[:3], units=1.0)
+    proven = certified_distance(tree, [[9.0], [4.0]], [0, 1], threat=threat)
+    np.testing.assert_allclose(proven, [3.5, 3.0], rtol=1e-6)
+    found = adversarial_distance(tree, [[9.0], [4.0]], [0, 1], threat=threat, random_state=0)
+    np.testing.assert_allclose(found, proven, rtol=1e-6)
 
 
 def test_images_tell_a_unit_of_each_pixel():
