@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +62,16 @@ class NeighboursCertifier:
 
     @property
     def exact(self) -> bool:
-        """Whether there is one neighbour in the Euclidean metric: then distances are exact."""
+        """Whether there is one neighbour in the Euclidean metric: then distances are exact.
+
+        But where points of two classes share a place, and either may be taken.
+        """
         return self.n_neighbors == 1 and self.order == 2
+
+    @cached_property
+    def place(self) -> NDArray:
+        """The number of the place of each point, the same for points that coincide."""
+        return np.unique(self.points, axis=0, return_inverse=True)[1].ravel()
 
     @property
     def method(self) -> str:
@@ -87,7 +96,8 @@ class NeighboursCertifier:
         domain = Domain.of(threat, X.shape[1])
         if not self.exact or domain.order not in (1, 2, np.inf):
             return Errors.none(X)
-        found = [vote.nearest_cell() for vote in self._votes(X, codes, threat)]
+        votes = list(self._votes(X, codes, threat))
+        found = [vote.nearest_cell(wins=True) for vote in votes]
         bounds = np.array([bound for bound, _ in found], dtype=np.float64)
         steps = np.stack([np.full(X.shape[1], np.nan) if v is None else v for _, v in found])
         lengths = domain.size(np.abs(steps))
@@ -95,6 +105,8 @@ class NeighboursCertifier:
         known = lengths <= far
         points = X + np.where(known[:, None] & (steps != 0), steps * domain.units, 0.0)
         settled = known | (bounds * (1 - ROUNDING) > far) | np.isinf(bounds)
+        shared = np.array([vote.shares_places for vote in votes], dtype=bool)
+        settled &= ~shared | (known & (eps is not None))
         return Errors(points.astype(X.dtype), known, settled)
 
     def _votes(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> Iterator[Vote]:
@@ -228,8 +240,16 @@ class Vote:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(gains > 0, np.where(sizes > 0, gains / sizes, np.inf), 0.0)
 
-    def nearest_cell(self) -> tuple[float, NDArray | None]:
+    @property
+    def shares_places(self) -> bool:
+        """Whether points of another class lie where one of the own class does."""
+        place, mine = self.certifier.place, self.certifier.labels == self.code
+        return bool(np.isin(place[~mine], place[mine]).any())
+
+    def nearest_cell(self, wins: bool = False) -> tuple[float, NDArray | None]:
         """Return the distance to the cells of points of other classes, and a step there.
+
+        With `wins`, of points alone that share their place with none of the own class.
 
         A cell is an intersection of half-spaces. The distance is a lower bound, of which all but
         rounding is reached by the step, in units; there is none where no cell can be reached.
@@ -237,7 +257,10 @@ class Vote:
         points, mine = self.certifier.points, self.certifier.labels == self.code
         away = np.square(points - self.z).sum(axis=1)
         own = points[mine][np.argsort(away[mine], kind="stable")]
-        others = points[~mine][np.argsort(away[~mine], kind="stable")]
+        rivals = ~mine
+        if wins:
+            rivals &= ~np.isin(self.certifier.place, self.certifier.place[mine])
+        others = points[rivals][np.argsort(away[rivals], kind="stable")]
         lengths = np.concatenate(
             [
                 self._lengths(*self._half_spaces(own[:NEAREST], others[at : at + BLOCK])).max(

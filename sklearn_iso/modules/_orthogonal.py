@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from numbers import Integral
 from typing import TypeVar, cast
 
 import torch
@@ -15,7 +14,7 @@ from torch.nn.utils import parametrize
 
 from sklearn_iso.modules._convnet import check_image_shape, check_images
 from sklearn_iso.modules._mlp import MLP
-from sklearn_iso.modules._widths import COUNT, check_widths
+from sklearn_iso.modules._widths import COUNT, check_widths, layer_widths
 
 _OUTPUTS = StrOptions({"unit_rows", "orthogonal"})
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
@@ -258,7 +257,8 @@ class OrthogonalConvNet(nn.Module):
         check_widths("image_shape", shape, 3)
         check_even("channels", channels)
         check_even("hidden_layer_sizes", hidden_layer_sizes)
-        sides = [patch_size] * len(channels) if isinstance(patch_size, Integral) else patch_size
+        sides = layer_widths(patch_size, "patch_size")
+        sides = sides * len(channels) if len(sides) == 1 else sides
         check_widths("patch_size", sides, len(channels))
         self.image_shape, self.patch_sizes = tuple(shape), tuple(sides)
         check_image_shape(self.image_shape, n_features)

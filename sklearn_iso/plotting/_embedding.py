@@ -12,7 +12,7 @@ from sklearn_iso._protocols import RandomState, Transformer
 from sklearn_iso._randomness import private_random_state
 from sklearn_iso.metrics._distortion import best_scale, representation_of
 from sklearn_iso.metrics._pairs import check_pair_of_spaces
-from sklearn_iso.plotting._axes import axes_for, check_empty, class_name, figure_of
+from sklearn_iso.plotting._axes import Style, axes_for, check_empty, class_name, figure_of
 from sklearn_iso.plotting._checks import as_numbers, check_parameters
 
 if TYPE_CHECKING:
@@ -197,10 +197,10 @@ class EmbeddingDisplay:
         name = self.estimator_name if name is None else name
         order = np.argsort(self.distortion, kind="stable")
         top = float(np.quantile(self.distortion, 0.99)) or 1.0
-        style = {"s": 12, "linewidths": 0, "cmap": "viridis", "vmin": 0, "vmax": top}
-        self.points_ = ax.scatter(
-            *self.Z[order, :2].T, c=self.distortion[order], **{**style, **kwargs}
-        )
+        style: Style = {"s": 12, "linewidths": 0, "cmap": "viridis", "vmin": 0, "vmax": top}
+        style["c"] = self.distortion[order]
+        first, second = self.Z[order, :2].T
+        self.points_ = ax.scatter(first, second, **{**style, **kwargs})
         ax.set_aspect("equal", adjustable="datalim")
         ax.set_xlabel("First component, in units of the features")
         ax.set_ylabel("Second component")

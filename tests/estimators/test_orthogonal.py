@@ -138,4 +138,4 @@ def test_names_and_parameters_without_a_use_are_refused():
 
 @pytest.mark.slow
 def test_scikit_learn_has_no_objection():
-    check_estimator(classifier(max_epochs=20))
+    check_estimator(classifier(max_epochs=60, learning_rate=0.02), on_skip=None)

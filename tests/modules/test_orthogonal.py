@@ -179,7 +179,7 @@ def test_a_generator_decides_the_weights_alone():
         (lambda: OrthogonalMLP(4, 3, output="unit"), "output"),
         (lambda: OrthogonalConvNet(784, 10, channels=(3,)), "channels must be even"),
         (lambda: OrthogonalConvNet(784, 10, patch_size=3), "patch_size must divide"),
-        (lambda: OrthogonalConvNet(784, 10, patch_size=(2,)), "patch_size must hold 2"),
+        (lambda: OrthogonalConvNet(784, 10, patch_size=(2, 2, 1)), "patch_size must hold 2"),
         (lambda: OrthogonalConvNet(10, 2), "image_shape"),
         (lambda: OrthogonalConvNet(784, 10)(torch.zeros(1, 1, 14, 56)), "Images must be"),
     ],
