@@ -40,26 +40,20 @@ class Ascent:
     sure: float
     n_cells: NDArray
 
-    def nearer(self, around: Around, box: Box | None, proven: float) -> Box | None:
+    def nearer(self, around: Around, box: Box, proven: float) -> Box | None:
         """Return a box of one cell where the other class wins, nearer than another; or None.
 
         Parameters
         ----------
         around : Around
             In "linf".
-        box : Box, or None
-            Where the other class wins, if such a box is known.
+        box : Box
+            Where the other class wins.
         proven : float
             No error is within this radius.
         """
-        if box is None:
-            everywhere = around.costs[np.isfinite(around.costs)].max()
-            at = self._climbed(around.own, *around.within(everywhere))
-        else:
-            at = np.clip(around.own, box[0], box[1] - 1)
-        if at is None:
-            return None
-        far, near, found = float(around.size(at, at + 1)), proven, box is None
+        at = np.clip(around.own, box[0], box[1] - 1)
+        far, near, found = float(around.size(at, at + 1)), proven, False
         for _ in range(MOST_RADII):
             if far - near <= CLOSE * far:
                 break
@@ -76,7 +70,8 @@ class Ascent:
 
     def at_hand(self, around: Around, radius: float) -> Box | None:
         """Return a box of one cell within a radius where the other class wins, if it finds one."""
-        at = self._climbed(around.own, *around.within(radius))
+        everywhere = around.costs[np.isfinite(around.costs)].max()
+        at = self._climbed(around.own, *around.within(min(radius, everywhere)))
         return None if at is None else (at, at + 1)
 
     def _climbed(self, at: NDArray, low: NDArray, high: NDArray) -> NDArray | None:

@@ -107,18 +107,13 @@ class Question:
         OutOfReach
             If a search ended before it knew, and no other found one.
         """
-        for search in searches:
-            box = search.at_hand(self.around, radius)
-            error = None if box is None else self._error_in(Hit(box, is_sure=True))
-            if error is not None:
-                return error
         open_ended = False
         for search in searches:
             try:
                 error = self.first_error(search.hits(self.around, radius, self.effort))
             except OutOfReach:
                 open_ended = True
-                continue
+                error = self._error_at_hand(search, radius)
             if error is not None:
                 return error
         if open_ended:
@@ -137,10 +132,13 @@ class Question:
 
         Radii grow until there is one, unless one is at hand, and then close in on it. What a search
         leaves open within half of the effort that is left is asked again for a smaller radius.
+        Few nodes are spent sooner than ascents, which then wait until proofs are given up.
         """
         radii = np.unique(self.around.costs[np.isfinite(self.around.costs)])
         free = [0] * len(searches)  # the own cell is free of errors
-        step, best = 1, self._at_hand(searches)
+        step, best = 1, Found(np.inf)
+        if not self._is_short:
+            best = self._at_hand(searches, best, 0.0)
         top = int(np.searchsorted(radii, best.distance))
         while (low := min(free)) + 1 < top:
             at = (
@@ -160,17 +158,26 @@ class Question:
                 best = _found(error)
                 top = int(np.searchsorted(radii, best.distance))
         bound = radii[low + 1] if (low := min(free)) + 1 < len(radii) else np.inf
+        if self._is_short and bound < best.distance:
+            best = self._at_hand(searches, best, radii[low])
         return replace(best, bound=min(bound, best.distance))
 
-    def _at_hand(self, searches: Sequence[Search]) -> Found:
-        """Return the nearest error that is found without a proof."""
-        best = Found(np.inf)
+    @property
+    def _is_short(self) -> bool:
+        """Whether proofs end after few nodes."""
+        return self.effort.n_nodes is not None
+
+    def _at_hand(self, searches: Sequence[Search], best: Found, proven: float) -> Found:
+        """Return an error without a proof that it is the nearest, the best if none is nearer."""
         for search in searches:
-            box = search.nearer(self.around, None, 0.0)
-            error = None if box is None else self._error_in(Hit(box, is_sure=True))
-            if error is not None and error.distance < best.distance:
-                best = _found(error)
+            error = self._error_at_hand(search, np.nextafter(best.distance, 0))
+            if error is not None:
+                best = _found(self._nearer(search, error, proven))
         return best
+
+    def _error_at_hand(self, search: Search, radius: float) -> Error | None:
+        box = search.at_hand(self.around, radius)
+        return None if box is None else self._error_in(Hit(box, is_sure=True))
 
     def _error_within(
         self, searches: Sequence[Search], free: list[int], radii: NDArray, at: int
@@ -181,7 +188,8 @@ class Question:
                 hits = search.hits(self.around, radii[at], self.effort.half())
                 error = self.first_error(hits)
                 if error is not None:
-                    return self._nearer(search, error, radii[min(free)])
+                    proven = radii[min(free)]
+                    return error if self._is_short else self._nearer(search, error, proven)
                 free[number] = at
         return None
 

@@ -151,7 +151,7 @@ class Search(Protocol):
             If the effort did not suffice.
         """
 
-    def nearer(self, around: Around, box: Box | None, proven: float) -> Box | None:
+    def nearer(self, around: Around, box: Box, proven: float) -> Box | None:
         """Return a box where the other class wins, nearer than a known one, if one is at hand.
 
         None is within the proven radius.
@@ -203,7 +203,7 @@ class Intersections:
             for state in self._branches(box, left, lead, around, radius):
                 heapq.heappush(heap, (state[0], next(number), state[1]))
 
-    def nearer(self, around: Around, box: Box | None, proven: float) -> Box | None:
+    def nearer(self, around: Around, box: Box, proven: float) -> Box | None:
         """Return None: the nearest box comes first."""
         return None
 

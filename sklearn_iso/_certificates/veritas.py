@@ -104,7 +104,7 @@ class Veritas:
             if reason in (veritas.StopReason.OUT_OF_TIME, veritas.StopReason.OUT_OF_MEMORY):
                 raise OutOfReach
 
-    def nearer(self, around: Around, box: Box | None, proven: float) -> Box | None:
+    def nearer(self, around: Around, box: Box, proven: float) -> Box | None:
         """Return a box where the other class wins, nearer than a known one, if one is at hand."""
         return None if self.ascent is None else self.ascent.nearer(around, box, proven)
 
