@@ -330,6 +330,18 @@ def test_what_the_estimator_contradicts_is_searched_again(engine):
     assert found.any() and (forest.predict(points[found]) != labels[found]).all()
 
 
+@pytest.mark.parametrize("eps", [None, 1.0])
+def test_errors_beside_an_attack_are_those_that_the_estimator_sees(engine, eps):
+    forest = Stubborn(3, max_depth=2, random_state=0).fit(X, Y > 1)
+    forest.known_ = X[:, 0]
+    samples, labels = X[:100:8], Y[:100:8] > 1
+    errors = certifier_of(forest).errors(samples, labels.astype(int), ThreatModel(), eps)
+    assert errors.known.any()
+    assert (forest.predict(errors.points) != labels)[errors.known].all()
+    if eps is not None:
+        assert (np.abs(errors.points - samples).max(axis=1) <= eps * (1 + 1e-9)).all()
+
+
 def test_large_ensembles_name_the_package_that_they_need(monkeypatch):
     monkeypatch.setattr(veritas, "is_installed", lambda: False)
     forest = RandomForestClassifier(100, random_state=0).fit(X, Y)
