@@ -4,17 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_iso._certificates.cells import Around
-from sklearn_iso._certificates.search import Box, Effort, Intersections, OutOfReach, Search
+from sklearn_iso._certificates.search import (
+    Box,
+    Effort,
+    Hit,
+    Intersections,
+    OutOfReach,
+    Search,
+)
 
 #: Boxes of equal scores that the estimator decides for the own class, before a search gives up.
 MOST_TIES = 1000
 #: By how much a radius grows where nothing is known of the distance.
 GROWTH = 1.5
+#: By this share before an error at hand the first proof is tried, and the last one just before an
+#: error that is this close; others half way.
+FIRST, CLOSE = 0.1, 0.03
+
+
+class Error(NamedTuple):
+    """Where the estimator errs.
+
+    Parameters
+    ----------
+    distance : float
+    point : ndarray of shape (n_features,)
+    box : Box
+        Around the point.
+    """
+
+    distance: float
+    point: NDArray
+    box: Box
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,23 +74,32 @@ class Question:
     errs : callable
         Whether the estimator errs at a point, which decides between equal scores.
     effort : Effort
+    asks_always : bool
+        Whether it decides between others too.
     """
 
     around: Around
     errs: Callable[[NDArray], bool]
     effort: Effort
+    asks_always: bool = False
 
-    def first_error(self, boxes: Iterable[Box]) -> tuple[float, NDArray] | None:
-        """Return the distance and the point of the first box where the estimator errs."""
-        for number, box in enumerate(boxes):
-            point = self.around.point(*box)
-            if self.errs(point):
-                return float(self.around.size(*box)), point
+    def first_error(self, hits: Iterable[Hit]) -> Error | None:
+        """Return the first box where the estimator errs, and its nearest point."""
+        for number, hit in enumerate(hits):
+            error = self._error_in(hit)
+            if error is not None:
+                return error
             if number >= MOST_TIES:
                 raise OutOfReach
         return None
 
-    def first_of(self, searches: Sequence[Search], radius: float) -> tuple[float, NDArray] | None:
+    def _error_in(self, hit: Hit) -> Error | None:
+        point = self.around.point(*hit.box)
+        if (hit.is_sure and not self.asks_always) or self.errs(point):
+            return Error(float(self.around.size(*hit.box)), point, hit.box)
+        return None
+
+    def first_of(self, searches: Sequence[Search], radius: float) -> Error | None:
         """Return the first error of any search within a radius; None where there is none.
 
         Raises
@@ -74,10 +110,10 @@ class Question:
         open_ended = False
         for search in searches:
             try:
-                error = self.first_error(search.boxes(self.around, radius, self.effort))
+                error = self.first_error(search.hits(self.around, radius, self.effort))
             except OutOfReach:
                 open_ended = True
-                continue
+                error = self._error_at_hand(search, radius)
             if error is not None:
                 return error
         if open_ended:
@@ -87,21 +123,29 @@ class Question:
     def within(self, search: Search, radius: float) -> bool | None:
         """Return whether there is an error within a radius; None where that stays open."""
         try:
-            return self.first_error(search.boxes(self.around, radius, self.effort)) is not None
+            return self.first_error(search.hits(self.around, radius, self.effort)) is not None
         except OutOfReach:
             return None
 
     def nearest(self, searches: Sequence[Search]) -> Found:
         """Return the nearest error in "linf", where distances are those of single cells.
 
-        Radii grow until there is one, and then close in on it. What a search leaves open within
-        half of the effort that is left is asked again for a smaller radius.
+        Radii grow until there is one, unless one is at hand, and then close in on it. What a search
+        leaves open within half of the effort that is left is asked again for a smaller radius.
+        Few nodes are spent sooner than ascents, which then wait until proofs are given up.
         """
         radii = np.unique(self.around.costs[np.isfinite(self.around.costs)])
         free = [0] * len(searches)  # the own cell is free of errors
-        top, step, best = len(radii), 1, Found(np.inf)
+        step, best = 1, Found(np.inf)
+        if not self._is_short:
+            best = self._at_hand(searches, best, 0.0)
+        top = int(np.searchsorted(radii, best.distance))
         while (low := min(free)) + 1 < top:
-            at = min(low + step, top - 1) if top == len(radii) else (low + top) // 2
+            at = (
+                min(low + step, top - 1)
+                if top == len(radii)
+                else _between(radii, low, top, best.distance)
+            )
             try:
                 error = self._error_within(searches, free, radii, at)
             except OutOfReach:
@@ -111,23 +155,47 @@ class Question:
                 continue
             step *= 2
             if error is not None:
-                best = Found(error[0], error[0], error[1])
+                best = _found(error)
                 top = int(np.searchsorted(radii, best.distance))
         bound = radii[low + 1] if (low := min(free)) + 1 < len(radii) else np.inf
+        if self._is_short and bound < best.distance:
+            best = self._at_hand(searches, best, radii[low])
         return replace(best, bound=min(bound, best.distance))
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether proofs end after few nodes."""
+        return self.effort.n_nodes is not None
+
+    def _at_hand(self, searches: Sequence[Search], best: Found, proven: float) -> Found:
+        """Return an error without a proof that it is the nearest, the best if none is nearer."""
+        for search in searches:
+            error = self._error_at_hand(search, np.nextafter(best.distance, 0))
+            if error is not None:
+                best = _found(self._nearer(search, error, proven))
+        return best
+
+    def _error_at_hand(self, search: Search, radius: float) -> Error | None:
+        box = search.at_hand(self.around, radius)
+        return None if box is None else self._error_in(Hit(box, is_sure=True))
 
     def _error_within(
         self, searches: Sequence[Search], free: list[int], radii: NDArray, at: int
-    ) -> tuple[float, NDArray] | None:
+    ) -> Error | None:
         """Return an error within a radius, after noting which searches end without one."""
         for number, search in enumerate(searches):
             if free[number] < at:
-                boxes = search.boxes(self.around, radii[at], self.effort.half())
-                error = self.first_error(boxes)
+                hits = search.hits(self.around, radii[at], self.effort.half())
+                error = self.first_error(hits)
                 if error is not None:
-                    return error
+                    proven = radii[min(free)]
+                    return error if self._is_short else self._nearer(search, error, proven)
                 free[number] = at
         return None
+
+    def _nearer(self, search: Search, error: Error, proven: float) -> Error:
+        box = search.nearer(self.around, error.box, proven)
+        return error if box is None else self._error_in(Hit(box, is_sure=True)) or error
 
     def nearest_in_any_norm(self, search: Intersections, known: Found) -> Found:
         """Return the nearest error beyond a known bound, or a larger bound.
@@ -142,13 +210,12 @@ class Question:
         while True:
             radius = min(radius, known.distance)
             try:
-                found = search.by_distance(self.around, radius, self.effort)
-                error = self.first_error(box for _, box in found)
+                error = self.first_error(search.hits(self.around, radius, self.effort))
             except OutOfReach as stopped:
                 reached = float(stopped.args[0]) if stopped.args else 0.0
                 return replace(known, bound=max(bound, min(reached, known.distance)))
             if error is not None:
-                return Found(error[0], error[0], error[1])
+                return _found(error)
             bound = radius
             if radius >= min(known.distance, self._largest()):
                 return replace(known, bound=known.distance)
@@ -163,3 +230,17 @@ class Question:
         costs, start = self.around.costs, self.around.cells.start[:-1]
         most = np.maximum.reduceat(np.where(np.isfinite(costs), costs, 0), start)
         return float(self.around.domain.size(most)) * GROWTH
+
+
+def _found(error: Error) -> Found:
+    return Found(error.distance, error.distance, error.point)
+
+
+def _between(radii: NDArray, low: int, top: int, best: float) -> int:
+    """Return which of the radii between two is tried next: proofs take longer and longer."""
+    middle = (low + top) // 2
+    if radii[min(top, len(radii) - 1)] < best:  # what the last search left open
+        return middle
+    if low == 0:
+        return int(np.clip(np.searchsorted(radii, (1 - FIRST) * best), middle, top - 1))
+    return top - 1 if best - radii[low] < CLOSE * best else middle

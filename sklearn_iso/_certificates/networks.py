@@ -98,7 +98,7 @@ class NetworkCertifier:
                 # Its module is the user's own: what counts is what it may consist of.
                 raise NotCertifiableError(self.estimator, reason=str(error).rstrip(".")) from error
             reason = f"its differentiable model is no network with bounds. {error.fact.rstrip('.')}"
-            raise NotCertifiableError(self.estimator, (), reason, _known()) from error
+            raise NotCertifiableError(self.estimator, (), reason, registered()) from error
 
     def holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
         """Return for which samples no perturbation within eps is misclassified, as booleans."""
@@ -316,13 +316,8 @@ def _model_of(estimator: BaseEstimator, steps: Steps) -> nn.Module:
         before = [twin_of_step(name, step, transform=True) for name, step in steps]
         last = as_torch(estimator)
     except NotDifferentiableError as error:
-        raise NotCertifiableError(error.estimator, error.path, _why(error), _known()) from error
+        raise NotCertifiableError(error.estimator, error.path, _why(error), registered()) from error
     return Chain(*before, last) if before else last
-
-
-def _known() -> list[str]:
-    """Return the names of the classes with a proof, without the base of them all."""
-    return [name for name in registered() if name != BaseEstimator.__name__]
 
 
 def _why(error: NotDifferentiableError) -> str:

@@ -7,9 +7,11 @@ from functools import singledispatch
 from inspect import getattr_static
 from typing import TypeVar
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, RegressorMixin, is_regressor
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -31,7 +33,7 @@ def _reason(estimator: object) -> str | None:
 
 @singledispatch
 def _build(estimator: object, steps: Steps) -> Certifier:
-    raise NotCertifiableError(estimator, reason=_reason(estimator), known=registered())
+    raise NotCertifiableError(estimator, known=registered())
 
 
 @singledispatch
@@ -109,7 +111,8 @@ def refuse(*estimator_classes: type, reason: str) -> None:
 
 def registered() -> list[str]:
     """Return the names of the classes with a certifier."""
-    return sorted({kind.__name__ for kind in _build.registry if kind is not object})
+    known = _build.registry.keys() - {object, BaseEstimator}
+    return sorted({kind.__name__ for kind in known})
 
 
 def certifier_of(estimator: BaseEstimator) -> Certifier:
@@ -122,7 +125,27 @@ def certifier_of(estimator: BaseEstimator) -> Certifier:
     NotCertifiableError
         If there is no proof for the estimator, or for a step before it.
     """
-    return _build(*last_step(estimator))
+    last, steps = last_step(estimator)
+    try:
+        if (reason := _reason(last)) is not None:
+            known = () if is_regressor(last) else registered()
+            raise NotCertifiableError(last, reason=reason, known=known)
+        return _build(last, steps)
+    except NotCertifiableError as error:
+        path = _path_of_last(estimator)
+        if error.path or error.estimator is not last or not path:
+            raise
+        raise NotCertifiableError(last, path, error.reason, error.known) from error
+
+
+def _path_of_last(estimator: BaseEstimator) -> tuple[str, ...]:
+    """Return the names of the steps of pipelines that lead to the estimator that predicts."""
+    path: tuple[str, ...] = ()
+    while (part := _unwrap(estimator)) is not None:
+        if isinstance(estimator, Pipeline):
+            path += (estimator.steps[-1][0],)
+        estimator, _ = part
+    return path
 
 
 def errors_of(estimator: BaseEstimator) -> Witnessing | None:
@@ -184,3 +207,12 @@ def _search(search: BaseSearchCV) -> tuple[BaseEstimator, Steps]:
 @unwrap(FrozenEstimator)
 def _frozen(frozen: FrozenEstimator) -> tuple[BaseEstimator, Steps]:
     return frozen.estimator, ()
+
+
+refuse(RegressorMixin, reason="it predicts numbers, and certificates are of predicted classes")
+refuse(
+    GaussianNB,
+    QuadraticDiscriminantAnalysis,
+    reason="its scores are quadratic, and bounds are known of linear ones; "
+    "LinearDiscriminantAnalysis has them",
+)

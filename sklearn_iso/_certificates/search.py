@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,20 @@ from sklearn_iso._certificates.leaves import Leaves
 
 #: Cells of a box, low included and high not.
 Box = tuple[NDArray, NDArray]
+
+
+class Hit(NamedTuple):
+    """A box of cells where another class may win.
+
+    Parameters
+    ----------
+    box : Box
+    is_sure : bool
+        Whether its lead is larger than what rounding may make of it.
+    """
+
+    box: Box
+    is_sure: bool
 
 
 class OutOfReach(Exception):
@@ -108,10 +122,25 @@ class Effort:
             self.of._count(n_steps, n_nodes)
 
 
+class Leads(NamedTuple):
+    """What another class must lead by to win, less what its lead starts from.
+
+    Parameters
+    ----------
+    least : float
+        With less it does not.
+    sure : float
+        With as much it does.
+    """
+
+    least: float
+    sure: float
+
+
 class Search(Protocol):
     """Finds where the scores of one class reach those of another."""
 
-    def boxes(self, around: Around, radius: float, effort: Effort) -> Iterator[Box]:
+    def hits(self, around: Around, radius: float, effort: Effort) -> Iterator[Hit]:
         """Yield boxes of cells within a radius of a sample where the other class may win.
 
         When it ends, there are no more of them.
@@ -121,6 +150,15 @@ class Search(Protocol):
         OutOfReach
             If the effort did not suffice.
         """
+
+    def nearer(self, around: Around, box: Box, proven: float) -> Box | None:
+        """Return a box where the other class wins, nearer than a known one, if one is at hand.
+
+        None is within the proven radius.
+        """
+
+    def at_hand(self, around: Around, radius: float) -> Box | None:
+        """Return a box within a radius where the other class wins, if it is found at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,23 +170,15 @@ class Intersections:
     leaves : Leaves
     gains : ndarray of shape (n_leaves,)
         What each adds to the lead of the other class.
-    floor : float
-        The least lead that counts, less what it starts from.
+    leads : Leads
     """
 
     leaves: Leaves
     gains: NDArray
-    floor: float
+    leads: Leads
 
-    def boxes(self, around: Around, radius: float, effort: Effort) -> Iterator[Box]:
-        """Yield the boxes within a radius, the nearest first."""
-        for _, box in self.by_distance(around, radius, effort):
-            yield box
-
-    def by_distance(
-        self, around: Around, radius: float, effort: Effort
-    ) -> Iterator[tuple[float, Box]]:
-        """Yield boxes with their distances, which grow.
+    def hits(self, around: Around, radius: float, effort: Effort) -> Iterator[Hit]:
+        """Yield the boxes within a radius, the nearest first.
 
         Raises
         ------
@@ -168,10 +198,18 @@ class Intersections:
             except OutOfReach:
                 raise OutOfReach(distance) from None
             if not len(left):
-                yield distance, box
+                yield Hit(box, lead >= self.leads.sure)
                 continue
             for state in self._branches(box, left, lead, around, radius):
                 heapq.heappush(heap, (state[0], next(number), state[1]))
+
+    def nearer(self, around: Around, box: Box, proven: float) -> Box | None:
+        """Return None: the nearest box comes first."""
+        return None
+
+    def at_hand(self, around: Around, radius: float) -> Box | None:
+        """Return None: there is nothing but the search."""
+        return None
 
     def _branches(
         self, box: Box, left: NDArray, lead: float, around: Around, radius: float
@@ -200,7 +238,7 @@ class Intersections:
             lows = np.maximum(box[0], self.leaves.low[left])
             highs = np.minimum(box[1], self.leaves.high[left])
             left = left[around.size(lows, highs) <= radius]
-        if lead + self._most(left) < self.floor:
+        if lead + self._most(left) < self.leads.least:
             return None
         return distance, (box, left, lead)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,17 +29,14 @@ from sklearn_iso._certificates.certifier import Certifier, Errors
 from sklearn_iso._certificates.columnwise import Columnwise, columnwise, quietly
 from sklearn_iso._certificates.domain import Domain
 from sklearn_iso._certificates.forests import Forest
-from sklearn_iso._certificates.leaves import Leaves
+from sklearn_iso._certificates.grids import Grid
 from sklearn_iso._certificates.nearest import Found, Question
 from sklearn_iso._certificates.registry import Steps, register
-from sklearn_iso._certificates.search import Effort, Intersections, OutOfReach, Search
+from sklearn_iso._certificates.search import Effort, OutOfReach
 from sklearn_iso._certificates.tree_readers import forest_of
 from sklearn_iso._protocols import Classifier
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso.exceptions import NotCertifiableError
-
-if TYPE_CHECKING:
-    from veritas import AddTree
 
 #: Steps of the search in NumPy for a sample, where it only improves a bound and where it is alone.
 STEPS_TO_IMPROVE, STEPS_ALONE = 2000, 50_000
@@ -96,7 +92,9 @@ class TreesCertifier:
         """How it proves."""
         if self.is_single:
             return "distance to the leaves of the tree"
-        return "search over intersections of leaves, exact in 'linf'"
+        if self.time_limit is None:
+            return "search over intersections of leaves, exact in 'linf'"
+        return f"search over intersections of leaves, a lower bound after {self.time_limit:g} s"
 
     def within(self, time_limit: float | None) -> TreesCertifier:
         """Return the same with a limit of time for each sample."""
@@ -109,12 +107,13 @@ class TreesCertifier:
 
     def distances(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         """Return a lower bound of the distance of each sample, in units of the threat."""
-        found = [one.nearest().bound for one in self._samples(X, codes, threat)]
+        found = [one.bound for one in self._checked(X, codes, threat, OneSample.nearest)]
         return np.array(found, dtype=np.float64)
 
     def witness(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         """Return the nearest errors that were found; samples without one as they are."""
-        return self._found(X, [one.nearest() for one in self._samples(X, codes, threat)]).points
+        found = self._checked(X, codes, threat, OneSample.nearest)
+        return self._errors_of(X, found).points
 
     def errors(
         self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float | None = None
@@ -123,11 +122,32 @@ class TreesCertifier:
         if not self.is_single and threat.norm.order != np.inf:
             return Errors.none(X)
         brief = replace(self, n_steps=STEPS_BESIDE, n_nodes=NODES_BESIDE)
-        samples = brief._samples(X, codes, threat)
-        found = [one.nearest() if eps is None else one.within(eps) for one in samples]
-        return self._found(X, found)
+        look = OneSample.nearest if eps is None else partial(OneSample.within, eps=eps)
+        return self._errors_of(X, brief._checked(X, codes, threat, look))
 
-    def _found(self, X: NDArray, found: list[Found]) -> Errors:
+    def _checked(
+        self, X: NDArray, codes: NDArray, threat: ThreatModel, look: Callable[[OneSample], Found]
+    ) -> list[Found]:
+        """Return what is found of each sample, all errors seen by the classifier itself.
+
+        What the sum over trees tells is checked for all samples at once; where the classifier
+        contradicts it, it is asked at every point of a second search.
+        """
+        found = [look(one) for one in self._samples(X, codes, threat)]
+        points = {at: one.point for at, one in enumerate(found) if one.point is not None}
+        if not points:
+            return found
+        some = np.array(list(points))
+        predicted = self._predicted(np.array(list(points.values()), dtype=X.dtype))
+        again = some[predicted == codes[some]]
+        if len(again):
+            samples = self._samples(X[again], codes[again], threat)
+            for at, one in zip(again.tolist(), samples, strict=True):
+                found[at] = look(replace(one, asks_always=True))
+        return found
+
+    @staticmethod
+    def _errors_of(X: NDArray, found: list[Found]) -> Errors:
         points = [x if one.point is None else one.point for x, one in zip(X, found, strict=True)]
         known = np.array([one.point is not None for one in found], dtype=bool)
         settled = np.array([one.bound >= one.distance for one in found], dtype=bool)
@@ -208,48 +228,6 @@ class TreesCertifier:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
-    """A forest on its grid, and the searches over it, made when they are asked for."""
-
-    gridded: Gridded
-    _searches: dict[tuple[int, int], Search] = field(default_factory=dict, repr=False)
-
-    @cached_property
-    def leaves(self) -> Leaves:
-        """The leaves of all trees."""
-        return Leaves.of(self.gridded)
-
-    def search(self, own: int, other: int) -> Search:
-        """Return the search for points where another class wins."""
-        if not veritas.is_installed():
-            return self.intersections(own, other)
-        key = (own, other)
-        if key not in self._searches:
-            lead = self._veritas_trees.contrast_classes(other, own)
-            self._searches[key] = veritas.Veritas(lead, self._gains(own, other)[1])
-        return self._searches[key]
-
-    @cached_property
-    def _veritas_trees(self) -> AddTree:
-        return veritas.trees_of(self.gridded)
-
-    def intersections(self, own: int, other: int) -> Intersections:
-        """Return the search in NumPy."""
-        gains, floor = self._gains(own, other)
-        return Intersections(self.leaves, gains[self.leaves.node], floor)
-
-    def _gains(self, own: int, other: int) -> tuple[NDArray, float]:
-        """Return what nodes add to the lead of another class, and from where on it may win."""
-        forest = self.gridded.forest
-        least, quantum = -forest.rounding(), forest.quantum()
-        if quantum is not None:  # sums are exact, so that ties are known
-            wins_ties = (other > own) if forest.last_wins else (other < own)
-            least = -quantum / 2 if wins_ties else quantum / 2
-        gains = forest.values[:, other] - forest.values[:, own]
-        return gains, float(least - (forest.constant[other] - forest.constant[own]))
-
-
-@dataclass(frozen=True, eq=False)
 class OneSample:
     """One sample before a forest on its grid."""
 
@@ -258,6 +236,7 @@ class OneSample:
     around: Around
     code: int
     wrong: bool
+    asks_always: bool = False
 
     @property
     def others(self) -> list[int]:
@@ -294,7 +273,7 @@ class OneSample:
             error = question.first_of(searches, eps * (1 + ROUNDING))
         except OutOfReach:
             return Found(0.0)
-        return Found(np.inf) if error is None else Found(0.0, *error)
+        return Found(np.inf) if error is None else Found(0.0, error.distance, error.point)
 
     def nearest(self) -> Found:
         """Return the nearest error, or how far there is none."""
@@ -326,7 +305,7 @@ class OneSample:
         of = self.certifier
         n_steps = of.n_steps if n_steps is None else n_steps
         effort = Effort(of.time_limit, n_steps, of.n_nodes, started=started)
-        return Question(around, self.errs, effort)
+        return Question(around, self.errs, effort, self.asks_always)
 
     def _nearest_in_linf(self, around: Around) -> Found:
         searches = [self.grid.search(self.code, other) for other in self.others]

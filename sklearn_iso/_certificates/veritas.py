@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_iso._certificates.ascent import Ascent
 from sklearn_iso._certificates.cells import Around, Gridded
-from sklearn_iso._certificates.search import Box, Effort, OutOfReach
+from sklearn_iso._certificates.search import Box, Effort, Hit, Leads, OutOfReach
 
 if TYPE_CHECKING:
-    from veritas import AddTree, Interval
+    from veritas import AddTree, Config, Interval
 
 LARGEST_MEMORY = 2**30  # bytes
 STEPS_AT_ONCE = 100
@@ -63,26 +65,23 @@ class Veritas:
     ----------
     trees : veritas.AddTree
         What each leaf adds to the lead of the other class.
-    floor : float
-        The least lead that counts, less what it starts from.
+    leads : Leads
+    ascent : Ascent, optional
+        What looks for nearer errors than the search finds.
     """
 
     trees: AddTree
-    floor: float
+    leads: Leads
+    ascent: Ascent | None = None
 
-    def boxes(self, around: Around, radius: float, effort: Effort) -> Iterator[Box]:
+    def hits(self, around: Around, radius: float, effort: Effort) -> Iterator[Hit]:
         """Yield boxes of cells within a radius of a sample where the other class may win."""
         import veritas
 
         low, high = around.within(radius)
-        limits = [veritas.Interval(*map(float, pair)) for pair in zip(low, high, strict=True)]
-        config = veritas.Config(veritas.HeuristicType.MAX_OUTPUT)
-        config.ignore_state_when_worse_than = self.floor
-        config.stop_when_optimal = False
-        config.stop_when_num_new_solutions_exceeds = 1
-        config.max_memory = LARGEST_MEMORY
-        config.focal_eps = 0.5
-        search = config.get_search(self.trees, limits)
+        limits = list(map(_interval, low.tolist(), high.tolist()))
+        # Leaves that meet the limits and each other in pairs have a cell within them in common.
+        search = self._config.get_search(self.trees.prune(limits))
         seen: set[tuple[int, ...]] = set()
         opened = 0
         while True:
@@ -97,11 +96,33 @@ class Veritas:
                 nodes = tuple(search.get_solution_nodes(position))
                 if nodes not in seen:
                     seen.add(nodes)
-                    yield self._box(search.get_solution(position).box(), low, high)
+                    found = search.get_solution(position)
+                    box = self._box(found.box(), low, high)
+                    yield Hit(box, found.output >= self.leads.sure)
             if reason == veritas.StopReason.NO_MORE_OPEN:
                 return
             if reason in (veritas.StopReason.OUT_OF_TIME, veritas.StopReason.OUT_OF_MEMORY):
                 raise OutOfReach
+
+    def nearer(self, around: Around, box: Box, proven: float) -> Box | None:
+        """Return a box where the other class wins, nearer than a known one, if one is at hand."""
+        return None if self.ascent is None else self.ascent.nearer(around, box, proven)
+
+    def at_hand(self, around: Around, radius: float) -> Box | None:
+        """Return a box within a radius where the other class wins, if it is found at once."""
+        return None if self.ascent is None else self.ascent.at_hand(around, radius)
+
+    @cached_property
+    def _config(self) -> Config:
+        import veritas
+
+        config = veritas.Config(veritas.HeuristicType.MAX_OUTPUT)
+        config.ignore_state_when_worse_than = self.leads.least
+        config.stop_when_optimal = False
+        config.stop_when_num_new_solutions_exceeds = 1
+        config.max_memory = LARGEST_MEMORY
+        config.focal_eps = 0.5
+        return config
 
     @staticmethod
     def _box(intervals: Mapping[int, Interval], low: NDArray, high: NDArray) -> Box:
@@ -110,3 +131,10 @@ class Veritas:
             low[feature] = max(low[feature], interval.lo)
             high[feature] = min(high[feature], interval.hi)
         return low, high
+
+
+@lru_cache(maxsize=4096)
+def _interval(low: int, high: int) -> Interval:
+    import veritas
+
+    return veritas.Interval(float(low), float(high))

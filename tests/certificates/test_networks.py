@@ -29,7 +29,7 @@ from sklearn_iso import IsometricClassifier, ThreatModel
 from sklearn_iso._certificates.networks import network_certifier
 from sklearn_iso._certificates.registry import certifier_of
 from sklearn_iso.exceptions import NotCertifiableError
-from sklearn_iso.metrics import adversarial_distance
+from sklearn_iso.metrics import adversarial_distance, certified_distance
 
 X, Y = load_iris(return_X_y=True)
 TWO = (Y > 0).astype(np.int64)
@@ -246,3 +246,19 @@ def test_threats_without_bounds_are_refused(threat, message):
     certifier = network_certifier(mlp().fit(X, Y))
     with pytest.raises(ValueError, match=message):
         certifier.holds(X, Y, threat.resolve(X), 0.1)
+
+
+def test_networks_left_in_training_mode_are_bounded_in_evaluation_mode():
+    torch.manual_seed(0)
+    parts = nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3)
+    options = {"criterion": nn.CrossEntropyLoss, "max_epochs": 5, "verbose": 0}
+    net = NeuralNetClassifier(nn.Sequential(*parts), **options).fit(X.astype(np.float32), Y)
+    samples, labels = X[::10].astype(np.float32), net.predict(X[::10].astype(np.float32))
+    distances = []
+    for training in (False, True):
+        net.module_.train(training)
+        means = net.module_[1].running_mean.clone()
+        distances.append(certified_distance(net, samples, labels))
+        assert torch.equal(net.module_[1].running_mean, means)
+    assert (distances[0] > 0).all()
+    np.testing.assert_array_equal(distances[0], distances[1])

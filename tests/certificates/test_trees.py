@@ -24,7 +24,7 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from sklearn_iso import ThreatModel
-from sklearn_iso._certificates import certifier_of, trees, veritas
+from sklearn_iso._certificates import certifier_of, grids, trees, veritas
 from sklearn_iso.attacks import RayS
 from sklearn_iso.exceptions import NotCertifiableError
 from sklearn_iso.metrics import adversarial_distance, certified_accuracy, certified_distance
@@ -126,17 +126,22 @@ def candidates_of(classifier):
     return np.concatenate(columns), np.concatenate(values)
 
 
-@pytest.fixture(params=[pytest.param("veritas", marks=needs_veritas), "numpy"])
+ENGINES = [pytest.param(name, marks=needs_veritas) for name in ("veritas", "helped veritas")]
+
+
+@pytest.fixture(params=[*ENGINES, "numpy"])
 def engine(request, monkeypatch):
     if request.param == "numpy":
         monkeypatch.setattr(veritas, "is_installed", lambda: False)
         monkeypatch.setattr(trees, "MOST_LEAVES", 10**6)
+    if request.param == "helped veritas":  # as large ensembles are
+        monkeypatch.setattr(grids, "MOST_LEAVES_OF_QUICK", 0)
     return request.param
 
 
 @pytest.mark.parametrize("name", ENSEMBLES)
 def test_ensembles_in_linf_are_those_of_brute_force(name, engine):
-    labels = Y if engine == "veritas" else np.minimum(Y, 1)
+    labels = np.minimum(Y, 1) if engine == "numpy" else Y
     classifier = ENSEMBLES[name].fit(X, labels)
     column, candidates = candidates_of(classifier)
     found = certified_distance(classifier, X[SOME], labels[SOME])
@@ -287,6 +292,54 @@ def test_a_limit_of_time_leaves_lower_bounds():
     hurried = certified_distance(forest, X[SOME], Y[SOME], time_limit=1e-9)
     assert (hurried <= distances).all() and (hurried < distances).any()
     assert np.array_equal(hurried == 0, distances == 0)
+
+
+def test_a_limit_of_time_is_told():
+    certifier = certifier_of(RandomForestClassifier(3, random_state=0).fit(X, Y))
+    assert "exact" in certifier.method
+    assert certifier.within(2.5).method.endswith("a lower bound after 2.5 s")
+
+
+class Counting(RandomForestClassifier):
+    def predict(self, X):
+        self.n_calls_ = getattr(self, "n_calls_", 0) + 1
+        return super().predict(X)
+
+
+def test_the_estimator_decides_ties_and_sees_all_errors_at_once(engine):
+    forest = Counting(5, random_state=0).fit(X, Y > 1)
+    points = certifier_of(forest).witness(X, (Y > 1).astype(int), ThreatModel())
+    assert forest.n_calls_ <= 3
+    assert (forest.predict(points) != (Y > 1)).all()
+
+
+class Stubborn(RandomForestClassifier):
+    """Of one opinion wherever the first feature was moved."""
+
+    def predict(self, X):
+        moved = ~np.isin(X[:, 0], self.known_)
+        return np.where(moved, True, super().predict(X))
+
+
+def test_what_the_estimator_contradicts_is_searched_again(engine):
+    forest = Stubborn(3, max_depth=2, random_state=0).fit(X, Y > 1)
+    forest.known_ = X[:, 0]
+    samples, labels = X[:100:8], Y[:100:8] > 1
+    points = certifier_of(forest).witness(samples, labels.astype(int), ThreatModel())
+    found = (points != samples).any(axis=1)
+    assert found.any() and (forest.predict(points[found]) != labels[found]).all()
+
+
+@pytest.mark.parametrize("eps", [None, 1.0])
+def test_errors_beside_an_attack_are_those_that_the_estimator_sees(engine, eps):
+    forest = Stubborn(3, max_depth=2, random_state=0).fit(X, Y > 1)
+    forest.known_ = X[:, 0]
+    samples, labels = X[:100:8], Y[:100:8] > 1
+    errors = certifier_of(forest).errors(samples, labels.astype(int), ThreatModel(), eps)
+    assert errors.known.any()
+    assert (forest.predict(errors.points) != labels)[errors.known].all()
+    if eps is not None:
+        assert (np.abs(errors.points - samples).max(axis=1) <= eps * (1 + 1e-9)).all()
 
 
 def test_large_ensembles_name_the_package_that_they_need(monkeypatch):

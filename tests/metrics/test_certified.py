@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_iso import ThreatModel
 from sklearn_iso._certificates.categories import variants
@@ -21,6 +22,7 @@ from sklearn_iso.attacks import AttackEnsemble
 from sklearn_iso.exceptions import NotCertifiableError
 from sklearn_iso.metrics import (
     adversarial_accuracy,
+    adversarial_distance,
     certified_accuracy,
     certified_distance,
     make_certified_scorer,
@@ -150,6 +152,8 @@ def test_the_count_of_features_is_refused():
     with pytest.raises(ValueError, match="'l0'"):
         certified_distance(TREE, X, Y, threat=ThreatModel("l0", bounds=(0, 9)))
     with pytest.raises(ValueError, match="'l0'"):
+        certified_accuracy(TREE, X, Y, eps=1, threat="l0")
+    with pytest.raises(ValueError, match="'l0'"):
         make_certified_scorer(eps=1, threat="l0")
 
 
@@ -174,3 +178,39 @@ def test_estimators_must_be_fitted_classifiers():
         certified_distance(DecisionTreeClassifier(), X, Y)
     with pytest.raises(TypeError):
         certified_distance(StandardScaler().fit(X), X, Y)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "reason"),
+    [
+        (GaussianNB(), "its scores are quadratic"),
+        (QuadraticDiscriminantAnalysis(), "its scores are quadratic"),
+        (DecisionTreeRegressor(), "it predicts numbers"),
+    ],
+)
+def test_refusals_name_the_step_and_the_reason(estimator, reason):
+    name = type(estimator).__name__
+    with pytest.raises(NotCertifiableError, match=f"^{name} cannot be certified: {reason}"):
+        certified_distance(estimator.fit(X, Y), X, Y)
+    pipeline = make_pipeline(StandardScaler(), estimator).fit(X, Y)
+    told = rf"^Step '{name.lower()}' \({name}\) cannot be certified: {reason}"
+    with pytest.raises(NotCertifiableError, match=told):
+        certified_distance(pipeline, X, Y)
+
+
+def test_certificates_without_rules_hold_with_them():
+    some = slice(None, None, 20)
+    free = certified_distance(TREE, X[some], Y[some])
+    threat = ThreatModel(increasing=[2])
+    ruled = certified_distance(TREE, X[some], Y[some], threat=threat)
+    np.testing.assert_array_equal(ruled, free)
+    found = adversarial_distance(TREE, X[some], Y[some], threat=threat, random_state=0)
+    assert (found >= ruled * (1 - 1e-6)).all() and (found > ruled * 1.1).any()
+
+
+@pytest.mark.parametrize("estimator", [TREE, LINE])
+def test_budgets_beyond_bounds_are_those_of_the_bounds(estimator):
+    threat = ThreatModel(bounds=(0.0, 8.0), immutable=[2])
+    distances = certified_distance(estimator, X, Y, threat=threat)
+    beyond = [certified_accuracy(estimator, X, Y, eps=eps, threat=threat) for eps in (8.1, 1e9)]
+    assert beyond[0] == beyond[1] == np.mean(np.isinf(distances))

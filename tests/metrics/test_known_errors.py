@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_iso import ThreatModel
-from sklearn_iso._certificates import errors_of, trees, veritas
+from sklearn_iso._certificates import errors_of, grids, trees, veritas
 from sklearn_iso.attacks import Budget, Square
 from sklearn_iso.metrics import (
     adversarial_accuracy,
@@ -147,22 +147,39 @@ def test_reports_tell_what_was_exact():
     assert not (report.proven.verdicts == "open").any()
 
 
-@pytest.mark.parametrize("engine", ["veritas", "numpy"])
-def test_short_searches_know_less_and_always_the_same(engine, monkeypatch):
-    if engine == "veritas" and not veritas.is_installed():
+@pytest.mark.parametrize("engine", ["veritas", "helped veritas", "numpy"])
+@pytest.mark.parametrize("eps", [None, 0.3])
+def test_short_searches_know_less_and_always_the_same(engine, eps, monkeypatch):
+    if engine != "numpy" and not veritas.is_installed():
         pytest.skip("needs the package Veritas")
     if engine == "numpy":
         monkeypatch.setattr(veritas, "is_installed", lambda: False)
         monkeypatch.setattr(trees, "MOST_LEAVES", 10**6)
+    if engine == "helped veritas":
+        monkeypatch.setattr(grids, "MOST_LEAVES_OF_QUICK", 0)
     forest = RandomForestClassifier(20, random_state=0).fit(X, Y)
     right = SOME[forest.predict(X[SOME]) == Y[SOME]]
     threat = ThreatModel().resolve(X)
     monkeypatch.setattr(trees, "NODES_BESIDE", 3)
     monkeypatch.setattr(trees, "STEPS_BESIDE", 3)
-    short, again = (errors_of(forest).errors(X[right], Y[right], threat) for _ in range(2))
+    short, again = (errors_of(forest).errors(X[right], Y[right], threat, eps) for _ in range(2))
     assert not short.settled.all()
     assert (short.known == again.known).all() and (short.points == again.points).all()
     assert (forest.predict(short.points) != Y[right])[short.known].all()
+
+
+def test_short_searches_know_more_errors_by_ascents(monkeypatch):
+    if not veritas.is_installed():
+        pytest.skip("needs the package Veritas")
+    forest = RandomForestClassifier(40, random_state=0).fit(X, Y)
+    right = SOME[forest.predict(X[SOME]) == Y[SOME]]
+    threat, known = ThreatModel().resolve(X), []
+    monkeypatch.setattr(trees, "NODES_BESIDE", 3)
+    for most in (10**6, 0):
+        monkeypatch.setattr(grids, "MOST_LEAVES_OF_QUICK", most)
+        known.append(errors_of(forest).errors(X[right], Y[right], threat).known)
+    assert not known[0].all() and known[1].sum() > known[0].sum()
+    assert (known[1] >= known[0]).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
