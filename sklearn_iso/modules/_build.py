@@ -12,6 +12,9 @@ from torch import nn
 _N_FEATURES = ("n_features", "n_features_in", "in_features", "n_inputs", "input_dim")
 _N_OUTPUTS = ("n_outputs", "n_classes", "out_features", "output_dim")
 
+#: Networks that torch spreads over processes or devices.
+_SPREAD = {"DataParallel", "DistributedDataParallel", "FSDPModule", "FullyShardedDataParallel"}
+
 #: What a user passes: a module, its class, or a function that returns one.
 ModuleLike = nn.Module | Callable[..., nn.Module]
 
@@ -42,7 +45,7 @@ def build_module(
     Raises
     ------
     TypeError
-        If the result is not a module.
+        If the result is not a module, or one that torch spreads over processes itself.
 
     Examples
     --------
@@ -52,6 +55,7 @@ def build_module(
     Linear(in_features=4, out_features=3, bias=True)
     """
     if isinstance(module, nn.Module):
+        check_unspread(module, name)
         return copy.deepcopy(module)
     built = module(**_sizes(module, n_features, n_outputs))
     if not isinstance(built, nn.Module):
@@ -59,7 +63,19 @@ def build_module(
             f"{name} must be an nn.Module, its class or a function that returns one; "
             f"{module!r} returned {type(built).__name__}."
         )
+    check_unspread(built, name)
     return built
+
+
+def check_unspread(module: nn.Module, name: str) -> None:
+    """Raise a TypeError if torch spreads a module over processes or devices itself."""
+    for part in module.modules():
+        if spread := _SPREAD & {kind.__name__ for kind in type(part).__mro__}:
+            raise TypeError(
+                f"{name} must be a plain network: a fit in a process group shares every batch "
+                f"itself, and needs the representations of all of it; got a {spread.pop()}. Pass "
+                "the network inside of it, its .module."
+            )
 
 
 def _sizes(module: Callable[..., nn.Module], n_features: int, n_outputs: int) -> dict[str, int]:

@@ -86,6 +86,7 @@ class CertifiedCrossEntropy(Penalty):
     """
 
     needs_labels = True
+    by_sample = True
     layers = "logits"
     common_params = frozenset({"bounds", "warmup"})
 
