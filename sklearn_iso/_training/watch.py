@@ -13,7 +13,7 @@ from sklearn_iso.exceptions import ProcessLostError
 
 #: Seconds from one sign of life to the next, and without one after which a process counts as
 #: lost: fewer where a connection broke.
-BEAT, PATIENCE, PATIENCE_AFTER_BREAK = 0.5, 20.0, 3.0
+BEAT, PATIENCE, PATIENCE_AFTER_BREAK = 0.5, 20.0, 5.0
 #: Seconds in which all processes must come to a fit.
 ARRIVAL = 300.0
 #: Seconds from one look at the others to the next, while this process waits.
