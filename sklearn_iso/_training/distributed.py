@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -61,7 +62,8 @@ class Processes:
         from torch import distributed
 
         group = None if values.is_cuda else self._group
-        self._finish(distributed.all_reduce(values, group=group, async_op=True))
+        work = distributed.all_reduce(values, group=group, async_op=True)
+        self._finish(work, on_gpu=values.is_cuda)
         return values
 
     def same_as_leader_(self, values: Tensor) -> Tensor:
@@ -69,7 +71,8 @@ class Processes:
         from torch import distributed
 
         group = None if values.is_cuda else self._group
-        self._finish(distributed.broadcast(values, src=0, group=group, async_op=True))
+        work = distributed.broadcast(values, src=0, group=group, async_op=True)
+        self._finish(work, on_gpu=values.is_cuda)
         return values
 
     def gathered(self, values: Tensor) -> list[Tensor]:
@@ -78,7 +81,8 @@ class Processes:
 
         group = None if values.is_cuda else self._group
         parts = [torch.empty_like(values) for _ in range(self.size)]
-        self._finish(distributed.all_gather(parts, values, group=group, async_op=True))
+        work = distributed.all_gather(parts, values, group=group, async_op=True)
+        self._finish(work, on_gpu=values.is_cuda)
         return parts
 
     def object_of_leader(self, value: T) -> T:
@@ -94,9 +98,18 @@ class Processes:
         return held[0]
 
     def any(self, flag: bool) -> bool:
-        """Return whether a flag is set in any process; wait for those that are slow."""
+        """Return whether a flag is set in any process; wait for those that are slow.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If any has been interrupted.
+        """
         self.watch.meet()
-        return bool(self.sum_(torch.tensor(float(flag))))
+        set_, interrupted = self.sum_(torch.tensor([flag, self.interrupted], dtype=torch.int32))
+        if interrupted:
+            raise KeyboardInterrupt
+        return bool(set_)
 
     def same_state(self, rng: np.random.RandomState) -> np.random.RandomState:
         """Bring a random state to that of the leader, and return it."""
@@ -118,8 +131,11 @@ class Processes:
                         "distributed='off' each process fits by itself."
                     )
 
-    def _finish(self, work: Work) -> None:
+    def _finish(self, work: Work, *, on_gpu: bool) -> None:
         """Wait for a message, as long as all processes show signs of life."""
+        while on_gpu and not work.is_completed():  # a wait that times out would end the group
+            self.watch.look()
+            time.sleep(1e-4)
         while True:
             try:
                 work.wait(timedelta(seconds=TICK))

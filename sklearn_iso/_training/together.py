@@ -88,6 +88,7 @@ def joint_run(net: NeuralNet, processes: Processes | None) -> Iterator[None]:
     try:
         with _interrupted_together(processes):
             yield
+        processes.any(False)  # an interrupt after the last step is one
         for values in net.module_.state_dict().values():
             processes.same_as_leader_(values)
     finally:
