@@ -1,7 +1,6 @@
 """One fit of several processes equals that of one; what is wrong is said before it starts."""
 
 import json
-import time
 
 import joint_fits
 import numpy as np
@@ -123,12 +122,9 @@ def both(store):
 
 def test_who_shows_no_sign_of_life_is_named(quick):
     first, second = both(torch.distributed.HashStore())
-    first.look()
     second.stop()
-    began = time.monotonic()
     with pytest.raises(ProcessLostError, match="process 1 showed no more sign of life"):
         first.until(lambda: False)
-    assert time.monotonic() - began >= watching.PATIENCE
     first.stop()
 
 
