@@ -8,6 +8,7 @@ __all__ = [
     "CheckpointInUseError",
     "ModelFileError",
     "NotCertifiableError",
+    "ProcessLostError",
     "RefusedPointsWarning",
     "TrainingDivergedError",
 ]
@@ -134,6 +135,38 @@ adversarial_accuracy or adversarial_distance, which gives upper bounds of its ro
             f"{where} cannot be certified{why}.{others} Measure it by attack, with "
             "adversarial_accuracy or adversarial_distance, which gives upper bounds of its "
             "robustness."
+        )
+
+
+class ProcessLostError(RuntimeError):
+    """A process of a fit that runs on several of them has ended, or ended the fit.
+
+    Parameters
+    ----------
+    processes : sequence of int
+        Their ranks.
+    reason : str
+        What became of them.
+
+    Examples
+    --------
+    >>> from sklearn_iso.exceptions import ProcessLostError
+    >>> print(ProcessLostError([1], "showed no more sign of life"))
+    A joint fit needs all of its processes to its end; process 1 showed no more sign of life. \
+Start them again: with a Checkpoint among the callbacks, the fit goes on from there.
+    """
+
+    def __init__(self, processes: Sequence[int], reason: str) -> None:
+        super().__init__(processes, reason)
+        self.processes, self.reason = list(processes), reason
+
+    def __str__(self) -> str:
+        """Return the rule, what came and the remedy."""
+        ranks = ", ".join(map(str, self.processes))
+        who = f"process {ranks}" if len(self.processes) == 1 else f"processes {ranks}"
+        return (
+            f"A joint fit needs all of its processes to its end; {who} {self.reason}. Start them "
+            "again: with a Checkpoint among the callbacks, the fit goes on from there."
         )
 
 

@@ -78,11 +78,20 @@ class PatientStopping(EarlyStopping):
 
 
 class StopWhenDone(Callback):
-    """The last of the callbacks: ends a training that is done, once all have seen the epoch."""
+    """The last of the callbacks: ends a training that is done, once all have seen the epoch.
+
+    Attributes
+    ----------
+    stopped_ : bool
+        Whether it has; of several processes, all do where one is done.
+    """
+
+    stopped_ = False
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Stop as skorch's own callbacks do."""
-        if net.stopped_early:
+        self.stopped_ = net.is_done()
+        if self.stopped_:
             raise KeyboardInterrupt
 
 

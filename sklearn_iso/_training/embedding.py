@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sklearn_iso._training.objective import Loss, add_terms, as_predicting, is_noisy
+from sklearn_iso._training.sharing import ALONE, Alone, Share
 from sklearn_iso._training.state import own_attributes
 from sklearn_iso.modules import Autoencoder
 from sklearn_iso.modules._representations import first_output
 from sklearn_iso.penalties import Batch, Penalty
+
+if TYPE_CHECKING:
+    from sklearn_iso._training.distributed import Processes
 
 #: Strength of the draw to the guide at first, beside penalties of order 1; and the share of the
 #: training over which it fades. Measured on rolls: stronger or longer, the map stays where the
@@ -50,6 +55,7 @@ class EmbeddingObjective(nn.Module):
     known about a row is looked up by it.
     """
 
+    shares_batches = True
     guide: Tensor | None = None  # of objectives stored before there was one
 
     def __init__(
@@ -77,9 +83,17 @@ class EmbeddingObjective(nn.Module):
         *,
         generator: torch.Generator,
         progress: float = 1.0,
+        processes: Processes | None = None,
     ) -> Loss:
-        """Return the loss of a batch, `progress` of the training done."""
+        """Return the loss of a batch, `progress` of the training done.
+
+        Several processes share it: then what this one contributes, of the same batch in all.
+        """
         terms = self.penalty.terms() if self.alpha else []
+        part: Alone = ALONE
+        if processes is not None:
+            part = Share(processes, X, self._labels(index, X), weight, index)
+        X, index, weight = part.own(X, index, weight)
         if any(term.needs_input_gradient for _, _, term in terms):
             X = X.detach().requires_grad_()
         noisy = module.training and is_noisy(module)
@@ -88,13 +102,13 @@ class EmbeddingObjective(nn.Module):
             batch = self._batch(
                 module.encoder, X, index, weight, generator=generator, progress=progress
             )
-            values = [(name, factor, term(batch)) for name, factor, term in terms]
-            values += self._of_guide(batch)
-            values += self._of_decoder(module.decoder, batch)
+            values = part.values(terms, batch)
+            values += self._of_guide(batch, part)
+            values += self._of_decoder(module.decoder, batch, part)
         Z = batch.logits if Z is None else Z
         squares = (first_output(module.decoder(Z)) - X.detach()).flatten(1).square().sum(1)
         error = torch.dot(weight, squares) / (weight.sum() * self.mean_square)
-        return add_terms("reconstruction_error", error, Z, values, self.alpha)
+        return add_terms("reconstruction_error", part.of_mean(error), Z, values, self.alpha)
 
     def _batch(
         self,
@@ -106,20 +120,23 @@ class EmbeddingObjective(nn.Module):
         generator: torch.Generator,
         progress: float,
     ) -> Batch:
-        rows = index.cpu()
         terms = self.penalty.terms() if self.alpha else []
         return Batch(
             encoder,
             X,
-            self.labels[rows].to(X.device),
+            self._labels(index, X),
             weight,
             layers="logits",
             choices=[term.layers for _, _, term in terms],
             generator=generator,
             progress=progress,
             index=index,
-            distances=self._given(rows, X),
+            distances=self._given(index.cpu(), X),
         )
+
+    def _labels(self, index: Tensor, X: Tensor) -> Tensor:
+        """Return the class of each sample, where X is."""
+        return self.labels[index.cpu()].to(X.device)
 
     def __getstate__(self) -> dict[str, object]:
         return own_attributes(self)
@@ -136,19 +153,23 @@ class EmbeddingObjective(nn.Module):
         index = rows.numpy()
         return torch.from_numpy(self.distances[index[:, None], index]).to(X)
 
-    def _of_guide(self, batch: Batch) -> list[tuple[str, float, Tensor]]:
+    def _of_guide(self, batch: Batch, part: Alone) -> list[tuple[str, float, Tensor]]:
         if self.guide is None or not self.alpha or batch.index is None:
             return []
         places = self.guide[batch.index.cpu()].to(batch.logits)
         squares = (batch.logits - places).square().sum(1)
         size = self.guide.square().sum(1).mean()
         pull = torch.dot(batch.weight, squares) / (batch.weight.sum() * size)
-        return [("guide", GUIDE_STRENGTH * max(0.0, 1 - batch.progress / GUIDED), pull)]
+        strength = GUIDE_STRENGTH * max(0.0, 1 - batch.progress / GUIDED)
+        return [("guide", strength, part.of_mean(pull))]
 
-    def _of_decoder(self, decoder: nn.Module, batch: Batch) -> list[tuple[str, float, Tensor]]:
+    def _of_decoder(
+        self, decoder: nn.Module, batch: Batch, part: Alone
+    ) -> list[tuple[str, float, Tensor]]:
         if self.decoder_penalty is None or not self.alpha:
             return []
         terms = self.decoder_penalty.terms()
+        batch = part.whole(batch)
         Z = batch.logits.detach().requires_grad_()
         onward = Batch(
             decoder,
@@ -160,7 +181,9 @@ class EmbeddingObjective(nn.Module):
             generator=batch.generator,
             progress=batch.progress,
         )
-        return [(f"decoder_{name}", factor, term(onward)) for name, factor, term in terms]
+        return [
+            (f"decoder_{name}", factor, part.of_whole(term(onward))) for name, factor, term in terms
+        ]
 
     def release(self) -> None:
         """Let go of the training data, and of what the penalties kept of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,14 @@ from torch.utils.data import Dataset
 from sklearn_iso._training.acceleration import AS_WRITTEN, Acceleration, accelerated
 from sklearn_iso._training.callbacks import EpochMeans, LastGoodState, all_finite
 from sklearn_iso._training.data import ArrayBatches, ArrayDataset
+from sklearn_iso._training.distributed import Processes
 from sklearn_iso._training.numerics import denormals_flushed
 from sklearn_iso._training.objective import Loss
 from sklearn_iso._training.randomness import Randomness
 from sklearn_iso._training.run_state import restore_run, run_fingerprint, run_state
+from sklearn_iso._training.sharing import Share
 from sklearn_iso._training.state import State, net_state, restore_net, to_tensors
+from sklearn_iso._training.together import add_up, average_statistics
 from sklearn_iso.modules._compiled import reusable_graphs
 from sklearn_iso.modules._representations import first_output
 
@@ -80,6 +84,32 @@ class PenalizedNet(NeuralNet):
             self.history.record_batch(f"{prefix}_batch_size", len(X))
             self.notify("on_batch_end", batch=(X, y), training=training, **step)
         self.history.record(f"{prefix}_batch_count", len(iterator))
+        if training and self._sharing is not None:
+            average_statistics(self._sharing, self.module_)
+
+    #: The processes of a joint run, and whether a callback wants to know the outputs.
+    _processes: Processes | None = None
+    _heard = False
+
+    @property
+    def _sharing(self) -> Processes | None:
+        """The processes that share every batch; None where each trains by itself."""
+        shares = getattr(self.criterion_, "shares_batches", False)
+        return self._processes if shares else None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process saves, of all that run the net."""
+        return self._processes is None or self._processes.leads
+
+    def of_leader(self, state: State | None) -> State | None:
+        """Return what the process that leads holds."""
+        return state if self._processes is None else self._processes.object_of_leader(state)
+
+    def is_done(self) -> bool:
+        """Return whether the run is to stop, in this process or in another."""
+        done = self.stopped_early
+        return done if self._processes is None else self._processes.any(done)
 
     #: Whether a net that was stored has no optimiser yet, and what that one knows.
     awaits_optimizer, awaited_state = False, None
@@ -152,12 +182,19 @@ class PenalizedNet(NeuralNet):
 
     def train_step_single(self, batch: Rows, **fit_params: object) -> Step:
         """Compute the loss of a batch and its gradients."""
-        with self._randomness.module_stream(), _gradient_explained():
-            loss = self._loss(batch, self._randomness.penalty, min(1.0, self._progress()))
-            if not math.isfinite(loss.total.item()):
+        processes = self._sharing
+        rank = None if processes is None else processes.rank
+        with self._randomness.module_stream(rank), _gradient_explained():
+            progress = min(1.0, self._progress())
+            loss = self._loss(batch, self._randomness.penalty, progress)
+            if processes is None and not math.isfinite(loss.total.item()):
                 raise LossNotFiniteError
             # Only the weights: a penalty may have asked for gradients of X as well.
             loss.total.backward(inputs=self._trained)
+        if processes is not None:
+            loss = add_up(processes, loss, self._trained)
+            if not math.isfinite(loss.total.item()):
+                raise LossNotFiniteError
         return self._record(loss, "train")
 
     def _progress(self) -> float:
@@ -171,7 +208,9 @@ class PenalizedNet(NeuralNet):
         """Compute the loss of a batch; penalties may differentiate, so gradients are on."""
         # The same draws in every epoch make the epochs comparable.
         with self._randomness.validation_stream() as generator:
-            return self._record(self._loss(batch, generator), "valid")
+            loss = self._loss(batch, generator)
+        loss = loss if self._sharing is None else add_up(self._sharing, loss)
+        return self._record(loss, "valid")
 
     def predict(self, X: NDArray | Dataset) -> NDArray:
         """Return the index of the most probable class, or the prediction in units of the net.
@@ -192,9 +231,14 @@ class PenalizedNet(NeuralNet):
     def _loss(self, batch: Rows, generator: torch.Generator, progress: float = 1.0) -> Loss:
         X, (y, weight) = batch
         X, y, weight = (tensor.to(self.device) for tensor in (X, y, weight))
-        loss: Loss = self.criterion_(
-            self.module_, X, y, weight, generator=generator, progress=progress
-        )
+        options = {"generator": generator, "progress": progress}
+        processes = self._sharing
+        if processes is not None:
+            options["processes"] = processes
+        loss: Loss = self.criterion_(self.module_, X, y, weight, **options)
+        if processes is not None and self._heard:
+            own = loss.logits.detach()
+            loss = replace(loss, logits=Share(processes, X, y, weight).gather(own, len(X)))
         return loss
 
     def _record(self, loss: Loss, prefix: str) -> Step:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from sklearn_iso._training.sharing import ALONE, Alone, Share
 from sklearn_iso._training.state import own_attributes
 from sklearn_iso.modules import Layers
 from sklearn_iso.modules._representations import copy_for, first_output
 from sklearn_iso.penalties import Batch, Penalty
+
+if TYPE_CHECKING:
+    from sklearn_iso._training.distributed import Processes
 
 #: Largest factor that torch applies to float32.
 _LARGEST = torch.finfo(torch.float32).max
@@ -29,6 +34,8 @@ class Loss:
     total : Tensor
         ``data term + alpha * penalty``.
     logits : Tensor of shape (n_samples, n_outputs)
+        Of the own samples, where several processes share a batch; the other two are contributions
+        then, whose sums over the processes are those of the batch.
     parts : dict of str to float
         The data term ("classification_loss" or "reconstruction_error"), "penalty" and, for a
         sum, each of its terms; empty without a penalty, when the total says it all.
@@ -59,6 +66,8 @@ class Objective(nn.Module):
         Cross-entropy, or the mean of ``(f(x) - y)^2``.
     """
 
+    shares_batches = True
+
     def __init__(
         self,
         penalty: Penalty,
@@ -86,12 +95,19 @@ class Objective(nn.Module):
         *,
         generator: torch.Generator,
         progress: float = 1.0,
+        processes: Processes | None = None,
     ) -> Loss:
-        """Return the loss of a batch, `progress` of the training done."""
+        """Return the loss of a batch, `progress` of the training done.
+
+        Several processes share it: then what this one contributes, of the same batch in all.
+        """
         data_loss = DATA_TERMS[self.data_term]
+        part: Alone = ALONE if processes is None else Share(processes, X, y, weight)
+        X, y, weight = part.own(X, y, weight)
         if not self.alpha:  # no detour for a plain network
             outputs = first_output(module(X))
-            return Loss(data_loss(outputs, y, weight, self.weighted), outputs, {})
+            loss = part.of_mean(data_loss(outputs, y, weight, self.weighted))
+            return Loss(loss, outputs, {})
         terms = self.penalty.terms()
         if any(term.needs_input_gradient for _, _, term in terms):
             X = X.detach().requires_grad_()
@@ -109,9 +125,9 @@ class Objective(nn.Module):
                 generator=generator,
                 progress=progress,
             )
-            values = [(name, factor, term(batch)) for name, factor, term in terms]
+            values = part.values(terms, batch)
         logits = batch.logits if logits is None else logits
-        loss = data_loss(logits, y, weight, self.weighted)
+        loss = part.of_mean(data_loss(logits, y, weight, self.weighted))
         return add_terms(self.data_term, loss, logits, values, self.alpha)
 
     def __getstate__(self) -> dict[str, object]:

@@ -45,6 +45,12 @@ class PrivateStream:
         """Bring the stream to where it was."""
         self._state = state.clone()
 
+    def of_process(self, rank: int) -> PrivateStream:
+        """Return a stream of one of several processes, which all have drawn alike so far."""
+        with self.active():
+            seed = int(torch.randint(2**31 - 1, ()))
+        return PrivateStream(seed + rank)
+
     @contextmanager
     def active(self) -> Iterator[None]:
         """Continue the stream within the block."""
@@ -76,9 +82,14 @@ class Randomness:
     validation_seed: int
     module: PrivateStream | None = None
 
-    def module_stream(self) -> AbstractContextManager[None]:
-        """Return the context in which the module may draw."""
-        return nullcontext() if self.module is None else self.module.active()
+    def module_stream(self, rank: int | None = None) -> AbstractContextManager[None]:
+        """Return the context in which the module may draw, otherwise in each of several processes.
+
+        What they draw differs; where their next draws start does not.
+        """
+        if self.module is None:
+            return nullcontext()
+        return (self.module if rank is None else self.module.of_process(rank)).active()
 
     @contextmanager
     def validation_stream(self) -> Iterator[torch.Generator]:

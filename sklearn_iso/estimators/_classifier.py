@@ -100,6 +100,11 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
     callbacks : sequence of skorch callbacks, optional
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
+    distributed : {"replicated", "sharded", "off"}, default="replicated"
+        What X is where torch.distributed connects several processes, as under ``torchrun``, which
+        then all fit one model, of the global batches of one process: the same in all of them, or
+        the samples of each. "off" lets each fit by itself. Without a process group it changes
+        nothing.
     compile : bool or dict, default=False
         Compile the network with torch.compile while it trains; a dict holds arguments of
         torch.compile, for example ``{"mode": "max-autotune"}``. It takes seconds or minutes
@@ -223,7 +228,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
             many = not isinstance(self.module, str | None)
             X, y = check_fit_input(self, X, y, many_dimensions=many, lazy=True)
             learner = ChoosingLearner(self, task)
-            self._learn(learner, learner.fit, X, y, sample_weight)
+            self._learn(learner, learner.fit, *task.samples(X, y, sample_weight))
         return self
 
     @available_if(learns_by_chunks)

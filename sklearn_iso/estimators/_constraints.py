@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -24,6 +24,7 @@ Activation = Literal[
 ]
 Optimizer = Literal["adam", "adamw", "sgd"] | Callable[..., torch.optim.Optimizer]
 Schedule = Literal["constant", "linear", "cosine"]
+Distributed = Literal["replicated", "sharded", "off"]
 MetricOfX = (
     Literal[
         "euclidean",
@@ -62,6 +63,7 @@ TRAINING: dict = {
     "tol": [Interval(Real, 0, None, closed="left")],
     "callbacks": [list, tuple, None],
     "device": [str, torch_device],
+    "distributed": [StrOptions(set(get_args(Distributed)))],
     "compile": ["boolean", dict],
     "mixed_precision": ["boolean"],
     "verbose": ["verbose"],
@@ -104,6 +106,7 @@ HIERARCHY: dict = {
     **{name: rule for name, rule in TRAINING.items() if name != "hidden_layer_sizes"},
     "penalty": [StrOptions(set(PENALTIES)), Penalty],
     "layers": [StrOptions({"hidden", "last_hidden", "logits"})],
+    "distributed": [StrOptions({"off"})],
     "block_sizes": ["array-like", None],
     "target": [StrOptions({"input", "previous"})],
     "training": [StrOptions({"joint", "alternating"})],

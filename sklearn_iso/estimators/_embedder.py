@@ -24,7 +24,6 @@ from sklearn_iso._training import (
     inference,
     landmark_coordinates,
     new_generator,
-    private_random_state,
     resume_net,
     row_weights,
 )
@@ -47,7 +46,7 @@ from sklearn_iso.estimators._targets import (
     kept_metric,
     metric_of,
 )
-from sklearn_iso.estimators._tasks import FitTask
+from sklearn_iso.estimators._tasks import FitTask, random_state_of
 from sklearn_iso.modules._ambient import own_modes
 from sklearn_iso.penalties import (
     GeodesicIsometry,
@@ -86,7 +85,7 @@ class Embedder:
         rng: np.random.RandomState | None = None,
     ) -> None:
         self.estimator, self.task, self.result = estimator, task, FitResult()
-        rng = private_random_state(estimator.random_state) if rng is None else rng
+        rng = random_state_of(estimator, task) if rng is None else rng
         self.weights = new_generator(rng)
         self.shuffling = new_generator(rng)
         penalty, validation_seed = new_generator(rng), rng.randint(2**31 - 1)
@@ -106,6 +105,8 @@ class Embedder:
     ) -> None:
         """Train on validated arrays."""
         estimator = self.estimator
+        if self.task is not None and self.task.processes is not None:
+            check_shareable(estimator)
         rows, kept = _numbered(X, sample_weight)
         given = given_distances(estimator, distances, kept)
         train, valid = self._split(rows)
@@ -270,6 +271,22 @@ def embeds_by_chunks(estimator: Embedding) -> bool:
             "as metric, or call fit."
         )
     return True
+
+
+def check_shareable(estimator: Embedding) -> None:
+    """Raise a ValueError if several processes cannot share a fit."""
+    metric = metric_of(estimator.metric)
+    penalty = embedding_penalty(estimator.penalty, metric, estimator.n_neighbors)
+    terms = [term for _, _, term in penalty.terms()]
+    given = any(getattr(term, "metric", None) == "precomputed" for term in terms)
+    if given or any(term.needs_all_samples for term in terms):
+        raise ValueError(
+            "Geodesic and precomputed distances are those between all samples: a table that every "
+            "process would have to hold whole, so that several of them reach no further than one; "
+            f"got penalty={estimator.penalty!r} and metric={estimator.metric!r}. Choose "
+            "penalty='global' or 'neighbors' with a norm as metric, or set distributed='off' and "
+            "fit in one process."
+        )
 
 
 def _numbered(X: NDArray, sample_weight: ArrayLike | None) -> tuple[ArrayDataset, NDArray]:

@@ -159,6 +159,7 @@ class HierarchicalIsometricClassifier(
     target: Target = "input"
     training: Literal["joint", "alternating"] = "joint"
     hierarchy: Hierarchy | None = None
+    distributed: Literal["off"] = "off"
     learning_rate: float = 2e-3
     weight_decay: float = 0.0
     max_epochs: int = 100

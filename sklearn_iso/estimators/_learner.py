@@ -31,7 +31,6 @@ from sklearn_iso._training import (
     encode_labels,
     input_similarity,
     new_generator,
-    private_random_state,
     release_data,
     resume_net,
     warn_of_weak_pairs,
@@ -40,7 +39,7 @@ from sklearn_iso.estimators._representing import RepresentingNetwork
 from sklearn_iso.estimators._result import FitResult, found_before
 from sklearn_iso.estimators._roles import Stopping, Weighing
 from sklearn_iso.estimators._strength import given_or_auto, strength
-from sklearn_iso.estimators._tasks import FitTask
+from sklearn_iso.estimators._tasks import FitTask, random_state_of
 from sklearn_iso.exceptions import TrainingDivergedError
 from sklearn_iso.modules import MLP, represent_many
 from sklearn_iso.modules._ambient import own_modes
@@ -78,7 +77,7 @@ class Learner:
     ) -> None:
         self.estimator, self.task, self.data_term = estimator, task, data_term
         self.result = FitResult()
-        rng = private_random_state(estimator.random_state) if rng is None else rng
+        rng = random_state_of(estimator, task) if rng is None else rng
         # Every source has a seed of its own, so that switching one parameter on or off
         # leaves the draws of the others as they were.
         self.weights = new_generator(rng)

@@ -11,7 +11,13 @@ from skorch.callbacks import Callback
 from torch import device as torch_device
 
 from sklearn_iso.estimators._base import StoredEstimator
-from sklearn_iso.estimators._constraints import Activation, Auto, Optimizer, Schedule
+from sklearn_iso.estimators._constraints import (
+    Activation,
+    Auto,
+    Distributed,
+    Optimizer,
+    Schedule,
+)
 from sklearn_iso.estimators._result import FitResult
 from sklearn_iso.penalties import Penalty
 
@@ -38,7 +44,7 @@ class NetworkEstimator(StoredEstimator):
         How it trains.
     early_stopping, validation_fraction, n_iter_no_change, tol
         When it stops.
-    callbacks, device, compile, mixed_precision, verbose, random_state
+    callbacks, device, distributed, compile, mixed_precision, verbose, random_state
         By what means.
     warm_start
         Where it starts.
@@ -60,6 +66,7 @@ class NetworkEstimator(StoredEstimator):
     tol: float = 1e-4
     callbacks: Sequence[Callback | tuple[str, Callback]] | None = None
     device: str | torch_device = "cpu"
+    distributed: Distributed = "replicated"
     compile: bool | dict[str, Any] = False
     mixed_precision: bool = False
     verbose: bool = False

@@ -93,6 +93,8 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     callbacks : sequence of skorch callbacks, optional
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
+    distributed : {"replicated", "sharded", "off"}, default="replicated"
+        As in :class:`IsometricClassifier`.
     compile : bool or dict, default=False
     mixed_precision : bool, default=False
         As in :class:`IsometricClassifier`.
@@ -211,7 +213,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         with fit_task(self, X, y, sample_weight) as task:
             X, y = self._check(X, y)
             learner = RegressionLearner(self, task)
-            self._learn(learner, learner.fit, X, y, sample_weight)
+            self._learn(learner, learner.fit, *task.samples(X, y, sample_weight))
         return self
 
     @available_if(learns_by_chunks)

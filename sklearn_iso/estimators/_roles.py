@@ -24,6 +24,14 @@ class Stopping(Protocol):
     validation_fraction: float
 
 
+class Seeded(Protocol):
+    """An estimator whose draws a parameter decides."""
+
+    @property
+    def random_state(self) -> int | np.random.RandomState | None:
+        """Return what decides draws."""
+
+
 class Weighing(Protocol):
     """A classifier, which weighs its classes."""
 

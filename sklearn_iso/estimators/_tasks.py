@@ -8,14 +8,19 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from skorch.callbacks import Callback
 
 from sklearn_iso._protocols import Parametrized, Samples
-from sklearn_iso._training import PenalizedNet
+from sklearn_iso._training import PenalizedNet, private_random_state
+from sklearn_iso._training.distributed import Processes
+from sklearn_iso._training.together import joint_run
 from sklearn_iso.estimators._base import StoredEstimator as CallbackEstimator
 from sklearn_iso.estimators._result import FitResult
+from sklearn_iso.estimators._roles import Seeded
 from sklearn_iso.estimators._strength import given_or_auto
+from sklearn_iso.estimators._together import fit_of_processes, samples_of_all
 
 if TYPE_CHECKING:
     from sklearn_iso._typed import CallbackContext
@@ -42,15 +47,32 @@ class FitTask:
         None before scikit-learn 1.9, where nobody listens.
     data : dict
         "X", "y" and "metadata" of the fit.
+    processes : Processes or None
+        All that are at the fit, where they are several.
     """
 
     estimator: CallbackEstimator
     context: CallbackContext | None
     data: dict[str, object]
+    processes: Processes | None = None
+
+    def samples(
+        self, X: NDArray, y: NDArray | None, sample_weight: ArrayLike | None
+    ) -> tuple[NDArray, NDArray, ArrayLike | None]:
+        """Return validated samples of the fit, those of all processes; y is None if it was."""
+        found = X, y, sample_weight
+        if self.processes is not None:
+            found = samples_of_all(self.processes, self.estimator, *found)
+        return cast(tuple[NDArray, NDArray, ArrayLike | None], found)
 
     @contextmanager
     def epochs(self, result: FitResult) -> Iterator[None]:
         """Let each epoch of the net of a result be a task, where callbacks listen."""
+        with joint_run(result.net_, self.processes), self._tasks(result):
+            yield
+
+    @contextmanager
+    def _tasks(self, result: FitResult) -> Iterator[None]:
         if self.context is None or not self.context._callbacks:
             yield
             return
@@ -74,15 +96,24 @@ def fit_task(
     y: ArrayLike | None,
     sample_weight: ArrayLike | None,
 ) -> Iterator[FitTask]:
-    """Let the block be the fit of an estimator, of which callbacks hear."""
+    """Let the block be the fit of an estimator, of which callbacks hear: in one process alone."""
     data = data_of_fit(X, y, sample_weight)
-    if not hasattr(estimator, "_init_callback_context"):
-        yield FitTask(estimator, None, data)
-        return
-    context = estimator._init_callback_context(max_subtasks=most_epochs(estimator))
-    context.call_on_fit_task_begin(estimator=estimator, **data)
-    yield FitTask(estimator, context, data)
-    context.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
+    with fit_of_processes(estimator) as processes:
+        heard = processes is None or processes.leads
+        if not heard or not hasattr(estimator, "_init_callback_context"):
+            yield FitTask(estimator, None, data, processes)
+            return
+        context = estimator._init_callback_context(max_subtasks=most_epochs(estimator))
+        context.call_on_fit_task_begin(estimator=estimator, **data)
+        yield FitTask(estimator, context, data, processes)
+        context.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
+
+
+def random_state_of(estimator: Seeded, task: FitTask | None) -> np.random.RandomState:
+    """Return what decides the draws of a fit: the same in all of its processes."""
+    rng = private_random_state(estimator.random_state)
+    processes = None if task is None else task.processes
+    return rng if processes is None else processes.same_state(rng)
 
 
 def most_epochs(estimator: Parametrized) -> int:

@@ -104,6 +104,8 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     callbacks : sequence of skorch callbacks, optional
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
+    distributed : {"replicated", "sharded", "off"}, default="replicated"
+        As in :class:`IsometricClassifier`.
     compile : bool or dict, default=False
     mixed_precision : bool, default=False
         As in :class:`IsometricClassifier`.
@@ -244,7 +246,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         with fit_task(self, X, y, sample_weight) as task:
             X, labels, given = check_embedding_input(self, X, y, distances)
             learner = Embedder(self, task)
-            self._learn(learner, learner.fit, X, labels, sample_weight, given)
+            self._learn(learner, learner.fit, *task.samples(X, labels, sample_weight), given)
         return self
 
     @available_if(embeds_by_chunks)

@@ -19,6 +19,8 @@ _N_OUTPUTS = ("n_outputs", "n_classes", "out_features", "output_dim")
 
 #: Names of networks that are built to the `hidden_layer_sizes` of an estimator.
 NAMES = ("orthogonal",)
+#: Networks that torch spreads over processes or devices.
+_SPREAD = {"DataParallel", "DistributedDataParallel", "FSDPModule", "FullyShardedDataParallel"}
 
 #: What a user passes: a module, its class, or a function that returns one.
 ModuleLike = nn.Module | Callable[..., nn.Module]
@@ -50,7 +52,7 @@ def build_module(
     Raises
     ------
     TypeError
-        If the result is not a module.
+        If the result is not a module, or one that torch spreads over processes itself.
 
     Examples
     --------
@@ -60,6 +62,7 @@ def build_module(
     Linear(in_features=4, out_features=3, bias=True)
     """
     if isinstance(module, nn.Module):
+        check_unspread(module, name)
         return copy.deepcopy(module)
     built = module(**_sizes(module, n_features, n_outputs))
     if not isinstance(built, nn.Module):
@@ -67,7 +70,19 @@ def build_module(
             f"{name} must be an nn.Module, its class or a function that returns one; "
             f"{module!r} returned {type(built).__name__}."
         )
+    check_unspread(built, name)
     return built
+
+
+def check_unspread(module: nn.Module, name: str) -> None:
+    """Raise a TypeError if torch spreads a module over processes or devices itself."""
+    for part in module.modules():
+        if spread := _SPREAD & {kind.__name__ for kind in type(part).__mro__}:
+            raise TypeError(
+                f"{name} must be a plain network: a fit in a process group shares every batch "
+                f"itself, and needs the representations of all of it; got a {spread.pop()}. Pass "
+                "the network inside of it, its .module."
+            )
 
 
 def _sizes(module: Callable[..., nn.Module], n_features: int, n_outputs: int) -> dict[str, int]:

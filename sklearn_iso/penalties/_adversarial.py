@@ -37,6 +37,7 @@ class AdversarialPenalty(Penalty):
     """
 
     needs_input_gradient = True
+    by_sample = True
 
     common_params = frozenset(
         {"radius", "norm", "n_steps", "start", "ascent", "step_size", "min_radius", "bounds",

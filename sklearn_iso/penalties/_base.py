@@ -33,6 +33,10 @@ class Penalty(BaseEstimator, ABC):
         Whether it is calibrated on every training sample and not on a sample of them.
     needs_labels : bool
         Whether it means nothing without y.
+    by_sample : bool
+        Whether it is a weighted mean of a value of each sample by itself, given draws that do not
+        depend on the number of samples. Of a batch that several processes share, each then
+        evaluates it on samples of its own.
     common_params : frozenset of str
         Parameters that mean the same in every penalty that lists them here, as a radius does: the
         plain name sets them in all such terms of a sum.
@@ -61,6 +65,11 @@ class Penalty(BaseEstimator, ABC):
     @property
     def needs_labels(self) -> bool:
         """Whether the penalty means nothing without y; a class may simply set it to True."""
+        return False
+
+    @property
+    def by_sample(self) -> bool:
+        """Whether the penalty is a mean over samples; a class may simply set it to True."""
         return False
 
     @abstractmethod

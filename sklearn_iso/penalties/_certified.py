@@ -87,6 +87,7 @@ class CertifiedCrossEntropy(Penalty):
     """
 
     needs_labels = True
+    by_sample = True
     layers = "logits"
     grows_by_batch = True
     common_params = frozenset({"bounds", "warmup"})

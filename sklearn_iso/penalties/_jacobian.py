@@ -72,6 +72,11 @@ class JacobianIsometry(Penalty):
         self._validate_params()
         return self
 
+    @property
+    def by_sample(self) -> bool:
+        """Whether no scale of the batch couples its samples."""
+        return self.scale != "fitted"
+
     def __call__(self, batch: Batch) -> Tensor:
         """Return the penalty of a batch from one random cotangent, shared by its samples."""
         u, product = self._draw_product(batch)

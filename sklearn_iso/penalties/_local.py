@@ -107,6 +107,11 @@ class LocalIsometry(Penalty):
             self.radius_ = float(self.radius)
         return self
 
+    @property
+    def by_sample(self) -> bool:
+        """Whether no scale of the batch couples its samples."""
+        return self.scale != "fitted"
+
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted mean squared distortion of a batch."""
         norm = get_norm(self.norm)

@@ -32,7 +32,8 @@ class Checkpoint(Callback):
     Pass it in ``callbacks``. Every `every` epochs it writes weights, optimiser, learning rate,
     random draws and history to one file, at once or not at all. The next ``fit`` with the same
     data and parameters finds the file and goes on from there; it ends at the same model, bit by
-    bit, as a fit that was never interrupted. A fit that ends removes its file.
+    bit, as a fit that was never interrupted. A fit that ends removes its file. Of several processes
+    that share a fit, the first one alone reads and writes it; another number of them may go on.
 
     Parameters
     ----------
@@ -92,12 +93,13 @@ class Checkpoint(Callback):
         if not isinstance(self.every, int) or self.every < 1:
             raise ValueError(f"every must be an integer of 1 or more; got {self.every!r}.")
         check_path(self.path)
-        self.lock_ = self._acquire()
+        self.lock_ = self._acquire() if net.leads else None
         try:
             self.last_ = len(net.history) + net.epochs_to_run
             self.fingerprint_ = net.run_fingerprint(X)
-            if Path(self.path).exists():
-                net.restore_run(self._read())
+            found = net.leads and Path(self.path).exists()
+            if (state := net.of_leader(self._read() if found else None)) is not None:
+                net.restore_run(state)
                 net.epochs_to_run = self.last_ - len(net.history)
         except BaseException:
             self._release()
@@ -105,7 +107,8 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Write the file after every so many epochs; never weights that are not finite."""
-        state = None if len(net.history) % self.every else net.run_state()
+        skipped = len(net.history) % self.every or not net.leads
+        state = None if skipped else net.run_state()
         if state is None:
             return
         encoder = Encoder()
@@ -126,7 +129,7 @@ class Checkpoint(Callback):
     ) -> None:
         """Remove the file of a fit that came to its end, and unlock the path."""
         ended = len(net.history) >= self.last_ and "train_loss" in net.history[-1]
-        if ended or net.stopped_early:
+        if net.leads and (ended or net.stopped_early):
             Path(self.path).unlink(missing_ok=True)
         self._release()
 

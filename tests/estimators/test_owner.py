@@ -62,7 +62,7 @@ def test_the_search_for_writers_finds_them():
 @pytest.mark.parametrize("kind", ESTIMATORS)
 def test_shared_parameters_are_those_of_the_base(kind):
     shared = set(NetworkEstimator._get_param_names())
-    assert len(shared) == 21
+    assert len(shared) == 22
     assert shared <= set(kind._get_param_names())
     positional = [
         name
