@@ -93,6 +93,8 @@ class HierarchicalIsometricClassifier(
         Balanced batches, as in :class:`IsometricClassifier`, by the finest label.
     warm_start : bool, default=False
         Let :meth:`fit` start at the weights of the last fit, whose tree of labels it must find.
+    distributed : {"off"}, default="off"
+        Each process fits by itself: no joint fit of labels of several levels.
     random_state : int, RandomState instance or None, default=None
         Decides weights, order of samples and the draws of the penalties.
 
