@@ -19,6 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?P<shown>\n```text\n(?P<text>.*?)```\n)?", re.S)
 WIDTH = 80
+#: What only a progress bar prints, which differs from run to run and is not shown.
+PROGRESS = {"\r", "\u2026", "\u2501"}
 
 
 def pages() -> list[Path]:
@@ -43,7 +45,9 @@ def run(page: Path) -> list[tuple[str, str, str | None]]:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(block["code"], str(page), "exec"), names)
-        found.append((block["code"], printed.getvalue(), block["text"]))
+        text = printed.getvalue()
+        text = "" if PROGRESS & set(text) else text
+        found.append((block["code"], text, block["text"]))
     return found
 
 
