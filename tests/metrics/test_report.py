@@ -84,7 +84,7 @@ def test_kind_of_evaluation_is_told_with_its_reason():
         forest, X, Y, eps=[0.2], attack=AttackEnsemble(n_queries=50), random_state=0
     )
     assert report.kind == "score-based" and "trees are piecewise constant" in report.reason
-    assert set(report.broken_by) <= {"clean", "transfer", "square", "rays"}
+    assert set(report.broken_by) <= {"clean", "exact", "transfer", "square", "rays"}
     vectors = robustness_report(
         SVC().fit(X, Y), X, Y, eps=[0.2], attack=AttackEnsemble(n_queries=50), random_state=0
     )
