@@ -26,7 +26,12 @@ from sklearn.preprocessing import (
 )
 from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 
-from sklearn_iso._certificates.columnwise import filled_columns, is_word
+from sklearn_iso._certificates.columnwise import (
+    check_keeps_transform,
+    filled_columns,
+    is_word,
+    quietly,
+)
 from sklearn_iso._certificates.registry import Steps
 from sklearn_iso._protocols import Transformer
 from sklearn_iso.exceptions import NotCertifiableError
@@ -66,8 +71,8 @@ class Affine:
     @classmethod
     def of(cls, matrix: NDArray, apply: Callable[[NDArray], NDArray]) -> Affine:
         """Return a map of one part."""
-        nothing = np.zeros((1, len(matrix)))
-        return cls(matrix, apply, np.abs(matrix), np.abs(np.asarray(apply(nothing), float)[0]))
+        at_zero = np.asarray(quietly(apply, np.zeros((1, len(matrix)))), dtype=np.float64)[0]
+        return cls(matrix, apply, np.abs(matrix), np.abs(at_zero))
 
     def then(self, after: Affine) -> Affine:
         """Return this map and another of its outputs."""
@@ -94,6 +99,7 @@ def affine(steps: Steps, n_features: int) -> Affine:
     whole = Affine.of(np.eye(n_features), lambda X: X)
     for name, step in steps:
         try:
+            check_keeps_transform(step, _part.registry)
             whole = whole.then(_part(step, whole.matrix.shape[1]))
         except NotCertifiableError as error:
             raise error.within(name) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -23,7 +23,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from sklearn_iso._certificates.registry import Steps
+from sklearn_iso._certificates.registry import Steps, keeps
 from sklearn_iso._protocols import Transformer
 from sklearn_iso.exceptions import NotCertifiableError
 from sklearn_iso.twins._columns import positions_of
@@ -92,10 +92,24 @@ def columnwise(steps: Steps, n_features: int) -> Columnwise:
     whole = Columnwise(np.arange(n_features), lambda X: X)
     for name, step in steps:
         try:
+            check_keeps_transform(step, _part.registry)
             whole = whole.then(_part(step, len(whole.source)))
         except NotCertifiableError as error:
             raise error.within(name) from None
     return whole
+
+
+def check_keeps_transform(step: object, known: Collection[type]) -> None:
+    """Raise an error if a step overrides the transform of the class that is known.
+
+    Raises
+    ------
+    NotCertifiableError
+        If it does.
+    """
+    if not keeps(step, set(known) - {object}, ["transform"]):
+        reason = "it transforms otherwise than the class that it derives from"
+        raise NotCertifiableError(step, reason=reason)
 
 
 @_part.register(StandardScaler)
@@ -187,6 +201,7 @@ def _branch(name: str, step: object, n_features: int) -> Columnwise:
     if is_word(step, "passthrough"):
         return Columnwise(np.arange(n_features), lambda X: X)
     try:
+        check_keeps_transform(step, _part.registry)
         return _part(step, n_features)
     except NotCertifiableError as error:
         raise error.within(name) from None

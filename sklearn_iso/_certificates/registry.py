@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import singledispatch
 from inspect import getattr_static
 from typing import TypeVar
@@ -123,8 +123,13 @@ def certifier_of(estimator: BaseEstimator) -> Certifier:
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     NotCertifiableError
-        If there is no proof for the estimator, or for a step before it.
+        If there is no proof for the estimator, or for a step before it; or if one overrides how
+        the class that there is a proof for predicts.
     """
+    for part in _nested(estimator):
+        if not is_plain(part):
+            reason = "it predicts otherwise than the class that it derives from; predict is its own"
+            raise NotCertifiableError(part, reason=reason)
     last, steps = last_step(estimator)
     try:
         if (reason := _reason(last)) is not None:
@@ -160,7 +165,7 @@ def errors_of(estimator: BaseEstimator) -> Witnessing | None:
     """
     last, steps = last_step(estimator)
     builder = _build.dispatch(type(last))
-    if builder not in _know_errors or not (is_plain(estimator) and is_plain(last)):
+    if builder not in _know_errors or not all(map(is_plain, _nested(estimator))):
         return None
     try:
         certifier = builder(last, steps)
@@ -179,13 +184,39 @@ def last_step(estimator: BaseEstimator) -> tuple[BaseEstimator, Steps]:
     return estimator, steps
 
 
+def _nested(estimator: BaseEstimator) -> Iterator[BaseEstimator]:
+    """Yield an estimator, what predicts inside of it, and so on."""
+    yield estimator
+    while (part := _unwrap(estimator)) is not None:
+        estimator = part[0]
+        yield estimator
+
+
 def is_plain(estimator: BaseEstimator, *also: type) -> bool:
     """Return whether an estimator predicts as the class that is known, its own or an ancestor."""
+    known = {*_build.registry, *_unwrap.registry, *also}
+    return keeps(estimator, known - {object, BaseEstimator}, DECIDING)
+
+
+def keeps(estimator: object, known: Collection[type], names: Iterable[str]) -> bool:
+    """Return whether methods are those of the known class that an estimator is of, or derives from.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_iso._certificates.registry import keeps
+    >>> class Other(StandardScaler):
+    ...     def transform(self, X):
+    ...         return -X
+    >>> [keeps(one, {StandardScaler}, ["transform"]) for one in (StandardScaler(), Other())]
+    [True, False]
+    """
     own = type(estimator)
-    known = {*_build.registry, *_unwrap.registry, *also} - {object, BaseEstimator}
     kind = next((base for base in own.__mro__ if base in known), own)
-    return not vars(estimator).keys() & DECIDING and all(
-        getattr_static(own, name, None) is getattr_static(kind, name, None) for name in DECIDING
+    return not any(
+        name in vars(estimator)
+        or getattr_static(own, name, None) is not getattr_static(kind, name, None)
+        for name in names
     )
 
 

@@ -217,6 +217,8 @@ class Runs:
         None if there was nothing to attack.
     unseen : ndarray of bool, shape (n,)
         Which samples hold because a search by labels alone met no other label.
+    exact : ndarray of bool, shape (n,)
+        Of which samples proofs knew the answer before any search, at each budget.
 
     Examples
     --------
@@ -236,6 +238,7 @@ class Runs:
     stage: NDArray
     evaluation: Evaluation | None
     unseen: NDArray
+    exact: NDArray
 
 
 def nested_runs(
@@ -276,7 +279,7 @@ def nested_runs(
     right = problem.right()
     alive, stage = right.copy(), np.where(right, "", "clean").astype(object)
     robust = np.zeros((len(budgets), len(right)), dtype=bool)
-    unseen = np.zeros(len(right), dtype=bool)
+    unseen, exact = np.zeros(len(right), dtype=bool), right.copy()
     evaluation = None
     order = sorted(range(len(budgets)), key=lambda position: budgets[position])
     hidden = None if progress else True
@@ -287,10 +290,11 @@ def nested_runs(
             evaluation = evaluation or Evaluation.of(problem, attack, random_state, rows)
             broken = evaluation.attack(rows, eps, watch)
             unseen[rows] = broken.unseen & ~broken.misclassified
+            exact[rows] &= broken.exact
             alive[rows[broken.misclassified]] = False
             stage[rows[broken.misclassified]] = broken.stage[broken.misclassified]
         robust[position] = alive
-    return Runs(share(robust, problem.weight), robust, stage, evaluation, unseen)
+    return Runs(share(robust, problem.weight), robust, stage, evaluation, unseen, exact)
 
 
 def no_loss_of(estimator: object, loss: object) -> str:

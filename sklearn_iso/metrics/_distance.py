@@ -247,10 +247,11 @@ class Search:
         problem = self.problem
         problem.count_refusals_within(np.ptp(problem.table.values, axis=0))
         access = Access.of(problem, rows, self.method.asks)
+        walks = self._follows_gradients(access)
         distance, settled = self._known(rows)
         left, n_unseen = np.flatnonzero(~settled | access.trusted), 0
         if len(left):
-            found, n_unseen = self._searched(access, rows[left])
+            found, n_unseen = self._searched(access, rows[left], walks)
             distance[left] = np.minimum(distance[left], found)
         if problem.table.is_raw and isinstance(self.method, MinimumNormEnsemble):
             far = np.flatnonzero(distance > 0)
@@ -273,10 +274,10 @@ class Search:
         distance[hit] = Settling(self.problem).sizes(X, errors.points[hit])
         return distance, errors.settled
 
-    def _searched(self, access: Access, rows: NDArray) -> tuple[NDArray, int]:
+    def _searched(self, access: Access, rows: NDArray, walks: bool) -> tuple[NDArray, int]:
         method = self.method
         distance = np.full(len(rows), np.inf)
-        if self._follows_gradients(access):
+        if walks:
             state = self._found(method, access.logits, rows)
             distance = Settling(self.problem).settle(state.X_adv, rows, exact=access.trusted)
         search = method if isinstance(method, RayS) else self._search_by_labels()

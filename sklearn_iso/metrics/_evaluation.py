@@ -49,7 +49,6 @@ class Evaluation:
     >>> from sklearn_iso.attacks import AttackEnsemble
     >>> from sklearn_iso.metrics._evaluation import Evaluation
     >>> from sklearn_iso.metrics._problem import Problem
-    from sklearn_iso.metrics._result import Result, Watch
     >>> X, y = load_iris(return_X_y=True)
     >>> problem = Problem.of(LogisticRegression(max_iter=500).fit(X, y), X, y)
     >>> samples = np.array([0, 1])
@@ -189,6 +188,8 @@ class _Run:
                 self._take(known)
             return
         left = self._take(known)
+        self.result.exact[:] = True
+        self.result.exact[left] = False
         if len(left):
             part = Result.none(self.result.samples[left], self.result.X_adv[left])
             replace(self, result=part)._search_all(method)

@@ -49,11 +49,18 @@ def figures(problem: Problem, runs: Runs) -> Figures:
         "class_accuracy": _of_classes(problem, runs),
         "broken_by": _broken_by(runs),
         "kind": "none" if access is None else access.kind.value,
-        "reason": "there was nothing to attack" if access is None else access.reason,
+        "reason": "there was nothing to attack" if access is None else _reason(access.reason, runs),
         "n_refused": problem.refused.n_points,
         "n_effective": None if problem.weight is None else n_effective,
         "n_unseen": int(runs.unseen.sum()),
     }
+
+
+def _reason(reason: str, runs: Runs) -> str:
+    """Tell of how many samples proofs knew the answer before any search."""
+    n, n_exact = int((runs.stage != "clean").sum()), int(runs.exact.sum())
+    told = f"exact errors were taken first, which settle {n_exact} of {n} samples"
+    return f"{reason}; {told}" if n_exact else reason
 
 
 def _of_classes(problem: Problem, runs: Runs) -> NDArray:

@@ -21,6 +21,7 @@ from sklearn_iso.metrics._diagnostics import estimator_answers
 from sklearn_iso.metrics._evidence import Evidence
 from sklearn_iso.metrics._findings import Finding, draw
 from sklearn_iso.metrics._frames import frame_of
+from sklearn_iso.metrics._known_errors import STAGE
 from sklearn_iso.metrics._regression_evaluation import Method, RegressionEvaluation, Worst
 from sklearn_iso.metrics._regression_evidence import LossesAsJson, regression_evidence
 from sklearn_iso.metrics._regression_problem import RegressionProblem, SampleLoss
@@ -215,7 +216,7 @@ def regression_report(
         r2=_r2(runs),
         found_by=_found_by(runs),
         kind=access.kind.value,
-        reason=access.reason,
+        reason=_reason(access.reason, runs),
         warnings=(*found, *estimator_answers(problem.refused)),
         checked=checked,
         n_diagnosed=n_looked_at,
@@ -224,6 +225,12 @@ def regression_report(
         assumed=assumed,
         evidence=regression_evidence(data, runs, settings),
     )
+
+
+def _reason(reason: str, runs: WorstRuns) -> str:
+    """Tell where the worst leaves of a tree were known before any search."""
+    exact = (runs.stage == STAGE).any()
+    return f"{reason}; exact errors were taken first, of the worst leaves" if exact else reason
 
 
 def _intervals(runs: WorstRuns, n_effective: float) -> NDArray[np.float64]:

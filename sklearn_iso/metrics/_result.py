@@ -38,6 +38,8 @@ class Result:
         Which attack it was; empty where none was.
     unseen : ndarray of bool, shape (n,)
         For which samples labels alone were searched and no other label was ever met.
+    exact : ndarray of bool, shape (n,)
+        Of which samples a proof knew an error, or that there is none, before any search.
     watch : Watch or None
 
     Examples
@@ -53,14 +55,15 @@ class Result:
     misclassified: NDArray
     stage: NDArray
     unseen: NDArray
+    exact: NDArray
     watch: Watch | None = None
 
     @classmethod
     def none(cls, samples: NDArray, X: Tensor, watch: Watch | None = None) -> Result:
         """Return samples that nothing has got misclassified yet."""
         n = len(samples)
-        stage, unseen = np.full(n, "", dtype=object), np.zeros(n, dtype=bool)
-        return cls(samples, X.clone(), np.zeros(n, dtype=bool), stage, unseen, watch)
+        stage, no = np.full(n, "", dtype=object), np.zeros(n, dtype=bool)
+        return cls(samples, X.clone(), no.copy(), stage, no.copy(), no, watch)
 
     def record(
         self, at: NDArray, X_adv: Tensor, misclassified: NDArray, stage: str | NDArray

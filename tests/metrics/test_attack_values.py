@@ -205,8 +205,9 @@ def test_a_minimum_norm_attack_alone_finds_no_closer_errors_than_all_of_them():
         adversarial_distance(network, X, Y, attack=attack, **options)
         for attack in (DDN(n_steps=100, n_restarts=1), FAB())
     ]
-    assert (together <= np.minimum(*parts) * (1 + 1e-12)).all()  # it begins once more from there
-    np.testing.assert_allclose(together, np.minimum(*parts), rtol=1e-3)
+    nearest = np.minimum(*parts)  # together they walk once more from where these end
+    assert (together <= nearest * (1 + 1e-12)).all()
+    np.testing.assert_allclose(together, nearest, rtol=1e-3)
     by_labels = adversarial_distance(network, X, Y, attack=RayS(n_queries=300), **options)
     right = together > 0
     assert 1 <= np.median(by_labels[right] / together[right]) < 1.05

@@ -9,14 +9,16 @@ from certified import both_sides, thresholds_of
 from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_iso import ThreatModel
 from sklearn_iso._certificates import errors_of, grids, trees, veritas
 from sklearn_iso.attacks import Budget, Square
+from sklearn_iso.exceptions import NotCertifiableError
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -134,6 +136,41 @@ def test_estimators_that_predict_otherwise_are_not_known():
     assert errors_of(KNeighborsRegressor().fit(X, Y)) is None
 
 
+class CarefulTree(DecisionTreeClassifier):
+    def predict(self, X):
+        return np.where(np.asarray(X)[:, 2] > 4, 0, super().predict(X))
+
+
+class Careful(Pipeline):
+    def predict(self, X):
+        return np.where(np.asarray(X)[:, 2] > 4, 0, super().predict(X))
+
+
+class Mirrored(StandardScaler):
+    def transform(self, X, copy=None):
+        return -super().transform(X)
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        CarefulTree(random_state=0),
+        make_pipeline(StandardScaler(), Careful([("tree", DecisionTreeClassifier())])),
+        GridSearchCV(Careful([("tree", DecisionTreeClassifier())]), {"tree__max_depth": [3]}, cv=2),
+        make_pipeline(Mirrored(), DecisionTreeClassifier(random_state=0)),
+        make_pipeline(Mirrored(), LogisticRegression(max_iter=300)),
+    ],
+    ids=["tree", "pipeline", "search", "step of a tree", "step of a linear model"],
+)
+def test_what_overrides_its_class_is_not_taken_for_it(classifier):
+    classifier.fit(X, Y)
+    problem = Problem.of(classifier, X[SOME], Y[SOME])
+    known = KnownErrors.of(problem)
+    assert known is None or known.within(np.arange(len(SOME)), 0.1) is None
+    with pytest.raises(NotCertifiableError, match="otherwise than the class that it derives from"):
+        certified_accuracy(classifier, X[SOME], Y[SOME], eps=0.1)
+
+
 def test_an_attack_that_is_named_runs_alone():
     options = {"eps": 0.3, "random_state": 0}
     alone = adversarial_accuracy(TREE, X, Y, attack=Square(n_queries=2), **options)
@@ -143,6 +180,7 @@ def test_an_attack_that_is_named_runs_alone():
 def test_reports_tell_what_was_exact():
     report = robustness_report(TREE, X, Y, eps=[0.1, 0.3], random_state=0, certify=True)
     assert report.broken_by["exact"][1] > 0
+    assert "exact errors were taken first, which settle 150 of 150 samples" in str(report)
     np.testing.assert_array_equal(report.accuracy, report.proven.accuracy)
     assert not (report.proven.verdicts == "open").any()
 

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from few_queries import for_distance
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -75,12 +76,17 @@ def test_an_attack_that_writes_into_the_labels_changes_no_verdict():
 
 
 class Drops(TransformerMixin, BaseEstimator):
-    """Takes 1 from every feature, in place."""
+    """Takes 1 from every feature, in place or from a copy."""
+
+    def __init__(self, copy=False):
+        self.copy = copy
 
     def fit(self, X, y=None):
         return self
 
     def transform(self, X):
+        if self.copy:
+            return X - 1.0
         if hasattr(X, "iloc"):
             X.iloc[:] -= 1.0
         else:
@@ -93,9 +99,8 @@ class Drops(TransformerMixin, BaseEstimator):
 
 @pytest.mark.parametrize("container", [np.array, pd.DataFrame], ids=["array", "frame"])
 def test_a_predict_that_writes_into_x_gets_the_figures_of_one_that_does_not(container):
-    tree = DecisionTreeClassifier(random_state=0).fit(container(X - 1.0), Y)
-    plain = DecisionTreeClassifier(random_state=0).fit(container(X), Y)
-    writes, rows = make_pipeline(Drops(), tree), container(X)
+    tree, rows = DecisionTreeClassifier(random_state=0).fit(container(X - 1.0), Y), container(X)
+    writes, plain = (make_pipeline(Drops(copy), tree) for copy in (False, True))
     options = {"attack": AttackEnsemble(n_queries=20), "random_state": 0}
     found, expected = (
         [
@@ -106,6 +111,27 @@ def test_a_predict_that_writes_into_x_gets_the_figures_of_one_that_does_not(cont
         for model in (writes, plain)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_array_equal(np.asarray(rows), X)
+
+
+@pytest.mark.parametrize(
+    "last", [DecisionTreeClassifier(random_state=0), KNeighborsClassifier(1)], ids=["tree", "knn"]
+)
+@pytest.mark.parametrize("container", [np.array, pd.DataFrame], ids=["array", "frame"])
+def test_known_errors_behind_a_scaler_without_a_copy_are_those_behind_one_with(container, last):
+    rows = container(X)
+    in_place, scaled = (
+        make_pipeline(StandardScaler(copy=copy), clone(last)).fit(container(X), Y)
+        for copy in (False, True)
+    )
+    found, expected = (
+        [
+            *adversarial_distance(model, rows, Y, random_state=0),
+            adversarial_accuracy(model, rows, Y, eps=0.3, random_state=0),
+        ]
+        for model in (in_place, scaled)
+    )
+    np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(np.asarray(rows), X)
 
 
