@@ -128,8 +128,8 @@ def certifier_of(estimator: BaseEstimator) -> Certifier:
     """
     for part in _nested(estimator):
         if not is_plain(part):
-            reason = "it predicts otherwise than the class that it derives from; predict is its own"
-            raise NotCertifiableError(part, reason=reason)
+            own = "it predicts otherwise than the class that it derives from; predict is its own"
+            raise NotCertifiableError(part, reason=own)
     last, steps = last_step(estimator)
     try:
         if (reason := _reason(last)) is not None:
