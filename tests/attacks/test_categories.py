@@ -77,7 +77,10 @@ def test_categories_that_are_one_hot_up_to_rounding_flip_as_exact_ones(name):
     torch.testing.assert_close(X_adv[:, columns].round(), exact[:, columns])
 
 
-@pytest.mark.parametrize("max_changes", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    "max_changes",
+    [0, pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("function", [pgd, attack_ensemble, square, fmn])
 def test_linear_model_flips_just_beyond_the_best_categories(function, max_changes):
     X, w = encoded()

@@ -36,7 +36,9 @@ def test_square_learns_the_slope_of_a_linear_model_in_high_dimension(norm):
 
 
 @every_norm
-@pytest.mark.parametrize("n_features, factor", [(2, 1.02), (8, 1.1)])
+@pytest.mark.parametrize(
+    "n_features, factor", [(2, 1.02), pytest.param(8, 1.1, marks=pytest.mark.slow)]
+)
 def test_rays_come_close_to_the_exact_distance_by_labels_alone(norm, n_features, factor):
     w, X, y = linear_problem(n_features, norm)
     labels = lambda x: (x @ w > 0).long()  # noqa: E731

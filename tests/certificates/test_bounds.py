@@ -99,7 +99,7 @@ def networks(draw, n_features=3, n_classes=3):
     return net.requires_grad_(False)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(networks(), st.sampled_from(NORMS), st.sampled_from([0.0, 0.03, 0.5, 2.0]), st.booleans())
 def test_bounds_are_below_what_points_show_and_get_closer(net, norm, eps, bounded):
     generator = torch.Generator().manual_seed(0)

@@ -330,7 +330,7 @@ MEMMAP = """
 @pytest.mark.parametrize(
     ("params", "dtype"),
     [
-        pytest.param({}, "f4", id="whole"),
+        pytest.param({}, "f4", id="whole", marks=pytest.mark.slow),
         pytest.param({"early_stopping": True}, "f4", id="early stopping", marks=pytest.mark.slow),
         # Without a penalty, whose 2,000 rows of calibration are wide here.
         pytest.param({"alpha": 0}, "u1", id="bytes", marks=pytest.mark.slow),
