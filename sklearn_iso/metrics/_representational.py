@@ -88,8 +88,7 @@ def representational_similarity(
         Points of the input space, or one representation. Further axes are flattened.
     Z : array-like of shape (n_samples, ...)
         The representations of the same points, sample by sample; any number of features.
-    metric : {"euclidean", "sqeuclidean", "cityblock", "correlation", "cosine"}, \
-            default="euclidean"
+    metric : {"euclidean", "sqeuclidean", "cityblock", "correlation", "cosine"}, default="euclidean"
         Dissimilarity of two samples, in both spaces. "correlation", one minus Pearson's
         correlation over the features, is usual for recordings of neurons and voxels.
     comparison : {"spearman", "pearson", "cosine"}, default="spearman"
