@@ -6,20 +6,22 @@ import contextlib
 import json
 import os
 import platform
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import scipy
 import sklearn
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sklearn_iso._threat.named import Named
 from sklearn_iso._version import __version__
 from sklearn_iso.metrics._digests import Digest, digest_of_data, digest_of_model
+from sklearn_iso.metrics._findings import Finding
 
 #: Grows when a key changes its meaning or goes away.
 FORMAT = 1
@@ -163,6 +165,74 @@ def _told(value: object) -> str:
         return text
     thing = value if hasattr(value, "__qualname__") else type(value)
     return f"{thing.__module__}.{thing.__qualname__}"
+
+
+class Report(Protocol):
+    """What reports of classifiers and of regressors both tell."""
+
+    @property
+    def estimator_name(self) -> str:
+        """The class of the estimator."""
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples."""
+
+    @property
+    def kind(self) -> str:
+        """What evaluation was possible."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+    @property
+    def warnings(self) -> Sequence[Finding]:
+        """Signs that figures cannot be trusted."""
+
+    @property
+    def checked(self) -> Sequence[str]:
+        """The diagnostics that were run."""
+
+    @property
+    def n_diagnosed(self) -> int:
+        """Samples that they looked at."""
+
+    @property
+    def n_refused(self) -> int:
+        """Perturbed points without an answer."""
+
+    @property
+    def n_effective(self) -> float | None:
+        """Number of samples of equal weight."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """Settings, hashes and samples."""
+
+    def columns(self) -> dict[str, NDArray]:
+        """Return the table by column."""
+
+
+def figures_of(report: Report, **own: object) -> dict[str, object]:
+    """Return the figures that every report tells, and those of its own kind.
+
+    Examples
+    --------
+    See :meth:`sklearn_iso.metrics.RobustnessReport.to_json`.
+    """
+    return {
+        "n_samples": report.n_samples,
+        "n_effective": report.n_effective,
+        "evaluation": report.kind,
+        "reason": report.reason,
+        **own,
+        "table": report.columns(),
+        "warnings": [asdict(finding) for finding in report.warnings],
+        "diagnostics": report.checked,
+        "n_diagnosed": report.n_diagnosed,
+        "n_refused": report.n_refused,
+    }
 
 
 def write(

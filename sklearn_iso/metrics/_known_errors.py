@@ -83,9 +83,11 @@ class Columns:
         points[:, self.at] = np.where(np.isnan(columns), values[:, self.at], columns)
         return torch.from_numpy(points)
 
-    def threat(self, threat: ThreatModel, n_coordinates: int) -> ThreatModel:
-        """Return a threat by coordinate as one by column, without the rules of the data."""
-        whole, units, bounds, immutable = (n_coordinates,), None, None, None
+    def threat_of(self, problem: Attackable) -> ThreatModel:
+        """Return the threat by coordinate as one by column, without the rules of the data."""
+        n_coordinates = problem.table.values.shape[1]
+        threat, whole = held(problem.threat, n_coordinates), (n_coordinates,)
+        units, bounds, immutable = None, None, None
         if threat.units is not None:
             units = np.broadcast_to(numbers_of(threat.units), whole)[self.at]
         if threat.bounds is not None:
@@ -157,9 +159,7 @@ class KnownErrors:
             return None
         if certifier is None:
             return None
-        n_coordinates = problem.table.values.shape[1]
-        threat = columns.threat(held(problem.threat, n_coordinates), n_coordinates)
-        return cls(problem, certifier, columns, threat)
+        return cls(problem, certifier, columns, columns.threat_of(problem))
 
     def within(self, rows: NDArray, eps: float) -> Known | None:
         """Return errors within a budget, None if the estimator turns out to be another kind."""

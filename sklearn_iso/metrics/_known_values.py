@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
-from sklearn_iso._certificates.categories import held
 from sklearn_iso._certificates.tree_values import TreeValues
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso.exceptions import NotCertifiableError
@@ -69,9 +68,7 @@ class KnownValues:
             return None
         if tree is None:
             return None
-        n_coordinates = problem.table.values.shape[1]
-        threat = columns.threat(held(problem.threat, n_coordinates), n_coordinates)
-        return cls(problem, tree, columns, threat)
+        return cls(problem, tree, columns, columns.threat_of(problem))
 
     @property
     def is_all(self) -> bool:

@@ -4,68 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Real
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sklearn_iso.metrics._evidence import Evidence, write
-from sklearn_iso.metrics._findings import Finding
+from sklearn_iso.metrics._evidence import Evidence, Report, figures_of, write
 from sklearn_iso.metrics._worst_runs import WorstRuns
 
 
-class Told(Protocol):
-    """What a report has to tell."""
-
-    @property
-    def estimator_name(self) -> str:
-        """The class of the estimator."""
-
-    @property
-    def n_samples(self) -> int:
-        """How many samples."""
+class Told(Report, Protocol):
+    """What a report of a regressor has to tell."""
 
     @property
     def loss(self) -> str:
         """Name of the loss."""
-
-    @property
-    def kind(self) -> str:
-        """What evaluation was possible."""
-
-    @property
-    def reason(self) -> str:
-        """Why."""
-
-    @property
-    def warnings(self) -> Sequence[Finding]:
-        """Signs that figures are too low."""
-
-    @property
-    def checked(self) -> Sequence[str]:
-        """The diagnostics that were run."""
-
-    @property
-    def n_diagnosed(self) -> int:
-        """Samples that they looked at."""
-
-    @property
-    def n_refused(self) -> int:
-        """Perturbed points without an answer."""
-
-    @property
-    def n_effective(self) -> float | None:
-        """Number of samples of equal weight."""
-
-    @property
-    def evidence(self) -> Evidence:
-        """Settings, hashes and samples."""
-
-    def columns(self) -> dict[str, NDArray]:
-        """Return the table by column."""
 
 
 def regression_evidence(
@@ -163,18 +119,7 @@ class LossesAsJson:
         evidence = self.evidence.and_distances("distance", distances, "adversarial_distance")
         if distances is not None or tolerance is not None:
             evidence = _at_tolerance(evidence, tolerance, known=distances is not None)
-        figures = {
-            "n_samples": self.n_samples,
-            "n_effective": self.n_effective,
-            "evaluation": self.kind,
-            "reason": self.reason,
-            "loss": self.loss,
-            "table": self.columns(),
-            "warnings": [asdict(finding) for finding in self.warnings],
-            "diagnostics": self.checked,
-            "n_diagnosed": self.n_diagnosed,
-            "n_refused": self.n_refused,
-        }
+        figures = figures_of(self, loss=self.loss)
         return write(
             "regression_report", self.estimator_name, figures, evidence, path=path, date=date
         )

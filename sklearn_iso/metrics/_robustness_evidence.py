@@ -4,74 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sklearn_iso.metrics._adversarial import Runs
-from sklearn_iso.metrics._evidence import Evidence, write
-from sklearn_iso.metrics._findings import Finding
+from sklearn_iso.metrics._evidence import Evidence, Report, figures_of, write
 from sklearn_iso.metrics._proven import Proven
 
 #: Share by which rounding may put a lower bound above an upper one.
 ROUNDING = 1e-5
 
 
-class Told(Protocol):
-    """What a report has to tell."""
-
-    @property
-    def estimator_name(self) -> str:
-        """The class of the estimator."""
-
-    @property
-    def n_samples(self) -> int:
-        """How many samples."""
-
-    @property
-    def kind(self) -> str:
-        """What evaluation was possible."""
-
-    @property
-    def reason(self) -> str:
-        """Why."""
-
-    @property
-    def warnings(self) -> Sequence[Finding]:
-        """Signs that figures are too high."""
-
-    @property
-    def checked(self) -> Sequence[str]:
-        """The diagnostics that were run."""
-
-    @property
-    def n_diagnosed(self) -> int:
-        """Samples that they looked at."""
-
-    @property
-    def n_refused(self) -> int:
-        """Perturbed points without an answer."""
-
-    @property
-    def n_effective(self) -> float | None:
-        """Number of samples of equal weight."""
+class Told(Report, Protocol):
+    """What a report of a classifier has to tell."""
 
     @property
     def n_unseen(self) -> int:
         """Samples of which nothing is known."""
 
     @property
-    def evidence(self) -> Evidence:
-        """Settings, hashes and samples."""
-
-    @property
     def proven(self) -> Proven | None:
         """What is proven of each sample."""
-
-    def columns(self) -> dict[str, NDArray]:
-        """Return the table by column."""
 
 
 def evidence_of(
@@ -183,19 +138,8 @@ class ToldAsJson:
             "certified_distance", certified_distances, "certified_distance"
         )
         _check_bounds(evidence.samples)
-        figures = {
-            "n_samples": self.n_samples,
-            "n_effective": self.n_effective,
-            "evaluation": self.kind,
-            "reason": self.reason,
-            "proof": None if self.proven is None else self.proven.method,
-            "table": self.columns(),
-            "warnings": [asdict(finding) for finding in self.warnings],
-            "diagnostics": self.checked,
-            "n_diagnosed": self.n_diagnosed,
-            "n_refused": self.n_refused,
-            "n_unseen": self.n_unseen,
-        }
+        proof = None if self.proven is None else self.proven.method
+        figures = {**figures_of(self, proof=proof), "n_unseen": self.n_unseen}
         return write(
             "robustness_report", self.estimator_name, figures, evidence, path=path, date=date
         )
