@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,7 +56,16 @@ class Proven:
             If there are no proofs for the estimator.
         """
         certifier = certifier_for(problem.estimator, None)
-        held = np.stack([holding(problem, certifier, eps) for eps in budgets]) & robust
+        held = np.stack([holding(problem, certifier, eps) for eps in budgets])
+        if contradicted := int((held & ~robust).any(axis=0).sum()):
+            warnings.warn(
+                f"A proof must not contradict an error that an attack has found; it does for "
+                f"{contradicted} of {held.shape[1]} samples, which count as broken. Please report "
+                f"this: {certifier.method}.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        held &= robust
         verdicts = np.where(held, "certified", np.where(robust, "open", "broken"))
         return cls(certifier.method, share(held, problem.weight), verdicts)
 

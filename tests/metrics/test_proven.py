@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso.exceptions import NotCertifiableError
-from sklearn_iso.metrics import certified_accuracy, robustness_report
+from sklearn_iso.metrics import _proven, certified_accuracy, robustness_report
 
 X, Y = load_iris(return_X_y=True)
 QUICK = {"eps": [0, 0.1, 0.4], "n_diagnosed": 0, "random_state": 0, "certify": True}
@@ -61,3 +61,12 @@ def test_what_cannot_be_certified_is_an_error():
     X_reg, y_reg = load_diabetes(return_X_y=True)
     with pytest.raises(TypeError, match="certify=True is for classifiers; got Ridge"):
         robustness_report(Ridge().fit(X_reg, y_reg), X_reg, y_reg, **QUICK)
+
+
+def test_a_proof_that_an_error_contradicts_is_told_and_does_not_count(monkeypatch):
+    monkeypatch.setattr(_proven, "holding", lambda problem, certifier, eps: np.ones(150, bool))
+    model = LogisticRegression(max_iter=500).fit(X, Y)
+    with pytest.warns(RuntimeWarning, match="does for .* of 150 samples, which count as broken"):
+        report = robustness_report(model, X, Y, **QUICK)
+    np.testing.assert_array_equal(report.proven.accuracy, report.accuracy)
+    assert set(np.unique(report.proven.verdicts)) == {"broken", "certified"}
