@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
+from sklearn.utils import gen_batches
 
 from sklearn_iso._protocols import RandomState, Transformer
 from sklearn_iso._randomness import private_random_state
-from sklearn_iso.metrics._distortion import best_scale, representation_of
-from sklearn_iso.metrics._pairs import check_pair_of_spaces
+from sklearn_iso.metrics._distortion import representation_of
+from sklearn_iso.metrics._pairs import binary_scale, check_pair_of_spaces
 from sklearn_iso.plotting._axes import Style, axes_for, check_empty, class_name, figure_of
 from sklearn_iso.plotting._checks import as_numbers, check_parameters
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _REFERENCES = 1000  # samples that distances are measured to, at most
+_AT_ONCE = 5000  # samples whose distances are held at once: 40 MB for each space
 
 
 class EmbeddingDisplay:
@@ -215,7 +218,22 @@ class EmbeddingDisplay:
 
 def _distortion_of_samples(X: NDArray, Z: NDArray, chosen: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the stress of each sample's distances to those chosen, under one common scale."""
-    d_X, d_Z = cdist(X, X[chosen]), cdist(Z, Z[chosen])
-    d_X = d_X * best_scale(d_X.ravel(), d_Z.ravel())
-    squared, whole = ((d_Z - d_X) ** 2).sum(axis=1), (d_X**2).sum(axis=1)
-    return np.sqrt(squared / np.where(whole > 0, whole, 1.0))
+    X, Z = X / binary_scale(X), Z / binary_scale(Z)  # squares neither overflow nor vanish
+    sums = np.zeros(2)
+    for _, d_X, d_Z in _distances(X, Z, chosen):
+        sums += (d_X * d_Z).sum(), (d_X**2).sum()
+    scale = sums[0] / sums[1] if sums[1] else 0.0
+    distortion = np.zeros(len(X))
+    for part, d_X, d_Z in _distances(X, Z, chosen):  # the residuals: a difference of sums rounds
+        whole = ((scale * d_X) ** 2).sum(axis=1)
+        squared = ((d_Z - scale * d_X) ** 2).sum(axis=1)
+        distortion[part] = np.sqrt(squared / np.where(whole > 0, whole, 1.0))
+    return distortion
+
+
+def _distances(
+    X: NDArray, Z: NDArray, chosen: NDArray[np.intp]
+) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield the distances of some samples at a time to those chosen, in both spaces."""
+    for part in gen_batches(len(X), _AT_ONCE):
+        yield part, cdist(X[part], X[chosen]), cdist(Z[part], Z[chosen])

@@ -6,7 +6,7 @@ from scipy.stats import ortho_group
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 
-from sklearn_iso.plotting import EmbeddingDisplay
+from sklearn_iso.plotting import EmbeddingDisplay, _embedding
 
 X, _ = load_iris(return_X_y=True)
 
@@ -42,3 +42,12 @@ def test_what_is_not_in_the_plane_is_an_error():
         EmbeddingDisplay(X[:, :1], X[:, 0])
     with pytest.raises(ValueError, match="must be finite; found NaN"):
         EmbeddingDisplay([[0, np.nan]], [0])
+
+
+def test_samples_in_parts_and_of_any_size_give_the_same(monkeypatch):
+    Z = PCA(2).fit_transform(X)
+    whole = EmbeddingDisplay.from_predictions(X, Z).distortion
+    monkeypatch.setattr(_embedding, "_AT_ONCE", 7)
+    for factor in (1.0, 1e200, 1e-200):
+        parts = EmbeddingDisplay.from_predictions(factor * X, Z).distortion
+        np.testing.assert_allclose(parts, whole, rtol=1e-9)
