@@ -63,9 +63,14 @@ def differs(shown, printed):
 
     Trained networks differ between processors in what they round.
     """
-    words = [" ".join(NUMBER.sub("#", text).split()) for text in (shown, printed)]
+    words = [" ".join(NUMBER.sub(blank, text).split()) for text in (shown, printed)]
     numbers = [np.array([float(x) for x in NUMBER.findall(text)]) for text in (shown, printed)]
     return words[0] != words[1] or not np.allclose(*numbers, rtol=0.03, atol=0.03)
+
+
+def blank(number):
+    """Return a place for a share or a measure, and a whole number as it is."""
+    return "#" if "." in number[0] or "e" in number[0] else number[0]
 
 
 def test_differences_of_outputs_are_told():
@@ -73,6 +78,7 @@ def test_differences_of_outputs_are_told():
     assert differs("clean 0.978", "clean 0.90")
     assert differs("clean 0.978", "robust 0.978")
     assert differs("1 2", "1")
+    assert differs("broken: 100 of 450", "broken: 101 of 450")
 
 
 @pytest.mark.parametrize(
