@@ -80,7 +80,7 @@ class Candidates:
         ValueError
             If what comes back is no X of numbers of the same shape and columns.
         """
-        if self.repair is None or not len(values):
+        if self.repair is None:
             return values
         back = self.repair(self.table.with_values(values, rows))
         columns = list(back.columns) if hasattr(back, "columns") else None

@@ -170,6 +170,8 @@ class _Run:
 
     def _record(self, at: NDArray, X_adv: Tensor, stage: str | NDArray) -> None:
         """Verify the points of samples at some positions, and note which the estimator errs on."""
+        if not len(at):
+            return
         problem, samples = self.evaluation.problem, self.result.samples[at]
         X = problem.points(samples)
         X_adv = problem.candidate(X, X_adv, self.eps, samples)

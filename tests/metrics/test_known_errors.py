@@ -123,6 +123,25 @@ def test_points_obey_the_rules_of_the_threat():
     assert not (known.settled & ~known.misclassified & (tree.predict(whole[SOME]) != Y[SOME])).any()
 
 
+def test_rules_of_the_user_are_asked_about_no_empty_table():
+    tree = DecisionTreeClassifier(random_state=0).fit(X[SOME], Y[SOME])
+    sizes = []
+
+    def repair(X):
+        sizes.append(len(X))
+        return np.array([list(sample) for sample in X])
+
+    def is_valid(X):
+        sizes.append(len(X))
+        return [sample[0] > 0 for sample in X]
+
+    threat = ThreatModel(repair=repair, is_valid=is_valid)
+    for eps in (1e-9, 0.2):  # nothing is found within the first, something within the second
+        adversarial_accuracy(tree, X[SOME], Y[SOME], eps=eps, threat=threat, random_state=0)
+        adversarial_distance(tree, X[SOME], Y[SOME], threat=threat, random_state=0)
+    assert sizes and min(sizes) > 0
+
+
 def test_estimators_that_predict_otherwise_are_not_known():
     class Careful(LogisticRegression):
         def predict(self, X):
