@@ -105,8 +105,10 @@ class NetworkCertifier:
         problem = _Problem.of(self, X, codes, threat)
         holds = problem.by_constants(float(eps)) > 0
         if problem.bends:
-            left = np.flatnonzero(~holds)
-            holds[left] = problem.margins(left, np.full(len(left), float(eps))) > 0
+            # Intervals cost a few passes, linear functions one for each unit of a layer.
+            for stage in problem.stages():
+                left = np.flatnonzero(~holds)
+                holds[left] = stage.margins(left, np.full(len(left), float(eps))) > 0
         if self.time_limit is not None:
             right = problem.margins(np.arange(len(X)), np.zeros(len(X))) > 0
             for sample in np.flatnonzero(~holds & right).tolist():
@@ -158,6 +160,12 @@ class _Problem:
         if threat.immutable is not None:
             units[threat.immutable_mask()] = 0
         return cls(graph, certifier.settings, samples, places, torch.from_numpy(units), threat)
+
+    def stages(self) -> list[_Problem]:
+        """Return the same problem by intervals alone, and then with all that is asked for."""
+        if not self.settings.linear:
+            return [self]
+        return [replace(self, settings=replace(self.settings, linear=False)), self]
 
     @own_modes()
     def margins(self, samples: NDArray, budgets: NDArray) -> NDArray:
