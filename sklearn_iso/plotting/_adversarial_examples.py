@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from sklearn_iso._geometry.patches import ImageLayout
-from sklearn_iso._protocols import Classifier, RandomState
+from sklearn_iso._protocols import Predictor, RandomState
 from sklearn_iso._threat import Threat, check_eps
 from sklearn_iso._threat.named import Named
-from sklearn_iso.attacks import Attack, Square, as_attack
+from sklearn_iso.attacks import as_attack
 from sklearn_iso.attacks._choice import AttackLike
-from sklearn_iso.metrics._evaluation import Evaluation
-from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.plotting._attacked import Within
 from sklearn_iso.plotting._axes import axes_for, check_empty, class_name, figure_of, of_model
 from sklearn_iso.plotting._checks import as_numbers, check_names, check_parameters
 from sklearn_iso.plotting._example_images import draw_images
@@ -51,7 +48,8 @@ class AdversarialExamplesDisplay:
     X_adv : array-like of the shape of X
         What the attack made of them; a sample that it could not break is as it was.
     y_pred, y_adv : array-like of shape (n_samples,), default=None
-        Predictions for X and for X_adv. Without them, samples that moved count as misclassified.
+        Predictions for X and for X_adv, labels or floats of a regressor. Without them, samples that
+        moved count as misclassified.
     image_shape : tuple of int, default=None
         (height, width), or (height, width, 3) for colours, of the image that a row holds; None for
         tables. Random search, where the attack comes to it, moves patches of such an image.
@@ -65,7 +63,7 @@ class AdversarialExamplesDisplay:
     Attributes
     ----------
     misclassified : ndarray of bool of shape (n_samples,)
-        Which predictions the attack changed.
+        Which predictions the attack changed; of a regressor, by any amount.
     movement : ndarray of shape (n_features,) or None
         Mean absolute change of each feature of a table, in `units`, over the misclassified samples;
         NaN where none was misclassified.
@@ -231,7 +229,7 @@ class AdversarialExamplesDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Classifier,
+        estimator: Predictor,
         X: ArrayLike,
         y: ArrayLike,
         *,
@@ -244,19 +242,21 @@ class AdversarialExamplesDisplay:
         name: str | None = None,
         ax: Axes | None = None,
     ) -> AdversarialExamplesDisplay:
-        """Attack a fitted classifier and draw what the attack did.
+        """Attack a fitted classifier or regressor and draw what the attack did.
 
         Nothing is picked: the images are those of the first samples that the classifier gets right,
-        those that hold included, and the features are counted over all misclassified samples.
+        those that hold included, and the features are counted over all misclassified samples. Of a
+        regressor they are the first samples and, in a table, all whose prediction moved.
 
         Parameters
         ----------
-        estimator : classifier
-            A fitted classifier or Pipeline.
+        estimator : classifier or regressor
+            A fitted one, or a Pipeline; a regressor of one output, whose absolute error is
+            attacked.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; those that are misclassified without an attack are left out.
         y : array-like of shape (n_samples,)
-            Their labels.
+            Their labels or targets.
         eps, threat, attack
             As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A table shows how far features
             moved in units of the threat.
@@ -281,7 +281,7 @@ class AdversarialExamplesDisplay:
         ------
         ValueError
             As :func:`sklearn_iso.metrics.adversarial_accuracy`, and if no sample is classified
-            correctly.
+            correctly, or a regressor has several outputs.
         """
         check_parameters(cls, n_examples=n_examples, image_shape=image_shape, name=name)
         if image_shape is None and n_examples != N_EXAMPLES:
@@ -289,29 +289,16 @@ class AdversarialExamplesDisplay:
                 "n_examples is how many images to draw, and a table counts all samples; got "
                 f"n_examples={n_examples!r} without image_shape. Leave it out, or pass image_shape."
             )
-        budget = check_eps(eps)
-        method = _of_images(as_attack(attack), image_shape)
-        problem = Problem.of(estimator, X, y, threat=threat)
-        rows = np.flatnonzero(problem.right())
-        if not len(rows):
-            raise ValueError(
-                "An attack needs samples that are classified correctly; the estimator gets all "
-                f"{len(problem.codes)} wrong. Check y, or pass other samples."
-            )
-        rows = rows if image_shape is None else rows[:n_examples]
-        evaluation = Evaluation.of(problem, method, random_state, rows)
-        X_adv = evaluation.attack(rows, budget).X_adv.numpy()
-        problem.refused.warn()
-        shows_units = image_shape is None and problem.threat.units is not None
-        units = problem.threat.radius(1.0) if shows_units else None
+        within = Within(estimator, check_eps(eps), threat, as_attack(attack), random_state)
+        found = within.attacked(X, y, image_shape, n_examples)
         return cls.from_predictions(
-            problem.table.values[rows],
-            X_adv,
-            problem.classes[problem.codes[rows]],
-            _named(problem.predict(X_adv, rows), problem.classes),
+            found.X,
+            found.X_adv,
+            found.y_pred,
+            found.y_adv,
             image_shape=image_shape,
-            units=units,
-            feature_names=problem.table.columns if image_shape is None else None,
+            units=found.units,
+            feature_names=found.columns if image_shape is None else None,
             name=class_name(estimator) if name is None else name,
             ax=ax,
         )
@@ -346,15 +333,27 @@ class AdversarialExamplesDisplay:
             self.artists_ = draw_images(ax, before, after, self._captions(), kwargs)
             ax.set_title("" if name is None else name)
         elif self.movement is not None:
-            label = of_model(
-                name, f"{self.misclassified.sum()} misclassified of {len(self.misclassified)}"
-            )
-            names, in_units = self.feature_names, self.units is not None
             self.artists_ = draw_moves(
-                ax, self.movement, names, label=label, in_units=in_units, kwargs=kwargs
+                ax,
+                self.movement,
+                self.feature_names,
+                label=of_model(name, self._summary()),
+                of="samples" if self._of_numbers() else "misclassified samples",
+                in_units=self.units is not None,
+                kwargs=kwargs,
             )
         self.ax_, self.figure_ = ax, figure_of(ax)
         return self
+
+    def _of_numbers(self) -> bool:
+        """Whether predictions are those of a regressor."""
+        return self.y_pred is not None and self.y_pred.dtype.kind == "f"
+
+    def _summary(self) -> str:
+        """Return what the attack came to, in a few words."""
+        if self.y_pred is None or self.y_adv is None or not self._of_numbers():
+            return f"{self.misclassified.sum()} misclassified of {len(self.misclassified)}"
+        return f"predictions move by {np.abs(self.y_adv - self.y_pred).mean():.3g} in the mean"
 
     def _captions(self) -> list[tuple[str, str]]:
         """Return what stands under the original and under the adversarial example."""
@@ -363,26 +362,11 @@ class AdversarialExamplesDisplay:
                 ("", "misclassified" if misclassified else "holds")
                 for misclassified in self.misclassified
             ]
+        if self._of_numbers():
+            both = zip(self.y_pred, self.y_adv, strict=True)
+            return [(f"{before:.4g}", f"{after:.4g}") for before, after in both]
         pairs = zip(self.y_pred, self.y_adv, self.misclassified, strict=True)
         return [(f"{a}", f"{b}" if misclassified else "holds") for a, b, misclassified in pairs]
-
-
-def _of_images(
-    attack: Attack | Callable[..., Tensor], image_shape: tuple[int, ...] | None
-) -> Attack | Callable[..., Tensor]:
-    """Return an attack that moves patches of the images that are drawn, if it knows of patches."""
-    if image_shape is None or getattr(attack, "image_shape", image_shape) is not None:
-        return attack
-    return replace(cast(Square, attack), image_shape=image_shape)
-
-
-def _named(columns: NDArray, classes: NDArray) -> NDArray:
-    """Return labels of columns; what is no class is told so, and is none of them."""
-    if (columns >= 0).all():
-        return classes[columns]
-    known = np.append(classes.astype(object), "none of the classes")
-    labels: NDArray = known[columns]
-    return labels
 
 
 def _labels(y: ArrayLike, name: str) -> NDArray:

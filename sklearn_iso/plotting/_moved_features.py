@@ -49,6 +49,7 @@ def draw_moves(
     names: Sequence[str] | None,
     *,
     label: str,
+    of: str = "misclassified samples",
     in_units: bool,
     kwargs: Mapping[str, object],
 ) -> list[Line2D]:
@@ -70,7 +71,7 @@ def draw_moves(
     style: Style = {"linestyle": "", "markersize": 7, "label": label, "alpha": 0.9}
     dots = ax.plot(values, range(len(shown)), **{**style, **kwargs})
     told = "the units given" if in_units else "units of each feature"
-    ax.set_xlabel(f"Mean absolute change of misclassified samples,\nin {told}")
+    ax.set_xlabel(f"Mean absolute change of {of},\nin {told}")
     drawn = np.concatenate([line.get_xdata() for line in ax.lines])
     ax.set_xlim(0, 1.08 * np.nanmax(drawn) if np.nansum(drawn) else 1.0)
     # Below the label: dots may lie anywhere in the axes.

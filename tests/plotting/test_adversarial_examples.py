@@ -3,8 +3,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from lit_window import SIDE, LitWindow
-from sklearn.datasets import load_digits, load_wine
-from sklearn.linear_model import LogisticRegression
+from sklearn.datasets import load_diabetes, load_digits, load_wine
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -158,6 +158,32 @@ def test_images_that_are_drawn_are_searched_in_patches():
     assert not AdversarialExamplesDisplay.from_estimator(model, X, y, **options).misclassified.any()
 
 
+def test_a_linear_regressor_is_moved_along_its_weights():
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    X = X.iloc[:40] / X.std()
+    model = LinearRegression().fit(X, y[:40])
+    display = AdversarialExamplesDisplay.from_estimator(model, X, y[:40], eps=0.5, threat="l2")
+    weights = abs(model.coef_)
+    np.testing.assert_allclose(display.movement, 0.5 * weights / np.linalg.norm(weights), atol=1e-6)
+    moved = abs(model.predict(pd.DataFrame(display.X_adv, columns=X.columns)) - display.y_pred)
+    np.testing.assert_allclose(moved, 0.5 * np.linalg.norm(weights), rtol=1e-6)
+    (text,) = display.ax_.get_legend().get_texts()
+    assert text.get_text() == f"LinearRegression: predictions move by {moved[0]:.3g} in the mean"
+    assert "misclassified" not in display.ax_.get_xlabel()
+
+
+def test_images_of_a_regressor_have_its_predictions_under_them():
+    X, y = load_digits(return_X_y=True)
+    model = LinearRegression().fit(X[:300] / 16, y[:300])
+    display = AdversarialExamplesDisplay.from_estimator(
+        model, X[:9] / 16, y[:9], eps=0.5, image_shape=(8, 8), n_examples=2
+    )
+    np.testing.assert_allclose(display.y_pred, model.predict(X[:2] / 16))
+    np.testing.assert_allclose(display.y_adv, model.predict(display.X_adv))
+    shown = {text.get_text() for text in display.ax_.texts}
+    assert {f"{value:.4g}" for value in display.y_adv} <= shown
+
+
 def test_errors_name_the_rule_and_the_remedy(wine):
     model, X, y = wine
     with pytest.raises(ValueError, match=r"same shape.*\(3, 12\) and \(2, 12\)"):
@@ -176,3 +202,6 @@ def test_errors_name_the_rule_and_the_remedy(wine):
         AdversarialExamplesDisplay(IMAGES.reshape(3, 3, 4), MOVED.reshape(3, 3, 4))
     with pytest.raises(ValueError, match="gets all 178 wrong"):
         AdversarialExamplesDisplay.from_estimator(model, X, (model.predict(X) + 1) % 3, eps=0.1)
+    several = LinearRegression().fit(X, np.eye(len(X), 2))
+    with pytest.raises(ValueError, match="the regressor has 2 outputs"):
+        AdversarialExamplesDisplay.from_estimator(several, X, np.eye(len(X), 2), eps=0.1)
