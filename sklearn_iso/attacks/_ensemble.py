@@ -18,6 +18,7 @@ from sklearn_iso.attacks._attack import Attack, AttackState, Logits, MinimumNorm
 from sklearn_iso.attacks._boundary import BoundaryAttack
 from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._closest import DDN, FAB, FMN
+from sklearn_iso.attacks._nearest import NearestErrors
 from sklearn_iso.attacks._options import EnsembleOptions
 from sklearn_iso.attacks._parameters import N_TARGETS, RandomState, as_generator, check_counts
 from sklearn_iso.attacks._pgd import PGD
@@ -29,8 +30,8 @@ from sklearn_iso.modules._ambient import gradients_on
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-#: What may get a sample misclassified, in order: no attack at all, five gradient attacks, random
-#: search; and the attack that takes the place of these five where features are counted.
+#: What may get a sample misclassified, in order: no attack at all, six gradient attacks, random
+#: search; and the attack that takes the place of these six where features are counted.
 STAGES = (
     "clean",
     "cross_entropy",
@@ -38,6 +39,7 @@ STAGES = (
     "targeted_margin",
     "wide_margin",
     "boundary",
+    "nearest",
     "square",
     "sigma_zero",
 )
@@ -55,10 +57,12 @@ class AttackEnsemble(Attack):
     5. Walks along the boundaries to the two nearest classes, which leave the ball and come
        back: they break networks whose slopes inside of the ball lead nowhere. Where a walk met
        an error barely outside of the ball, Auto-PGD begins at the place nearest to it inside.
-    6. With n_queries > 0, random search without gradients, which also breaks networks that
+    6. A minimum-norm attack, as DDN and FMN are, whose error counts where it lies in the ball: it
+       breaks networks with steep steps, between which there is no slope.
+    7. With n_queries > 0, random search without gradients, which also breaks networks that
        hide theirs.
 
-    Steps 1 to 5 do what AutoAttack does with the difference of logits ratio and FAB, and more
+    Steps 1 to 6 do what AutoAttack does with the difference of logits ratio and FAB, and more
     at the end, but need only two classes; easy samples cost a few steps each. For each sample its
     misclassified point comes back, or else the best point of the last attack on it.
 
@@ -91,6 +95,9 @@ class AttackEnsemble(Attack):
     arXiv 1910.09338 (MultiTargeted).
     Croce, Hein, Minimally Distorted Adversarial Examples with a Fast Adaptive Boundary Attack,
     ICML 2020.
+    Rony et al., Decoupling Direction and Norm for Efficient Gradient-Based L2 Adversarial Attacks
+    and Defenses, CVPR 2019; Pintor et al., Fast Minimum-norm Adversarial Attacks through Adaptive
+    Norm Constraints, NeurIPS 2021.
 
     Examples
     --------
@@ -138,6 +145,7 @@ class AttackEnsemble(Attack):
             PGD(n_steps=30, loss="targeted_margin", n_targets=self.n_targets),
             WideAscent(),
             BoundaryAttack(n_targets=min(BoundaryAttack.n_targets, self.n_targets)),
+            NearestErrors(),
         )
         if self.n_queries:
             found += (Square(n_queries=self.n_queries, image_shape=self.image_shape),)

@@ -17,7 +17,7 @@ from sklearn_iso.metrics._access import Access
 from sklearn_iso.metrics._problem import Problem
 
 #: Stages whose attacks go beyond the budget, and come back.
-LEAVE_THE_BUDGET = ("wide_margin", "boundary")
+LEAVE_THE_BUDGET = ("wide_margin", "boundary", "nearest")
 
 
 @dataclass(frozen=True)

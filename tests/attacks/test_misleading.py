@@ -16,6 +16,7 @@ from sklearn_iso.attacks import (
     attack_ensemble,
     distances,
 )
+from sklearn_iso.attacks._nearest import NearestErrors
 from sklearn_iso.attacks._wide import WideAscent
 
 EPS = {"linf": 0.1, "l2": 0.25, "l1": 0.6}
@@ -79,6 +80,31 @@ def test_wider_balls_lead_to_errors_that_ascents_in_the_ball_hardly_meet():
 
     assert broken(APGD(loss="margin", n_restarts=3)) < 3
     assert broken(WideAscent()) > 10
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_walks_to_the_closest_error_meet_what_ascents_between_steps_do_not(norm):
+    generator = torch.Generator().manual_seed(0)
+    base = torch.where(torch.rand(30, generator=generator) < 0.5, 0.1, 0.9)
+    X = base + 0.1 * torch.rand(100, 30, generator=generator) - 0.05
+    y, eps = torch.zeros(100, dtype=torch.int64), {"linf": 0.39, "l2": 1.2}[norm]
+    weights = torch.linspace(-1, 1, 30)
+
+    def steps(x):
+        """Columns that are hardly but 0 or 1, and a linear score of them that begins at -3."""
+        value = torch.sigmoid(40 * (x - 0.5)) @ weights - base.round() @ weights - 3
+        return torch.stack([torch.zeros_like(value), value], dim=1)
+
+    def broken(attack):
+        X_adv = attack(
+            steps, X, y, eps=eps, threat=ThreatModel(norm, bounds=(0, 1)), random_state=0
+        )
+        order = {"linf": np.inf, "l2": 2}[norm]
+        assert torch.linalg.vector_norm(X_adv - X, ord=order, dim=1).max() <= eps * (1 + 1e-6)
+        return int(steps(X_adv).argmax(dim=1).sum())
+
+    found = broken(NearestErrors())
+    assert broken(APGD(loss="margin", n_restarts=3)) < 0.8 * found <= broken(AttackEnsemble())
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
