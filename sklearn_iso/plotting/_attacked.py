@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 from torch import Tensor
 
 from sklearn_iso._protocols import Predictor, RandomState
@@ -97,7 +98,8 @@ class Within:
 
     def _numbers(self, X: ArrayLike, y: ArrayLike, n_samples: int | None) -> Attacked:
         if n_samples is not None:
-            X, y = (_safe_indexing(one, np.arange(min(n_samples, len(one)))) for one in (X, y))
+            few = np.arange(min(n_samples, _num_samples(X)))
+            X, y = _safe_indexing(X, few), _safe_indexing(y, few)
         problem = RegressionProblem.of(self.estimator, X, y, threat=self.threat)
         if problem.n_outputs > 1:
             raise ValueError(
