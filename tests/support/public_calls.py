@@ -232,6 +232,7 @@ make = model_selection.refit_robust
 call("model_selection.refit_robust", make, scored(make, SCORES), max_accuracy_drop=0.01)
 call("modules.MLP", modules.MLP, n_features=4, n_outputs=3)
 call("modules.ConvNet", modules.ConvNet, n_features=64, n_outputs=3)
+call("modules.SmallCNN", modules.SmallCNN, n_features=256, n_outputs=3)
 call("modules.OrthogonalMLP", modules.OrthogonalMLP, n_features=4, n_outputs=3)
 call("modules.OrthogonalConvNet", modules.OrthogonalConvNet, n_features=64, n_outputs=3)
 PART = {"module": LOGITS, "X": TENSORS["X"]}
@@ -376,7 +377,7 @@ NEVER_VALID = {
 }
 
 #: Modules of torch, whose first weights come from torch's generator where none is passed.
-TORCH_MODULES = {"modules.MLP", "modules.ConvNet", "modules.OrthogonalMLP",
+TORCH_MODULES = {"modules.MLP", "modules.ConvNet", "modules.SmallCNN", "modules.OrthogonalMLP",
                  "modules.OrthogonalConvNet"}  # fmt: skip
 
 #: Public names that nobody calls with parameters of their own.
