@@ -139,7 +139,8 @@ class Learner:
     ) -> None:
         penalty = make_penalty(self.estimator.penalty)
         self.start(train, penalty, len(classes), settings, valid)
-        self.result.classes_, self.result.temperature_ = classes, 1.0
+        self.result.classes_ = self.result.net_.classes_ = classes
+        self.result.temperature_ = 1.0
 
     def start(
         self,
