@@ -10,6 +10,10 @@ RELEASE_STAMP := $(VENV)/.stamp-release
 
 DATA ?= digits
 
+# Each worker takes a half of the tests in their order, and then from the other's: what the tests of
+# a file share is made once, and most processes that they start serve several of them.
+WORKERS := -n 2 --dist worksteal
+
 .DEFAULT_GOAL := test
 .PHONY: demo lint format test test-all test-lowest test-newest bench docs dist test-dist
 
@@ -35,23 +39,23 @@ format: $(STAMP)
 
 # One thread a worker: two workers with two threads each only get in each other's way.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS)
 
 test-all: lint
-	OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest -n 2 -m ""
+	OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest $(WORKERS) -m ""
 
 # The oldest releases that pyproject.toml allows, whose numbers stand in constraints-lowest.txt. What
 # they say of newer releases of one another is no error.
 test-lowest:
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/$(FOLDER)/$(PIP) -c constraints-lowest.txt -e ".[dev]"
-	OMP_NUM_THREADS=1 .venv-lowest/$(FOLDER)/python -m pytest -n 2 -W ignore::DeprecationWarning
+	OMP_NUM_THREADS=1 .venv-lowest/$(FOLDER)/python -m pytest $(WORKERS) -W ignore::DeprecationWarning
 
 # The newest releases there are; PRE=--pre takes what is not released yet too.
 test-newest:
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/$(FOLDER)/$(PIP) --upgrade --upgrade-strategy eager $(PRE) -e ".[dev]"
-	OMP_NUM_THREADS=1 .venv-newest/$(FOLDER)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 .venv-newest/$(FOLDER)/python -m pytest $(WORKERS)
 
 bench: $(STAMP)
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
@@ -81,4 +85,4 @@ test-dist: dist
 	tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
 	$(PYTHON) -m venv --clear build/venv
 	wheel=$$(echo dist/*.whl) && build/venv/$(FOLDER)/$(PIP) -c constraints.txt "$$wheel[dev]"
-	cd build/sdist && OMP_NUM_THREADS=1 ../venv/$(FOLDER)/pytest -n 2
+	cd build/sdist && OMP_NUM_THREADS=1 ../venv/$(FOLDER)/pytest $(WORKERS)

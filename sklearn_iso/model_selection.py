@@ -1,4 +1,4 @@
-"""Choices between the candidates of a search that trade accuracy for robustness."""
+"""Choices that trade accuracy for robustness: between candidates of a search, between epochs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklearn_iso._training import RobustEarlyStopping
 from sklearn_iso._typed import validate_params
 
-__all__ = ["refit_robust"]
+__all__ = ["RobustEarlyStopping", "refit_robust"]
 
 #: What a scorer of clean accuracy is usually called in ``scoring={...}``.
 _CLEAN_NAMES = ("clean", "accuracy", "balanced_accuracy")

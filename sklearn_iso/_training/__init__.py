@@ -25,6 +25,7 @@ from sklearn_iso._training.randomness import (
     Randomness,
     new_generator,
 )
+from sklearn_iso._training.robust_stopping import RobustEarlyStopping
 from sklearn_iso._training.settings import (
     OPTIMIZERS,
     SCHEDULES,
@@ -47,6 +48,7 @@ __all__ = [
     "PenalizedNet",
     "PrivateStream",
     "Randomness",
+    "RobustEarlyStopping",
     "TrainingSettings",
     "build_net",
     "calibrate",

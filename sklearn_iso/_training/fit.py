@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from sklearn_iso._training.callbacks import PatientStopping, ProgressBar, StopWhenDone
 from sklearn_iso._training.data import ArrayDataset
 from sklearn_iso._training.net import PenalizedNet
+from sklearn_iso._training.robust_stopping import RobustEarlyStopping
 from sklearn_iso._training.settings import SCHEDULES, TrainingSettings, net_arguments
 
 
@@ -86,7 +87,14 @@ def release_data(net: PenalizedNet) -> None:
 
 
 def _callbacks(settings: TrainingSettings, validates: bool) -> list[Callback]:
-    return [*_own_callbacks(settings, validates), *settings.callbacks, ("stop", StopWhenDone())]
+    # Before all others of the user: a checkpoint keeps what it has found in the epoch.
+    first = sorted(settings.callbacks, key=lambda callback: not _watches_robustness(callback))
+    return [*_own_callbacks(settings, validates), *first, ("stop", StopWhenDone())]
+
+
+def _watches_robustness(callback: Callback | tuple[str, Callback]) -> bool:
+    found = callback[1] if isinstance(callback, tuple) else callback
+    return isinstance(found, RobustEarlyStopping)
 
 
 def _own_callbacks(settings: TrainingSettings, validates: bool) -> list[tuple[str, Callback]]:
@@ -97,7 +105,7 @@ def _own_callbacks(settings: TrainingSettings, validates: bool) -> list[tuple[st
         callbacks.append(
             ("learning_rate", LRScheduler(LambdaLR, event_name=None, lr_lambda=factor))
         )
-    if validates:
+    if validates and not any(map(_watches_robustness, settings.callbacks)):
         stop = PatientStopping(
             patience=settings.n_iter_no_change, threshold=settings.tol, sink=noop, load_best=True
         )

@@ -87,6 +87,9 @@ class PenalizedNet(NeuralNet):
         if training and self._sharing is not None:
             average_statistics(self._sharing, self.module_)
 
+    #: What the columns of the logits stand for, where a callback may ask.
+    classes_: NDArray | None = None
+
     #: The processes of a joint run, and whether a callback wants to know the outputs.
     _processes: Processes | None = None
     _heard = False

@@ -13,6 +13,7 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
 from sklearn_iso._training.callbacks import all_finite
 from sklearn_iso._training.data import ArrayDataset
+from sklearn_iso._training.robust_stopping import RobustEarlyStopping
 from sklearn_iso._training.state import State, net_settings, to_arrays, to_tensors
 
 #: Samples that are read at once, of data that may be a memory map.
@@ -103,12 +104,13 @@ def _generator_states(net: NeuralNet) -> State:
 
 
 def _is_stateful(callback: Callback) -> bool:
-    return isinstance(callback, EarlyStopping | LRScheduler)
+    return isinstance(callback, EarlyStopping | RobustEarlyStopping | LRScheduler)
 
 
 def _callback_state(callback: Callback) -> State:
-    if isinstance(callback, EarlyStopping):
-        return {name: getattr(callback, name) for name in _STOPPING}
+    if isinstance(callback, EarlyStopping | RobustEarlyStopping):
+        names = getattr(callback, "state_names", _STOPPING)
+        return {name: getattr(callback, name) for name in names}
     scheduler = dict(callback.lr_scheduler_.state_dict())
     scheduler.pop("lr_lambdas", None)  # functions, which the new scheduler has itself
     return {"batch_idx_": callback.batch_idx_, "scheduler": scheduler}

@@ -28,6 +28,7 @@ from sklearn_iso.estimators._representing import RepresentingNetwork
 from sklearn_iso.estimators._tasks import fit_task
 from sklearn_iso.modules import Representation
 from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._build import has_own_sizes
 from sklearn_iso.modules._orthogonal import as_plain
 from sklearn_iso.modules._representations import only_first_output
 from sklearn_iso.penalties import Penalty
@@ -63,10 +64,11 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
     activation : str, default="relu"
         "relu", "tanh", "elu", "gelu", "silu", "softplus", "leaky_relu", "logistic" or
         "identity"; not used with `module`.
-    module : "orthogonal", nn.Module, its class or a function returning one, optional
+    module : {"orthogonal", "small_cnn"}, nn.Module, its class or a function, optional
         "orthogonal" is :class:`~sklearn_iso.modules.OrthogonalMLP`, isometric by construction, of
         the `hidden_layer_sizes`; pass :class:`~sklearn_iso.penalties.LipschitzCrossEntropy` with
-        it. Any other maps X to logits, one for each class. An instance is copied with its
+        it. "small_cnn" is :class:`~sklearn_iso.modules.SmallCNN`, for square images of one
+        channel. Any other maps X to logits, one for each class. An instance is copied with its
         weights; a class is built anew and given ``n_features`` and ``n_outputs`` if its
         constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
@@ -225,7 +227,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
             If the user interrupts; what was fitted so far stays usable.
         """
         with fit_task(self, X, y, sample_weight) as task:
-            many = not isinstance(self.module, str | None)
+            many = has_own_sizes(self.module)
             X, y = check_fit_input(self, X, y, many_dimensions=many, lazy=True)
             learner = ChoosingLearner(self, task)
             self._learn(learner, learner.fit, *task.samples(X, y, sample_weight))
@@ -276,7 +278,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
             self,
             X,
             y,
-            many_dimensions=not isinstance(self.module, str | None),
+            many_dimensions=has_own_sizes(self.module),
             reset=not hasattr(self, "net_"),
             lazy=True,
         )

@@ -34,6 +34,7 @@ from sklearn_iso.estimators._base import StoredEstimator, with_dtypes
 from sklearn_iso.estimators._classifier import IsometricClassifier
 from sklearn_iso.estimators._input import check_fit_input
 from sklearn_iso.estimators._tasks import Parts, data_of_fit
+from sklearn_iso.modules._build import has_own_sizes
 
 #: A number of folds, a splitter of scikit-learn, or pairs of samples to train and to test on.
 Splits = int | Splitter | Iterable[tuple[ArrayLike, ArrayLike]] | None
@@ -156,7 +157,7 @@ class IsometricClassifierCV(
         """
         alphas = check_alphas(self.alphas)
         classifier = self._classifier()
-        rows = self._rows(X, y, sample_weight, not isinstance(classifier.module, str | None))
+        rows = self._rows(X, y, sample_weight, has_own_sizes(classifier.module))
         folds = _folds(self.cv, rows.X, rows.y)
         scorer = self._scorer(classifier, sample_weight)
         parts = Parts(self, len(folds) + 1, data_of_fit(X, y, sample_weight))

@@ -40,7 +40,7 @@ MetricOfX = (
     | Metric
 )
 Auto = Literal["auto"]
-ModuleName = Literal["orthogonal"]
+ModuleName = Literal["orthogonal", "small_cnn"]
 
 #: What the parameters that may be "auto" come to for one network.
 AUTO: dict = {"max_epochs": 100, "batch_size": 256, "learning_rate": 2e-3, "weight_decay": 0.0}

@@ -14,7 +14,7 @@ from sklearn_iso._training import ArrayDataset, PrivateStream, input_similarity,
 from sklearn_iso._training.calibration import INPUT_LENGTH
 from sklearn_iso.estimators._roles import Embedding
 from sklearn_iso.modules import MLP, Autoencoder, OrthogonalMLP, ResidualMLP
-from sklearn_iso.modules._build import build_module
+from sklearn_iso.modules._build import build_module, has_own_sizes
 from sklearn_iso.modules._representations import first_output
 from sklearn_iso.modules._widths import layer_widths
 
@@ -71,7 +71,7 @@ class EmbeddingNetworks:
         with self._drawing():
             for name, (n_in, n_out) in sizes.items():
                 given = getattr(self.estimator, name)
-                if not isinstance(given, str | None):
+                if has_own_sizes(given):
                     own[name] = build_module(given, n_in, n_out, name).to(self.dtype)
         return own
 

@@ -43,7 +43,7 @@ from sklearn_iso.estimators._tasks import FitTask, random_state_of
 from sklearn_iso.exceptions import TrainingDivergedError
 from sklearn_iso.modules import MLP, represent_many
 from sklearn_iso.modules._ambient import own_modes
-from sklearn_iso.modules._build import build_module, perceptron
+from sklearn_iso.modules._build import build_module, has_own_sizes, perceptron
 from sklearn_iso.modules._widths import layer_widths
 from sklearn_iso.penalties import Penalty, make_penalty
 
@@ -139,7 +139,8 @@ class Learner:
     ) -> None:
         penalty = make_penalty(self.estimator.penalty)
         self.start(train, penalty, len(classes), settings, valid)
-        self.result.classes_, self.result.temperature_ = classes, 1.0
+        self.result.classes_ = self.result.net_.classes_ = classes
+        self.result.temperature_ = 1.0
 
     def start(
         self,
@@ -215,7 +216,7 @@ class Learner:
         estimator = self.estimator
         dtype = torch.float64 if train.X.dtype == np.float64 else torch.float32
         n_features = self.result._row_size = int(np.prod(train.X.shape[1:]))
-        if not isinstance(estimator.module, str | None):
+        if has_own_sizes(estimator.module):
             with self.stream.active():
                 return build_module(estimator.module, n_features, n_outputs).to(dtype)
         return self.perceptrons(train, n_outputs, layer_widths(estimator.hidden_layer_sizes))[0]

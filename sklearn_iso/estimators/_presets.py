@@ -9,6 +9,7 @@ from typing import Any
 from sklearn_iso._geometry.norms import NormName
 from sklearn_iso.estimators._classifier import IsometricClassifier
 from sklearn_iso.modules import MLP, ConvNet
+from sklearn_iso.modules._build import has_own_sizes
 from sklearn_iso.penalties import (
     CertifiedCrossEntropy,
     LipschitzCrossEntropy,
@@ -177,7 +178,7 @@ def preset(name: str, **params: Any) -> IsometricClassifier:
     found = PRESETS[name]()
     module = params.get("module", found.get("module"))
     # A network of a name is built to size.
-    nothing = {"hidden_layer_sizes": not isinstance(module, str | None), "activation": module}
+    nothing = {"hidden_layer_sizes": has_own_sizes(module), "activation": module}
     for unused, does_nothing in nothing.items():
         if unused in params and does_nothing:
             raise ValueError(

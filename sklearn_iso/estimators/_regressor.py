@@ -29,6 +29,7 @@ from sklearn_iso.estimators._representing import RepresentingNetwork
 from sklearn_iso.estimators._tasks import fit_task
 from sklearn_iso.modules import Representation, Rescaled
 from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._build import has_own_sizes
 from sklearn_iso.modules._orthogonal import as_plain
 from sklearn_iso.penalties import PENALTIES, Penalty
 
@@ -65,9 +66,10 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     activation : str, default="relu"
         "relu", "tanh", "elu", "gelu", "silu", "softplus", "leaky_relu", "logistic" or
         "identity"; not used with `module`.
-    module : "orthogonal", nn.Module, its class or a function returning one, optional
+    module : {"orthogonal", "small_cnn"}, nn.Module, its class or a function, optional
         "orthogonal" is :class:`~sklearn_iso.modules.OrthogonalMLP`, isometric by construction, of
-        the `hidden_layer_sizes`. Any other maps X to one output. An instance
+        the `hidden_layer_sizes`; "small_cnn" is :class:`~sklearn_iso.modules.SmallCNN`, for
+        square images of one channel. Any other maps X to one output. An instance
         is copied with its weights; a class is built anew and told ``n_features``, the values of
         a row, and ``n_outputs`` if its constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
@@ -313,7 +315,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     def _check(
         self, X: ArrayLike, y: ArrayLike | None, reset: bool = True
     ) -> tuple[NDArray, NDArray]:
-        many = not isinstance(self.module, str | None)
+        many = has_own_sizes(self.module)
         return check_fit_input(
             self, X, y, many_dimensions=many, reset=reset, y_numeric=True, lazy=True
         )

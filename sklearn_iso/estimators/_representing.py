@@ -15,6 +15,7 @@ from sklearn_iso.estimators._constraints import ModuleName
 from sklearn_iso.estimators._input import check_predict_input
 from sklearn_iso.estimators._network import NetworkEstimator
 from sklearn_iso.modules import Layers
+from sklearn_iso.modules._build import has_own_sizes
 from sklearn_iso.penalties import Penalty
 
 
@@ -49,6 +50,4 @@ class RepresentingNetwork(TransformerMixin, NetworkEstimator):
     def _checked(self, X: ArrayLike) -> NDArray:
         """Return X as the network takes it; raise an error before a fit."""
         check_is_fitted(self)
-        return check_predict_input(
-            self, X, many_dimensions=not isinstance(self.module, str | None), lazy=True
-        )
+        return check_predict_input(self, X, many_dimensions=has_own_sizes(self.module), lazy=True)

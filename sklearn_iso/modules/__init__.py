@@ -7,6 +7,7 @@ from sklearn_iso.modules._mlp import INITIALIZATIONS, MLP
 from sklearn_iso.modules._orthogonal import OrthogonalConvNet, OrthogonalMLP, SortPairs
 from sklearn_iso.modules._representations import Layers, Representation, represent, represent_many
 from sklearn_iso.modules._rescaled import Rescaled
+from sklearn_iso.modules._small_cnn import SmallCNN
 from sklearn_iso.modules._stack import BestLeaf, LeafScores, Stack, StackLevel
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Representation",
     "Rescaled",
     "ResidualMLP",
+    "SmallCNN",
     "SortPairs",
     "Stack",
     "StackLevel",

@@ -14,6 +14,7 @@ from sklearn_iso.modules._autoencoder import Autoencoder, ResidualMLP
 from sklearn_iso.modules._convnet import ConvNet
 from sklearn_iso.modules._mlp import MLP
 from sklearn_iso.modules._orthogonal import OrthogonalConvNet, OrthogonalMLP, is_by_construction
+from sklearn_iso.modules._small_cnn import SmallCNN
 from sklearn_iso.modules._stack import Stack
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -38,8 +39,9 @@ def describe(module: nn.Module) -> Description | None:
         types = {type(part) for part in module.hidden if not isinstance(part, nn.Linear)}
         names = [name for name, known in ACTIVATIONS.items() if known in types]
         return {"kind": "MLP", "activation": names[0] if names else "relu"}
-    if type(module) is ConvNet:
-        return {"kind": "ConvNet", "image_shape": list(module.image_shape)}
+    if type(module) in (ConvNet, SmallCNN):
+        shape = cast(ConvNet | SmallCNN, module).image_shape
+        return {"kind": type(module).__name__, "image_shape": list(shape)}
     if type(module) is ResidualMLP:
         return _of_parts("ResidualMLP", mlp=module.mlp)
     if type(module) is Autoencoder:
@@ -160,8 +162,23 @@ def _convnet(description: Description, weights: dict[str, NDArray]) -> ConvNet:
     return _filled(built, weights, "head.3.bias")
 
 
+def _small_cnn(description: Description, weights: dict[str, NDArray]) -> SmallCNN:
+    kernels = [v for key, v in weights.items() if v.ndim == 4]
+    shape = tuple(int(size) for size in description["image_shape"])
+    *hidden, n_outputs = _layers("head.", weights)
+    with torch.device("meta"):
+        built = SmallCNN(
+            math.prod(shape),
+            n_outputs,
+            image_shape=(shape[0], shape[1], shape[2]),
+            channels=[len(kernel) for kernel in kernels[::2]],
+            hidden_layer_sizes=hidden,
+        )
+    return _filled(built, weights, f"head.{2 * len(hidden) + 1}.bias")
+
+
 def _layers(prefix: str, weights: dict[str, NDArray]) -> list[int]:
-    """Return the output widths of the orthogonal layers of a part, in order."""
+    """Return the output widths of the layers of a part, in order."""
     keys = [key for key in weights if key.startswith(prefix) and key.endswith(".bias")]
     return [len(weights[key]) for key in sorted(keys, key=lambda key: int(key.split(".")[1]))]
 
@@ -224,6 +241,7 @@ def _stack(description: Description, weights: dict[str, NDArray]) -> Stack:
 _KINDS = {
     "MLP": _mlp,
     "ConvNet": _convnet,
+    "SmallCNN": _small_cnn,
     "OrthogonalMLP": _orthogonal,
     "OrthogonalConvNet": _orthogonal_convnet,
     "ResidualMLP": _residual,

@@ -6,19 +6,23 @@ import copy
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeGuard
 
 import torch
 from torch import nn
 
 from sklearn_iso.modules._mlp import MLP
 from sklearn_iso.modules._orthogonal import OrthogonalMLP
+from sklearn_iso.modules._small_cnn import SmallCNN
 
 #: Names under which a module's constructor is told its sizes.
 _N_FEATURES = ("n_features", "n_features_in", "in_features", "n_inputs", "input_dim")
 _N_OUTPUTS = ("n_outputs", "n_classes", "out_features", "output_dim")
 
-#: Names of networks that are built to the `hidden_layer_sizes` of an estimator.
-NAMES = ("orthogonal",)
+#: Networks of sizes of their own that a name stands for.
+_NETWORKS = {"small_cnn": SmallCNN}
+#: Names of networks, of which the first is built to the `hidden_layer_sizes` of an estimator.
+NAMES = ("orthogonal", *_NETWORKS)
 #: Networks that torch spreads over processes or devices.
 _SPREAD = {"DataParallel", "DistributedDataParallel", "FSDPModule", "FullyShardedDataParallel"}
 
@@ -26,8 +30,21 @@ _SPREAD = {"DataParallel", "DistributedDataParallel", "FSDPModule", "FullySharde
 ModuleLike = nn.Module | Callable[..., nn.Module]
 
 
+def has_own_sizes(module: object) -> TypeGuard[str | ModuleLike]:
+    """Return whether a `module` is more than a perceptron built to the widths of an estimator.
+
+    Examples
+    --------
+    >>> from sklearn_iso.modules import MLP
+    >>> from sklearn_iso.modules._build import has_own_sizes
+    >>> [has_own_sizes(module) for module in (None, "orthogonal", "small_cnn", MLP)]
+    [False, False, True, True]
+    """
+    return not isinstance(module, str | None) or module in _NETWORKS
+
+
 def build_module(
-    module: ModuleLike,
+    module: str | ModuleLike,
     n_features: int,
     n_outputs: int,
     name: str = "module",
@@ -36,10 +53,10 @@ def build_module(
 
     Parameters
     ----------
-    module : nn.Module or callable returning one
-        A class or function is called with the sizes it has parameters for, under the names
-        n_features (n_features_in, in_features, n_inputs, input_dim) and n_outputs
-        (n_classes, out_features, output_dim).
+    module : str, nn.Module or callable returning one
+        Or the name of a network of sizes of its own. A class or function is called with the
+        sizes it has parameters for, under the names n_features (n_features_in, in_features,
+        n_inputs, input_dim) and n_outputs (n_classes, out_features, output_dim).
     n_features, n_outputs : int
         Width of the input and of the logits.
     name : str, default="module"
@@ -61,6 +78,8 @@ def build_module(
     >>> build_module(nn.Linear, 4, 3)
     Linear(in_features=4, out_features=3, bias=True)
     """
+    if isinstance(module, str):
+        return _NETWORKS[module](n_features, n_outputs)
     if isinstance(module, nn.Module):
         check_unspread(module, name)
         return copy.deepcopy(module)

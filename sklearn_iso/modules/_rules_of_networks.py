@@ -15,6 +15,7 @@ from sklearn_iso.modules._orthogonal import OrthogonalConvNet
 from sklearn_iso.modules._rescaled import Rescaled
 from sklearn_iso.modules._rules import append_part, reshaped, rule
 from sklearn_iso.modules._rules_of_torch import columns
+from sklearn_iso.modules._small_cnn import SmallCNN
 from sklearn_iso.modules._stack import BestLeaf, LeafScores, Stack, StackLevel
 
 
@@ -33,8 +34,8 @@ def _entered(module: MLP, graph: Graph, at: int) -> int:
     return scaled(graph, at, module.factor, module.offset)
 
 
-@rule(ConvNet, OrthogonalConvNet)
-def _convnet(module: ConvNet | OrthogonalConvNet, graph: Graph, at: int) -> int:
+@rule(ConvNet, OrthogonalConvNet, SmallCNN)
+def _convnet(module: ConvNet | OrthogonalConvNet | SmallCNN, graph: Graph, at: int) -> int:
     at = reshaped(graph, at, module.image_shape)
     at = append_part("convolutions", module.convolutions, graph, at)
     return append_part("head", module.head, graph, at)

@@ -174,6 +174,8 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     torch.set_num_threads(1)  # a pool of threads would not survive a fork
+    # What optimisers import takes a second: before the forks, and not in each of them.
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     with tempfile.TemporaryDirectory() as scratch:
         root, totals = Path(scratch), {"runs": 0, "kills": 0, "resumed": 0, "equal": 0}
         whole = {name: undisturbed(name, root / f"{name}-alone", False) for name in options.fits}

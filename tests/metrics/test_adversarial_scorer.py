@@ -2,6 +2,7 @@
 
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 from breast_cancer import MEDIAN, X, Y, logistic
@@ -58,12 +59,13 @@ def test_grid_search_over_several_scorers_is_the_same_in_parallel():
     }
     pipeline = make_pipeline(StandardScaler(), LogisticRegression())
     grid = {"logisticregression__C": [0.01, 1.0]}
-    scores = [
-        GridSearchCV(pipeline, grid, scoring=scoring, refit="robust", cv=3, n_jobs=n_jobs)
-        .fit(*IRIS)
-        .cv_results_
-        for n_jobs in (1, 2)
-    ]
+    with joblib.parallel_backend("threading"):  # in processes: tests/estimators/test_classifier.py
+        scores = [
+            GridSearchCV(pipeline, grid, scoring=scoring, refit="robust", cv=3, n_jobs=n_jobs)
+            .fit(*IRIS)
+            .cv_results_
+            for n_jobs in (1, 2)
+        ]
     for name in scoring:
         key = f"mean_test_{name}"
         np.testing.assert_array_equal(scores[0][key], scores[1][key])

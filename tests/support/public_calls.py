@@ -230,8 +230,19 @@ SCORES = {"mean_test_clean": [0.9, 0.8], "mean_test_robust": [0.1, 0.2]}
 SCORES |= {"std_test_clean": [0.1, 0.1], "split0_test_clean": [1, 1], "split1_test_clean": [1, 1]}
 make = model_selection.refit_robust
 call("model_selection.refit_robust", make, scored(make, SCORES), max_accuracy_drop=0.01)
+
+
+def fit_with_stopping(**params):
+    stop = model_selection.RobustEarlyStopping(**params)
+    params = {"callbacks": [stop], "early_stopping": True}
+    return IsometricClassifier(**params, **FEW).fit(X, Y)
+
+
+call("model_selection.RobustEarlyStopping", model_selection.RobustEarlyStopping, fit_with_stopping,
+     eps=0.1, attack="fgsm")  # fmt: skip
 call("modules.MLP", modules.MLP, n_features=4, n_outputs=3)
 call("modules.ConvNet", modules.ConvNet, n_features=64, n_outputs=3)
+call("modules.SmallCNN", modules.SmallCNN, n_features=256, n_outputs=3)
 call("modules.OrthogonalMLP", modules.OrthogonalMLP, n_features=4, n_outputs=3)
 call("modules.OrthogonalConvNet", modules.OrthogonalConvNet, n_features=64, n_outputs=3)
 PART = {"module": LOGITS, "X": TENSORS["X"]}
@@ -376,7 +387,7 @@ NEVER_VALID = {
 }
 
 #: Modules of torch, whose first weights come from torch's generator where none is passed.
-TORCH_MODULES = {"modules.MLP", "modules.ConvNet", "modules.OrthogonalMLP",
+TORCH_MODULES = {"modules.MLP", "modules.ConvNet", "modules.SmallCNN", "modules.OrthogonalMLP",
                  "modules.OrthogonalConvNet"}  # fmt: skip
 
 #: Public names that nobody calls with parameters of their own.
