@@ -21,6 +21,7 @@ from sklearn_iso import (
     IsometricTransformer,
     SmoothedClassifier,
     attacks,
+    augmentation,
     datasets,
     hierarchy,
     metrics,
@@ -240,6 +241,14 @@ def fit_with_stopping(**params):
 
 call("model_selection.RobustEarlyStopping", model_selection.RobustEarlyStopping, fit_with_stopping,
      eps=0.1, attack="fgsm")  # fmt: skip
+
+
+def fit_with_shifts(**params):
+    shifts = augmentation.RandomShifts(**params)
+    return IsometricClassifier(callbacks=[shifts], **FEW).fit(X, Y)
+
+
+call("augmentation.RandomShifts", augmentation.RandomShifts, fit_with_shifts, n_pixels=1)
 call("modules.MLP", modules.MLP, n_features=4, n_outputs=3)
 call("modules.ConvNet", modules.ConvNet, n_features=64, n_outputs=3)
 call("modules.SmallCNN", modules.SmallCNN, n_features=256, n_outputs=3)

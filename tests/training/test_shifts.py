@@ -9,7 +9,8 @@ from sklearn.datasets import load_digits
 
 from sklearn_iso import IsometricClassifier
 from sklearn_iso._geometry.patches import ImageLayout
-from sklearn_iso._training.shifts import RandomShifts, shifted
+from sklearn_iso._training.shifts import shifted
+from sklearn_iso.augmentation import RandomShifts
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.integers(1, 3))
@@ -47,9 +48,20 @@ def test_a_fit_sees_shifted_images_the_same_each_time_and_leaves_x_alone():
     assert np.abs(first - still).max() > 1e-3
 
 
-@pytest.mark.parametrize("n_pixels", [0, 1.5])
-def test_no_shift_is_an_error_that_names_the_remedy(n_pixels):
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_pixels": 0}, "'n_pixels' parameter of RandomShifts must be an int in the range"),
+        ({"n_pixels": 8}, "n_pixels must be less than the sides of an image, of which one is 8"),
+        (
+            {"image_shape": (5, 5)},
+            r"hold the 64 values of a row; \(5, 5\) holds 25",
+        ),
+        ({"fill": np.inf}, "'fill' parameter of RandomShifts must be a float in the range"),
+    ],
+)
+def test_errors_tell_the_rule_and_what_came(parameters, message):
     X, y = load_digits(n_class=2, return_X_y=True)
-    model = IsometricClassifier(callbacks=[RandomShifts(n_pixels=n_pixels)], max_epochs=1)
-    with pytest.raises(ValueError, match=r"n_pixels must be an integer.*Leave the callback out"):
+    model = IsometricClassifier(callbacks=[RandomShifts(**parameters)], max_epochs=1)
+    with pytest.raises(ValueError, match=message):
         model.fit(X[:40], y[:40])
