@@ -97,7 +97,7 @@ class NotCertifiableError(TypeError):
     >>> from sklearn_iso.exceptions import NotCertifiableError
     >>> print(NotCertifiableError(Ridge(), ("ridge",), "it predicts numbers"))
     Step 'ridge' (Ridge) cannot be certified: it predicts numbers. Measure it by attack, with \
-adversarial_accuracy or adversarial_distance, which gives upper bounds of its robustness.
+adversarial_accuracy, adversarial_error or adversarial_distance.
     """
 
     def __init__(
@@ -133,8 +133,7 @@ adversarial_accuracy or adversarial_distance, which gives upper bounds of its ro
         others = f" These can: {', '.join(self.known)}." if self.known else ""
         return (
             f"{where} cannot be certified{why}.{others} Measure it by attack, with "
-            "adversarial_accuracy or adversarial_distance, which gives upper bounds of its "
-            "robustness."
+            "adversarial_accuracy, adversarial_error or adversarial_distance."
         )
 
 

@@ -81,6 +81,18 @@ class Ball:
         """
         if self.norm.name == "linf":
             return dot(rows.clamp_min(0), self.low) + dot(rows.clamp_max(0), self.high)
+        return dot(rows, self.centre) - self.fall(rows)
+
+    def fall(self, rows: Tensor, n_steps: int = N_STEPS) -> Tensor:
+        """Return by how much linear functions fall from the centre, (n, k), or a little more.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (n or 1, k, ...)
+            Coefficients.
+        n_steps : int
+            With one more than there are features, it is exact but for rounding.
+        """
         flat, radius = rows.flatten(2), self.radius.flatten(1)[:, None]
         down, up = (
             torch.where(radius > 0, room.flatten(1)[:, None] / radius, 0)
@@ -88,11 +100,16 @@ class Ball:
         )
         # Over the radius: the ball is the unit ball, and a room is at most 1.
         slope, room = (flat * radius).abs(), torch.where(flat > 0, down, up)
-        fall = _fall_in_l2(slope, room) if self.norm.name == "l2" else _fall_in_l1(slope, room)
-        return dot(rows, self.centre) - fall
+        if self.norm.name == "linf":
+            return (slope * room).sum(dim=2)
+        return (
+            _fall_in_l2(slope, room, n_steps)
+            if self.norm.name == "l2"
+            else _fall_in_l1(slope, room)
+        )
 
 
-def _fall_in_l2(slope: Tensor, room: Tensor) -> Tensor:
+def _fall_in_l2(slope: Tensor, room: Tensor, n_steps: int) -> Tensor:
     """Return by how much a function can fall in the Euclidean unit ball and a box, (n, k).
 
     The steepest step is stretched until, clipped by the box, it has length 1.
@@ -100,13 +117,16 @@ def _fall_in_l2(slope: Tensor, room: Tensor) -> Tensor:
     length = torch.linalg.vector_norm(slope, dim=2, keepdim=True)
     stretch = 1 / length.clamp_min(torch.finfo(slope.dtype).tiny)
     squares = slope.square()
-    for _ in range(N_STEPS):
+    for _ in range(n_steps):
+        before = stretch
         held = stretch * slope >= room
         left = 1 - torch.where(held, room.square(), 0).sum(dim=2, keepdim=True)
         free = torch.where(held, 0, squares).sum(dim=2, keepdim=True)
         further = (left.clamp_min(0) / free.clamp_min(torch.finfo(slope.dtype).tiny)).sqrt()
         # Where the box holds all features back, the ball has no part in it.
         stretch = torch.where(free > 0, torch.maximum(stretch, further), _FAR)
+        if torch.equal(stretch, before):
+            break
     in_ball = torch.minimum(slope, room / stretch)
     in_box = ((slope - in_ball) * room).sum(dim=2)
     return torch.linalg.vector_norm(in_ball, dim=2) + in_box

@@ -41,12 +41,66 @@ class Certifier(Protocol):
         """Return a lower bound of the distance of each sample, in units of the threat."""
 
 
+class RangeCertifier(Protocol):
+    """Bounds of what one fitted regressor predicts near samples."""
+
+    @property
+    def method(self) -> str:
+        """How it proves, in a few words that reports show."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether ranges of one output, and distances, are no wider than they must be."""
+
+    def ranges(self, X: NDArray, threat: ThreatModel, eps: NDArray) -> tuple[NDArray, NDArray]:
+        """Return bounds of all predictions within budgets, each of shape (n, n_outputs).
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            As the estimator gets it.
+        threat : ThreatModel
+            Resolved: by position.
+        eps : ndarray of shape (n,)
+            A budget for each sample, in units of the threat.
+
+        Returns
+        -------
+        low, high : ndarray of shape (n, n_outputs)
+            Infinite where nothing is known.
+        """
+
+    def distances(self, X: NDArray, low: NDArray, high: NDArray, threat: ThreatModel) -> NDArray:
+        """Return lower bounds of the distances at which predictions leave intervals.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+        low, high : ndarray of shape (n, n_outputs)
+            The predictions of the samples themselves are inside, the ends included.
+        threat : ThreatModel
+
+        Returns
+        -------
+        distances : ndarray of shape (n,)
+            In units of the threat.
+        """
+
+
 @runtime_checkable
 class Timed(Protocol):
     """A certifier that may be told how long to search."""
 
     def within(self, time_limit: float | None) -> Certifier:
         """Return the same certifier with a limit of seconds for each sample."""
+
+
+@runtime_checkable
+class TimedRanges(Protocol):
+    """Bounds of predictions for which it may be told how long to search."""
+
+    def within(self, time_limit: float | None) -> RangeCertifier:
+        """Return the same bounds with a limit of seconds for each sample."""
 
 
 @dataclass(frozen=True, eq=False)

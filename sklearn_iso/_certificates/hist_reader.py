@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
 from sklearn_iso._certificates.columnwise import quietly
 from sklearn_iso._certificates.forests import LEAF, Categories, Forest, joined
 from sklearn_iso._certificates.tree_readers import forest_of, score_of, spread
 
+Boosting: TypeAlias = HistGradientBoostingClassifier | HistGradientBoostingRegressor
+
 
 @forest_of.register(HistGradientBoostingClassifier)
-def _hist(boosting: HistGradientBoostingClassifier) -> Forest:
+def _hist(boosting: Boosting) -> Forest:
     n_scores = boosting.n_trees_per_iteration_
     predictors = [(k, one) for row in boosting._predictors for k, one in enumerate(row)]
     trees = [_tree(one.nodes, k, n_scores, _order(boosting)) for k, one in predictors]
@@ -29,7 +32,13 @@ def _hist(boosting: HistGradientBoostingClassifier) -> Forest:
     return replace(forest, categories=_categories(boosting, [one for _, one in predictors]))
 
 
-def _order(boosting: HistGradientBoostingClassifier) -> NDArray:
+def raw_predictions_of(boosting: HistGradientBoostingRegressor) -> Forest:
+    """Return the trees of a regressor, before its link."""
+    forest = _hist(boosting)  # whose first score is 0
+    return replace(forest, values=forest.values[:, 1:], constant=forest.constant[1:])
+
+
+def _order(boosting: Boosting) -> NDArray:
     """Return the columns in the order in which the trees number them: categories come first."""
     if boosting.is_categorical_ is None:
         return np.arange(boosting.n_features_in_)
@@ -52,9 +61,7 @@ def _tree(nodes: NDArray, k: int, n_scores: int, order: NDArray) -> Forest:
     )
 
 
-def _categories(
-    boosting: HistGradientBoostingClassifier, predictors: list[TreePredictor]
-) -> Categories:
+def _categories(boosting: Boosting, predictors: list[TreePredictor]) -> Categories:
     known_bits, row_of = boosting._bin_mapper.make_known_categories_bitsets()
     of_node: list[NDArray] = []
     left: list[NDArray] = []

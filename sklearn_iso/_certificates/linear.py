@@ -69,11 +69,7 @@ class LinearCertifier:
 
     def scores(self, n_features: int) -> Affine:
         """Return the steps and the scores as one map."""
-        before = affine(self.steps, n_features)
-        after = Affine.of(
-            self.coef, lambda Z: np.asarray(Z, np.float64) @ self.coef + self.intercept
-        )
-        return before.then(after)
+        return scores_of(self.coef, self.intercept, self.steps, n_features)
 
     def holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
         """Return for which samples no perturbation within eps is misclassified."""
@@ -116,8 +112,7 @@ class LinearCertifier:
         """
         scores = self.scores(X.shape[1])
         at, samples = quietly(scores.apply, X), np.arange(len(X))
-        roundings = N_ROUNDINGS + sum(self.coef.shape) + X.shape[1]
-        slack = roundings * np.finfo(X.dtype).eps * scores.sizes(X)
+        slack = rounding_of(scores, self.coef, X)
         slack = -slack if short else slack
         down, up = domain.room(X)
         for other in range(len(self.intercept)):
@@ -125,6 +120,18 @@ class LinearCertifier:
             lead = at[samples, codes] - at[:, other] + slack[samples, codes] + slack[:, other]
             lead = np.where(codes == other, np.inf, np.maximum(lead, 0))
             yield slopes, np.where(slopes > 0, up, down), lead
+
+
+def scores_of(coef: NDArray, intercept: NDArray, steps: Steps, n_features: int) -> Affine:
+    """Return steps, and scores that are affine in what they give, as one map."""
+    before = affine(steps, n_features)
+    return before.then(Affine.of(coef, lambda Z: np.asarray(Z, np.float64) @ coef + intercept))
+
+
+def rounding_of(scores: Affine, coef: NDArray, X: NDArray) -> NDArray:
+    """Return what rounding may make of the scores of samples, of shape (n, n_scores)."""
+    roundings = N_ROUNDINGS + sum(coef.shape) + X.shape[1]
+    return roundings * np.finfo(X.dtype).eps * scores.sizes(X)
 
 
 def shortest(slopes: NDArray, room: NDArray, gain: NDArray, domain: Domain) -> NDArray:

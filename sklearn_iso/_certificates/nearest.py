@@ -19,6 +19,8 @@ from sklearn_iso._certificates.search import (
     Search,
 )
 
+#: Steps of the search in NumPy for a sample, where it only improves a bound.
+STEPS_TO_IMPROVE = 2000
 #: Boxes of equal scores that the estimator decides for the own class, before a search gives up.
 MOST_TIES = 1000
 #: By how much a radius grows where nothing is known of the distance.
@@ -196,6 +198,43 @@ class Question:
     def _nearer(self, search: Search, error: Error, proven: float) -> Error:
         box = search.nearer(self.around, error.box, proven)
         return error if box is None else self._error_in(Hit(box, is_sure=True)) or error
+
+    def nearest_in_its_norm(
+        self, searches: Sequence[Search], others: Callable[[], Sequence[Intersections]]
+    ) -> Found:
+        """Return the nearest error in the norm of the sample.
+
+        In another than "linf", what "linf" tells, which is never larger, and what a short search
+        adds.
+
+        Parameters
+        ----------
+        searches : sequence of Search
+        others : callable
+            Returns the same searches in NumPy.
+        """
+        domain = self.around.domain
+        if domain.order == np.inf:
+            return self.nearest(searches) if searches else Found(np.inf)
+        in_linf = replace(self.around, domain=replace(domain, order=np.inf))
+        known = replace(self, around=in_linf).nearest(searches) if searches else Found(np.inf)
+        if known.point is not None:
+            known = replace(known, distance=self._size_at(known.point))
+        if np.isinf(known.bound):
+            return known
+        effort = Effort(self.effort.seconds, STEPS_TO_IMPROVE, started=self.effort.started)
+        further = replace(self, effort=effort)
+        bounds, found = [], known
+        for search in others():
+            better = further.nearest_in_any_norm(search, found)
+            bounds.append(better.bound)
+            found = replace(better, bound=known.bound)
+        return replace(found, bound=min(*bounds, found.distance))
+
+    def _size_at(self, point: NDArray) -> float:
+        cells = self.around.cells
+        costs = self.around.costs[cells.start[:-1] + cells.located(point)]
+        return float(self.around.domain.size(costs))
 
     def nearest_in_any_norm(self, search: Intersections, known: Found) -> Found:
         """Return the nearest error beyond a known bound, or a larger bound.

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import Tensor, nn
@@ -98,11 +98,12 @@ class NetworkCertifier:
                 # Its module is the user's own: what counts is what it may consist of.
                 raise NotCertifiableError(self.estimator, reason=str(error).rstrip(".")) from error
             reason = f"its differentiable model is no network with bounds. {error.fact.rstrip('.')}"
-            raise NotCertifiableError(self.estimator, (), reason, registered()) from error
+            known = registered(is_regressor(self.estimator))
+            raise NotCertifiableError(self.estimator, (), reason, known) from error
 
     def holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
         """Return for which samples no perturbation within eps is misclassified, as booleans."""
-        problem = _Problem.of(self, X, codes, threat)
+        problem = NetworkProblem.of(self, X, codes, threat)
         holds = problem.by_constants(float(eps)) > 0
         if problem.bends:
             # Intervals cost a few passes, linear functions one for each unit of a layer.
@@ -120,7 +121,7 @@ class NetworkCertifier:
 
         It is inf where no point within the bounds of the threat is misclassified.
         """
-        problem = _Problem.of(self, X, codes, threat)
+        problem = NetworkProblem.of(self, X, codes, threat)
         constant = problem.distances_by_constants()
         if not problem.bends:
             return constant
@@ -135,7 +136,7 @@ class NetworkCertifier:
 
 
 @dataclass(frozen=True, eq=False)
-class _Problem:
+class NetworkProblem:
     """Samples in float64, and what bounds are computed for."""
 
     graph: Graph
@@ -148,7 +149,7 @@ class _Problem:
     @classmethod
     def of(
         cls, certifier: NetworkCertifier, X: NDArray, codes: NDArray, threat: ThreatModel
-    ) -> _Problem:
+    ) -> NetworkProblem:
         _check_threat(threat)
         given = np.asarray(X)
         floating = given.dtype if given.dtype in (np.float32, np.float16) else np.dtype(np.float64)
@@ -180,7 +181,7 @@ class _Problem:
     def in_cases(self, sample: int, budget: float, seconds: float) -> float:
         """Return a lower bound of the smallest margin of one sample, by branch and bound."""
         only = np.array([sample])
-        bounds = self._bounds(only, np.array([budget]))
+        bounds = self.bounds(only, np.array([budget]))
         return branched_margin(
             bounds, self.codes[torch.from_numpy(only)], time.monotonic() + seconds
         )
@@ -260,10 +261,10 @@ class _Problem:
 
     def _margins(self, samples: NDArray, budgets: NDArray) -> NDArray:
         codes = self.codes[torch.from_numpy(samples)]
-        least: NDArray = self._bounds(samples, budgets).margins(codes).amin(1).numpy()
+        least: NDArray = self.bounds(samples, budgets).margins(codes).amin(1).numpy()
         return least
 
-    def _bounds(self, samples: NDArray, budgets: NDArray) -> NetworkBounds:
+    def bounds(self, samples: NDArray, budgets: NDArray) -> NetworkBounds:
         X = self.X[torch.from_numpy(samples)]
         eps = torch.from_numpy(np.asarray(budgets, dtype=np.float64))
         radius = eps.reshape(-1, *[1] * (X.ndim - 1)) * self.unit
@@ -324,7 +325,8 @@ def _model_of(estimator: BaseEstimator, steps: Steps) -> nn.Module:
         before = [twin_of_step(name, step, transform=True) for name, step in steps]
         last = as_torch(estimator)
     except NotDifferentiableError as error:
-        raise NotCertifiableError(error.estimator, error.path, _why(error), registered()) from error
+        known = registered(is_regressor(estimator))
+        raise NotCertifiableError(error.estimator, error.path, _why(error), known) from error
     return Chain(*before, last) if before else last
 
 

@@ -7,23 +7,33 @@ from functools import singledispatch
 from inspect import getattr_static
 from typing import TypeVar
 
-from sklearn.base import BaseEstimator, RegressorMixin, is_regressor
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.frozen import FrozenEstimator
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsRegressor, RadiusNeighborsRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_iso._certificates.certifier import Certifier, Witnessing
+from sklearn_iso._certificates.certifier import Certifier, RangeCertifier, Witnessing
 from sklearn_iso.exceptions import NotCertifiableError
 
 #: Methods that a label comes from.
 DECIDING = frozenset(("predict", "predict_proba", "decision_function"))
+#: Why there is no certificate of classes.
+OF_NUMBERS = (
+    "it predicts numbers and no classes; call certified_error, or certified_distance with a "
+    "tolerance"
+)
 #: Transformers before an estimator, with their names, in the order in which they run.
 Steps = tuple[tuple[str, BaseEstimator], ...]
 Unwrapper = TypeVar("Unwrapper", bound=Callable[..., tuple[BaseEstimator, Steps]])
 Builder = TypeVar("Builder", bound=Callable[..., Certifier])
+RangeBuilder = TypeVar("RangeBuilder", bound=Callable[..., RangeCertifier])
+Built = TypeVar("Built")
 
 
 @singledispatch
@@ -34,6 +44,18 @@ def _reason(estimator: object) -> str | None:
 @singledispatch
 def _build(estimator: object, steps: Steps) -> Certifier:
     raise NotCertifiableError(estimator, known=registered())
+
+
+@singledispatch
+def build_ranges(estimator: object, steps: Steps) -> RangeCertifier:
+    """Return what bounds the predictions of a fitted regressor behind steps.
+
+    Raises
+    ------
+    NotCertifiableError
+        If nothing does.
+    """
+    raise NotCertifiableError(estimator, known=_names(build_ranges.registry))
 
 
 @singledispatch
@@ -81,6 +103,37 @@ def register(estimator_class: type, *, knows_errors: bool = False) -> Callable[[
     return decorator
 
 
+def register_ranges(estimator_class: type) -> Callable[[RangeBuilder], RangeBuilder]:
+    """Register a function that builds what bounds the predictions of regressors of a class.
+
+    Parameters
+    ----------
+    estimator_class : type
+        Subclasses inherit it unless they register their own.
+
+    Returns
+    -------
+    callable
+        Decorator for a function ``(estimator, steps) -> RangeCertifier``, as for
+        :func:`register`.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from sklearn_iso._certificates.registry import register_ranges
+    >>> class MyDummy(DummyRegressor): ...
+    >>> @register_ranges(MyDummy)
+    ... def _(dummy, steps):
+    ...     raise NotImplementedError
+    """
+
+    def decorator(builder: RangeBuilder) -> RangeBuilder:
+        build_ranges.register(estimator_class, builder)
+        return builder
+
+    return decorator
+
+
 def unwrap(estimator_class: type) -> Callable[[Unwrapper], Unwrapper]:
     """Register what estimators of a class consist of, where they leave prediction to another.
 
@@ -109,14 +162,17 @@ def refuse(*estimator_classes: type, reason: str) -> None:
         _reason.register(estimator_class, lambda estimator: reason)
 
 
-def registered() -> list[str]:
+def registered(of_numbers: bool = False) -> list[str]:
     """Return the names of the classes with a certifier."""
-    known = _build.registry.keys() - {object, BaseEstimator}
-    return sorted({kind.__name__ for kind in known})
+    return _names((build_ranges if of_numbers else _build).registry)
+
+
+def _names(kinds: Collection[type]) -> list[str]:
+    return sorted({kind.__name__ for kind in set(kinds) - {object, BaseEstimator}})
 
 
 def certifier_of(estimator: BaseEstimator) -> Certifier:
-    """Return what certifies a fitted estimator, alone or at the end of pipelines.
+    """Return what certifies a fitted classifier, alone or at the end of pipelines.
 
     Raises
     ------
@@ -126,16 +182,48 @@ def certifier_of(estimator: BaseEstimator) -> Certifier:
         If there is no proof for the estimator, or for a step before it; or if one overrides how
         the class that there is a proof for predicts.
     """
+    return _built(estimator, _build)
+
+
+def range_certifier_of(estimator: BaseEstimator, before: Steps = ()) -> RangeCertifier:
+    """Return what bounds the predictions of a fitted regressor, alone or at the end of pipelines.
+
+    Parameters
+    ----------
+    estimator : fitted regressor
+    before : Steps
+        What runs before it.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError, NotCertifiableError
+        As :func:`certifier_of`.
+
+    Examples
+    --------
+    >>> from sklearn.tree import DecisionTreeRegressor
+    >>> from sklearn_iso._certificates import range_certifier_of
+    >>> range_certifier_of(DecisionTreeRegressor().fit([[0.0], [1.0]], [0.0, 1.0])).exact
+    True
+    """
+    return _built(estimator, build_ranges, before)
+
+
+def _built(
+    estimator: BaseEstimator, build: Callable[[BaseEstimator, Steps], Built], before: Steps = ()
+) -> Built:
+    """Return what a family builds of an estimator, of what it consists of."""
     for part in _nested(estimator):
         if not is_plain(part):
             own = "it predicts otherwise than the class that it derives from; predict is its own"
             raise NotCertifiableError(part, reason=own)
     last, steps = last_step(estimator)
     try:
+        if build is _build and is_regressor(last):
+            raise NotCertifiableError(last, reason=OF_NUMBERS)
         if (reason := _reason(last)) is not None:
-            known = () if is_regressor(last) else registered()
-            raise NotCertifiableError(last, reason=reason, known=known)
-        return _build(last, steps)
+            raise NotCertifiableError(last, reason=reason, known=registered(is_regressor(last)))
+        return build(last, before + steps)
     except NotCertifiableError as error:
         path = _path_of_last(estimator)
         if error.path or error.estimator is not last or not path:
@@ -194,7 +282,7 @@ def _nested(estimator: BaseEstimator) -> Iterator[BaseEstimator]:
 
 def is_plain(estimator: BaseEstimator, *also: type) -> bool:
     """Return whether an estimator predicts as the class that is known, its own or an ancestor."""
-    known = {*_build.registry, *_unwrap.registry, *also}
+    known = {*_build.registry, *build_ranges.registry, *_unwrap.registry, *also}
     return keeps(estimator, known - {object, BaseEstimator}, DECIDING)
 
 
@@ -240,10 +328,19 @@ def _frozen(frozen: FrozenEstimator) -> tuple[BaseEstimator, Steps]:
     return frozen.estimator, ()
 
 
-refuse(RegressorMixin, reason="it predicts numbers, and certificates are of predicted classes")
 refuse(
     GaussianNB,
     QuadraticDiscriminantAnalysis,
     reason="its scores are quadratic, and bounds are known of linear ones; "
     "LinearDiscriminantAnalysis has them",
+)
+refuse(
+    KNeighborsRegressor,
+    RadiusNeighborsRegressor,
+    reason="there is no bound of what means of neighbours may be; trees and networks have one",
+)
+refuse(
+    GaussianProcessRegressor,
+    KernelRidge,
+    reason="there is no bound of sums of kernels; linear regressors, trees and networks have one",
 )

@@ -211,6 +211,13 @@ class Intersections:
         """Return None: there is nothing but the search."""
         return None
 
+    def highest(self, around: Around, radius: float) -> float:
+        """Return an upper bound of what leaves add to the lead within a radius, in any norm.
+
+        Leaves of different trees need not have a cell in common.
+        """
+        return self._most(np.flatnonzero(around.size(self.leaves.low, self.leaves.high) <= radius))
+
     def _branches(
         self, box: Box, left: NDArray, lead: float, around: Around, radius: float
     ) -> Iterator[tuple[float, tuple[Box, NDArray, float]]]:

@@ -48,7 +48,7 @@ def probabilities_of(classifier: object) -> Forest:
     raise NotCertifiableError(classifier, reason=reason)
 
 
-def _nodes(tree: Tree, values: NDArray, columns: NDArray | None = None) -> Forest:
+def nodes_of(tree: Tree, values: NDArray, columns: NDArray | None = None) -> Forest:
     """Return one of scikit-learn's trees with other values at its nodes."""
     leaf = tree.children_left < 0
     column = np.where(leaf, 0, tree.feature)
@@ -75,7 +75,7 @@ def _check_one_output(classifier: object) -> None:
 @probabilities_of.register(DecisionTreeClassifier)
 def _tree(tree: DecisionTreeClassifier) -> Forest:
     _check_one_output(tree)
-    return _nodes(tree.tree_, tree.tree_.value[:, 0, : tree.n_classes_])
+    return nodes_of(tree.tree_, tree.tree_.value[:, 0, : tree.n_classes_])
 
 
 @forest_of.register(RandomForestClassifier)
@@ -139,7 +139,7 @@ def _ada_boost(boosting: AdaBoostClassifier) -> Forest:
         columns = np.searchsorted(boosting.classes_, member.classes_)
         votes = _votes(member.tree_.value[:, 0], n_classes, columns)
         other = -1 / (n_classes - 1) if n_classes > 1 else 0.0
-        members.append(_nodes(member.tree_, np.where(votes > 0, weight, other * weight)))
+        members.append(nodes_of(member.tree_, np.where(votes > 0, weight, other * weight)))
     return joined(members)
 
 
@@ -157,7 +157,7 @@ def _voting(voting: VotingClassifier) -> Forest:
     for name, member, weight in zip(names, voting.estimators_, weights, strict=True):
         if voting.voting == "hard":
             _check_tree(member, name)
-            forest = _nodes(member.tree_, _votes(member.tree_.value[:, 0], n_classes))
+            forest = nodes_of(member.tree_, _votes(member.tree_.value[:, 0], n_classes))
         else:
             try:
                 forest = probabilities_of(member)
@@ -174,7 +174,7 @@ def _gradient_boosting(boosting: GradientBoostingClassifier) -> Forest:
     for row in boosting.estimators_:
         for k, tree in enumerate(row):
             leaf_values = boosting.learning_rate * tree.tree_.value[:, 0, 0]
-            trees.append(_nodes(tree.tree_, score_of(leaf_values, k, n_scores)))
+            trees.append(nodes_of(tree.tree_, score_of(leaf_values, k, n_scores)))
     constant = spread(_start(boosting), n_scores)
     return replace(joined(trees), constant=constant, last_wins=n_scores == 1)
 

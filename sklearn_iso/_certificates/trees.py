@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -29,23 +28,21 @@ from sklearn_iso._certificates.certifier import Certifier, Errors
 from sklearn_iso._certificates.columnwise import Columnwise, columnwise, quietly
 from sklearn_iso._certificates.domain import Domain
 from sklearn_iso._certificates.forests import Forest
-from sklearn_iso._certificates.grids import Grid
+from sklearn_iso._certificates.grids import Grid, Grids
 from sklearn_iso._certificates.nearest import Found, Question
 from sklearn_iso._certificates.registry import Steps, register
-from sklearn_iso._certificates.search import Effort, OutOfReach
+from sklearn_iso._certificates.search import Effort, Intersections, OutOfReach, Search
 from sklearn_iso._certificates.tree_readers import forest_of
 from sklearn_iso._protocols import Classifier
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso.exceptions import NotCertifiableError
 
-#: Steps of the search in NumPy for a sample, where it only improves a bound and where it is alone.
-STEPS_TO_IMPROVE, STEPS_ALONE = 2000, 50_000
+#: Steps of the search in NumPy for a sample, where it is alone.
+STEPS_ALONE = 50_000
 #: Nodes and steps for a sample of an ensemble where errors are looked for beside an attack.
 NODES_BESIDE, STEPS_BESIDE = 4000, 60
 #: Without Veritas: larger ensembles are left to it.
 MOST_LEAVES = 500
-#: Forests with what is missing or a category decided, that are kept for further samples.
-MOST_PATTERNS = 64
 #: What rounding may make of a distance.
 ROUNDING = 1e-12
 
@@ -74,8 +71,7 @@ class TreesCertifier:
     time_limit: float | None = None
     n_steps: int = STEPS_ALONE
     n_nodes: int | None = None
-    _grids: dict[type, Grid] = field(default_factory=dict, repr=False)
-    _patterns: dict[tuple[int, bytes], Grid] = field(default_factory=dict, repr=False)
+    _grids: Grids = field(default_factory=Grids, repr=False)
 
     @property
     def exact(self) -> bool:
@@ -157,42 +153,18 @@ class TreesCertifier:
         """Return the steps before the classifier as one map."""
         return columnwise(self.steps, n_features)
 
-    def _check_size(self) -> None:
-        n_leaves = int(self.forest.is_leaf.sum())
-        small = self.is_single or n_leaves <= MOST_LEAVES or self.time_limit is not None
-        if not small and not veritas.is_installed():
-            raise ImportError(
-                f"Ensembles of more than {MOST_LEAVES} leaves are certified by the package "
-                f"Veritas, which is not installed; got {n_leaves} leaves. Install it, with "
-                "pip install 'sklearn-iso[certify]', or pass a time_limit for each sample."
-            )
-
     def _samples(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> Iterator[OneSample]:
-        self._check_size()
+        if not self.is_single and self.time_limit is None:
+            check_size(self.forest)
         domain = Domain.of(threat, X.shape[1])
-        grid = self._grid(X.shape[1], X.dtype.type)
+        columns = self.columns(X.shape[1])
+        grid = self._grids.of(self.forest, columns, X.shape[1], X.dtype.type)
         predicted = self._predicted(X)
         self._check(grid.gridded, domain, X, predicted)
         for x, code, at_x in zip(X, codes.tolist(), predicted.tolist(), strict=True):
-            own = grid if not grid.gridded.depends_on(x) else self._grid_at(grid, x)
+            own = self._grids.at(grid, x)
             around = own.gridded.cells.around(x, domain)
             yield OneSample(self, own, around, code, wrong=at_x != code)
-
-    def _grid_at(self, grid: Grid, x: NDArray) -> Grid:
-        """Return the tests that a sample leaves open, the same for others with the same answers."""
-        gridded = grid.gridded.at(x)
-        key = id(grid), gridded.cut.tobytes()
-        if key not in self._patterns:
-            if len(self._patterns) >= MOST_PATTERNS:
-                self._patterns.clear()
-            self._patterns[key] = Grid(gridded)
-        return self._patterns[key]
-
-    def _grid(self, n_features: int, dtype: type) -> Grid:
-        if dtype not in self._grids:
-            columns = self.columns(n_features)
-            self._grids[dtype] = Grid(Gridded.of(self.forest, columns, n_features, dtype))
-        return self._grids[dtype]
 
     def errs(self, x: NDArray, code: int) -> bool:
         """Return whether the estimator errs at a point: it is asked where scores nearly tie."""
@@ -213,18 +185,34 @@ class TreesCertifier:
 
     def _check(self, gridded: Gridded, domain: Domain, X: NDArray, predicted: NDArray) -> None:
         """Raise an error where categories may move, or predictions are not the sum over trees."""
-        moving = [int(one) for one in gridded.categorical_features() if domain.units[one] > 0]
-        if moving:
-            reason = (
-                f"columns {moving} hold native categories, which have no distances; keep them as "
-                f"they are, with threat=ThreatModel(immutable={moving})"
-            )
-            raise NotCertifiableError(self.classifier, reason=reason)
+        check_categories_stay(self.classifier, gridded, domain)
         scores = self.forest.scores(gridded.columns.of(X))
         lead = scores.max(axis=1) - np.take_along_axis(scores, predicted[:, None], 1)[:, 0]
         if (lead > self._rounding).any():
             reason = "it predicts otherwise than the sum of its trees; predict is overridden"
             raise NotCertifiableError(self.classifier, reason=reason)
+
+
+def check_size(forest: Forest) -> None:
+    """Raise an ImportError for a large ensemble, unless there is the package that searches it."""
+    n_leaves = int(forest.is_leaf.sum())
+    if n_leaves > MOST_LEAVES and not veritas.is_installed():
+        raise ImportError(
+            f"Ensembles of more than {MOST_LEAVES} leaves are certified by the package "
+            f"Veritas, which is not installed; got {n_leaves} leaves. Install it, with "
+            "pip install 'sklearn-iso[certify]', or pass a time_limit for each sample."
+        )
+
+
+def check_categories_stay(estimator: object, gridded: Gridded, domain: Domain) -> None:
+    """Raise a NotCertifiableError where native categories of trees may move."""
+    moving = [int(one) for one in gridded.categorical_features() if domain.units[one] > 0]
+    if moving:
+        reason = (
+            f"columns {moving} hold native categories, which have no distances; keep them as "
+            f"they are, with threat=ThreatModel(immutable={moving})"
+        )
+        raise NotCertifiableError(estimator, reason=reason)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,11 +242,8 @@ class OneSample:
             return bool(self.nearest().bound * (1 - ROUNDING) > eps)
         if self.wrong:
             return False
-        question, radius = self._question(self.around), eps * (1 + ROUNDING)
-        return all(
-            question.within(self.grid.search(self.code, other), radius) is False
-            for other in self.others
-        )
+        question, radius = self._question(), eps * (1 + ROUNDING)
+        return all(question.within(search, radius) is False for search in self._searches())
 
     def within(self, eps: float) -> Found:
         """Return an error within eps, or that there is none, or neither; of several in "linf"."""
@@ -267,10 +252,8 @@ class OneSample:
         if self.certifier.is_single:
             nearest = self._nearest_leaf()
             return nearest if nearest.distance <= eps * (1 + ROUNDING) else Found(np.inf)
-        question = self._question(self.around)
-        searches = [self.grid.search(self.code, other) for other in self.others]
         try:
-            error = question.first_of(searches, eps * (1 + ROUNDING))
+            error = self._question().first_of(self._searches(), eps * (1 + ROUNDING))
         except OutOfReach:
             return Found(0.0)
         return Found(np.inf) if error is None else Found(0.0, error.distance, error.point)
@@ -281,9 +264,7 @@ class OneSample:
             return Found(0.0, 0.0, self.around.x)
         if self.certifier.is_single:
             return self._nearest_leaf()
-        if self.around.domain.order == np.inf:
-            return self._nearest_in_linf(self.around)
-        return self._nearest_in_another_norm()
+        return self._question().nearest_in_its_norm(self._searches(), self._intersections)
 
     def _nearest_leaf(self) -> Found:
         leaves, forest = self.grid.leaves, self.grid.gridded.forest
@@ -298,40 +279,16 @@ class OneSample:
         point = self.around.point(low[first], high[first])
         return Found(float(sizes[first]), float(sizes[first]), point)
 
-    def _question(
-        self, around: Around, n_steps: int | None = None, started: float | None = None
-    ) -> Question:
-        started = time.monotonic() if started is None else started
+    def _question(self) -> Question:
         of = self.certifier
-        n_steps = of.n_steps if n_steps is None else n_steps
-        effort = Effort(of.time_limit, n_steps, of.n_nodes, started=started)
-        return Question(around, self.errs, effort, self.asks_always)
+        effort = Effort(of.time_limit, of.n_steps, of.n_nodes)
+        return Question(self.around, self.errs, effort, self.asks_always)
 
-    def _nearest_in_linf(self, around: Around) -> Found:
-        searches = [self.grid.search(self.code, other) for other in self.others]
-        return self._question(around).nearest(searches) if searches else Found(np.inf)
+    def _searches(self) -> list[Search]:
+        return [self.grid.search(self.code, other) for other in self.others]
 
-    def _nearest_in_another_norm(self) -> Found:
-        """Return what "linf" tells, which is never larger, and what a short search adds."""
-        domain, started = self.around.domain, time.monotonic()
-        known = self._nearest_in_linf(replace(self.around, domain=replace(domain, order=np.inf)))
-        question = self._question(self.around, STEPS_TO_IMPROVE, started)
-        if known.point is not None:
-            known = replace(known, distance=self._size_at(known.point))
-        if np.isinf(known.bound):
-            return known
-        bounds, found = [], known
-        for other in self.others:
-            search = self.grid.intersections(self.code, other)
-            better = question.nearest_in_any_norm(search, found)
-            bounds.append(better.bound)
-            found = replace(better, bound=known.bound)
-        return replace(found, bound=min(*bounds, found.distance))
-
-    def _size_at(self, point: NDArray) -> float:
-        cells = self.around.cells
-        costs = self.around.costs[cells.start[:-1] + cells.located(point)]
-        return float(self.around.domain.size(costs))
+    def _intersections(self) -> list[Intersections]:
+        return [self.grid.intersections(self.code, other) for other in self.others]
 
 
 @register(DecisionTreeClassifier, knows_errors=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ from sklearn_iso._certificates.cells import Around, Gridded
 from sklearn_iso._certificates.search import Box, Effort, Hit, Leads, OutOfReach
 
 if TYPE_CHECKING:
-    from veritas import AddTree, Config, Interval
+    from veritas import AddTree, Config, Interval, StopReason
+    from veritas import Search as VeritasSearch
 
 LARGEST_MEMORY = 2**30  # bytes
 STEPS_AT_ONCE = 100
@@ -74,6 +76,36 @@ class Veritas:
     leads: Leads
     ascent: Ascent | None = None
 
+    def needing(self, leads: Leads) -> Veritas:
+        """Return the same search for other leads."""
+        if leads == self.leads:
+            return self
+        ascent = None if self.ascent is None else replace(self.ascent, sure=leads.sure)
+        return replace(self, leads=leads, ascent=ascent)
+
+    def highest(self, around: Around, radius: float, effort: Effort) -> float:
+        """Return an upper bound of what leaves add to the lead within a radius in "linf".
+
+        It is the largest sum itself where the effort suffices.
+        """
+        import veritas
+
+        config = veritas.Config(veritas.HeuristicType.MAX_OUTPUT)
+        config.max_memory = LARGEST_MEMORY
+        low, high = around.within(radius)
+        limits = list(map(_interval, low.tolist(), high.tolist()))
+        search = config.get_search(self.trees.prune(limits))
+        opened, most = 0, float("inf")
+        with suppress(OutOfReach):
+            while True:
+                reason = self._step(search, effort)
+                effort.opened(search.stats.num_steps - opened)
+                opened = search.stats.num_steps
+                most = min(most, search.current_bounds().best)
+                if reason != veritas.StopReason.NONE or search.is_optimal():
+                    break
+        return most
+
     def hits(self, around: Around, radius: float, effort: Effort) -> Iterator[Hit]:
         """Yield boxes of cells within a radius of a sample where the other class may win."""
         import veritas
@@ -85,11 +117,7 @@ class Veritas:
         seen: set[tuple[int, ...]] = set()
         opened = 0
         while True:
-            n_nodes = effort.nodes(STEPS_AT_ONCE)
-            if effort.n_nodes is None:
-                reason = search.step_for(min(effort.seconds_left, LONGEST), n_nodes)
-            else:
-                reason = search.steps(n_nodes)
+            reason = self._step(search, effort)
             effort.opened(search.stats.num_steps - opened)
             opened = search.stats.num_steps
             for position in range(search.num_solutions()):
@@ -103,6 +131,13 @@ class Veritas:
                 return
             if reason in (veritas.StopReason.OUT_OF_TIME, veritas.StopReason.OUT_OF_MEMORY):
                 raise OutOfReach
+
+    @staticmethod
+    def _step(search: VeritasSearch, effort: Effort) -> StopReason:
+        n_nodes = effort.nodes(STEPS_AT_ONCE)
+        if effort.n_nodes is None:
+            return search.step_for(min(effort.seconds_left, LONGEST), n_nodes)
+        return search.steps(n_nodes)
 
     def nearer(self, around: Around, box: Box, proven: float) -> Box | None:
         """Return a box where the other class wins, nearer than a known one, if one is at hand."""

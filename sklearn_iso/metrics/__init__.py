@@ -9,6 +9,7 @@ from sklearn_iso.metrics._certified import (
     certified_distance,
     make_certified_scorer,
 )
+from sklearn_iso.metrics._certified_error import certified_error
 from sklearn_iso.metrics._corruption_report import CorruptionReport, corruption_report
 from sklearn_iso.metrics._curve import robustness_curve
 from sklearn_iso.metrics._distance import adversarial_distance
@@ -56,6 +57,7 @@ __all__ = [
     "centered_kernel_alignment",
     "certified_accuracy",
     "certified_distance",
+    "certified_error",
     "continuity",
     "contraction",
     "corruption_report",

@@ -7,18 +7,23 @@ from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_regressor
 from sklearn.utils._param_validation import HasMethods, Interval
 
 from sklearn_iso._certificates import certifier_of
-from sklearn_iso._certificates.categories import held, variants
 from sklearn_iso._certificates.certifier import Certifier, Timed
 from sklearn_iso._geometry.norms import NORMS
 from sklearn_iso._protocols import Predictor
 from sklearn_iso._threat import Threat, as_threat, check_eps
 from sklearn_iso._threat.model import ThreatModel
 from sklearn_iso._typed import validate_params
+from sklearn_iso.metrics._distance import check_classes
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._proven_ranges import ProvenRanges
+from sklearn_iso.metrics._regression_distance import check_tolerance
+from sklearn_iso.metrics._regression_problem import RegressionProblem
 from sklearn_iso.metrics._routing import WeightedScorer
+from sklearn_iso.metrics._variants import every_variant
 from sklearn_iso.metrics._weights import share
 
 SECONDS = [Interval(Real, 0, None, closed="neither"), None]
@@ -105,7 +110,7 @@ def certified_accuracy(
     >>> round(certified_accuracy(tree, X, y, eps=0.2), 2)
     0.83
     """
-    budget, threat = check_eps(eps), _checked(threat)
+    budget, threat = check_eps(eps), check_norm(threat)
     certifier = certifier_for(estimator, time_limit)
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight, missing=True)
     return float(share(holding(problem, certifier, budget)[None], problem.weight)[0])
@@ -118,51 +123,65 @@ def certified_accuracy(
 def certified_distance(
     estimator: Predictor,
     X: ArrayLike,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     threat: Threat = "linf",
+    tolerance: float | None = None,
     time_limit: float | None = None,
 ) -> NDArray:
-    r"""Return for each sample a distance within which provably nothing is misclassified.
+    r"""Return for each sample a distance within which provably no prediction is wrong.
 
     .. math:: d_i \le \min_{x'} \{ \|(x' - x_i) / u\| : \hat y(x') \ne y_i \}
+
+    Of a classifier, within it nothing is misclassified. Of a regressor, no output moves by more
+    than the tolerance t,
+
+    .. math:: d_i \le \min_{x'} \{ \|(x' - x_i) / u\| : \|f(x') - f(x_i)\|_\infty > t \}
+
+    or with y no error is larger, with :math:`y_i` in place of :math:`f(x_i)`.
 
     :func:`sklearn_iso.metrics.adversarial_distance` bounds the same minimum from above. Bounds
     are the distances themselves, up to rounding, for
 
-    - single trees, and linear classifiers behind affine steps, in every norm;
+    - single trees, and linear models behind affine steps, in every norm;
     - ensembles of trees in "linf": forests, boosting, bagging and votes of trees, for which the
       package Veritas searches the intersections of leaves [1]_ [2]_;
     - one nearest neighbour in the Euclidean metric, in every norm.
 
-    For ensembles in other norms, and for more neighbours, they are lower bounds. Trees are
+    For ensembles in other norms, and for more neighbours, they are lower bounds, and for ensembles
+    of regression trees where the search has not ended after a number of steps. Trees are
     certified behind steps that act on columns one by one: scalers, imputation, selection.
+    Regressors of nearest neighbours and of kernels have no bound.
 
-    Networks have linear bounds of their logits. With a `time_limit`, samples about which these
-    prove nothing are told apart in cases, in each of which some units of a ReLU network are known
-    to be on one side of 0 [3]_; for some hundred units that often closes the gap to what attacks
-    find.
+    Networks have linear bounds of their outputs. With a `time_limit`, samples about which these
+    prove nothing of a label are told apart in cases, in each of which some units of a ReLU network
+    are known to be on one side of 0 [3]_; for some hundred units that often closes the gap to what
+    attacks find.
 
     Parameters
     ----------
-    estimator : fitted classifier
-        As in :func:`certified_accuracy`.
+    estimator : fitted classifier or regressor
+        As in :func:`certified_accuracy` and :func:`certified_error`.
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
         Missing values, NaN, stay missing under attack.
-    y : array-like of shape (n_samples,)
-        Labels.
+    y : array-like of shape (n_samples,), or of several outputs (n_samples, n_outputs)
+        Labels, or targets. Without them deviations of a regressor are counted from its
+        predictions; a classifier needs them.
     threat : ThreatModel, or the name of a norm
         What an attack may do, see :class:`sklearn_iso.ThreatModel`; not of norm "l0". Another
         category adds nothing to the distance.
+    tolerance : float, optional
+        For a regressor, which needs it: how far a prediction may be away, in units of y.
     time_limit : float, optional
         Seconds for each sample, for searches over ensembles of trees and, where it is given, over
-        the units of ReLU networks. What is proven by then is a lower bound all the same.
+        the units of ReLU networks that classify. What is proven by then is a lower bound all the
+        same.
 
     Returns
     -------
     ndarray of shape (n_samples,)
-        0 where a sample is misclassified as it is, infinity where nothing that the threat allows
-        changes its label.
+        0 where a sample is misclassified, or beyond the tolerance, as it is, infinity where
+        nothing that the threat allows changes that.
 
     Raises
     ------
@@ -180,13 +199,24 @@ def certified_distance(
     Examples
     --------
     >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
     >>> from sklearn.tree import DecisionTreeClassifier
     >>> from sklearn_iso.metrics import certified_distance
     >>> X, y = np.array([[0.0], [1.0], [3.0]]), [0, 0, 1]
     >>> certified_distance(DecisionTreeClassifier().fit(X, y), X, y).round(3)
     array([2., 1., 1.])
+    >>> line = LinearRegression().fit(X, 2 * X[:, 0])
+    >>> certified_distance(line, X, tolerance=0.5).round(3)
+    array([0.25, 0.25, 0.25])
     """
-    threat, certifier = _checked(threat), certifier_for(estimator, time_limit)
+    threat = check_norm(threat)
+    if is_regressor(estimator):
+        t = check_tolerance(tolerance)
+        of_numbers = RegressionProblem.of(
+            estimator, X, y, threat=threat, needs_y=False, missing=True
+        )
+        return ProvenRanges.of(of_numbers, time_limit).distances(t)
+    y, certifier = check_classes(y, tolerance, estimator), certifier_for(estimator, time_limit)
     problem = Problem.of(estimator, X, y, threat=threat, missing=True)
     found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
     moved = Moved.of(problem, rows)
@@ -223,18 +253,12 @@ class Moved:
     @classmethod
     def of(cls, problem: Problem, rows: NDArray) -> Moved:
         """Return samples that are right, and what they may be changed to."""
-        X, threat = problem.table.values, problem.threat
-        if not threat.categories:
-            right = np.ones(len(rows), dtype=bool)
-            return cls(X[rows], rows, problem.codes[rows], right, threat)
-        every = [variants(X[row], threat) for row in rows]
-        owner = np.repeat(rows, list(map(len, every)))
-        points = np.concatenate([X[:0], *every])
+        points, owner, threat = every_variant(problem, rows)
         codes = problem.codes[owner]
-        right = np.zeros(len(points), dtype=bool)
-        if len(points):
+        right = np.ones(len(points), dtype=bool)
+        if len(points) and problem.threat.categories:
             right = problem.predict(points, owner) == codes
-        return cls(points, owner, codes, right, held(threat, X.shape[1]))
+        return cls(points, owner, codes, right, threat)
 
     def asked(self) -> tuple[NDArray, NDArray, ThreatModel]:
         """Return what a certifier is asked about."""
@@ -273,8 +297,15 @@ def certifier_for(estimator: Predictor, time_limit: float | None) -> Certifier:
     return certifier.within(time_limit) if isinstance(certifier, Timed) else certifier
 
 
-def _checked(threat: Threat) -> ThreatModel:
-    """Return a threat whose norm there are proofs in."""
+def check_norm(threat: Threat) -> ThreatModel:
+    """Return a threat whose norm there are proofs in.
+
+    Examples
+    --------
+    >>> from sklearn_iso.metrics._certified import check_norm
+    >>> check_norm("l2").norm.name
+    'l2'
+    """
     checked = as_threat(threat)
     if checked.norm.name not in NORMS:
         raise ValueError(
@@ -345,4 +376,4 @@ def make_certified_scorer(
     >>> search.fit(X, y).best_params_
     {'min_samples_leaf': 20}
     """
-    return CertifiedScorer(check_eps(eps), _checked(threat), time_limit)
+    return CertifiedScorer(check_eps(eps), check_norm(threat), time_limit)

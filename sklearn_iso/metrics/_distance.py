@@ -154,7 +154,7 @@ def adversarial_distance(
         found = deviation_distances(DeviationProblem(of_numbers, t), method, random_state)
         of_numbers.refused.warn()
         return _of_all(found, counts)
-    y = _check_classes(y, tolerance, estimator)
+    y = check_classes(y, tolerance, estimator)
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
     method.check(problem.points(), problem.threat)
     found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
@@ -166,7 +166,16 @@ def adversarial_distance(
     return _of_all(found, counts)
 
 
-def _check_classes(y: ArrayLike | None, tolerance: object, estimator: object) -> ArrayLike:
+def check_classes(y: ArrayLike | None, tolerance: object, estimator: object) -> ArrayLike:
+    """Return the labels of a classifier, which needs them and has no tolerance.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sklearn_iso.metrics._distance import check_classes
+    >>> check_classes([0, 1], None, DummyClassifier())
+    [0, 1]
+    """
     name = type(estimator).__name__
     if tolerance is not None and is_classifier(estimator):
         raise ValueError(

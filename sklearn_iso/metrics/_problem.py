@@ -46,6 +46,13 @@ class Attackable:
         """Return samples of X as a tensor."""
         return torch.from_numpy(self.table.values[rows])
 
+    def present(self) -> Tensor:
+        """Return all samples, with the least value of the column where one is missing."""
+        X = self.table.values
+        if not np.isnan(X).any():
+            return self.points()
+        return torch.from_numpy(np.nan_to_num(np.where(np.isnan(X), self.table.range()[0], X)))
+
     def budget(self, X: Tensor, eps: float) -> Budget:
         """Budget around some of the samples, checked."""
         return Budget.of(X, eps=eps, threat=self.threat)
@@ -137,13 +144,6 @@ class Problem(Attackable):
         problem = cls(estimator, table, codes, classes, by_position, weight, candidates=own)
         problem.budget(problem.present(), 0)  # checks the threat on all samples, also wrong ones
         return problem
-
-    def present(self) -> Tensor:
-        """Return all samples, with the least value of the column where one is missing."""
-        X = self.table.values
-        if not np.isnan(X).any():
-            return self.points()
-        return torch.from_numpy(np.nan_to_num(np.where(np.isnan(X), self.table.range()[0], X)))
 
     def labels(self, rows: NDArray | slice = slice(None)) -> Tensor:
         """Columns of the labels as a tensor; -1 is for no attack to see, and never `right`."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklearn_iso.metrics._evidence import Evidence, Report, figures_of, write
+from sklearn_iso.metrics._proven_ranges import ProvenErrors
 from sklearn_iso.metrics._worst_runs import WorstRuns
 
 
@@ -23,11 +24,16 @@ class Told(Report, Protocol):
     def loss(self) -> str:
         """Name of the loss."""
 
+    @property
+    def proven(self) -> ProvenErrors | None:
+        """What is proven of each sample."""
+
 
 def regression_evidence(
     data: tuple[object, object, object, ArrayLike | None],
     runs: WorstRuns,
     settings: Mapping[str, object],
+    proven: ProvenErrors | None = None,
 ) -> Evidence:
     """Return what is known of each sample, with settings and hashes.
 
@@ -37,6 +43,7 @@ def regression_evidence(
         As the user passed them.
     runs : WorstRuns
     settings : mapping of str to object
+    proven : ProvenErrors, or None
 
     Examples
     --------
@@ -52,6 +59,8 @@ def regression_evidence(
         "prediction": (predicted[..., 0] if predicted.shape[2] == 1 else predicted).tolist(),
         "found_by": runs.stage.T.tolist(),
     }
+    if proven is not None:
+        samples["certified_loss"] = proven.losses.T.tolist()
     counted = {"n_samples_given": n if weight is None else len(np.asarray(weight))}
     return Evidence.of({**settings, **counted}, estimator, X, y, weight, samples=samples)
 
@@ -77,7 +86,8 @@ class LossesAsJson:
         It holds the table, the warnings, the settings, versions of the libraries, hashes of the
         model and the data, and of each sample at each budget, in the order of `eps`, the worst
         loss found, the prediction that it is of, and which attack found it. Losses are lower
-        bounds of the worst ones, distances upper bounds.
+        bounds of the worst ones, distances upper bounds. With ``certify=True`` it also holds the
+        method of the proofs, and upper bounds of the worst losses.
 
         Parameters
         ----------
@@ -119,7 +129,8 @@ class LossesAsJson:
         evidence = self.evidence.and_distances("distance", distances, "adversarial_distance")
         if distances is not None or tolerance is not None:
             evidence = _at_tolerance(evidence, tolerance, known=distances is not None)
-        figures = figures_of(self, loss=self.loss)
+        proof = None if self.proven is None else self.proven.method
+        figures = figures_of(self, loss=self.loss, proof=proof)
         return write(
             "regression_report", self.estimator_name, figures, evidence, path=path, date=date
         )

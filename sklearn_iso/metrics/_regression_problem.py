@@ -157,10 +157,12 @@ class RegressionProblem(Attackable):
         threat: Threat = "linf",
         sample_weight: ArrayLike | None = None,
         needs_y: bool = True,
+        missing: bool = False,
     ) -> RegressionProblem:
         """Return a checked problem, without the samples of weight 0.
 
-        Without y the predictions take the place of targets, where none are needed.
+        Without y the predictions take the place of targets, where none are needed. With
+        `missing`, NaN in X is a value that is missing, which stays so.
 
         Raises
         ------
@@ -179,7 +181,7 @@ class RegressionProblem(Attackable):
         if sample_weight is not None:
             weight, X, y = weighted(sample_weight, X, y)
         threat = as_threat(threat)
-        table = table_of(X, threat)
+        table = Table(X, missing=True) if missing else table_of(X, threat)
         predicted = _outputs(table.answered(estimator.predict), len(table))
         if not np.isfinite(predicted).all():
             raise ValueError(
@@ -194,7 +196,7 @@ class RegressionProblem(Attackable):
             )
         by_position = table.threat(threat)
         problem = cls(estimator, table, targets, predicted, by_position, weight)
-        problem.budget(problem.points(), 0)  # checks the threat on all samples
+        problem.budget(problem.present(), 0)  # checks the threat on all samples
         return problem
 
     @property

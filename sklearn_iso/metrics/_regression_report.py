@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 from sklearn.metrics import r2_score
 
+from sklearn_iso._protocols import Predictor, Samples
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso._weighting import effective_number
 from sklearn_iso.attacks import Attack
@@ -22,6 +23,7 @@ from sklearn_iso.metrics._evidence import Evidence
 from sklearn_iso.metrics._findings import Finding, draw
 from sklearn_iso.metrics._frames import frame_of
 from sklearn_iso.metrics._known_errors import STAGE
+from sklearn_iso.metrics._proven_ranges import ProvenErrors
 from sklearn_iso.metrics._regression_evaluation import Method, RegressionEvaluation, Worst
 from sklearn_iso.metrics._regression_evidence import LossesAsJson, regression_evidence
 from sklearn_iso.metrics._regression_problem import RegressionProblem, SampleLoss
@@ -79,6 +81,9 @@ class RegressionReport(LossesAsJson):
         booleans or missing values. Empty for tables of numbers.
     evidence : Evidence
         Settings, hashes, and the worst loss of each sample, for :meth:`to_json`.
+    proven : ProvenErrors, or None
+        With ``certify=True`` the method of the proofs, the mean of the losses that no perturbation
+        within each budget exceeds, and these losses.
 
     Examples
     --------
@@ -117,6 +122,7 @@ class RegressionReport(LossesAsJson):
     n_effective: float | None = None
     assumed: tuple[Assumed, ...] = ()
     evidence: Evidence = field(default_factory=Evidence, repr=False)
+    proven: ProvenErrors | None = None
 
     def columns(self) -> dict[str, NDArray]:
         """Return the table by column, one entry for each budget.
@@ -130,6 +136,7 @@ class RegressionReport(LossesAsJson):
         return {
             "eps": self.eps,
             self.loss: self.error,
+            **({} if self.proven is None else {"certified": self.proven.error}),
             "low": self.interval[:, 0],
             "high": self.interval[:, 1],
             "r2": self.r2,
@@ -169,7 +176,8 @@ def regression_report(
     n_diagnosed: int,
     progress: bool,
     told_threat: ThreatModel,
-    data: tuple[object, object, object, ArrayLike | None],
+    data: tuple[Predictor, Samples, ArrayLike, ArrayLike | None],
+    certify: bool = False,
 ) -> RegressionReport:
     """Attack within all budgets, and look for signs that figures are too low.
 
@@ -186,6 +194,8 @@ def regression_report(
         As it was passed.
     data : (estimator, X, y, sample_weight)
         As they were passed.
+    certify : bool
+        Whether to prove what can be proven, too.
 
     Examples
     --------
@@ -203,8 +213,9 @@ def regression_report(
     access = runs.evaluation.access
     settings = {
         "eps": sizes, "threat": told_threat, "attack": attack, "loss": loss.given,
-        "random_state": random_state,
+        "random_state": random_state, "certify": certify,
     }  # fmt: skip
+    proven = _proven(data, told_threat, loss, runs, sizes) if certify else None
     return RegressionReport(
         estimator_name=type(problem.estimator).__name__,
         threat=told_threat,
@@ -223,8 +234,24 @@ def regression_report(
         n_refused=problem.refused.n_points,
         n_effective=None if problem.weight is None else n_effective,
         assumed=assumed,
-        evidence=regression_evidence(data, runs, settings),
+        evidence=regression_evidence(data, runs, settings, proven),
+        proven=proven,
     )
+
+
+def _proven(
+    data: tuple[Predictor, Samples, ArrayLike, ArrayLike | None],
+    threat: ThreatModel,
+    loss: SampleLoss,
+    runs: WorstRuns,
+    sizes: NDArray,
+) -> ProvenErrors:
+    """Prove what can be proven of an estimator, X, y and weights as a user passes them."""
+    estimator, X, y, weight = data
+    problem = RegressionProblem.of(
+        estimator, X, y, threat=threat, sample_weight=weight, missing=True
+    )
+    return ProvenErrors.of(problem, loss, sizes.tolist(), runs.loss)
 
 
 def _reason(reason: str, runs: WorstRuns) -> str:

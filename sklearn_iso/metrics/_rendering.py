@@ -12,6 +12,7 @@ from sklearn_iso._threat import ThreatModel
 from sklearn_iso.metrics._assumptions import Assumed, as_lines
 from sklearn_iso.metrics._findings import Finding
 from sklearn_iso.metrics._proven import Proven
+from sklearn_iso.metrics._proven_ranges import ProvenErrors
 
 MOST_CLASSES = 10
 Table = tuple[list[str], list[list[str]]]
@@ -91,6 +92,9 @@ class OfRegressor(Told, Protocol):
     @property
     def found_by(self) -> Mapping[str, NDArray]: ...
 
+    @property
+    def proven(self) -> ProvenErrors | None: ...
+
 
 R = TypeVar("R", bound=Told)
 
@@ -146,14 +150,17 @@ def of_regressor(report: OfRegressor) -> Table:
     See :func:`sklearn_iso.metrics.robustness_report`.
     """
     head = ["eps", report.loss.replace("_", " "), "95% interval", "R2", "found by"]
+    proven = report.proven
+    head[2:2] = [] if proven is None else ["certified"]
     rows = []
     for position, eps in enumerate(report.eps.tolist()):
         low, high = report.interval[position].tolist()
         found = [f"{name} {counts[position]}" for name, counts in report.found_by.items()
                  if counts[position]]  # fmt: skip
         rows.append([
-            f"{eps:.4g}", f"{report.error[position]:.4g}", f"[{low:.4g}, {high:.4g}]",
-            f"{report.r2[position]:.3f}", ", ".join(found),
+            f"{eps:.4g}", f"{report.error[position]:.4g}",
+            *([] if proven is None else [f"{proven.error[position]:.4g}"]),
+            f"[{low:.4g}, {high:.4g}]", f"{report.r2[position]:.3f}", ", ".join(found),
         ])  # fmt: skip
     return head, rows
 

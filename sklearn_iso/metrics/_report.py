@@ -186,6 +186,7 @@ class _Options(TypedDict, total=False):
     random_state: RandomState
     verbose: bool
     sample_weight: ArrayLike | None
+    certify: bool
 
 
 @overload
@@ -254,9 +255,9 @@ def robustness_report(
         Weights of the samples, as in :func:`sklearn_iso.metrics.adversarial_accuracy`. Accuracies
         are weighted; numbers of samples count each as one.
     certify : bool, default=False
-        Prove what can be proven, too: the accuracy under the strongest attack lies between the
-        column "certified" and the column "accuracy". For tables of numbers and classifiers that
-        :func:`certified_accuracy` takes.
+        Prove what can be proven, too: the accuracy, or the error, under the strongest attack lies
+        between the column "certified" and that of the attacks. For tables of numbers and
+        estimators that :func:`certified_accuracy` or :func:`certified_error` takes.
 
     Returns
     -------
@@ -298,16 +299,11 @@ def robustness_report(
     """
     sizes, threat, attack = check_budgets(eps), as_threat(threat), as_attack(attack)
     if is_regressor(estimator):
-        if certify:
-            raise TypeError(
-                f"certify=True is for classifiers; got {type(estimator).__name__}, a regressor. "
-                "Leave it out."
-            )
         return regression_report(
             RegressionProblem.of(estimator, X, y, threat=threat, sample_weight=sample_weight),
             SampleLoss("absolute_error" if loss is None else loss), sizes, attack,
             random_state=random_state, n_diagnosed=n_diagnosed, progress=bool(verbose),
-            told_threat=threat, data=(estimator, X, y, sample_weight),
+            told_threat=threat, data=(estimator, X, y, sample_weight), certify=certify,
         )  # fmt: skip
     if loss is not None:
         raise TypeError(no_loss_of(estimator, loss))

@@ -185,7 +185,6 @@ def test_estimators_must_be_fitted_classifiers():
     [
         (GaussianNB(), "its scores are quadratic"),
         (QuadraticDiscriminantAnalysis(), "its scores are quadratic"),
-        (DecisionTreeRegressor(), "it predicts numbers"),
     ],
 )
 def test_refusals_name_the_step_and_the_reason(estimator, reason):
@@ -196,6 +195,13 @@ def test_refusals_name_the_step_and_the_reason(estimator, reason):
     told = rf"^Step '{name.lower()}' \({name}\) cannot be certified: {reason}"
     with pytest.raises(NotCertifiableError, match=told):
         certified_distance(pipeline, X, Y)
+
+
+def test_regressors_have_no_certified_accuracy():
+    pipeline = make_pipeline(StandardScaler(), DecisionTreeRegressor()).fit(X, Y)
+    told = r"^Step 'decisiontreeregressor'.*predicts numbers and no classes; call certified_error"
+    with pytest.raises(NotCertifiableError, match=told):
+        certified_accuracy(pipeline, X, Y, eps=0.1)
 
 
 def test_certificates_without_rules_hold_with_them():

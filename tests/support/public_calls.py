@@ -179,6 +179,9 @@ for name in ("robustness_curve", "robustness_report"):
 TREE = DecisionTreeClassifier(random_state=0).fit(X, Y)
 call("metrics.certified_distance", metrics.certified_distance, estimator=TREE, **SMALL)
 call("metrics.certified_accuracy", metrics.certified_accuracy, estimator=TREE, **SMALL, eps=0.1)
+call("metrics.certified_distance of a regressor", metrics.certified_distance,
+     estimator=REGRESSION, **NUMBERS, tolerance=0.5)  # fmt: skip
+call("metrics.certified_error", metrics.certified_error, estimator=REGRESSION, **NUMBERS, eps=0.1)
 for name in ("isometry_distortion", "expansion", "contraction", "bi_lipschitz_ratio",
              "shepard_correlation", "distortion_report", "scale_normalized_stress"):  # fmt: skip
     call(f"metrics.{name}", getattr(metrics, name), X=X, Z=Z, **PAIRS)
