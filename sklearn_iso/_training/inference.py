@@ -7,11 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import gen_batches
 from torch import Tensor, nn
 
 from sklearn_iso.modules import Autoencoder, Layers, represent
-from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._ambient import own_modes_without_gradients
 from sklearn_iso.modules._orthogonal import as_plain
 from sklearn_iso.modules._representations import first_output
 
@@ -37,17 +36,19 @@ def squared_errors(module: Autoencoder, X: NDArray) -> NDArray:
 
 
 def _by_batch(module: nn.Module, X: NDArray, function: Callable[[Tensor], Tensor]) -> NDArray:
-    module.eval()
+    if any(part.training for part in module.modules()):  # the walk is a fifth of eval's cost
+        module.eval()
     first = next(module.parameters())
     # Filled batch by batch: small arrays kept between large ones would hold on to the heap.
     outputs = np.empty(0)
-    with own_modes(), torch.no_grad():
-        for rows in gen_batches(len(X), ROWS):
+    with own_modes_without_gradients():
+        for start in range(0, len(X), ROWS):
+            rows = slice(start, min(start + ROWS, len(X)))
             # torch takes no negative strides, as those of X[::-1]: a copy of the batch has none.
             values = torch.from_numpy(np.array(X[rows], order="C"))
             batch = values.to(device=first.device, dtype=first.dtype)
             part = function(batch).cpu().numpy()
-            if rows.start == 0:
+            if start == 0:
                 outputs = np.empty((len(X), *part.shape[1:]), dtype=part.dtype)
             _check_shape(part.shape, (len(batch), *outputs.shape[1:]))
             outputs[rows] = part

@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 from torch.utils.data import DataLoader, Dataset
 
 from sklearn_iso._geometry import Metric
+from sklearn_iso._labels import check_labels_known
 from sklearn_iso._protocols import Samples
 from sklearn_iso._training.calibration import SIZES
 from sklearn_iso._training.rows import (
@@ -29,7 +30,6 @@ from sklearn_iso._training.rows import (
     sparse_rows,
 )
 from sklearn_iso.estimators._roles import Embedding
-from sklearn_iso.twins._labels import check_labels_known
 
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
