@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Lock, local
 
 import torch
@@ -58,8 +58,8 @@ _LIMIT = _Limit()
 def threads_for(size: float) -> Iterator[None]:
     """Compute with the threads that pay for products of matrices of a size.
 
-    A second thread halves the time of large products. Of small ones it saves less than the threads
-    spend on waiting for each other, and beside a busy process they wait for it as well.
+    A second thread pays for large products. For small ones it saves less than the threads spend on
+    waiting for each other, and beside a busy process they wait for that as well.
 
     Parameters
     ----------
@@ -86,6 +86,20 @@ def threads_for(size: float) -> Iterator[None]:
         return
     with _LIMIT.at(wanted):
         yield
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """Compute with one thread whatever the environment says, as one worker of several.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso._threads import one_thread
+    >>> with one_thread():
+    ...     torch.get_num_threads()
+    1
+    """
+    return _LIMIT.at(1)
 
 
 def _wanted(size: float) -> int | None:
