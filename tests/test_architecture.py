@@ -20,7 +20,16 @@ LAYERS = {
     5: {"augmentation", "estimators", "plotting", "model_selection", "testing"},
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
-BELOW_EVERY_LAYER = {"exceptions", "randomness", "weighting", "typed", "version", "protocols"}
+BELOW_EVERY_LAYER = {
+    "exceptions",
+    "labels",
+    "randomness",
+    "threads",
+    "weighting",
+    "typed",
+    "version",
+    "protocols",
+}
 NEVER_HEAR_OF_SKLEARN = {"geometry", "threat", "attacks"}
 ACROSS_SUBPACKAGES = {"faults", "fuzz", "support", "typing"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

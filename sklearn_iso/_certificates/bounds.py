@@ -13,6 +13,9 @@ from sklearn_iso._certificates.balls import Ball
 from sklearn_iso.modules._intervals import Graph, margin_rows
 from sklearn_iso.modules._lines import Ramp
 from sklearn_iso.modules._nodes import DOUBLE, Bounds, Cast, Diagonal, Moved, Node, largest
+from sklearn_iso.modules._optimizers import uncompiled
+
+_Adam = uncompiled(torch.optim.Adam)
 
 #: Numbers that a chunk of rows holds at once.
 MEMORY = 2**18
@@ -183,7 +186,7 @@ class NetworkBounds:
             start = (high > -low).double()[:, None]
             slopes[number] = start.repeat(1, rows.shape[1], *[1] * (low.ndim - 1))
             slopes[number].requires_grad_()
-        optimizer = torch.optim.Adam(slopes.values(), lr=LEARNING_RATE)
+        optimizer = _Adam(slopes.values(), lr=LEARNING_RATE)
         best = torch.full((len(self.ball), rows.shape[1]), -torch.inf, dtype=torch.float64)
         with torch.enable_grad():
             for _ in range(self.settings.n_steps):

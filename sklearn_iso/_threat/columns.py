@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_iso._labels import is_missing
 from sklearn_iso._protocols import Entries, Frame
 
 if TYPE_CHECKING:
@@ -130,20 +131,6 @@ def _of_objects(raw: Entries) -> tuple[Kind, Entries, NDArray | None]:
     if numbers.ndim != 1:
         return Kind.TEXT, raw, None
     return (Kind.BOOLEANS if any(booleans) else Kind.NUMBERS), raw, numbers
-
-
-def is_missing(value: object) -> bool:
-    """Tell whether a value stands for none: None, NaN, pandas' NA and NaT.
-
-    Examples
-    --------
-    >>> from sklearn_iso._threat.columns import is_missing
-    >>> is_missing(None), is_missing(float("nan")), is_missing(0)
-    (True, True, False)
-    """
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, float | np.floating) and bool(value != value)
 
 
 def as_list(raw: Entries) -> list[Hashable]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 
+from sklearn_iso._threads import threads_for
 from sklearn_iso._training.data import ArrayDataset
 from sklearn_iso._training.randomness import new_generator
 from sklearn_iso.penalties import Penalty
@@ -32,9 +35,9 @@ def calibrate(penalty: Penalty, dataset: ArrayDataset, rng: np.random.RandomStat
     if len(index) > MAX_ROWS and not needs_all:
         index = np.sort(rng.choice(index, MAX_ROWS, replace=False))
     X, (y, weight) = dataset[index]
-    return penalty.calibrate(
-        torch.from_numpy(X), torch.from_numpy(y), torch.from_numpy(weight), new_generator(rng)
-    )
+    tensors = torch.from_numpy(X), torch.from_numpy(y), torch.from_numpy(weight)
+    with threads_for(0 if len(index) <= MAX_ROWS else math.inf):
+        return penalty.calibrate(*tensors, new_generator(rng))
 
 
 def input_similarity(X: NDArray, weight: NDArray) -> tuple[NDArray, float]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import gen_batches
 from torch import Tensor, nn
 
+from sklearn_iso._threads import threads_for
 from sklearn_iso.modules import Autoencoder, Layers, represent
-from sklearn_iso.modules._ambient import own_modes
+from sklearn_iso.modules._ambient import own_modes_without_gradients
 from sklearn_iso.modules._orthogonal import as_plain
+from sklearn_iso.modules._parts import is_training, largest_product
 from sklearn_iso.modules._representations import first_output
 
 #: Samples that pass through the network at once.
@@ -23,6 +25,15 @@ def logits(module: nn.Module, X: NDArray) -> NDArray:
     """Return the logits (n_samples, n_outputs) of a module in evaluation mode."""
     plain = as_plain(module)
     return _by_batch(plain, X, lambda rows: first_output(plain(rows)))
+
+
+def probabilities(logits: NDArray) -> NDArray:
+    """Return the softmax of logits over their second axis.
+
+    That of scipy, bit by bit, whose preparations cost as much as a small network for one sample.
+    """
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return cast(NDArray, shifted / shifted.sum(axis=1, keepdims=True))
 
 
 def representation(module: nn.Module, X: NDArray, layers: Layers) -> NDArray:
@@ -37,17 +48,20 @@ def squared_errors(module: Autoencoder, X: NDArray) -> NDArray:
 
 
 def _by_batch(module: nn.Module, X: NDArray, function: Callable[[Tensor], Tensor]) -> NDArray:
-    module.eval()
+    if is_training(module):
+        module.eval()
     first = next(module.parameters())
     # Filled batch by batch: small arrays kept between large ones would hold on to the heap.
     outputs = np.empty(0)
-    with own_modes(), torch.no_grad():
-        for rows in gen_batches(len(X), ROWS):
+    size = largest_product(module, min(len(X), ROWS))
+    with threads_for(size), own_modes_without_gradients():
+        for start in range(0, len(X), ROWS):
+            rows = slice(start, min(start + ROWS, len(X)))
             # torch takes no negative strides, as those of X[::-1]: a copy of the batch has none.
             values = torch.from_numpy(np.array(X[rows], order="C"))
             batch = values.to(device=first.device, dtype=first.dtype)
             part = function(batch).cpu().numpy()
-            if rows.start == 0:
+            if start == 0:
                 outputs = np.empty((len(X), *part.shape[1:]), dtype=part.dtype)
             _check_shape(part.shape, (len(batch), *outputs.shape[1:]))
             outputs[rows] = part

@@ -18,6 +18,7 @@ from skorch.utils import to_numpy
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from sklearn_iso._threads import threads_for
 from sklearn_iso._training.acceleration import AS_WRITTEN, Acceleration, accelerated
 from sklearn_iso._training.callbacks import EpochMeans, LastGoodState, all_finite
 from sklearn_iso._training.data import ArrayBatches, ArrayDataset
@@ -30,6 +31,7 @@ from sklearn_iso._training.sharing import Share
 from sklearn_iso._training.state import State, net_state, restore_net, to_tensors
 from sklearn_iso._training.together import add_up, average_statistics
 from sklearn_iso.modules._compiled import reusable_graphs
+from sklearn_iso.modules._parts import largest_product
 from sklearn_iso.modules._representations import first_output
 
 #: What is wrong with a network whose loss has no slope.
@@ -274,6 +276,7 @@ class PenalizedNet(NeuralNet):
         self.notify("on_train_begin", X=train, y=None)
         try:
             with (
+                threads_for(largest_product(self.module_, self.batch_size)),
                 denormals_flushed(),
                 accelerated(self.module_, acceleration, self.device),
                 reusable_graphs(self.module_),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sklearn_iso._geometry import Blocks, class_blocks, fitted_factors, one_block
 from sklearn_iso._geometry.distances import centred_rows, pull_rows, stacked_distances
 from sklearn_iso._protocols import Context
+from sklearn_iso._threads import threads_for
 from sklearn_iso._training.data import ArrayDataset, make_iterator
 from sklearn_iso._training.numerics import denormals_flushed
 from sklearn_iso._training.randomness import Randomness
@@ -300,7 +301,8 @@ def train_stacked(
     parameters = list(stack.parameters())
     generator = shuffling if settings.shuffle else None
     batches = make_iterator(rows, settings.batch_size, generator, settings.samples_per_class)
-    with denormals_flushed():
+    widest = max(parameter[0].numel() for parameter in parameters)
+    with threads_for(stack.n_copies * settings.batch_size * widest), denormals_flushed():
         for epoch in range(settings.max_epochs):
             factor = 1.0 if schedule is None else schedule(epoch, settings.max_epochs)
             for group in optimizer.param_groups:

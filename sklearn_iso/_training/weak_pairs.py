@@ -9,9 +9,11 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 
+from sklearn_iso._threads import threads_for
 from sklearn_iso._training.data import ArrayDataset
 from sklearn_iso._training.objective import as_predicting
 from sklearn_iso.modules._compiled import reusable_graphs
+from sklearn_iso.modules._parts import largest_product
 from sklearn_iso.penalties import Batch, Penalty, WorstCaseIsometry
 
 #: Training samples that are looked at, from all over the data.
@@ -40,7 +42,8 @@ def look_at_pairs(net: NeuralNet, penalty: Penalty, train: ArrayDataset) -> list
     rows, (labels, weights) = train[index]
     X, y, weight = (torch.as_tensor(part).to(net.device) for part in (rows, labels, weights))
     generator = torch.Generator().manual_seed(0)
-    with as_predicting(net.module_), reusable_graphs(net.module_):
+    size = largest_product(net.module_, len(index))
+    with threads_for(size), as_predicting(net.module_), reusable_graphs(net.module_):
         batch = Batch(
             net.module_,
             X.requires_grad_(),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -314,8 +314,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         probabilities : ndarray of shape (n_samples, n_classes)
             Each row adds up to 1.
         """
-        probabilities: NDArray = softmax(self._logits(X), axis=1)
-        return probabilities
+        return inference.probabilities(self._logits(X))
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
         """Return the logarithm of :meth:`predict_proba`, without its underflow.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeGuard, cast
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.utils.validation import (
 from torch.utils.data import DataLoader, Dataset
 
 from sklearn_iso._geometry import Metric
+from sklearn_iso._labels import check_labels_known
 from sklearn_iso._protocols import Samples
 from sklearn_iso._training.calibration import SIZES
 from sklearn_iso._training.rows import (
@@ -29,7 +31,6 @@ from sklearn_iso._training.rows import (
     sparse_rows,
 )
 from sklearn_iso.estimators._roles import Embedding
-from sklearn_iso.twins._labels import check_labels_known
 
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
@@ -125,6 +126,8 @@ def check_predict_input(
     if _is_dataset(X, lazy):
         rows, _ = _check_dataset(estimator, X, reset=False)
         return rows
+    if _is_checked(estimator, X):
+        return cast(NDArray, X)
     checked = validate_data(
         estimator,
         X,
@@ -135,6 +138,23 @@ def check_predict_input(
     )
     rows = by_batch(checked)
     return rows
+
+
+def _is_checked(estimator: BaseEstimator, X: object) -> bool:
+    """Return whether scikit-learn would return X itself, in a tenth of its time.
+
+    That is where X is a plain array of finite floats with as many columns as at the fit, which
+    had no names for them. All else is for scikit-learn to judge.
+    """
+    if type(X) is not np.ndarray or X.ndim != 2 or not len(X):
+        return False
+    if X.dtype.char not in "df" or not X.dtype.isnative:
+        return False
+    fitted = vars(estimator)
+    if fitted.get("n_features_in_") != X.shape[1] or "feature_names_in_" in fitted:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(X.sum())  # not so of some finite values: these are looked at closer
 
 
 def _float_types(X: object, mapped: bool = False) -> list[type] | None:

@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from sklearn_iso._protocols import Parametrized
+from sklearn_iso._threads import one_thread
 from sklearn_iso._training import (
     Acceleration,
     ArrayDataset,
@@ -247,7 +248,7 @@ class Learner:
         module.eval()
         layers = self.estimator.layers
         rows = torch.from_numpy(train.X[np.arange(min(2, len(train)))])
-        with torch.no_grad(), self.randomness.module_stream():
+        with torch.no_grad(), one_thread(), self.randomness.module_stream():
             logits, (representations,) = represent_many(module, rows, [layers])
         if tuple(logits.shape) != (len(rows), n_outputs):
             raise ValueError(

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from sklearn_iso._labels import check_labels_known
 from sklearn_iso._randomness import private_random_state
 from sklearn_iso._typed import (
     BaseEstimator,
@@ -23,7 +24,6 @@ from sklearn_iso._typed import (
     clone,
     fit_context,
 )
-from sklearn_iso.twins._labels import check_labels_known
 
 #: Numbers in what the classifier is asked at once.
 CHUNK = 2**21

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -20,6 +21,7 @@ from sklearn_iso.metrics._answers import Answers, agrees
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._refused import Refused
 from sklearn_iso.metrics._table import Asked
+from sklearn_iso.modules._parts import largest_product
 from sklearn_iso.twins import NotDifferentiableError, surrogates, verify
 
 ROWS_FOR_SLOPES = 200
@@ -221,6 +223,13 @@ class Access:
         answers = self.known_answers or Answers.of(self.problem)
         own = self.problem.candidates
         return answers if own is None else answers.judged(own.judged)
+
+    def largest_product(self, n_samples: int) -> float:
+        """Multiplications of the twin's largest product of matrices; infinite if unknown."""
+        if self.twin is None or not self.climbs:
+            return math.inf  # the estimator has threads of its own
+        widest = max((buffer.numel() for buffer in self.twin.buffers()), default=0)
+        return max(largest_product(self.twin, n_samples), n_samples * widest)
 
     def require_gradients(self) -> None:
         """Raise an error unless an attack may follow gradients.

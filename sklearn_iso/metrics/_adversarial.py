@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from typing import Literal, overload
 
 import numpy as np
@@ -20,8 +21,10 @@ from sklearn_iso._typed import Constraints, validate_params
 from sklearn_iso.attacks import Attack, as_attack
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.metrics._evaluation import Evaluation, Watch
+from sklearn_iso.metrics._jobs import over_parts
 from sklearn_iso.metrics._outputs import by_output, over_outputs
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.metrics._result import Result
 from sklearn_iso.metrics._unseen import warn_of_unseen
 from sklearn_iso.metrics._weights import share
 from sklearn_iso.metrics._worst_runs import SECONDS_BEFORE_A_BAR
@@ -29,6 +32,7 @@ from sklearn_iso.modules._ambient import gradients_on
 
 #: Of eps, threat and attack, `check_eps`, `as_threat` and `as_attack` know the remedies.
 PROCEDURE_CONSTRAINTS: Constraints = {"random_state": ["random_state"]}
+JOBS_CONSTRAINTS: Constraints = {"n_jobs": [Integral, None]}
 
 
 @overload
@@ -43,6 +47,7 @@ def adversarial_accuracy(
     random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
     multioutput: Literal["uniform_average"] = ...,
+    n_jobs: int | None = None,
 ) -> float: ...
 
 
@@ -58,6 +63,7 @@ def adversarial_accuracy(
     random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
     multioutput: Literal["raw_values"],
+    n_jobs: int | None = None,
 ) -> NDArray[np.float64]: ...
 
 
@@ -65,6 +71,7 @@ def adversarial_accuracy(
     {
         "estimator": [HasMethods(["fit", "predict"])],
         **PROCEDURE_CONSTRAINTS,
+        **JOBS_CONSTRAINTS,
         "sample_weight": ["array-like", None],
         "multioutput": [StrOptions({"uniform_average", "raw_values"})],
     },
@@ -82,6 +89,7 @@ def adversarial_accuracy(
     random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
     multioutput: Literal["uniform_average", "raw_values"] = "uniform_average",
+    n_jobs: int | None = None,
 ) -> float | NDArray[np.float64]:
     r"""Return the share of all samples that an attack cannot get misclassified.
 
@@ -139,6 +147,11 @@ def adversarial_accuracy(
         are left out and not attacked.
     multioutput : {"uniform_average", "raw_values"}, default="uniform_average"
         What comes back of several outputs: the mean of their accuracies, or each of them.
+    n_jobs : int or None, default=None
+        Processes that attack 50 samples at a time, each with one thread; -1 for one on each core.
+        The backend is that of :func:`joblib.parallel_config`. Figures are equal, bit by bit, for
+        every number and backend. None attacks all samples at once in this process, with other
+        random draws. The estimator must pickle.
 
     Returns
     -------
@@ -188,11 +201,11 @@ def adversarial_accuracy(
     if outputs is not None:
         of_one = partial(
             adversarial_accuracy, X=X, eps=budget, threat=threat, attack=attack,
-            random_state=random_state, sample_weight=sample_weight,
+            random_state=random_state, sample_weight=sample_weight, n_jobs=n_jobs,
         )  # fmt: skip
         return over_outputs([of_one(one, y=labels) for one, labels in outputs], multioutput)
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
-    runs = nested_runs(problem, [budget], attack, random_state)
+    runs = nested_runs(problem, [budget], attack, random_state, n_jobs=n_jobs)
     problem.refused.warn()
     warn_of_unseen(int(runs.unseen.sum()), len(problem.table), "the accuracy")
     return float(runs.accuracy[0])
@@ -249,6 +262,7 @@ def nested_runs(
     progress: bool = False,
     *,
     watch: Watch | None = None,
+    n_jobs: int | None = None,
 ) -> Runs:
     """Attack with growing budgets, each the samples that are left.
 
@@ -263,6 +277,8 @@ def nested_runs(
         Show a bar on terminals where it takes more than two seconds.
     watch : callable, optional
         Hears of all points that an attack ends on, see :class:`Watch`.
+    n_jobs : int, optional
+        Processes for parts of the samples; nothing can watch those.
 
     Returns
     -------
@@ -288,13 +304,37 @@ def nested_runs(
         eps, rows = budgets[position], np.flatnonzero(alive)
         if len(rows) and not problem.budget(problem.points(slice(1)), eps).is_zero:
             evaluation = evaluation or Evaluation.of(problem, attack, random_state, rows)
-            broken = evaluation.attack(rows, eps, watch)
+            if n_jobs is None:
+                broken = evaluation.attack(rows, eps, watch)
+            else:
+                broken = _attack_parts(evaluation, rows, eps, n_jobs)
             unseen[rows] = broken.unseen & ~broken.misclassified
             exact[rows] &= broken.exact
             alive[rows[broken.misclassified]] = False
             stage[rows[broken.misclassified]] = broken.stage[broken.misclassified]
         robust[position] = alive
     return Runs(share(robust, problem.weight), robust, stage, evaluation, unseen, exact)
+
+
+def _attack_parts(evaluation: Evaluation, rows: NDArray, eps: float, n_jobs: int) -> Result:
+    """Attack samples part by part, in processes."""
+    problem = evaluation.problem
+    problem.count_refusals_within(problem.threat.widest(eps))
+    # A new value, without what an evaluation computes once and keeps: not all of that pickles.
+    shared = replace(evaluation), eps
+    return Result.joined(
+        over_parts(
+            _attack_part, shared, rows, problem=problem, random_state=evaluation.generator,
+            n_jobs=n_jobs,
+        )
+    )  # fmt: skip
+
+
+def _attack_part(shared: tuple[Evaluation, float], rows: NDArray, seed: int) -> Result:
+    evaluation, eps = shared
+    is_ours = isinstance(evaluation.method, Attack)
+    generator = torch.Generator().manual_seed(seed) if is_ours else seed
+    return replace(evaluation, generator=generator).attack(rows, eps)
 
 
 def no_loss_of(estimator: object, loss: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import HasMethods
 
@@ -20,6 +22,7 @@ from sklearn_iso.modules._ambient import gradients_on
         "estimator": [HasMethods(["fit", "predict"])],
         "random_state": ["random_state"],
         "sample_weight": ["array-like", None],
+        "n_jobs": [Integral, None],
     },
     prefer_skip_nested_validation=False,
 )
@@ -35,6 +38,7 @@ def adversarial_error(
     attack: AttackLike = "auto",
     random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
+    n_jobs: int | None = None,
 ) -> float:
     r"""Return the mean over all samples of the worst loss that an attack finds.
 
@@ -88,6 +92,9 @@ def adversarial_error(
     sample_weight : array-like of shape (n_samples,), optional
         Weights of the samples, at least 0; 2 counts as the sample twice. Samples of weight 0
         are left out and not attacked.
+    n_jobs : int or None, default=None
+        Processes for 50 samples at a time, as in
+        :func:`sklearn_iso.metrics.adversarial_accuracy`.
 
     Returns
     -------
@@ -130,6 +137,6 @@ def adversarial_error(
     budget, threat, attack = check_eps(eps), as_threat(threat), as_attack(attack)
     of_sample = SampleLoss(loss)
     problem = RegressionProblem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
-    runs = worst_runs(problem, of_sample, [budget], attack, random_state)
+    runs = worst_runs(problem, of_sample, [budget], attack, random_state, n_jobs=n_jobs)
     problem.refused.warn()
     return float(runs.mean[0])

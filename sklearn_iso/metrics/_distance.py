@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.utils._param_validation import HasMethods
 
 from sklearn_iso._protocols import Predictor, RandomState
+from sklearn_iso._threads import threads_for
 from sklearn_iso._threat import Threat
 from sklearn_iso._typed import Constraints, validate_params
 from sklearn_iso.attacks import DDN, FAB, FMN, MinimumNormEnsemble, RayS, SigmaZero
@@ -21,6 +23,7 @@ from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import Access, Gradients
 from sklearn_iso.metrics._combinations import every_combination, leaves_none_out
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
+from sklearn_iso.metrics._jobs import over_parts
 from sklearn_iso.metrics._known_errors import KnownErrors
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._regression_distance import (
@@ -43,7 +46,11 @@ DISTANCE_CONSTRAINTS: Constraints = {
 
 
 @validate_params(
-    {"estimator": [HasMethods(["fit", "predict"])], **DISTANCE_CONSTRAINTS},
+    {
+        "estimator": [HasMethods(["fit", "predict"])],
+        **DISTANCE_CONSTRAINTS,
+        "n_jobs": [Integral, None],
+    },
     prefer_skip_nested_validation=False,
 )
 @gradients_on()
@@ -57,6 +64,7 @@ def adversarial_distance(
     attack: MinimumNormName | MinimumNormAttack = "auto",
     random_state: RandomState = None,
     sample_weight: ArrayLike | None = None,
+    n_jobs: int | None = None,
 ) -> NDArray:
     r"""Return the size of the smallest perturbation found that gets each prediction wrong.
 
@@ -109,6 +117,9 @@ def adversarial_distance(
         Samples of weight 0 are left out: they are not attacked, and their distance is NaN. Other
         weights, at least 0, change no distance; they are for what follows, such as
         ``numpy.average(distances[w > 0], weights=w[w > 0])``.
+    n_jobs : int or None, default=None
+        Processes for 50 samples at a time, as in
+        :func:`sklearn_iso.metrics.adversarial_accuracy`.
 
     Returns
     -------
@@ -151,7 +162,8 @@ def adversarial_distance(
         of_numbers = RegressionProblem.of(
             estimator, X, y, threat=threat, sample_weight=sample_weight, needs_y=False
         )
-        found = deviation_distances(DeviationProblem(of_numbers, t), method, random_state)
+        deviations = DeviationProblem(of_numbers, t)
+        found = deviation_distances(deviations, method, random_state, n_jobs=n_jobs)
         of_numbers.refused.warn()
         return _of_all(found, counts)
     y = check_classes(y, tolerance, estimator)
@@ -160,7 +172,7 @@ def adversarial_distance(
     found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
     if len(rows):
         search = Search(problem, method, as_generator(random_state))
-        found[rows], n_unseen = search.distances(rows)
+        found[rows], n_unseen = search.distances(rows, n_jobs)
         warn_of_unseen(n_unseen, len(problem.table), "their distance, infinity,")
     problem.refused.warn()
     return _of_all(found, counts)
@@ -247,7 +259,7 @@ class Search:
     method: MinimumNormAttack
     generator: torch.Generator
 
-    def distances(self, rows: NDArray) -> tuple[NDArray, int]:
+    def distances(self, rows: NDArray, n_jobs: int | None = None) -> tuple[NDArray, int]:
         """Return the distances of the closest errors found for samples that are right.
 
         And of how many samples nothing is known, as labels alone were searched and no other label
@@ -256,6 +268,17 @@ class Search:
         problem = self.problem
         problem.count_refusals_within(np.ptp(problem.table.values, axis=0))
         access = Access.of(problem, rows, self.method.asks)
+        if n_jobs is None:
+            return self.distances_through(access, rows)
+        parts = over_parts(
+            _distances_of_part, (self, access), rows, problem=problem,
+            random_state=self.generator, n_jobs=n_jobs,
+        )  # fmt: skip
+        return np.concatenate([found for found, _ in parts]), sum(n for _, n in parts)
+
+    def distances_through(self, access: Access, rows: NDArray) -> tuple[NDArray, int]:
+        """Return the same of some samples, through the access that all have."""
+        problem = self.problem
         walks = self._follows_gradients(access)
         distance, settled = self._known(rows)
         left, n_unseen = np.flatnonzero(~settled | access.trusted), 0
@@ -287,7 +310,8 @@ class Search:
         method = self.method
         distance = np.full(len(rows), np.inf)
         if walks:
-            state = self._found(method, access.logits, rows)
+            with threads_for(access.largest_product(len(rows))):
+                state = self._found(method, access.logits, rows)
             distance = Settling(self.problem).settle(state.X_adv, rows, exact=access.trusted)
         search = method if isinstance(method, RayS) else self._search_by_labels()
         left = np.flatnonzero(np.isinf(distance) | (not access.trusted))
@@ -329,3 +353,11 @@ class Search:
             answer, self.problem.points(rows), self.problem.labels(rows),
             threat=self.problem.threat, random_state=self.generator,
         )  # fmt: skip
+
+
+def _distances_of_part(
+    shared: tuple[Search, Access], rows: NDArray, seed: int
+) -> tuple[NDArray, int]:
+    search, access = shared
+    own = replace(search, generator=torch.Generator().manual_seed(seed))
+    return own.distances_through(access, rows)

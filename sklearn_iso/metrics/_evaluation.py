@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_iso._threads import threads_for
 from sklearn_iso.attacks import STAGES, Attack, AttackEnsemble, Coordinates, RayS, Square
 from sklearn_iso.attacks._attack import verdict
 from sklearn_iso.attacks._parameters import RandomState, as_generator
@@ -114,14 +115,15 @@ class Evaluation:
             return result
         problem.count_refusals_within(problem.threat.widest(eps))
         run = _Run(self, eps, result)
-        if isinstance(self.method, AttackEnsemble):
-            run.ensemble(self.method)
-        elif isinstance(self.method, RayS):
-            run.by_labels(run.everywhere, self.method, told=False)
-        elif isinstance(self.method, Attack) and self.method.asks == "scores":
-            run.by_scores_alone(self.method)
-        else:
-            run.by_gradients()
+        with threads_for(self.access.largest_product(len(samples))):
+            if isinstance(self.method, AttackEnsemble):
+                run.ensemble(self.method)
+            elif isinstance(self.method, RayS):
+                run.by_labels(run.everywhere, self.method, told=False)
+            elif isinstance(self.method, Attack) and self.method.asks == "scores":
+                run.by_scores_alone(self.method)
+            else:
+                run.by_gradients()
         return result
 
 

@@ -10,10 +10,10 @@ from sklearn.utils import check_array, check_scalar, column_or_1d
 
 from sklearn_iso._geometry.distances import power_below
 from sklearn_iso._geometry.orders import ORDERS
+from sklearn_iso._labels import check_labels_known
 from sklearn_iso._protocols import RandomState
 from sklearn_iso._randomness import private_random_state
 from sklearn_iso.metrics._signatures import Metric
-from sklearn_iso.twins._labels import check_labels_known
 
 #: Pairs that are drawn where not all count.
 N_PAIRS = 200_000

@@ -13,6 +13,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sklearn_iso._labels import check_labels_known
 from sklearn_iso._protocols import Predictor, Samples
 from sklearn_iso._threat import Threat, ThreatModel, as_threat
 from sklearn_iso._threat.parts import numbers_of
@@ -23,7 +24,7 @@ from sklearn_iso.metrics._raw_table import table_of
 from sklearn_iso.metrics._refused import Refused
 from sklearn_iso.metrics._table import Table
 from sklearn_iso.metrics._weights import weighted
-from sklearn_iso.twins._labels import check_labels_known, classes_of, columns_of, kinds_of, one_each
+from sklearn_iso.twins._labels import classes_of, columns_of, kinds_of, one_each
 
 FAR = 1e3  # standard deviations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import cast
 
@@ -20,6 +20,7 @@ from sklearn_iso.attacks._linear_steps import shortest
 from sklearn_iso.attacks._parameters import RandomState, as_generator
 from sklearn_iso.metrics._combinations import changed
 from sklearn_iso.metrics._evaluation import AUTOMATIC_QUERIES
+from sklearn_iso.metrics._jobs import over_parts
 from sklearn_iso.metrics._known_values import KnownValues
 from sklearn_iso.metrics._regression_access import RegressionAccess
 from sklearn_iso.metrics._regression_evaluation import Outputs
@@ -255,7 +256,11 @@ class RegressionSearch:
 
 
 def deviation_distances(
-    deviations: DeviationProblem, method: MinimumNormAttack, random_state: RandomState
+    deviations: DeviationProblem,
+    method: MinimumNormAttack,
+    random_state: RandomState,
+    *,
+    n_jobs: int | None = None,
 ) -> NDArray[np.float64]:
     """Return the distance of every sample to the closest deviation found, 0 where there is one.
 
@@ -277,8 +282,19 @@ def deviation_distances(
     found, rows = np.zeros(len(problem.table)), np.flatnonzero(deviations.right())
     if len(rows):
         search = RegressionSearch(deviations, method, as_generator(random_state))
-        found[rows] = search.distances(rows)
+        if n_jobs is None:
+            found[rows] = search.distances(rows)
+        else:
+            parts = over_parts(
+                _distances_of_part, search, rows, problem=problem,
+                random_state=search.generator, n_jobs=n_jobs,
+            )  # fmt: skip
+            found[rows] = np.concatenate(parts)
     return found
+
+
+def _distances_of_part(search: RegressionSearch, rows: NDArray, seed: int) -> NDArray[np.float64]:
+    return replace(search, generator=torch.Generator().manual_seed(seed)).distances(rows)
 
 
 class _Closest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,6 +77,21 @@ class Worst:
         """Return samples as they are."""
         stage = np.full(len(loss), "clean", dtype=object)
         return cls(X.clone(), predicted.copy(), loss.copy(), stage)
+
+    def part(self, rows: NDArray) -> Worst:
+        """Return copies of what is known of some samples."""
+        found = self.predicted[rows], self.loss[rows], self.stage[rows]
+        return Worst(self.X_adv[torch.from_numpy(rows)], *found)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Worst]) -> Worst:
+        """Return what is known of parts of the samples as one, in their order."""
+        return cls(
+            torch.cat([part.X_adv for part in parts]),
+            np.concatenate([part.predicted for part in parts]),
+            np.concatenate([part.loss for part in parts]),
+            np.concatenate([part.stage for part in parts]),
+        )
 
     def offer(self, X_adv: Tensor, predicted: NDArray, loss: NDArray, stage: str) -> None:
         """Keep what is worse by more than rounding; losses of NaN are not."""
@@ -156,6 +171,19 @@ class RegressionEvaluation:
         """Return the samples without an attack."""
         predicted = self.problem.clean
         return Worst.of(self.problem.points(), predicted, self.loss(self.problem.y, predicted))
+
+    def part(self, rows: NDArray, generator: RandomState) -> RegressionEvaluation:
+        """Return the evaluation of some of the samples, through the access that all have."""
+        problem = self.problem
+        of_rows = replace(
+            problem,
+            table=problem.table.part(rows),
+            y=problem.y[rows],
+            clean=problem.clean[rows],
+            weight=None if problem.weight is None else problem.weight[rows],
+        )
+        access = replace(self.access, problem=of_rows)
+        return replace(self, problem=of_rows, access=access, generator=generator)
 
     def attack(self, worst: Worst, eps: float) -> None:
         """Attack all samples within a budget, and keep what is worse than what is known.

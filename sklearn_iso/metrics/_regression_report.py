@@ -178,6 +178,7 @@ def regression_report(
     told_threat: ThreatModel,
     data: tuple[Predictor, Samples, ArrayLike, ArrayLike | None],
     certify: bool = False,
+    n_jobs: int | None = None,
 ) -> RegressionReport:
     """Attack within all budgets, and look for signs that figures are too low.
 
@@ -196,13 +197,16 @@ def regression_report(
         As they were passed.
     certify : bool
         Whether to prove what can be proven, too.
+    n_jobs : int, optional
 
     Examples
     --------
     See :class:`RegressionReport`.
     """
     generator = as_generator(random_state) if isinstance(attack, Attack) else random_state
-    runs = worst_runs(problem, loss, sizes.tolist(), attack, generator, progress=progress)
+    runs = worst_runs(
+        problem, loss, sizes.tolist(), attack, generator, progress=progress, n_jobs=n_jobs
+    )
     n = len(problem.table)
     n_effective = effective_number(problem.weight, n)
     found, checked, n_looked_at = _diagnose(runs, sizes, n_diagnosed, as_generator(random_state))

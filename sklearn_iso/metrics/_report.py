@@ -19,7 +19,7 @@ from sklearn_iso.attacks import Attack, AttackEnsemble, RayS, Square, as_attack
 from sklearn_iso.attacks._choice import AttackLike
 from sklearn_iso.attacks._parameters import as_generator
 from sklearn_iso.metrics._access import AccessKind
-from sklearn_iso.metrics._adversarial import Runs, nested_runs, no_loss_of
+from sklearn_iso.metrics._adversarial import JOBS_CONSTRAINTS, Runs, nested_runs, no_loss_of
 from sklearn_iso.metrics._assumptions import Assumed, assumptions, budgets_fit
 from sklearn_iso.metrics._curve import CURVE_CONSTRAINTS, check_budgets
 from sklearn_iso.metrics._diagnostics import checks_for, estimator_answers, samples_suffice
@@ -187,6 +187,7 @@ class _Options(TypedDict, total=False):
     verbose: bool
     sample_weight: ArrayLike | None
     certify: bool
+    n_jobs: int | None
 
 
 @overload
@@ -202,6 +203,7 @@ def robustness_report(
         **CURVE_CONSTRAINTS,
         "n_diagnosed": [Interval(Integral, 0, None, closed="left")],
         "certify": ["boolean"],
+        **JOBS_CONSTRAINTS,
         "sample_weight": ["array-like", None],
     },
     prefer_skip_nested_validation=False,
@@ -221,6 +223,7 @@ def robustness_report(
     verbose: bool = True,
     sample_weight: ArrayLike | None = None,
     certify: bool = False,
+    n_jobs: int | None = None,
 ) -> RobustnessReport | RegressionReport:
     """Evaluate the robustness of any fitted estimator, and whether to believe the figures.
 
@@ -258,6 +261,9 @@ def robustness_report(
         Prove what can be proven, too: the accuracy, or the error, under the strongest attack lies
         between the column "certified" and that of the attacks. For tables of numbers and
         estimators that :func:`certified_accuracy` or :func:`certified_error` takes.
+    n_jobs : int or None, default=None
+        Processes for the attacks on 50 samples at a time, as in
+        :func:`sklearn_iso.metrics.adversarial_accuracy`.
 
     Returns
     -------
@@ -304,13 +310,14 @@ def robustness_report(
             SampleLoss("absolute_error" if loss is None else loss), sizes, attack,
             random_state=random_state, n_diagnosed=n_diagnosed, progress=bool(verbose),
             told_threat=threat, data=(estimator, X, y, sample_weight), certify=certify,
+            n_jobs=n_jobs,
         )  # fmt: skip
     if loss is not None:
         raise TypeError(no_loss_of(estimator, loss))
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
     budgets = sizes.tolist()
     generator = as_generator(random_state) if isinstance(attack, Attack) else random_state
-    runs = nested_runs(problem, budgets, attack, generator, progress=bool(verbose))
+    runs = nested_runs(problem, budgets, attack, generator, progress=bool(verbose), n_jobs=n_jobs)
     found, checked, n_looked_at = _diagnose(
         problem, runs, budgets, n_diagnosed, as_generator(random_state)
     )
@@ -318,7 +325,8 @@ def robustness_report(
     if assumed:
         found, checked = [*budgets_fit(assumed, budgets), *found], (*checked, budgets_fit.__name__)
     told = {"eps": sizes, "threat": threat, "attack": attack, "random_state": random_state}
-    settings = {**told, "certify": certify}
+    jobs = {} if n_jobs is None else {"n_jobs": n_jobs}  # which decide the random draws
+    settings = {**told, "certify": certify, **jobs}
     data = (estimator, X, y, sample_weight)
     proven = Proven.of_data(data, threat, budgets, runs.robust) if certify else None
     return RobustnessReport(

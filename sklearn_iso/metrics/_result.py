@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -64,6 +66,18 @@ class Result:
         n = len(samples)
         stage, no = np.full(n, "", dtype=object), np.zeros(n, dtype=bool)
         return cls(samples, X.clone(), no.copy(), stage, no.copy(), no, watch)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Result]) -> Result:
+        """Return the results of parts of the samples as one, in their order."""
+        return cls(
+            np.concatenate([part.samples for part in parts]),
+            torch.cat([part.X_adv for part in parts]),
+            np.concatenate([part.misclassified for part in parts]),
+            np.concatenate([part.stage for part in parts]),
+            np.concatenate([part.unseen for part in parts]),
+            np.concatenate([part.exact for part in parts]),
+        )
 
     def record(
         self, at: NDArray, X_adv: Tensor, misclassified: NDArray, stage: str | NDArray

@@ -16,12 +16,13 @@ from sklearn.metrics import accuracy_score, check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
+from sklearn_iso._labels import check_labels_known
 from sklearn_iso._protocols import Predictor, Samples
 from sklearn_iso._weighting import effective_number
 from sklearn_iso.metrics._routing import takes_weights
 from sklearn_iso.metrics._table import own_copy
 from sklearn_iso.metrics._weights import share, wilson_interval
-from sklearn_iso.twins._labels import check_labels_known, one_each
+from sklearn_iso.twins._labels import one_each
 
 Interval = tuple[float, float]
 Answer = Callable[[Samples], ArrayLike]

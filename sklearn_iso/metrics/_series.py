@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_iso._labels import is_missing
 from sklearn_iso._protocols import Entries, Frame, is_pandas
-from sklearn_iso._threat.columns import as_list, is_missing
+from sklearn_iso._threat.columns import as_list
 
 if TYPE_CHECKING:
     import polars

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from sklearn_iso.attacks import Attack
 from sklearn_iso.attacks._parameters import RandomState
-from sklearn_iso.metrics._regression_evaluation import Method, RegressionEvaluation
+from sklearn_iso.metrics._jobs import over_parts
+from sklearn_iso.metrics._regression_evaluation import Method, RegressionEvaluation, Worst
 from sklearn_iso.metrics._regression_problem import RegressionProblem, SampleLoss
 
 SECONDS_BEFORE_A_BAR = 2.0
@@ -67,6 +70,7 @@ def worst_runs(
     random_state: RandomState,
     *,
     progress: bool = False,
+    n_jobs: int | None = None,
 ) -> WorstRuns:
     """Attack with growing budgets.
 
@@ -80,6 +84,8 @@ def worst_runs(
     random_state : int, RandomState, torch.Generator or None
     progress : bool
         Show a bar on terminals where it takes more than two seconds.
+    n_jobs : int, optional
+        Processes for parts of the samples.
 
     Examples
     --------
@@ -101,8 +107,33 @@ def worst_runs(
     for position in tqdm(
         order, desc="attack", unit="budget", delay=SECONDS_BEFORE_A_BAR, disable=hidden
     ):
-        evaluation.attack(worst, budgets[position])
+        if n_jobs is None:
+            evaluation.attack(worst, budgets[position])
+        else:
+            worst = _attack_parts(evaluation, worst, budgets[position], n_jobs)
         found.loss[position] = worst.loss
         found.predicted[position] = worst.predicted
         found.stage[position] = worst.stage
     return found
+
+
+def _attack_parts(evaluation: RegressionEvaluation, worst: Worst, eps: float, n_jobs: int) -> Worst:
+    """Attack samples part by part, in processes."""
+    problem = evaluation.problem
+    problem.count_refusals_within(problem.threat.radius(eps))
+    parts = over_parts(
+        _attack_part, (evaluation, worst, eps), np.arange(len(worst.loss)), problem=problem,
+        random_state=evaluation.generator, n_jobs=n_jobs,
+    )  # fmt: skip
+    return Worst.joined(parts)
+
+
+def _attack_part(
+    shared: tuple[RegressionEvaluation, Worst, float], rows: NDArray, seed: int
+) -> Worst:
+    evaluation, worst, eps = shared
+    is_ours = isinstance(evaluation.method, Attack)
+    generator = torch.Generator().manual_seed(seed) if is_ours else seed
+    own = worst.part(rows)
+    evaluation.part(rows, generator).attack(own, eps)
+    return own

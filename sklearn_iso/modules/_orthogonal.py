@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from sklearn_iso.modules._convnet import check_image_shape, check_images
 from sklearn_iso.modules._mlp import MLP
+from sklearn_iso.modules._parts import parts_of
 from sklearn_iso.modules._widths import COUNT, check_widths, layer_widths
 
 _OUTPUTS = StrOptions({"unit_rows", "orthogonal"})
@@ -322,7 +323,7 @@ def is_by_construction(module: nn.Module) -> bool:
     >>> is_by_construction(OrthogonalMLP(4, 2)), is_by_construction(MLP(4, 2))
     (True, False)
     """
-    return any(isinstance(part, Cayley | UnitRows) for part in module.modules())
+    return any(isinstance(part, (Cayley, UnitRows)) for part in parts_of(module))
 
 
 def as_plain(module: nn.Module) -> nn.Module:

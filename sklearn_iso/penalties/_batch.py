@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from sklearn_iso._geometry import pulled_back
 from sklearn_iso.modules import Layers, represent, represent_many
 
 T = TypeVar("T")
@@ -93,9 +94,7 @@ class Batch:
     @cached_property
     def margin_gradient(self) -> Tensor:
         """Gradient at X of the second largest logit less the largest: one for all penalties."""
-        u = _towards_runner_up(self.logits)
-        (gradient,) = torch.autograd.grad(self.logits, self.X, u, retain_graph=True)
-        return gradient
+        return pulled_back(self.logits, self.X, _towards_runner_up(self.logits))
 
     def representations(self, layers: Layers | None = None) -> tuple[Tensor, ...]:
         """Return the chosen representations of X, each (n_samples, n_units).

@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
-from sklearn.neighbors import kneighbors_graph
 
 from sklearn_iso._geometry.distances import unit_for_powers
 
@@ -80,6 +79,8 @@ def geodesic_distances(graph: csr_array, sources: NDArray, dtype: np.dtype) -> N
 
 
 def _graph(X: NDArray, n_neighbors: int, order: float | str) -> csr_array:
+    from sklearn.neighbors import kneighbors_graph  # imports a sixth of scikit-learn
+
     if order == "precomputed":
         return kneighbors_graph(X, n_neighbors, mode="distance", metric="precomputed")
     # Powers of differences of any size overflow or vanish; the division is exact.

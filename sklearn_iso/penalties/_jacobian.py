@@ -9,6 +9,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from sklearn_iso._geometry import pulled_back
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties._base import Penalty
 from sklearn_iso.penalties._batch import Batch
@@ -109,13 +110,11 @@ class JacobianIsometry(Penalty):
 
 def _backward(batch: Batch, Z: Tensor, u: Tensor) -> Tensor:
     """Return J^T u for each sample, with a graph."""
-    (gradient,) = torch.autograd.grad(Z, batch.X, u, create_graph=True)
-    return gradient
+    return pulled_back(Z, batch.X, u, create_graph=True)
 
 
 def _forward(batch: Batch, v: Tensor, Z: Tensor) -> Tensor:
     """Return J v for each sample, with a graph: the derivative of J^T w in w, along v."""
     w = torch.zeros_like(Z, requires_grad=True)
-    (transposed,) = torch.autograd.grad(Z, batch.X, w, create_graph=True)
-    (product,) = torch.autograd.grad(transposed, w, v, create_graph=True)
-    return product
+    transposed = pulled_back(Z, batch.X, w, create_graph=True)
+    return pulled_back(transposed, w, v, create_graph=True)

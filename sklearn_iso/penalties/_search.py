@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sklearn_iso._geometry import pulled_back
 from sklearn_iso._geometry.norms import Norm
 from sklearn_iso.modules import Layers
 from sklearn_iso.modules._dense import is_dense
@@ -140,8 +141,7 @@ class PerturbationSearch:
         if start == "margin":
             gradient = batch.margin_gradient
         else:
-            u = shared_draw(Z, batch)
-            (gradient,) = torch.autograd.grad(Z, batch.X, u, retain_graph=True)
+            gradient = pulled_back(Z, batch.X, shared_draw(Z, batch))
         return along_gradient(gradient, self.norm, box), self._n_gradients(batch) - 1
 
     def _found(self, batch: Batch) -> AdversarialExamples:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from sklearn_iso.exceptions import CheckpointInUseError, ModelFileError
 from sklearn_iso.persistence._file import check_path, read, read_header, write
 from sklearn_iso.persistence._plain import Decoder, Encoder, Node
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 #: What a decoder meets in a file that no encoder wrote.
 _MALFORMED = (
@@ -135,6 +138,8 @@ class Checkpoint(Callback):
 
     def _acquire(self) -> FileLock:
         # The system lets go of it when a process dies: a killed fit leaves no lock behind.
+        from filelock import FileLock, Timeout  # most fits store nothing
+
         lock = FileLock(f"{os.fspath(self.path)}.lock")
         try:
             lock.acquire(blocking=False)

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from sklearn_iso._threat.columns import is_missing
-
 
 def as_array(labels: ArrayLike) -> NDArray:
     """Return labels as an array that keeps their types: array, list, pandas, polars or torch.
@@ -100,34 +98,6 @@ def columns_of(labels: ArrayLike, classes: NDArray) -> NDArray:
     """
     column = {label: position for position, label in enumerate(classes.tolist())}
     return np.array([column.get(label, -1) for label in one_each(labels).tolist()], dtype=int)
-
-
-def check_labels_known(labels: NDArray, name: str = "y") -> None:
-    """Raise a ValueError where a label is none: None, NaN, pandas' NA, or infinity.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_iso.twins._labels import check_labels_known
-    >>> check_labels_known(np.array(["a", None], dtype=object))
-    Traceback (most recent call last):
-    ValueError: y must hold a label for each sample; 1 of 2 samples have none, the first of them ...
-    """
-    if labels.dtype.kind not in "fcO":
-        return
-    unknown = np.array([_is_no_label(label) for label in labels.tolist()], dtype=bool)
-    if unknown.any():
-        first = int(np.argmax(unknown))
-        label = labels.tolist()[first]
-        raise ValueError(
-            f"{name} must hold a label for each sample; {int(unknown.sum())} of {len(labels)} "
-            f"samples have none, the first of them sample {first}: {label!r}. Drop these "
-            "samples, or give what is missing a class of its own."
-        )
-
-
-def _is_no_label(label: object) -> bool:
-    return is_missing(label) or (isinstance(label, float) and abs(label) == float("inf"))
 
 
 def kinds_of(labels: ArrayLike) -> str:
