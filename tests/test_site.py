@@ -1,13 +1,17 @@
 """Links of the documentation resolve, its claims are linked, and its gallery runs."""
 
 import ast
+import importlib
 import importlib.util
+import inspect
 import re
 import runpy
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+
+import sklearn_iso
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -116,6 +120,31 @@ def test_every_public_name_stands_once_in_the_reference(tmp_path):
     assert not {
         name for name in conf.public_subpackages() if "geometry" in name or "training" in name
     }
+
+
+def page_of(estimator: type) -> Path:
+    """Return the page about a public estimator."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", estimator.__name__).lower()
+    return DOCS / "reference" / "estimators" / f"{name}.md"
+
+
+def test_every_public_estimator_has_a_page_that_tells_when_and_how():
+    offered = [getattr(sklearn_iso, name) for name in sklearn_iso.__all__]
+    estimators = [one for one in offered if inspect.isclass(one) and hasattr(one, "fit")]
+    pages = {page_of(one) for one in estimators}
+    assert len(pages) > 5
+    assert pages == set((DOCS / "reference" / "estimators").glob("*.md"))
+    for start in ("index.md", "reference/index.md"):
+        assert pages <= {(DOCS / start).parent / link for link in links_of(DOCS / start)}
+    wanted = ["## When", "## How", "## Parameters that matter", "## Go on", "../../images/"]
+    for page, one in ((page_of(one), one) for one in estimators):
+        text = page.read_text("utf-8")
+        assert text.startswith(f"# {one.__name__}\n")
+        assert not [part for part in wanted if part not in text], page
+        assert 300 <= len(text.split()) <= 650, page
+        parameters = re.findall(r"^\| (`.*?`) \|", text, re.M)
+        named = {name for cell in parameters for name in re.findall(r"`(\w+)`", cell)}
+        assert named and named <= set(inspect.signature(one).parameters), page
 
 
 def module_at(path: Path):

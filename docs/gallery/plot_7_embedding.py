@@ -3,7 +3,7 @@ Unroll a sheet
 ==============
 
 :class:`~sklearn_iso.IsometricTransformer` learns a map to the plane that keeps the distances along
-the sheet (``penalty="geodesic"``), for rows that it has never seen too.
+the sheet (``penalty="geodesic"``), for samples that it has never seen too.
 """
 
 import matplotlib.pyplot as plt

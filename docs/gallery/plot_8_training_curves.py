@@ -2,8 +2,8 @@
 Watch a fit
 ===========
 
-Classification loss, of training and of validation rows, and penalty of two fits. The penalty of the
-first is 0: alpha is 0, and it is not computed.
+Classification loss, of training and of validation samples, and penalty of two fits. The penalty of
+the first is 0: alpha is 0, and it is not computed.
 """
 
 from sklearn.datasets import load_digits

@@ -162,7 +162,7 @@ class NetworkProblem:
             units[threat.immutable_mask()] = 0
         return cls(graph, certifier.settings, samples, places, torch.from_numpy(units), threat)
 
-    def stages(self) -> list[_Problem]:
+    def stages(self) -> list[NetworkProblem]:
         """Return the same problem by intervals alone, and then with all that is asked for."""
         if not self.settings.linear:
             return [self]

@@ -8,7 +8,7 @@ from contextlib import suppress
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 #: What a batch is averaged with.
 _SIZE = {"train": "train_batch_size", "valid": "valid_batch_size"}
@@ -96,22 +96,33 @@ class StopWhenDone(Callback):
 
 
 class ProgressBar(Callback):
-    """Show a bar of the epochs with the loss and its parts."""
+    """Show a bar of the epochs with the loss and its parts, and nothing once the fit has ended.
 
-    def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
-        """Open the bar."""
-        self.bar_ = tqdm(total=net.epochs_to_run, unit="epoch", desc="fit", leave=False)
+    Plain text in notebooks too: of a widget a saved page keeps the first state, 0 of all epochs.
+    """
+
+    def initialize(self) -> ProgressBar:
+        """Start without a bar."""
+        self.bar_: tqdm | None = None
+        return self
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: object) -> None:
+        """Open the bar, once every callback has agreed to the training."""
+        if self.bar_ is None:
+            self.bar_ = tqdm(total=net.epochs_to_run, unit="epoch", desc="fit", leave=False)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Advance the bar."""
         row = net.history[-1]
         names = {"train_loss": "loss", "train_penalty": "penalty", "valid_loss": "valid"}
-        self.bar_.set_postfix({v: f"{row[k]:.3g}" for k, v in names.items() if k in row})
-        self.bar_.update()
+        if self.bar_ is not None:
+            self.bar_.set_postfix({v: f"{row[k]:.3g}" for k, v in names.items() if k in row})
+            self.bar_.update()
 
     def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
-        """Close the bar."""
-        self.bar_.close()
+        """Close the bar, however the training ended."""
+        if self.bar_ is not None:
+            self.bar_.close()
         self.bar_ = None
 
 

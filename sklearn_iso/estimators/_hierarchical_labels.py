@@ -11,7 +11,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_iso._protocols import Hierarchy
-from sklearn_iso.estimators._input import check_fit_input
+from sklearn_iso.estimators._input import check_fit_input, plain_array
 from sklearn_iso.hierarchy import LabelTree, ancestry_paths, as_paths, is_missing
 
 
@@ -95,6 +95,7 @@ def check_hierarchical_input(
         several levels.
     """
     hierarchy: Hierarchy | None = getattr(estimator, "hierarchy", None)
+    y = plain_array(y)
     if y is None or (is_column(y) and hierarchy is None):
         X, labels = check_fit_input(estimator, X, y, many_dimensions=False, lazy=True)
         check_classification_targets(labels)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TypeGuard, cast
+from typing import TypeGuard, TypeVar, cast
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import BaseEstimator
@@ -35,6 +36,34 @@ from sklearn_iso.estimators._roles import Embedding
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
 
+Given = TypeVar("Given")
+
+
+def plain_array(value: Given) -> Given:
+    """Return a torch tensor as an array of NumPy, off its device and graph; all else as it came.
+
+    Raises
+    ------
+    TypeError
+        If a tensor is sparse, or of the device "meta" and without values.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.estimators._input import plain_array
+    >>> plain_array(torch.ones(2, dtype=torch.bfloat16, requires_grad=True))
+    array([1., 1.], dtype=float32)
+    """
+    if not isinstance(value, torch.Tensor):
+        return value
+    if value.is_meta or value.layout != torch.strided:
+        raise TypeError(
+            f"A tensor must be dense and hold values; got one of layout {value.layout} on the "
+            f"device {str(value.device)!r}. Pass tensor.to_dense(), or a sparse matrix of SciPy."
+        )
+    held = value.float() if value.dtype == torch.bfloat16 else value  # NumPy has no such floats
+    return cast(Given, held.numpy(force=True))
+
 
 def check_fit_input(
     estimator: BaseEstimator,
@@ -57,6 +86,7 @@ def check_fit_input(
     y : ndarray of shape (n_samples,)
     """
     single = _takes_single(estimator)
+    X, y = plain_array(X), plain_array(y)
     if _is_dataset(X, lazy):
         if y is not None:
             raise ValueError("A Dataset brings its labels along; got y too. Pass fit(dataset).")
@@ -122,6 +152,7 @@ def check_predict_input(
     estimator: BaseEstimator, X: Samples | Dataset, *, many_dimensions: bool, lazy: bool = False
 ) -> NDArray:
     """Validate data of the fitted features."""
+    X = plain_array(X)
     rows: NDArray
     if _is_dataset(X, lazy):
         rows, _ = _check_dataset(estimator, X, reset=False)
@@ -194,6 +225,7 @@ def check_embedding_input(
     labels : ndarray of shape (n_samples,), or None without y
     distances : ndarray of shape (n_samples, n_samples), or None without any
     """
+    X, y, distances = plain_array(X), plain_array(y), plain_array(distances)
     _is_dataset(X, lazy=False)
     checked: NDArray = validate_data(
         estimator, X, dtype=_float_types(X), order="C", ensure_min_samples=2, reset=reset
@@ -236,7 +268,7 @@ def check_distances(
     ValueError
         If they come without being called for or the other way round, are too large or small
         for their squares, or are no distances: not square, of other samples than X, NaN, infinite,
-        negative, asymmetric, or not 0 between a row and itself, each by more than rounding:
+        negative, asymmetric, or not 0 between a sample and itself, each by more than rounding:
         1e-5 of the largest.
     """
     wanted = isinstance(metric, str) and metric == "precomputed"
@@ -287,6 +319,6 @@ def _check_symmetric(D: NDArray, tolerance: float) -> None:
         )
     if (largest := float(D.diagonal().max())) > tolerance:
         raise ValueError(
-            f"distances from a row to itself must be 0; found {largest:.3g}. Pass distances, "
+            f"distances from a sample to itself must be 0; found {largest:.3g}. Pass distances, "
             "not similarities."
         )

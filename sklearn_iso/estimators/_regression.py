@@ -238,7 +238,7 @@ def set_units(penalty: Penalty, rows: ArrayDataset, rng: np.random.RandomState) 
 
 
 def nearest_row_distance(rows: ArrayDataset, order: float, generator: torch.Generator) -> float:
-    """Return the median distance of a row to its nearest distinct one."""
+    """Return the median distance of a sample to its nearest distinct one."""
     flat = rows.X.reshape(len(rows), -1)
     _, same = np.unique(flat, axis=0, return_inverse=True)
     return nearest_other_class_distance(

@@ -53,7 +53,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     penalty : str or Penalty, default="isometric"
         What `alpha` multiplies: "isometric", "neighbors", "global", "worst_case", "local" or
         "jacobian"; one that needs no classes. "auto" in it means, in the absence
-        of classes, for the radius half the median distance of a row to its nearest other row;
+        of classes, for the radius half the median distance of a sample to its nearest other one;
         for the scale four standard deviations of y over the root mean square distance of the
         samples from their mean; and a start "margin" becomes "random". Numbers for the scale are
         in standard deviations of y for each unit of X.
@@ -70,8 +70,8 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         "orthogonal" is :class:`~sklearn_iso.modules.OrthogonalMLP`, isometric by construction, of
         the `hidden_layer_sizes`; "small_cnn" is :class:`~sklearn_iso.modules.SmallCNN`, for
         square images of one channel. Any other maps X to one output. An instance
-        is copied with its weights; a class is built anew and told ``n_features``, the values of
-        a row, and ``n_outputs`` if its constructor takes them.
+        is copied with its weights; a class is built anew and given ``n_features``, the values of
+        a sample, and ``n_outputs`` if its constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
     learning_rate : float or "auto", default="auto"
         "auto" is 0.002, and 0.01 for the members of a cross-fit.

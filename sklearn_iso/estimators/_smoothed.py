@@ -24,6 +24,7 @@ from sklearn_iso._typed import (
     clone,
     fit_context,
 )
+from sklearn_iso.estimators._input import plain_array
 
 #: Numbers in what the classifier is asked at once.
 CHUNK = 2**21
@@ -142,6 +143,7 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             If a parameter is out of its range, X holds NaN, a label is missing, or a weight is
             negative.
         """
+        X, y = plain_array(X), plain_array(y)
         samples, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_labels_known(labels)
         check_classification_targets(labels)
@@ -219,7 +221,9 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _checked(self, X: ArrayLike) -> NDArray:
         check_is_fitted(self)
-        samples: NDArray = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        samples: NDArray = validate_data(
+            self, plain_array(X), reset=False, dtype=[np.float64, np.float32]
+        )
         return samples
 
     def _drawn(

@@ -82,7 +82,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         principal components. An encoder may be "orthogonal":
         :class:`~sklearn_iso.modules.OrthogonalMLP` of the `hidden_layer_sizes`, which expands no
         distance whatever is trained. An instance is copied with its weights; a class is built
-        anew and told ``n_features`` and ``n_outputs``, the widths of its input and of its
+        anew and given ``n_features`` and ``n_outputs``, the widths of its input and of its
         output, if its constructor takes them.
     optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
     learning_rate : float, default=0.01
@@ -227,7 +227,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
             Non-negative weights; samples of weight 0 are left out.
         distances : array-like of shape (n_samples, n_samples), optional
             The distances to keep, for ``metric="precomputed"``: symmetric, not negative, 0
-            between a row and itself.
+            between a sample and itself.
 
         Returns
         -------

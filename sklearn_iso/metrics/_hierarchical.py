@@ -25,7 +25,7 @@ def hierarchical_precision_score(
 
     .. math:: hP = \frac{\sum_i w_i |\hat P_i \cap P_i|}{\sum_i w_i |\hat P_i|}
 
-    with the path :math:`P_i` of a row and the predicted one :math:`\hat P_i`: the labels from
+    with the path :math:`P_i` of a sample and the predicted one :math:`\hat P_i`: the labels from
     the coarsest to the finest. Labels count as shared up to the first that differs.
 
     Parameters

@@ -103,7 +103,7 @@ def _remedy(X: NDArray, n_neighbors: int, order: float | str) -> str:
         if high >= most:
             return (
                 f"Not even n_neighbors={high} joins them: fit each component on its own, or "
-                "leave out the rows that are far from all others."
+                "leave out the samples that are far from all others."
             )
         low, high = high, min(2 * high, most)
     while high - low > 1:

@@ -61,7 +61,22 @@ def write(
     """
     header = {"sha256": _ZEROS, "format": FORMAT, "version": __version__} | dict(content)
     raw = safetensors.numpy.save(arrays, {_KEY: json.dumps(header, allow_nan=False)})
-    sealed = _sealed(raw, hashlib.sha256(raw).hexdigest().encode())
+    write_bytes(path, _sealed(raw, hashlib.sha256(raw).hexdigest().encode()))
+
+
+def write_bytes(path: str | os.PathLike[str], raw: bytes) -> None:
+    """Write a file at once or not at all.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from sklearn_iso.persistence._file import write_bytes
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "model"
+    ...     write_bytes(file, b"content")
+    ...     file.read_bytes()
+    b'content'
+    """
     target = Path(path)
     temporary = target.with_name(f"{target.name}.{secrets.token_hex(8)}")
     # As open() does, unlike tempfile, which lets nobody else read the file.
@@ -70,7 +85,7 @@ def write(
         with os.fdopen(handle, "wb") as stream:
             with suppress(FileNotFoundError):
                 os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
-            stream.write(sealed)
+            stream.write(raw)
             stream.flush()
             os.fsync(stream.fileno())  # on the disk before it takes the old one's name
         os.replace(temporary, target)

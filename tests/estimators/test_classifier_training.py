@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
+import tqdm
 from iris_classifier import IRIS, classifier
 from skorch.callbacks import BatchScoring, Callback, Checkpoint, EarlyStopping, EpochScoring
 from torch import nn
 
 from sklearn_iso import IsometricClassifier, IsometricRegressor
+from sklearn_iso._training import callbacks
 
 
 def test_skorch_callbacks_are_called():
@@ -56,6 +60,51 @@ def test_optimiser_class_of_the_user_is_used():
 def test_progress_bar_shows_the_epochs(capsys):
     classifier(verbose=True).fit(*IRIS)
     assert "/15" in capsys.readouterr().err
+
+
+def on_screen(text):
+    """Return what is seen of lines that return to their start."""
+    seen = []
+    for line in text.split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        seen.append(shown.rstrip())
+    return "\n".join(seen).strip()
+
+
+class Fails(Callback):
+    """Ends a training by an error, as a full disk or an interrupt does."""
+
+    def __init__(self, event, error):
+        self.event, self.error = event, error
+
+    def _at(self, event):
+        if event == self.event:
+            raise self.error
+
+    def on_train_begin(self, net, **kwargs):
+        self._at("on_train_begin")
+
+    def on_epoch_end(self, net, **kwargs):
+        self._at("on_epoch_end")
+
+    def on_batch_end(self, net, **kwargs):
+        self._at("on_batch_end")
+
+
+@pytest.mark.parametrize("event", [None, "on_train_begin", "on_epoch_end", "on_batch_end"])
+@pytest.mark.parametrize("error", [OSError("full"), KeyboardInterrupt()], ids=lambda e: repr(e))
+def test_no_progress_bar_is_left_however_a_fit_ends(event, error, capsys):
+    assert on_screen("0/15\r7/15\r      ") == "" and on_screen("0/15\r7") == "7/15"
+    model = classifier(verbose=True, callbacks=[Fails(event, error)] if event else None)
+    with pytest.raises(type(error)) if event else nullcontext():
+        model.fit(*IRIS)
+    assert on_screen(capsys.readouterr().err) == ""
+
+
+def test_the_progress_bar_is_no_widget_which_saved_notebooks_show_at_its_start():
+    assert callbacks.tqdm is tqdm.std.tqdm
 
 
 def test_nothing_is_printed_by_default(capsys):

@@ -98,7 +98,7 @@ def test_distances_off_by_rounding_count_as_the_exact_ones(loss, dtype):
 
 
 def test_similarities_are_told_from_distances_by_their_diagonal():
-    with pytest.raises(ValueError, match="from a row to itself must be 0; found 1"):
+    with pytest.raises(ValueError, match="from a sample to itself must be 0; found 1"):
         embedding(metric="precomputed").fit(X, distances=np.exp(-cdist(X, X)))
 
 

@@ -278,6 +278,7 @@ call("penalties.PenaltySum", penalties.PenaltySum, fit_with_sum, penalties=TERMS
 call("persistence.Checkpoint", persistence.Checkpoint, fit_with_checkpoint,
      path=FOLDER / "run.checkpoint", every=1)  # fmt: skip
 call("persistence.model_card", persistence.model_card, estimator=MODEL)
+call("persistence.save", persistence.save, estimator=MODEL, path=FOLDER / "saved.safetensors")
 call("persistence.to_onnx", persistence.to_onnx, estimator=object(), X=X)
 call("sklearn_iso.load", sklearn_iso.load, path=FOLDER / "model.safetensors")
 call("sklearn_iso.preset", sklearn_iso.preset, name="paper")
