@@ -50,7 +50,7 @@ from sklearn_iso.penalties import Penalty, make_penalty
 
 
 class Learner:
-    """Fits one classifier, or the network of a regressor; holds what only the fit needs.
+    """Fits one classifier, or the network of a regressor.
 
     Parameters
     ----------
@@ -66,7 +66,6 @@ class Learner:
     Attributes
     ----------
     result : FitResult
-        What the estimator is to keep.
     """
 
     def __init__(
