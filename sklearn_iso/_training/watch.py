@@ -92,7 +92,14 @@ class Watch:
             with _store_at_hand():
                 if there():
                     return
-            self.look()
+            try:
+                self.look()
+            except ProcessLostError:
+                # Who brought it may have ended the fit since: what it brought says why, here too.
+                with suppress(RuntimeError):
+                    if there():
+                        return
+                raise
             time.sleep(pause)
 
     def look(self) -> None:

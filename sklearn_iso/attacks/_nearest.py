@@ -61,4 +61,6 @@ class NearestErrors(Attack):
                 (start,) = nearest_boundaries(plan.objective, ball, y, targets, 1)
                 v, _ = plan.walk(ball, y, start)
                 points = ball.point_within(ball.project(v))
-                state.record(rows, points, *objective.value(points, y))
+                loss, wrong = objective.value(points, y)
+                # Of the others the point of the attack before stays, which is within the budget.
+                state.record(rows, points, torch.where(wrong, loss, -torch.inf), wrong)

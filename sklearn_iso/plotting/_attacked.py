@@ -71,7 +71,7 @@ class Within:
         """Return samples under attack: of images the first ones, of tables all."""
         within = replace(self, method=_of_images(self.method, image_shape))
         n_samples = None if image_shape is None else n_images
-        if is_regressor(self.estimator):
+        if hasattr(self.estimator, "__sklearn_tags__") and is_regressor(self.estimator):
             return within._numbers(X, y, n_samples)
         return within._classes(X, y, n_samples)
 

@@ -177,3 +177,20 @@ def test_a_digest_tells_values_types_and_text_apart():
     different = [np.zeros(2), np.zeros(2, int), np.zeros((2, 1)), np.array(["a", "b"], object)]
     assert len({digest_of([array]) for array in different}) == 4
     assert digest_of([different[3]]) == digest_of([np.array(["a", "b"], object)])
+
+
+def test_what_a_process_brought_before_it_ended_the_fit_is_not_lost():
+    store = torch.distributed.HashStore()
+    first, second = (Watch(store, rank, 2, "fit") for rank in range(2))
+
+    def there():
+        if store.check(["brought"]):
+            return True
+        store.set("brought", "")
+        first.fail(ValueError("y has one class"))
+        return False
+
+    second.until(there)
+    second._looked = 0.0
+    with pytest.raises(ProcessLostError, match="ended it with ValueError: y has one class"):
+        second.until(lambda: False)
