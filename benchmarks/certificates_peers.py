@@ -42,7 +42,7 @@ SEED, HELD_OUT = 0, 100
 SAMPLES_OF_ART, ART = 20, {"eps_init": 0.3, "nb_search_steps": 10, "max_clique": 2, "max_level": 2}
 #: Of Veritas: first radius, steps (10 is its default, 20 reach 1e-6) and seconds for a sample.
 START, STEPS, LONGEST = 1.0, (10, 20), 20.0
-SAMPLES_OF_FULL = 30
+SAMPLES_OF_FULL = 12
 PACKAGES = ("adversarial-robustness-toolbox", "dtai-veritas", "scikit-learn", "numpy")
 
 Data = tuple[NDArray, NDArray, NDArray, NDArray]

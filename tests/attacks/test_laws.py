@@ -165,7 +165,7 @@ def test_rows_that_are_misclassified_at_once_cost_no_more_than_their_first_steps
 
 
 @every_attack
-@pytest.mark.parametrize("batch_size", [1, 7, 50])
+@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.slow), 7, 50])
 def test_logits_never_see_more_than_batch_size_rows(name, batch_size, problem, counting):
     model, X, y = problem
     logits = counting(model)

@@ -90,9 +90,13 @@ def test_brute_force_finds_no_errors_of_a_forest_that_were_overlooked(norm):
     forest = RandomForestClassifier(30, random_state=0).fit(X[::2], y[::2])
     X, y, eps, rng = X[1::4], y[1::4], 0.8, np.random.default_rng(0)
     robust = forest.predict(X) == y
-    for n_moved in np.tile(np.arange(1, 9), 250):
-        v = rng.exponential(size=8) * rng.choice([-1, 1], size=8) * (rng.permutation(8) < n_moved)
-        robust &= forest.predict(X + eps * v / np.linalg.norm(v, ORDER[norm])) == y
+    n_moved = np.tile(np.arange(1, 9), 250)[:, None]
+    v = rng.exponential(size=(2000, 8)) * rng.choice([-1, 1], size=(2000, 8))
+    v *= rng.permuted(np.tile(np.arange(8), (2000, 1)), axis=1) < n_moved
+    v /= np.linalg.norm(v, ORDER[norm], axis=1, keepdims=True)
+    for some in np.split(eps * v, 20):
+        points = X + some[:, None, :]
+        robust &= (forest.predict(points.reshape(-1, 8)).reshape(len(some), -1) == y).all(axis=0)
     assert 0.2 < robust.mean() < 0.8
     found = adversarial_accuracy(forest, X, y, eps=eps, threat=norm, random_state=0)
     assert found <= robust.mean() + 0.05
