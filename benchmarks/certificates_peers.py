@@ -192,14 +192,15 @@ def main() -> None:
     parser.add_argument("--only", choices=parts, nargs="+", default=parts)
     parser.add_argument("--models", choices=TIMED, nargs="+", default=list(TIMED))
     options = parser.parse_args()
+    path = Path(__file__).with_suffix(".json")
+    found = json.loads(path.read_text()) if path.exists() else {"settings": {}, "rows": []}
+    before, kept = found["settings"].get("versions", {}), found["rows"]
     settings = {
         "seed": SEED, "held_out": HELD_OUT, "art": ART, "samples_of_art": SAMPLES_OF_ART,
         "first_radius": START, "longest": LONGEST, "threads": 1,
-        "versions": {name: installed(name) for name in PACKAGES},
+        "versions": {name: installed(name) or before.get(name) for name in PACKAGES},
     }  # fmt: skip
     print(json.dumps(settings))
-    path = Path(__file__).with_suffix(".json")
-    kept = json.loads(path.read_text())["rows"] if path.exists() else []
     for row in measured(options.only, options.models, options.quick):
         row = {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
         print(json.dumps(row), flush=True)

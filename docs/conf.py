@@ -157,8 +157,11 @@ def write_reference() -> None:
 
 def mark_files_outside(app: object, docname: str, source: list[str]) -> None:
     """Let links to scripts of the gallery lead to their pages, and to other files to downloads."""
-    source[0] = re.sub(r"\]\(\.\./gallery/(\w+)\.py\)", r"](../auto_gallery/\1.rst)", source[0])
-    source[0] = re.sub(r"\]\((\.\./\.\./[^)#\s]+)(#[^)\s]*)?\)", r"](path:\1)", source[0])
+    to_gallery = r"](\1auto_gallery/\2.rst)"
+    source[0] = re.sub(r"\]\(((?:\.\./)+)gallery/(\w+)\.py\)", to_gallery, source[0])
+    way_out = max(2, docname.count("/") + 1)  # folders up, from a page to what is around docs
+    outside = rf"\]\(((?:\.\./){{{way_out}}}[^)#\s]+)(#[^)\s]*)?\)"
+    source[0] = re.sub(outside, r"](path:\1)", source[0])
 
 
 def quote_prefixes(
