@@ -10,7 +10,9 @@ attacks of the package and of adversarial-library run through its public interfa
 seconds of one thread.
 
     SKLEARN_ISO_DATA=folder python benchmarks/misleading.py [--images 200] [--networks NAME ...]
-        [--attackbench IMAGES]
+        [--queries 5000] [--attackbench IMAGES]
+
+With --queries the ensemble runs once more, with so many queries of random search on patches.
 """
 
 from __future__ import annotations
@@ -112,14 +114,18 @@ def by_autoattack(
     return int(broken.sum()), seconds
 
 
-def measure(
-    name: str, model: nn.Module, X: Tensor, y: Tensor, peers: bool = True
-) -> dict[str, Any]:
+def measure(name: str, model: nn.Module, X: Tensor, y: Tensor, queries: int = 0) -> dict[str, Any]:
     norm, eps = NETWORKS[name].norm, NETWORKS[name].eps
     row: dict[str, Any] = {"network": name, "norm": norm, "eps": eps, "images": len(X)}
     row |= by_ours(model, X, y, norm, eps)
     mask = row.pop("mask")
-    if peers and importlib.util.find_spec("pyautoattack"):
+    if queries:
+        attack = AttackEnsemble(n_queries=queries, image_shape=(28, 28))
+        X_adv = attack(
+            model, X, y, eps=eps, threat=ThreatModel(norm, bounds=(0, 1)), random_state=SEED
+        )
+        row |= {"queries": queries, "left_with_queries": share(right(model, X_adv, y))}
+    if importlib.util.find_spec("pyautoattack"):
         broken, row["autoattack_seconds"] = by_autoattack(model, X[mask], y[mask], norm, eps)
         row["gap"] = round(broken / len(X), 4)
         row["met"] = row["gap"] <= LINE
@@ -130,6 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--queries", type=int, default=0, help="of random search, once more")
     parser.add_argument("--attackbench", type=int, default=0, help="images for attackbenchlib")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -151,7 +158,8 @@ def main() -> None:
             benched[name] = through_attackbench(model, *few, NETWORKS[name].norm)
             print(name, json.dumps(benched[name]), flush=True)
         else:
-            rows[name] = measure(name, model, X[: options.images], y[: options.images])
+            some = slice(options.images)
+            rows[name] = measure(name, model, X[some], y[some], options.queries)
             print(json.dumps(rows[name]), flush=True)
         found = {"settings": settings, "rows": rows, "attackbench": benched}
         RESULTS.write_text(json.dumps(found, indent=1) + "\n")

@@ -33,7 +33,9 @@ from robustness.peers import AdversarialTraining, Ball, Trades
 from torch import Tensor, nn
 
 from sklearn_iso import ThreatModel, preset
+from sklearn_iso._geometry.patches import ImageLayout
 from sklearn_iso._training import Objective
+from sklearn_iso._training.shifts import shifted
 from sklearn_iso.attacks import PGD
 from sklearn_iso.datasets import load_mnist
 from sklearn_iso.modules import SmallCNN
@@ -45,6 +47,7 @@ LEARNING_RATE, BATCH_SIZE = 1e-3, 128
 N_HELD_OUT, N_MEASURED, N_POINTS = 5_000, 500, 20
 PACKAGES = ("torch", "scikit-learn", "numpy")
 #: From a network, a batch and the share of the time that is over to a loss.
+IMAGES = ImageLayout(channels=1, height=28, width=28)
 Loss = Callable[[nn.Module, Tensor, Tensor, float], Tensor]
 
 
@@ -82,15 +85,6 @@ METHODS: dict[str, Callable[..., Loss]] = {
 }
 
 
-def shifted(X: Tensor, generator: torch.Generator) -> Tensor:
-    """Return images that are moved by up to a pixel each way, what comes in being black."""
-    wide = nn.functional.pad(X.view(-1, 28, 28), (1, 1, 1, 1))
-    down, right = torch.randint(3, (2, len(X), 1, 1), generator=generator)
-    lines, columns = torch.arange(28)[None, :, None], torch.arange(28)[None, None]
-    moved = wide[torch.arange(len(X))[:, None, None], lines + down, columns + right]
-    return moved.reshape(len(X), -1)
-
-
 class Run:
     """One training: its network, and all that the next batch depends on."""
 
@@ -113,7 +107,8 @@ class Run:
             for index in torch.randperm(len(self.X), generator=self.generator).split(BATCH_SIZE):
                 share = self.spent / self.seconds
                 self.optimizer.param_groups[0]["lr"] = LEARNING_RATE * max(1 - share, 0.0)
-                images = shifted(self.X[index], self.generator)
+                moves = torch.randint(-1, 2, (len(index), 2), generator=self.generator)
+                images = shifted(self.X[index], IMAGES, moves, fill=0.0)
                 self.optimizer.zero_grad()
                 self.loss(self.module, images, self.y[index], share).backward()
                 self.optimizer.step()

@@ -93,17 +93,12 @@ class ForestRanges:
     @property
     def exact(self) -> bool:
         """Whether ranges and distances are exact in every norm."""
-        return self.is_single
-
-    @property
-    def is_single(self) -> bool:
-        """Whether there is one tree alone."""
-        return len(self.forest.roots) == 1 and not self.forest.constant.any()
+        return self.forest.is_single
 
     @property
     def method(self) -> str:
         """How it proves."""
-        if self.is_single:
+        if self.forest.is_single:
             return "all leaves of the tree within the budget"
         return "search over intersections of leaves"
 
@@ -114,7 +109,7 @@ class ForestRanges:
     def ranges(self, X: NDArray, threat: ThreatModel, eps: NDArray) -> tuple[NDArray, NDArray]:
         """Return bounds of all predictions within budgets, each of shape (n, n_outputs)."""
         low, high = np.empty((2, len(X), self.n_outputs))
-        slack = 0.0 if self.is_single else self.forest.rounding()
+        slack = 0.0 if self.forest.is_single else self.forest.rounding()
         for row, sample in enumerate(self._samples(X, threat)):
             for output in range(self.n_outputs):
                 low[row, output] = -sample.highest(output, -1, eps[row]) - slack
@@ -123,7 +118,7 @@ class ForestRanges:
 
     def distances(self, X: NDArray, low: NDArray, high: NDArray, threat: ThreatModel) -> NDArray:
         """Return lower bounds of the distances at which predictions leave intervals."""
-        if not self.is_single and self.time_limit is None:
+        if not self.forest.is_single and self.time_limit is None:
             check_size(self.forest)
         samples = zip(self._samples(X, threat), low, high, strict=True)
         found = [sample.nearest(below, above) for sample, below, above in samples]
@@ -177,7 +172,7 @@ class OneSample:
 
     def nearest(self, low: NDArray, high: NDArray) -> float:
         """Return a lower bound of the distance at which an output leaves its interval."""
-        if self.certifier.is_single:
+        if self.certifier.forest.is_single:
             leaves = self.grid.leaves
             values = self.grid.gridded.forest.values[leaves.node, : self.zero]
             out = ((values < low) | (values > high)).any(axis=1)

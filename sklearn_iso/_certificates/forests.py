@@ -158,6 +158,11 @@ class Forest:
                 return step
         return None
 
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one tree alone."""
+        return len(self.roots) == 1 and not self.constant.any()
+
     def rounding(self) -> float:
         """Return by how much two ways of summing the values may differ, generously."""
         largest = np.abs(self.constant).max(initial=0.0)

@@ -81,7 +81,7 @@ class TreesCertifier:
     @property
     def is_single(self) -> bool:
         """Whether there is one tree alone."""
-        return len(self.forest.roots) == 1 and not self.forest.constant.any()
+        return self.forest.is_single
 
     @property
     def method(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
 from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 from torch import Tensor, nn
@@ -14,13 +13,32 @@ from sklearn_iso.modules._widths import COUNT, check_widths
 _INITIALIZATIONS = StrOptions({"uniform", "interval"})
 
 
-class HasImageShape(Protocol):
-    """A network for images of a shape."""
+class ImageNetwork(nn.Module):
+    """A network of convolutions and a head, for images that arrive as samples."""
 
     image_shape: tuple[int, ...]
+    convolutions: nn.Sequential
+    head: nn.Sequential
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the logits of samples (n_samples, n_features) or images ``(n_samples, *shape)``.
+
+        Raises
+        ------
+        ValueError
+            If the images are of another shape.
+        """
+        shape = tuple(self.image_shape)
+        if X.ndim > 2 and tuple(X.shape[1:]) != shape:
+            raise ValueError(
+                f"Images must be of shape {shape}; got {tuple(X.shape[1:])}. "
+                f"Pass image_shape=(channels, height, width) to {type(self).__name__}."
+            )
+        logits: Tensor = self.head(self.convolutions(X.reshape(-1, *self.image_shape)))
+        return logits
 
 
-class ConvNet(nn.Module):
+class ConvNet(ImageNetwork):
     r"""Convolutions of stride 2, one hidden layer, logits.
 
     Each convolution halves the image; no pooling and no normalisation, so that the map is
@@ -84,12 +102,8 @@ class ConvNet(nn.Module):
         constraints = {**dict.fromkeys(counts, COUNT), "initialization": [_INITIALIZATIONS]}
         given = {**counts, "initialization": initialization}
         validate_parameter_constraints(constraints, given, "ConvNet")
-        side = math.isqrt(n_features)
-        shape = (1, side, side) if image_shape is None else image_shape
         check_widths("channels", channels)
-        check_widths("image_shape", shape, 3)
-        self.image_shape = tuple(shape)
-        check_image_shape(self.image_shape, n_features)
+        self.image_shape = image_shape_of(image_shape, n_features)
         self.convolutions = nn.Sequential()
         n_in, (height, width) = self.image_shape[0], self.image_shape[1:]
         for n_out in channels:
@@ -111,36 +125,30 @@ class ConvNet(nn.Module):
         if initialization == "interval":
             _set_for_intervals(self)
 
-    def forward(self, X: Tensor) -> Tensor:
-        """Return the logits of samples (n_samples, n_features) or images ``(n_samples, *shape)``.
 
-        Raises
-        ------
-        ValueError
-            If the images are of another shape.
-        """
-        check_images(self, X)
-        logits: Tensor = self.head(self.convolutions(X.reshape(-1, *self.image_shape)))
-        return logits
+def image_shape_of(given: tuple[int, int, int] | None, n_features: int) -> tuple[int, ...]:
+    """Return the shape of an image, checked; by default one square channel.
 
+    Raises
+    ------
+    ValueError
+        If it holds not as many values as a sample.
 
-def check_image_shape(shape: tuple[int, ...], n_features: int) -> None:
-    """Raise a ValueError unless a shape holds as many values as a sample."""
+    Examples
+    --------
+    >>> from sklearn_iso.modules._convnet import image_shape_of
+    >>> image_shape_of(None, 784)
+    (1, 28, 28)
+    """
+    side = math.isqrt(n_features)
+    shape = (1, side, side) if given is None else given
+    check_widths("image_shape", shape, 3)
     if math.prod(shape) != n_features:
         raise ValueError(
-            f"image_shape must hold as many values as a row; {shape} does not "
+            f"image_shape must hold as many values as a row; {tuple(shape)} does not "
             f"hold {n_features}. Pass image_shape=(channels, height, width)."
         )
-
-
-def check_images(network: HasImageShape, X: Tensor) -> None:
-    """Raise a ValueError if samples are images of another shape than that of a network."""
-    shape = tuple(network.image_shape)
-    if X.ndim > 2 and tuple(X.shape[1:]) != shape:
-        raise ValueError(
-            f"Images must be of shape {shape}; got {tuple(X.shape[1:])}. "
-            f"Pass image_shape=(channels, height, width) to {type(network).__name__}."
-        )
+    return tuple(shape)
 
 
 def _set_for_intervals(module: nn.Module) -> None:

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import StrOptions, validate_parameter_const
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from sklearn_iso.modules._convnet import check_image_shape, check_images
+from sklearn_iso.modules._convnet import ImageNetwork, image_shape_of
 from sklearn_iso.modules._mlp import MLP
 from sklearn_iso.modules._parts import parts_of
 from sklearn_iso.modules._widths import COUNT, check_widths, layer_widths
@@ -198,7 +198,7 @@ class OrthogonalMLP(MLP):
             make_unit_rows(self.output)
 
 
-class OrthogonalConvNet(nn.Module):
+class OrthogonalConvNet(ImageNetwork):
     r"""Network for images that is isometric by construction, and returns logits.
 
     Each convolution cuts the image into squares that do not overlap and multiplies each with the
@@ -253,16 +253,12 @@ class OrthogonalConvNet(nn.Module):
         super().__init__()
         counts = {"n_features": n_features, "n_outputs": n_outputs}
         validate_parameter_constraints(dict.fromkeys(counts, COUNT), counts, "OrthogonalConvNet")
-        side = math.isqrt(n_features)
-        shape = (1, side, side) if image_shape is None else image_shape
-        check_widths("image_shape", shape, 3)
         check_even("channels", channels)
         check_even("hidden_layer_sizes", hidden_layer_sizes)
         sides = layer_widths(patch_size, "patch_size")
         sides = sides * len(channels) if len(sides) == 1 else sides
         check_widths("patch_size", sides, len(channels))
-        self.image_shape, self.patch_sizes = tuple(shape), tuple(sides)
-        check_image_shape(self.image_shape, n_features)
+        self.image_shape, self.patch_sizes = image_shape_of(image_shape, n_features), tuple(sides)
         _check_patches(self.image_shape, math.prod(sides))
         self.convolutions, self.head = nn.Sequential(), nn.Sequential(nn.Flatten())
         n_in = self.image_shape[0]
@@ -275,18 +271,6 @@ class OrthogonalConvNet(nn.Module):
             self.head.extend([make_orthogonal(nn.Linear(n_in, n_out)), SortPairs()])
             n_in = n_out
         self.head.append(make_unit_rows(nn.Linear(n_in, n_outputs)))
-
-    def forward(self, X: Tensor) -> Tensor:
-        """Return the logits of samples (n_samples, n_features) or images ``(n_samples, *shape)``.
-
-        Raises
-        ------
-        ValueError
-            If the images are of another shape.
-        """
-        check_images(self, X)
-        logits: Tensor = self.head(self.convolutions(X.reshape(-1, *self.image_shape)))
-        return logits
 
 
 def make_orthogonal(layer: Layer, generator: torch.Generator | None = None) -> Layer:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from sklearn.utils._param_validation import validate_parameter_constraints
-from torch import Tensor, nn
+from torch import nn
 
-from sklearn_iso.modules._convnet import check_image_shape, check_images
+from sklearn_iso.modules._convnet import ImageNetwork, image_shape_of
 from sklearn_iso.modules._widths import COUNT, check_widths, layer_widths
 
 #: Width of every kernel, and of every window of a pooling.
 KERNEL, WINDOW = 3, 2
 
 
-class SmallCNN(nn.Module):
+class SmallCNN(ImageNetwork):
     r"""Two convolutions and a pooling, twice, then two hidden layers: the network of TRADES.
 
     Convolutions are 3x3 without padding, poolings take the largest of 2x2, activations are ReLU. A
@@ -70,12 +69,8 @@ class SmallCNN(nn.Module):
         super().__init__()
         counts = {"n_features": n_features, "n_outputs": n_outputs}
         validate_parameter_constraints(dict.fromkeys(counts, COUNT), counts, "SmallCNN")
-        side = math.isqrt(n_features)
-        shape = (1, side, side) if image_shape is None else image_shape
-        check_widths("image_shape", shape, 3)
         check_widths("channels", channels)
-        self.image_shape = tuple(shape)
-        check_image_shape(self.image_shape, n_features)
+        self.image_shape = image_shape_of(image_shape, n_features)
         height, width = (_left(side, len(channels)) for side in self.image_shape[1:])
         if min(height, width) < 1:
             raise ValueError(
@@ -100,18 +95,6 @@ class SmallCNN(nn.Module):
             if isinstance(part, nn.Conv2d) and part.bias is not None:
                 nn.init.kaiming_normal_(part.weight)
                 nn.init.zeros_(part.bias)
-
-    def forward(self, X: Tensor) -> Tensor:
-        """Return the logits of samples (n_samples, n_features) or images ``(n_samples, *shape)``.
-
-        Raises
-        ------
-        ValueError
-            If the images are of another shape.
-        """
-        check_images(self, X)
-        logits: Tensor = self.head(self.convolutions(X.reshape(-1, *self.image_shape)))
-        return logits
 
 
 def _left(side: int, n_pairs: int) -> int:

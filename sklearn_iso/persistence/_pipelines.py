@@ -187,9 +187,9 @@ def _is_part(name: str) -> bool:
     """Return whether a type is a class of which fitted estimators are made, and no function."""
     place, _, kind = name.rpartition(".")
     package, _, inner = place.partition(".")
-    rooms = set(inner.split("."))
-    own = package == "sklearn_iso" and rooms & _PARTS
-    if not own and (package != "sklearn" or rooms & _NO_PARTS):
+    parts = set(inner.split("."))
+    own = package == "sklearn_iso" and parts & _PARTS
+    if not own and (package != "sklearn" or parts & _NO_PARTS):
         return False
     try:
         found = getattr(importlib.import_module(place), kind, None)
