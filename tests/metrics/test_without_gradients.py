@@ -126,7 +126,7 @@ def cells_of(model):
 def test_discretised_features_get_the_exact_robust_accuracy(first, last, norm):
     X, y = problem(6)
     model = make_pipeline(first, last).fit(X, y)
-    X, y = X[:60], y[:60]
+    X, y = X[:40], y[:40]
     exact = exact_distances(cells_of(model), X, y, norm)
     eps = np.quantile(exact[exact > 0], [0.3, 0.6])
     curve = robustness_curve(model, X, y, eps=eps, threat=norm, random_state=0)
