@@ -4,8 +4,11 @@ import importlib
 import inspect
 import pkgutil
 import re
+import sys
 from pathlib import Path
 from typing import Any
+
+from sphinx.pycode import ModuleAnalyzer
 
 import sklearn_iso
 
@@ -57,7 +60,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-iso"
 html_copy_source = False
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["layout.css"]
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
@@ -171,6 +174,22 @@ def quote_prefixes(
     lines[:] = [re.sub(r'(?<!`)"(\w+_\.\.\.)"', r'``"\1"``', line) for line in lines]
 
 
+def describe_constants(
+    app: object, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Say of a constant what the comment above it says, in the private module that defines it."""
+    last = name.rpartition(".")[2]
+    if not last.isupper() or any(lines):
+        return
+    for module in [m for key, m in sorted(sys.modules.items()) if key.startswith("sklearn_iso")]:
+        if getattr(module, last, None) is obj:
+            comments = ModuleAnalyzer.for_module(module.__name__).find_attr_docs()
+            if comment := comments.get(("", last)):
+                lines[:] = comment
+                return
+    raise LookupError(f"{name} needs a comment #: above its definition")
+
+
 def skip_metadata_requests(
     app: object, what: str, name: str, obj: object, skip: bool, options: object
 ) -> bool | None:
@@ -183,4 +202,5 @@ def setup(app: Any) -> None:
     write_reference()
     app.connect("source-read", mark_files_outside)
     app.connect("autodoc-process-docstring", quote_prefixes)
+    app.connect("autodoc-process-docstring", describe_constants)
     app.connect("autodoc-skip-member", skip_metadata_requests)

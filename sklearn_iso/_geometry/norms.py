@@ -111,6 +111,7 @@ class L2(Norm):
 
 #: What a norm is called.
 NormName = Literal["linf", "l2", "l1"]
+#: Norms by name.
 NORMS: dict[str, Norm] = {norm.name: norm for norm in (LInf(), L2(), L1())}
 
 

@@ -18,6 +18,7 @@ from sklearn_iso.attacks._square import Square
 #: What functions take: an attack, its name, or a callable of the signature of an attack.
 AttackName = Literal["auto", "fgsm", "pgd", "apgd", "ddn", "fmn", "fab", "square", "rays"]
 AttackLike = AttackName | Attack | Callable[..., Tensor]
+#: Attacks by name.
 ATTACKS: dict[str, type[Attack]] = {
     kind.name: kind for kind in (AttackEnsemble, FGSM, PGD, APGD, DDN, FMN, FAB, Square, RayS)
 }

@@ -107,7 +107,7 @@ def _images_certified_l2() -> dict[str, object]:
     }
 
 
-#: Parameters by name.
+#: Presets by name: functions that return parameters of :class:`IsometricClassifier`.
 PRESETS: dict[str, Callable[[], dict[str, object]]] = {
     "paper": _paper,
     "images": _images_linf,

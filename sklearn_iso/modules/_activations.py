@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+#: Activations by name.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "identity": nn.Identity,
     "logistic": nn.Sigmoid,
