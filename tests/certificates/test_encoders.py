@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -317,3 +317,24 @@ def test_steps_that_cannot_be_followed_are_named():
     mixed = make_pipeline(OrdinalEncoder(), DecisionTreeClassifier()).fit(X[["plan", "age"]], Y)
     with pytest.raises(NotCertifiableError, match="takes column 'plan'.*beside column 'age'"):
         certified_distance(mixed, X[["plan", "age"]], Y)
+
+
+def test_what_a_network_gets_for_a_missing_value_is_a_constant():
+    model = FITTED["network"]
+    missing = np.flatnonzero(X["pay"].isna() & (model.predict(X) == Y))[:6]
+    proven = certified_distance(model, X.iloc[missing], Y[missing], threat=THREAT)
+    filled = X.iloc[missing].fillna({"pay": X["pay"].mean()})
+    stays = ThreatModel.from_data(X, immutable=["plan", "city", "member", "pay"])
+    expected = certified_distance(model, filled, Y[missing], threat=stays)
+    np.testing.assert_allclose(proven, expected, rtol=1e-3)
+    assert (proven > 0).all()
+    network = MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=2000)
+    regressor = fitted(network, y=SCORE)
+    steady = certified_distance(regressor, X.iloc[missing], threat=THREAT, tolerance=0.5)
+    expected = certified_distance(regressor, filled, threat=stays, tolerance=0.5)
+    np.testing.assert_allclose(steady, expected, rtol=1e-3)
+    errors = [
+        certified_error(regressor, one, SCORE[missing], eps=0.2, threat=threat)
+        for one, threat in ((X.iloc[missing], THREAT), (filled, stays))
+    ]
+    np.testing.assert_allclose(*errors, rtol=1e-6)
