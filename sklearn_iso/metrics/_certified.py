@@ -57,7 +57,7 @@ def certified_accuracy(
     a known attack.
 
     There are proofs of trees and their ensembles, linear classifiers, nearest neighbours and
-    networks, see :func:`certified_distance`.
+    networks, also behind encoders of a raw table, see :func:`certified_distance`.
 
     Parameters
     ----------
@@ -151,7 +151,10 @@ def certified_distance(
     For ensembles in other norms, and for more neighbours, they are lower bounds, and for ensembles
     of regression trees where the search has not ended after a number of steps. Trees are
     certified behind steps that act on columns one by one: scalers, imputation, selection.
-    Regressors of nearest neighbours and of kernels have no bound.
+    In front of these, columns that stay may be encoded by any transformer that treats samples one
+    by one, in a :class:`~sklearn.compose.ColumnTransformer`: text, categories and booleans of a
+    raw table, which stay unless the threat names them as `categories`. Regressors of nearest
+    neighbours and of kernels have no bound.
 
     Networks have linear bounds of their outputs. With a `time_limit`, samples about which these
     prove nothing of a label are told apart in cases, in each of which some units of a ReLU network
