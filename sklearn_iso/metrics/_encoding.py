@@ -134,7 +134,11 @@ class Encoding:
             If it does.
         """
         given = np.asarray(predicted)
-        found = np.asarray(quietly(self.estimator.predict, self.samples(self.table.values)))
+        try:
+            found = np.asarray(quietly(self.estimator.predict, self.samples(self.table.values)))
+        except Exception as error:  # a step of a user that needs the names of columns, for one
+            reason = f"its steps cannot be asked of arrays, without names of columns: {error!r}"
+            raise NotCertifiableError(self.estimator, reason=reason) from error
         if given.dtype.kind == "f":
             slack = 1e-5 * np.abs(given).max(initial=0)
             off = np.abs(found.reshape(given.shape) - given) > slack

@@ -20,7 +20,13 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+    TargetEncoder,
+)
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_iso import ThreatModel
@@ -34,6 +40,8 @@ from sklearn_iso.metrics import (
     make_certified_scorer,
     robustness_report,
 )
+from sklearn_iso.metrics._known_errors import KnownErrors
+from sklearn_iso.metrics._problem import Problem
 
 NORMS = ("linf", "l2", "l1")
 NUMBERS = ["age", "pay"]
@@ -314,6 +322,12 @@ def test_steps_that_cannot_be_followed_are_named():
         certified_distance(model, X, Y)
     stays = ThreatModel(immutable=["age"])
     assert (certified_distance(model, X, Y, threat=stays) > 0).any()
+    by_name = FunctionTransformer(lambda frame: frame[["age"]] ** 3)
+    columns = make_column_transformer((OneHotEncoder(), ["plan"]), (by_name, ["age", "pay"]))
+    named = make_pipeline(columns, DecisionTreeClassifier()).fit(X, Y)
+    with pytest.raises(NotCertifiableError, match="nothing is known of its func|names of columns"):
+        certified_distance(named, X, Y)
+    assert KnownErrors.of(Problem.of(named, X, Y)) is None  # attacks search alone
     mixed = make_pipeline(OrdinalEncoder(), DecisionTreeClassifier()).fit(X[["plan", "age"]], Y)
     with pytest.raises(NotCertifiableError, match="takes column 'plan'.*beside column 'age'"):
         certified_distance(mixed, X[["plan", "age"]], Y)
