@@ -26,6 +26,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 
+from sklearn_iso._certificates.beside import Beside
 from sklearn_iso._certificates.columnwise import (
     check_keeps_transform,
     filled_columns,
@@ -186,7 +187,8 @@ def _pipeline(pipeline: Pipeline, n_features: int) -> Affine:
 
 
 @_part.register(ColumnTransformer)
-def _column_transformer(transformer: ColumnTransformer, n_features: int) -> Affine:
+@_part.register(Beside)
+def _column_transformer(transformer: ColumnTransformer | Beside, n_features: int) -> Affine:
     names = getattr(transformer, "feature_names_in_", None)
     branches = []
     for name, step, columns in transformer.transformers_:

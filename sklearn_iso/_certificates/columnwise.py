@@ -23,6 +23,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from sklearn_iso._certificates.beside import Beside
 from sklearn_iso._certificates.registry import Steps, keeps
 from sklearn_iso._protocols import Transformer
 from sklearn_iso.exceptions import NotCertifiableError
@@ -173,7 +174,8 @@ def _pipeline(pipeline: Pipeline, n_features: int) -> Columnwise:
 
 
 @_part.register(ColumnTransformer)
-def _column_transformer(transformer: ColumnTransformer, n_features: int) -> Columnwise:
+@_part.register(Beside)
+def _column_transformer(transformer: ColumnTransformer | Beside, n_features: int) -> Columnwise:
     _check_no_weights(transformer)
     names = getattr(transformer, "feature_names_in_", None)
     branches = []
@@ -191,7 +193,7 @@ def _union(union: FeatureUnion, n_features: int) -> Columnwise:
     return _side_by_side([_branch(name, step, n_features) for name, step in named])
 
 
-def _check_no_weights(transformer: ColumnTransformer | FeatureUnion) -> None:
+def _check_no_weights(transformer: ColumnTransformer | Beside | FeatureUnion) -> None:
     if transformer.transformer_weights:
         reason = "transformer_weights are not supported; leave them out, as trees do without"
         raise NotCertifiableError(transformer, reason=reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.neural_network import MLPRegressor
 from skorch import NeuralNetRegressor
-from torch import Tensor
+from torch import Tensor, nn
 
 from sklearn_iso._certificates.budgets import RTOL, largest_budgets
 from sklearn_iso._certificates.certifier import RangeCertifier
+from sklearn_iso._certificates.gaps import parts
 from sklearn_iso._certificates.networks import (
     AFFINE_RTOL,
     N_SAMPLES,
@@ -69,10 +70,27 @@ class NetworkRanges:
 
     def ranges(self, X: NDArray, threat: ThreatModel, eps: NDArray) -> tuple[NDArray, NDArray]:
         """Return bounds of all predictions within budgets, each of shape (n, n_outputs)."""
-        return _ranges(self._problem(X, threat), np.arange(len(X)), eps)
+        found = []
+        for part in parts(self.network.model, X, threat):
+            problem = self._of(part.model)._problem(part.X, part.threat)
+            sides = _ranges(problem, np.arange(len(part.X)), eps[part.rows])
+            found.append((part.rows, np.stack(sides)))
+        order = np.argsort(np.concatenate([rows for rows, _ in found]), kind="stable")
+        low, high = np.concatenate([sides for _, sides in found], axis=1)[:, order]
+        return low, high
+
+    def _of(self, model: nn.Module) -> NetworkRanges:
+        return replace(self, network=replace(self.network, model=model))
 
     def distances(self, X: NDArray, low: NDArray, high: NDArray, threat: ThreatModel) -> NDArray:
         """Return lower bounds of the distances at which predictions leave intervals."""
+        found = np.zeros(len(X))
+        for part in parts(self.network.model, X, threat):
+            ends = low[part.rows], high[part.rows]
+            found[part.rows] = self._of(part.model)._distances(part.X, *ends, part.threat)
+        return found
+
+    def _distances(self, X: NDArray, low: NDArray, high: NDArray, threat: ThreatModel) -> NDArray:
         problem = self._problem(X, threat)
 
         def room(samples: NDArray, budgets: NDArray) -> NDArray:

@@ -22,6 +22,7 @@ from sklearn_iso._certificates.balls import Ball
 from sklearn_iso._certificates.bounds import NetworkBounds, Settings
 from sklearn_iso._certificates.branching import branched_margin
 from sklearn_iso._certificates.budgets import RTOL, largest_budgets
+from sklearn_iso._certificates.gaps import parts
 from sklearn_iso._certificates.lipschitz import LipschitzBounds, Reach, keeps_lengths
 from sklearn_iso._certificates.registry import Steps, register, registered
 from sklearn_iso._geometry.norms import NORMS
@@ -103,6 +104,13 @@ class NetworkCertifier:
 
     def holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
         """Return for which samples no perturbation within eps is misclassified, as booleans."""
+        found = np.zeros(len(X), dtype=bool)
+        for part in parts(self.model, X, threat):
+            own = replace(self, model=part.model)
+            found[part.rows] = own._holds(part.X, codes[part.rows], part.threat, eps)
+        return found
+
+    def _holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
         problem = NetworkProblem.of(self, X, codes, threat)
         holds = problem.by_constants(float(eps)) > 0
         if problem.bends:
@@ -121,6 +129,13 @@ class NetworkCertifier:
 
         It is inf where no point within the bounds of the threat is misclassified.
         """
+        found = np.zeros(len(X))
+        for part in parts(self.model, X, threat):
+            own = replace(self, model=part.model)
+            found[part.rows] = own._distances(part.X, codes[part.rows], part.threat)
+        return found
+
+    def _distances(self, X: NDArray, codes: NDArray, threat: ThreatModel) -> NDArray:
         problem = NetworkProblem.of(self, X, codes, threat)
         constant = problem.distances_by_constants()
         if not problem.bends:

@@ -213,10 +213,7 @@ def _built(
     estimator: BaseEstimator, build: Callable[[BaseEstimator, Steps], Built], before: Steps = ()
 ) -> Built:
     """Return what a family builds of an estimator, of what it consists of."""
-    for part in _nested(estimator):
-        if not is_plain(part):
-            own = "it predicts otherwise than the class that it derives from; predict is its own"
-            raise NotCertifiableError(part, reason=own)
+    check_plain(estimator)
     last, steps = last_step(estimator)
     try:
         if build is _build and is_regressor(last):
@@ -229,6 +226,19 @@ def _built(
         if error.path or error.estimator is not last or not path:
             raise
         raise NotCertifiableError(last, path, error.reason, error.known) from error
+
+
+def check_predicts_classes(estimator: BaseEstimator) -> None:
+    """Raise an error for a fitted regressor, of which there are no certificates of classes.
+
+    Raises
+    ------
+    NotCertifiableError
+        If the estimator is one.
+    """
+    if is_regressor(estimator):
+        last, _ = last_step(estimator)
+        raise NotCertifiableError(last, _path_of_last(estimator), OF_NUMBERS)
 
 
 def _path_of_last(estimator: BaseEstimator) -> tuple[str, ...]:
@@ -278,6 +288,20 @@ def _nested(estimator: BaseEstimator) -> Iterator[BaseEstimator]:
     while (part := _unwrap(estimator)) is not None:
         estimator = part[0]
         yield estimator
+
+
+def check_plain(estimator: BaseEstimator) -> None:
+    """Raise an error where an estimator, or what predicts inside of it, overrides predict.
+
+    Raises
+    ------
+    NotCertifiableError
+        If one does.
+    """
+    for part in _nested(estimator):
+        if not is_plain(part):
+            own = "it predicts otherwise than the class that it derives from; predict is its own"
+            raise NotCertifiableError(part, reason=own)
 
 
 def is_plain(estimator: BaseEstimator, *also: type) -> bool:

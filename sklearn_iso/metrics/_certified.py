@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from numbers import Real
+from typing import cast
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import is_regressor
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils._param_validation import HasMethods, Interval
 
-from sklearn_iso._certificates import certifier_of
-from sklearn_iso._certificates.certifier import Certifier, Timed
+from sklearn_iso._certificates.registry import check_predicts_classes
 from sklearn_iso._geometry.norms import NORMS
 from sklearn_iso._protocols import Predictor
 from sklearn_iso._threat import Threat, as_threat, check_eps
 from sklearn_iso._threat.model import ThreatModel
 from sklearn_iso._typed import validate_params
+from sklearn_iso.metrics._certificate import Certificate
 from sklearn_iso.metrics._distance import check_classes
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._proven_ranges import ProvenRanges
 from sklearn_iso.metrics._regression_distance import check_tolerance
 from sklearn_iso.metrics._regression_problem import RegressionProblem
 from sklearn_iso.metrics._routing import WeightedScorer
-from sklearn_iso.metrics._variants import every_variant
 from sklearn_iso.metrics._weights import share
 
 SECONDS = [Interval(Real, 0, None, closed="neither"), None]
@@ -58,7 +57,7 @@ def certified_accuracy(
     a known attack.
 
     There are proofs of trees and their ensembles, linear classifiers, nearest neighbours and
-    networks, see :func:`certified_distance`.
+    networks, also behind encoders of a raw table, see :func:`certified_distance`.
 
     Parameters
     ----------
@@ -111,9 +110,10 @@ def certified_accuracy(
     0.83
     """
     budget, threat = check_eps(eps), check_norm(threat)
-    certifier = certifier_for(estimator, time_limit)
+    check_predicts_classes(cast(BaseEstimator, estimator))
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight, missing=True)
-    return float(share(holding(problem, certifier, budget)[None], problem.weight)[0])
+    held = Certificate.of(problem, time_limit).holds(budget)
+    return float(share(held[None], problem.weight)[0])
 
 
 @validate_params(
@@ -151,7 +151,10 @@ def certified_distance(
     For ensembles in other norms, and for more neighbours, they are lower bounds, and for ensembles
     of regression trees where the search has not ended after a number of steps. Trees are
     certified behind steps that act on columns one by one: scalers, imputation, selection.
-    Regressors of nearest neighbours and of kernels have no bound.
+    In front of these, columns that stay may be encoded by any transformer that treats samples one
+    by one, in a :class:`~sklearn.compose.ColumnTransformer`: text, categories and booleans of a
+    raw table, which stay unless the threat names them as `categories`. Regressors of nearest
+    neighbours and of kernels have no bound.
 
     Networks have linear bounds of their outputs. With a `time_limit`, samples about which these
     prove nothing of a label are told apart in cases, in each of which some units of a ReLU network
@@ -216,85 +219,9 @@ def certified_distance(
             estimator, X, y, threat=threat, needs_y=False, missing=True
         )
         return ProvenRanges.of(of_numbers, time_limit).distances(t)
-    y, certifier = check_classes(y, tolerance, estimator), certifier_for(estimator, time_limit)
+    y = check_classes(y, tolerance, estimator)
     problem = Problem.of(estimator, X, y, threat=threat, missing=True)
-    found, rows = np.zeros(len(problem.table)), np.flatnonzero(problem.right())
-    moved = Moved.of(problem, rows)
-    bounds = np.zeros(len(moved.owner))
-    if moved.right.any():
-        bounds[moved.right] = certifier.distances(*moved.asked())
-    found[rows] = np.inf
-    np.minimum.at(found, moved.owner, bounds)
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class Moved:
-    """Samples with all that changes of their categories lead to.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    owner : ndarray of int, shape (n,)
-        The sample that each comes from.
-    codes : ndarray of int, shape (n,)
-    right : ndarray of bool, shape (n,)
-        Which are classified correctly.
-    threat : ThreatModel
-        In which categories stay.
-    """
-
-    X: NDArray
-    owner: NDArray
-    codes: NDArray
-    right: NDArray
-    threat: ThreatModel
-
-    @classmethod
-    def of(cls, problem: Problem, rows: NDArray) -> Moved:
-        """Return samples that are right, and what they may be changed to."""
-        points, owner, threat = every_variant(problem, rows)
-        codes = problem.codes[owner]
-        right = np.ones(len(points), dtype=bool)
-        if len(points) and problem.threat.categories:
-            right = problem.predict(points, owner) == codes
-        return cls(points, owner, codes, right, threat)
-
-    def asked(self) -> tuple[NDArray, NDArray, ThreatModel]:
-        """Return what a certifier is asked about."""
-        return self.X[self.right], self.codes[self.right], self.threat
-
-
-def holding(problem: Problem, certifier: Certifier, eps: float) -> NDArray:
-    """Return which samples provably hold.
-
-    Examples
-    --------
-    See :func:`certified_accuracy`.
-    """
-    holds = problem.right()
-    moved = Moved.of(problem, np.flatnonzero(holds))
-    held_there = moved.right.copy()
-    if moved.right.any() and eps > 0:
-        held_there[moved.right] = certifier.holds(*moved.asked(), eps)
-    np.logical_and.at(holds, moved.owner, held_there)
-    return holds
-
-
-def certifier_for(estimator: Predictor, time_limit: float | None) -> Certifier:
-    """Return what certifies an estimator, within seconds a sample where a search takes long.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from sklearn_iso.metrics._certified import certifier_for
-    >>> tree = DecisionTreeClassifier().fit(np.array([[0.0], [1.0]]), [0, 1])
-    >>> certifier_for(tree, None).exact
-    True
-    """
-    certifier = certifier_of(estimator)
-    return certifier.within(time_limit) if isinstance(certifier, Timed) else certifier
+    return Certificate.of(problem, time_limit).distances()
 
 
 def check_norm(threat: Threat) -> ThreatModel:

@@ -6,7 +6,7 @@ it, as far as it obeys the threat, and leaves out the samples about which nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -18,20 +18,23 @@ from torch import Tensor
 
 from sklearn_iso._certificates import errors_of
 from sklearn_iso._certificates.categories import held
-from sklearn_iso._certificates.certifier import Errors, Witnessing
+from sklearn_iso._certificates.certifier import Witnessing
 from sklearn_iso._threat import ThreatModel
-from sklearn_iso._threat.parts import Mask, numbers_of
 from sklearn_iso.exceptions import NotCertifiableError
+from sklearn_iso.metrics._encoding import Encoding, of_numbers
 from sklearn_iso.metrics._problem import Attackable, Problem
 from sklearn_iso.metrics._raw_columns import Number
 from sklearn_iso.metrics._raw_table import RawTable
 from sklearn_iso.metrics._settling import Settling
+from sklearn_iso.metrics._variants import every_variant
 
 STAGE = "exact"
 #: By what share an error of the estimator may be farther than the known one and still be it.
 NEARLY = 1e-4
 #: By what share sizes may differ from a budget.
 ROUNDING = 1e-6
+#: Samples with other categories that are looked at, for each sample on average.
+MOST_VARIANTS = 64
 
 
 @dataclass(frozen=True)
@@ -86,17 +89,37 @@ class Columns:
     def threat_of(self, problem: Attackable) -> ThreatModel:
         """Return the threat by coordinate as one by column, without the rules of the data."""
         n_coordinates = problem.table.values.shape[1]
-        threat, whole = held(problem.threat, n_coordinates), (n_coordinates,)
-        units, bounds, immutable = None, None, None
-        if threat.units is not None:
-            units = np.broadcast_to(numbers_of(threat.units), whole)[self.at]
-        if threat.bounds is not None:
-            low, high = (np.broadcast_to(numbers_of(side), whole) for side in threat.bounds)
-            bounds = low[self.at], high[self.at]
-        if threat.immutable is not None:
-            immutable = Mask.of(threat.immutable_mask()[self.at])
-        free = ThreatModel(threat.norm, units=units, bounds=bounds)
-        return replace(free, immutable=immutable)
+        return of_numbers(held(problem.threat, n_coordinates), self.at, n_coordinates, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedColumns:
+    """The columns of a raw table as an estimator of numbers gets them: numbers come first.
+
+    Parameters
+    ----------
+    encoding : Encoding
+    at : ndarray of int, shape (n_numbers,)
+        The coordinates of the columns of numbers, -1 where there is none.
+    """
+
+    encoding: Encoding
+    at: NDArray
+
+    def read(self, values: NDArray) -> NDArray:
+        """Return the columns of points."""
+        return self.encoding.samples(values)
+
+    def written(self, values: NDArray, columns: NDArray) -> Tensor:
+        """Return points with other numbers; what is missing, or encoded, stays as it is."""
+        points, first = values.copy(), np.flatnonzero(self.at >= 0)
+        numbers, at = columns[:, first], self.at[first]
+        points[:, at] = np.where(np.isnan(numbers), values[:, at], numbers)
+        return torch.from_numpy(points)
+
+    def threat_of(self, problem: Attackable) -> ThreatModel:
+        """Return the threat by coordinate as one by column, without the rules of the data."""
+        return self.encoding.threat(held(problem.threat, problem.table.values.shape[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +148,7 @@ class KnownErrors:
     ----------
     problem : Problem
     certifier : Witnessing
-    columns : Columns
+    columns : Columns or EncodedColumns
     threat : ThreatModel
         By column of what the estimator gets, and without rules.
 
@@ -144,17 +167,22 @@ class KnownErrors:
 
     problem: Problem
     certifier: Witnessing
-    columns: Columns
+    columns: Columns | EncodedColumns
     threat: ThreatModel
 
     @classmethod
     def of(cls, problem: Problem) -> KnownErrors | None:
         """Return what is known of a problem, None if nothing is."""
-        columns = Columns.of(problem)
-        if columns is None:
-            return None
+        columns: Columns | EncodedColumns | None = Columns.of(problem)
+        estimator = problem.estimator
         try:
-            certifier = errors_of(cast(BaseEstimator, problem.estimator))
+            if columns is None:
+                encoding = _encoding_of(problem)
+                if encoding is None:
+                    return None
+                estimator = encoding.estimator
+                columns = EncodedColumns(encoding, encoding.coordinates)
+            certifier = errors_of(cast(BaseEstimator, estimator))
         except (TypeError, NotFittedError):  # no estimator of scikit-learn
             return None
         if certifier is None:
@@ -166,40 +194,81 @@ class KnownErrors:
         found = self._errors(rows, eps)
         if found is None:
             return None
-        points, misclassified = self._judged(found, rows)
+        given, known, settled = found
+        points, misclassified = self._judged(given, known, rows)
         X = self.problem.points(rows)
         misclassified &= Settling(self.problem).sizes(X, points) <= eps * (1 + ROUNDING)
-        return Known(points, misclassified, self._settled(found) & (misclassified == found.known))
+        return Known(points, misclassified, settled & (misclassified == known))
 
     def nearest(self, rows: NDArray) -> Known | None:
         """Return the nearest errors."""
         found = self._errors(rows, None)
         if found is None:
             return None
-        points, misclassified = self._judged(found, rows)
+        given, known, settled = found
+        points, misclassified = self._judged(given, known, rows)
         X, settling = self.problem.points(rows), Settling(self.problem)
-        known = self.columns.written(X.numpy(), found.points)
-        near = settling.sizes(X, points) <= settling.sizes(X, known) * (1 + NEARLY)
-        same = near & (misclassified == found.known)
-        return Known(points, misclassified, self._settled(found) & same)
+        near = settling.sizes(X, points) <= settling.sizes(X, given) * (1 + NEARLY)
+        return Known(points, misclassified, settled & near & (misclassified == known))
 
-    def _errors(self, rows: NDArray, eps: float | None) -> Errors | None:
-        X = self.columns.read(self.problem.table.values[rows])
+    def _errors(self, rows: NDArray, eps: float | None) -> tuple[Tensor, NDArray, NDArray] | None:
+        """Return errors that are known near samples, where there are, and where no more are.
+
+        Of all that categories may change to the nearest error counts.
+        """
+        values, owner, is_all = self._variants(rows)
+        if not len(values):
+            return torch.from_numpy(values), np.zeros(0, dtype=bool), np.zeros(0, dtype=bool)
         try:
-            return self.certifier.errors(X, self.problem.codes[rows], self.threat, eps)
+            errors = self.certifier.errors(
+                self.columns.read(values), self.problem.codes[owner], self.threat, eps
+            )
         except (NotCertifiableError, ImportError):
             return None
+        points = self.columns.written(values, errors.points)
+        if len(owner) == len(rows):
+            return points, errors.known, errors.settled & is_all
+        sizes = Settling(self.problem).sizes(self.problem.points(owner), points)
+        order = np.lexsort((np.where(errors.known, sizes, np.inf), owner))
+        _, first = np.unique(owner[order], return_index=True)
+        nearest = order[first]  # in the order of the samples, as rows are
+        settled = np.ones(len(rows), dtype=bool)
+        np.logical_and.at(settled, np.searchsorted(rows, owner), errors.settled)
+        known = errors.known[nearest]
+        settled |= known & (eps is not None)
+        return points[torch.from_numpy(nearest)], known, settled & is_all
 
-    def _settled(self, found: Errors) -> NDArray:
-        """Return where nothing remains, unless categories may change as well."""
-        return found.settled & (not self.problem.threat.categories)
+    def _variants(self, rows: NDArray) -> tuple[NDArray, NDArray, bool]:
+        """Return samples with all that their categories may become, whose, and if that is all."""
+        values = self.problem.table.values[rows]
+        if not self.problem.threat.categories:
+            return values, rows, True
+        try:
+            points, owner, _ = every_variant(self.problem, rows)
+        except ValueError:  # too many
+            return values, rows, False
+        if len(points) > MOST_VARIANTS * len(rows) or not (np.diff(rows) > 0).all():
+            return values, rows, False
+        if isinstance(self.columns, EncodedColumns):
+            known = ~self.columns.encoding.refuses(points)
+            points, owner = points[known], owner[known]
+        return points, owner, True
 
-    def _judged(self, found: Errors, rows: NDArray) -> tuple[Tensor, NDArray]:
+    def _judged(self, given: Tensor, known: NDArray, rows: NDArray) -> tuple[Tensor, NDArray]:
         """Return points that obey the threat, and on which the estimator errs."""
         values = self.problem.table.values[rows]
         points, misclassified = torch.from_numpy(values.copy()), np.zeros(len(rows), dtype=bool)
-        at = np.flatnonzero(found.known)
+        at = np.flatnonzero(known)
         if len(at):
-            given = self.columns.written(values[at], found.points[at])
-            points[at], misclassified[at] = Settling(self.problem).errors(given, rows[at])
+            settling = Settling(self.problem)
+            points[at], misclassified[at] = settling.errors(given[torch.from_numpy(at)], rows[at])
         return points, misclassified
+
+
+def _encoding_of(problem: Problem) -> Encoding | None:
+    """Return a raw table as an estimator of numbers gets it, None where there is none."""
+    encoding = Encoding.of(problem.estimator, problem.table)
+    if encoding.inner is None or not encoding.inner.numbers:
+        return None
+    encoding.check(problem.table.answered(problem.estimator.predict))
+    return encoding

@@ -137,7 +137,7 @@ class Problem(Attackable):
             weight, X, y = weighted(sample_weight, X, y)
         classes = check_classifier(estimator)
         threat = as_threat(threat)
-        table = Table(X, missing=True) if missing else table_of(X, threat)
+        table = table_of(X, threat, missing=missing)
         codes = label_columns(y, classes, table)
         by_position = table.threat(threat)
         own = Candidates.of(table, by_position)

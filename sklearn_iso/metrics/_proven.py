@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklearn_iso._protocols import Predictor
 from sklearn_iso._threat import ThreatModel
-from sklearn_iso.metrics._certified import certifier_for, holding
+from sklearn_iso.metrics._certificate import Certificate
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._weights import share
 
@@ -55,19 +55,19 @@ class Proven:
         NotCertifiableError
             If there are no proofs for the estimator.
         """
-        certifier = certifier_for(problem.estimator, None)
-        held = np.stack([holding(problem, certifier, eps) for eps in budgets])
+        certificate = Certificate.of(problem, None)
+        held = np.stack([certificate.holds(eps) for eps in budgets])
         if contradicted := int((held & ~robust).any(axis=0).sum()):
             warnings.warn(
                 f"A proof must not contradict an error that an attack has found; it does for "
                 f"{contradicted} of {held.shape[1]} samples, which count as broken. Please report "
-                f"this: {certifier.method}.",
+                f"this: {certificate.method}.",
                 RuntimeWarning,
                 stacklevel=2,
             )
         held &= robust
         verdicts = np.where(held, "certified", np.where(robust, "open", "broken"))
-        return cls(certifier.method, share(held, problem.weight), verdicts)
+        return cls(certificate.method, share(held, problem.weight), verdicts)
 
     @classmethod
     def of_data(

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from sklearn_iso._certificates import range_certifier_of
+from sklearn_iso._certificates.categories import held
 from sklearn_iso._certificates.certifier import RangeCertifier, TimedRanges
+from sklearn_iso._threat import ThreatModel
 from sklearn_iso.exceptions import NotCertifiableError
+from sklearn_iso.metrics._encoding import Encoding
 from sklearn_iso.metrics._regression_problem import LOSSES, RegressionProblem, SampleLoss
 from sklearn_iso.metrics._variants import every_variant
 
@@ -30,6 +33,8 @@ class ProvenRanges:
     Parameters
     ----------
     problem : RegressionProblem
+    encoding : Encoding
+        What the certifier gets of points.
     certifier : RangeCertifier
 
     Examples
@@ -48,6 +53,7 @@ class ProvenRanges:
     """
 
     problem: RegressionProblem
+    encoding: Encoding
     certifier: RangeCertifier
 
     @classmethod
@@ -59,10 +65,11 @@ class ProvenRanges:
         NotCertifiableError
             If nothing does.
         """
-        certifier = range_certifier_of(cast(BaseEstimator, problem.estimator))
+        encoding = Encoding.of(problem.estimator, problem.table)
+        certifier = range_certifier_of(cast(BaseEstimator, encoding.estimator))
         if time_limit is not None and isinstance(certifier, TimedRanges):
             certifier = certifier.within(time_limit)
-        proven = cls(problem, certifier)
+        proven = cls(problem, encoding, certifier)
         proven._check()
         return proven
 
@@ -72,8 +79,9 @@ class ProvenRanges:
         largest = loss(problem.y, problem.clean)
         if eps == 0 or not len(largest):
             return largest
-        points, owner, threat = every_variant(problem, np.arange(len(largest)))
-        sides = self.certifier.ranges(points, threat, np.full(len(points), eps))
+        points, owner, threat = self._variants(np.arange(len(largest)))
+        samples = self.encoding.samples(points)
+        sides = self.certifier.ranges(samples, threat, np.full(len(points), eps))
         below, above = (of_output(side - problem.y[owner]) for side in sides)
         np.maximum.at(largest, owner, np.maximum(below, above).mean(axis=1))
         return largest
@@ -89,23 +97,37 @@ class ProvenRanges:
 
         found = np.zeros(len(problem.y))
         rows = np.flatnonzero(stays(problem.clean, np.arange(len(found))))
-        points, owner, threat = every_variant(problem, rows)
+        points, owner, threat = self._variants(rows)
         near = np.ones(len(points), dtype=bool)
         if problem.threat.categories and len(points):
             near = stays(problem.predict_perturbed(points, owner), owner)
         bounds = np.zeros(len(points))
         if near.any():
             ends = low[owner[near]], high[owner[near]]
-            bounds[near] = self.certifier.distances(points[near], *ends, threat)
+            samples = self.encoding.samples(points[near])
+            bounds[near] = self.certifier.distances(samples, *ends, threat)
         found[rows] = np.inf
         np.minimum.at(found, owner, bounds)
         return found
 
+    def _variants(self, rows: NDArray) -> tuple[NDArray, NDArray, ThreatModel]:
+        """Return what samples may be changed to, whose they are, and a threat for the certifier.
+
+        Categories that an encoder refuses lead nowhere.
+        """
+        points, owner, threat = every_variant(self.problem, rows)
+        if self.problem.threat.categories:
+            known = ~self.encoding.refuses(points)
+            points, owner = points[known], owner[known]
+        return points, owner, self.encoding.threat(threat)
+
     def _check(self) -> None:
         """Raise an error where predictions at samples are not in their ranges."""
         problem = self.problem
-        X, clean = problem.table.values, problem.clean
-        low, high = self.certifier.ranges(X, problem.threat, np.zeros(len(X)))
+        points, clean = problem.table.values, problem.clean
+        threat = self.encoding.threat(held(problem.threat, points.shape[1]))
+        X = self.encoding.samples(points)
+        low, high = self.certifier.ranges(X, threat, np.zeros(len(X)))
         slack = ROUNDING * (np.abs(clean) + np.abs(clean).max(initial=0.0))
         if low.shape != clean.shape or ((clean < low - slack) | (clean > high + slack)).any():
             reason = "it predicts otherwise than what is known of its class; predict is its own"

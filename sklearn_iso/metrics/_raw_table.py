@@ -23,8 +23,10 @@ from sklearn_iso.metrics._table import Table, floating
 from sklearn_iso.twins._raw_columns import of_raw_columns
 
 
-def table_of(X: Samples, threat: ThreatModel) -> Table:
+def table_of(X: Samples, threat: ThreatModel, *, missing: bool = False) -> Table:
     """Return X as a table: of numbers alone, or of raw columns.
+
+    With `missing`, one of numbers alone may have missing values, which stay NaN.
 
     Examples
     --------
@@ -36,7 +38,17 @@ def table_of(X: Samples, threat: ThreatModel) -> Table:
     ['age', 'age is missing', 'plan=a', 'plan=b']
     """
     container = _raw(X, threat)
-    return Table(X) if container is None else RawTable(container, threat)
+    if container is None or (missing and _holds_numbers(container, threat)):
+        return Table(X, missing=missing)
+    return RawTable(container, threat)
+
+
+def _holds_numbers(X: Frame | NDArray, threat: ThreatModel) -> bool:
+    """Return whether all columns hold numbers that may move."""
+    if has_raw_columns(threat.categories):
+        return False
+    plain = isinstance(X, np.ndarray) and X.dtype.kind == "f"
+    return plain or all(column.kind is Kind.NUMBERS for column in columns_in(X))
 
 
 def _raw(X: Samples, threat: ThreatModel) -> Frame | NDArray | None:

@@ -181,7 +181,7 @@ class RegressionProblem(Attackable):
         if sample_weight is not None:
             weight, X, y = weighted(sample_weight, X, y)
         threat = as_threat(threat)
-        table = Table(X, missing=True) if missing else table_of(X, threat)
+        table = table_of(X, threat, missing=missing)
         predicted = _outputs(table.answered(estimator.predict), len(table))
         if not np.isfinite(predicted).all():
             raise ValueError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -149,8 +150,17 @@ def positions_of(
     return np.arange(n_features)[numbers] if numbers else np.arange(0)
 
 
+class Branches(Protocol):
+    """Fitted transformers of some columns each, as a ColumnTransformer holds them."""
+
+    transformers_: Sequence[tuple[str, BaseEstimator | str, ArrayLike | slice]]
+    transformer_weights: Mapping[str, float] | None
+    n_features_in_: int
+
+
 @register(ColumnTransformer)
-def _column_transformer(transformer: ColumnTransformer) -> nn.Module:
+def side_by_side(transformer: Branches) -> nn.Module:
+    """Return the twin of fitted transformers of some columns each."""
     names = getattr(transformer, "feature_names_in_", None)
     branches, weights = [], []
     for name, step, columns in transformer.transformers_:

@@ -192,15 +192,15 @@ class Reader:
         for name, step, columns in transformer.transformers_:
             if isinstance(step, str) and step == "drop":
                 continue  # X may come without these columns
-            positions = self._positions(transformer, columns)
+            positions = self.positions_of(transformer, columns)
             if not len(positions):
                 continue
-            branches.append(self._branch(name, step, positions, np.ndim(columns) == 0
-                                         and not isinstance(columns, slice)))  # fmt: skip
+            branches.append(self._branch(name, step, positions, is_flat(columns)))
             weights.append((transformer.transformer_weights or {}).get(name, 1.0))
         return SideBySide(branches, weights)
 
-    def _positions(self, transformer: ColumnTransformer, columns: ArrayLike | slice) -> list[int]:
+    def positions_of(self, transformer: ColumnTransformer, columns: ArrayLike | slice) -> list[int]:
+        """Return the positions in the table of columns that a ColumnTransformer takes."""
         names = getattr(transformer, "feature_names_in_", None)
         at = positions_of(columns, transformer.n_features_in_, names)
         if names is None:
@@ -226,6 +226,18 @@ class Reader:
                 return twin_of_step(name, step, transform=True)
         except NotDifferentiableError:
             raise alike.within(name) from None
+
+
+def is_flat(columns: ArrayLike | slice) -> bool:
+    """Return whether a transformer gets one column as a vector, and not as a table.
+
+    Examples
+    --------
+    >>> from sklearn_iso.twins._raw_columns import is_flat
+    >>> is_flat("plan"), is_flat(["plan"])
+    (True, False)
+    """
+    return not isinstance(columns, slice) and np.ndim(columns) == 0
 
 
 def of_raw_columns(

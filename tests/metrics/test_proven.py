@@ -15,7 +15,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso.attacks import FGSM, AttackEnsemble
 from sklearn_iso.exceptions import NotCertifiableError
-from sklearn_iso.metrics import _proven, certified_accuracy, certified_error, robustness_report
+from sklearn_iso.metrics import certified_accuracy, certified_error, robustness_report
+from sklearn_iso.metrics._certificate import Certificate
 from sklearn_iso.metrics._proven_ranges import ProvenRanges
 
 X, Y = load_iris(return_X_y=True)
@@ -107,7 +108,7 @@ def test_a_loss_that_exceeds_a_proof_is_told_and_counts(monkeypatch):
 
 
 def test_a_proof_that_an_error_contradicts_is_told_and_does_not_count(monkeypatch):
-    monkeypatch.setattr(_proven, "holding", lambda problem, certifier, eps: np.ones(150, bool))
+    monkeypatch.setattr(Certificate, "holds", lambda certificate, eps: np.ones(150, bool))
     model = LogisticRegression(max_iter=500).fit(X, Y)
     with pytest.warns(RuntimeWarning, match="does for .* of 150 samples, which count as broken"):
         report = robustness_report(model, X, Y, **QUICK)
