@@ -102,9 +102,7 @@ def test_passes_are_compiled_once_a_shape_and_not_as_they_are_written(monkeypatc
     assert 2 <= len(asked) <= 6
 
 
-@pytest.mark.skipif(
-    not _TAKES_A_LIMIT, reason="this torch has one limit, for all functions"
-)
+@pytest.mark.skipif(not _TAKES_A_LIMIT, reason="this torch has one limit, for all functions")
 def test_a_search_over_many_widths_stays_compiled():
     asked = []
 
