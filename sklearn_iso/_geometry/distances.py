@@ -23,7 +23,8 @@ def power_of_two(X: Tensor) -> float:
     """
     if not X.numel():
         return 1.0
-    return power_below(max(-float(X.amin()), float(X.amax())))
+    least, most = torch.aminmax(X)
+    return power_below(max(-least.item(), most.item()))
 
 
 def power_below(largest: float) -> float:
