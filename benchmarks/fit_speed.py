@@ -154,7 +154,8 @@ def candidates(X: np.ndarray, y: np.ndarray) -> dict[str, Fit]:
     for penalty in PENALTIES:
         fitted = isometric(alpha=1, penalty=penalty)(X, y, 1)
         terms = Terms.of(fitted)
-        print(f"{penalty}: loss of a batch, relative difference {difference(fitted, terms, X, y):.0e}")
+        off = difference(fitted, terms, X, y)
+        print(f"  {penalty}: the losses of a batch differ by {off:.0e}, relatively")
         found[f"hand-written, {penalty}"] = hand_written(terms)
         found[penalty] = isometric(alpha=1, penalty=penalty)
     return found | {"alpha='auto'": isometric()}
@@ -194,9 +195,7 @@ def measure(
     """Return the seconds of a step, and what else a fit takes, of each candidate by repeat."""
     fits = candidates(X, y)
     n_steps = -(-len(X) // BATCH_SIZE)
-    found: dict[str, dict[str, list[float]]] = {
-        name: {"step": [], "once": []} for name in fits
-    }
+    found: dict[str, dict[str, list[float]]] = {name: {"step": [], "once": []} for name in fits}
     for fit in fits.values():
         fit(X[:500], y[:500], 1)  # warm up
     for _ in range(repeats):
