@@ -235,7 +235,7 @@ def datasets(quick: bool) -> dict[str, tuple[np.ndarray, np.ndarray, int]]:
     except (OSError, ValueError) as error:
         print(f"mnist-10k is left out: {error}")
     else:
-        found["mnist-10k"] = (X_train[:10_000].copy(), y_train[:10_000], 2 if quick else 4)
+        found["mnist-10k"] = (X_train[:10_000].copy(), y_train[:10_000], 2 if quick else 3)
     return found
 
 
