@@ -7,15 +7,15 @@ to the next. MLPClassifier and stock skorch have no penalty. The hand-written lo
 of the penalty that they are named after, written straight, with the radius and the scale that a fit
 has found: at equal weights and draws their loss is that of a fit, which is checked first.
 
-    python benchmarks/fit_speed.py [--repeats 15] [--quick]
+    python benchmarks/fit_speed.py [--repeats 7] [--quick]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
@@ -176,16 +177,16 @@ def difference(fitted: IsometricClassifier, terms: Terms, X: np.ndarray, y: np.n
 #: Penalties whose fits stand beside a hand-written loop with the same terms.
 PENALTIES = ("within_class", "worst_case", "isometric")
 
-#: Ratio, the most or least it should be.
-LINES = [
+#: Ratio, and the most or least it should be where that is known, of all or by data set.
+LINES: list[tuple[str, str, str, float | dict[str, float] | None]] = [
     ("alpha=0", "hand-written, alpha=0", "<=", 1.1),
     *((penalty, f"hand-written, {penalty}", "<=", 1.1) for penalty in PENALTIES),
     ("alpha=0", "MLPClassifier", "<=", 1.3),
-    ("stock skorch", "alpha=0", ">=", 1.25),
+    ("stock skorch", "alpha=0", ">=", {"digits": 2.0, "mnist-10k": 1.25}),
     ("within_class", "alpha=0", "<=", 1.7),
     ("worst_case", "alpha=0", "<=", 2.0),
     ("isometric", "alpha=0", "<=", 2.2),
-    ("alpha='auto'", "alpha=0", "<=", math.inf),
+    ("alpha='auto'", "alpha=0", "<=", None),
 ]
 
 
@@ -216,12 +217,13 @@ def took(fit: Fit, X: np.ndarray, y: np.ndarray, epochs: int) -> float:
 def ratios(name: str, found: dict[str, dict[str, list[float]]]) -> list[dict[str, Any]]:
     """Return how long a step takes beside that of another candidate."""
     rows = []
-    for one, other, sense, limit in LINES:
+    for one, other, sense, line in LINES:
+        limit = line[name] if isinstance(line, dict) else line
         paired = np.array(found[one]["step"]) / np.array(found[other]["step"])
         low, ratio, high = np.quantile(paired, [0.25, 0.5, 0.75]).round(3).tolist()
-        met = ratio <= limit if sense == "<=" else ratio >= limit
+        met = limit is None or (ratio <= limit if sense == "<=" else ratio >= limit)
         rows.append({"data": name, "ratio": f"{one} / {other}", "value": ratio,
-                     "quartiles": [low, high], "line": f"{sense} {limit}",
+                     "quartiles": [low, high], "line": f"{sense} {limit}" if limit else "none",
                      "met": met})  # fmt: skip
     return rows
 
@@ -241,10 +243,11 @@ def datasets(quick: bool) -> dict[str, tuple[np.ndarray, np.ndarray, int]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore", ConvergenceWarning)  # few epochs
     results: dict[str, Any] = {
         "settings": {
             "hidden_layer_sizes": HIDDEN, "batch_size": BATCH_SIZE, "dtype": "float32",

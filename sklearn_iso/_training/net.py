@@ -96,6 +96,8 @@ class PenalizedNet(NeuralNet):
     #: The processes of a joint run, and whether a callback wants to know the outputs.
     _processes: Processes | None = None
     _heard = False
+    #: Whether the progress of a batch is that of the batches: asked once an epoch.
+    _grows_by_batch = False
 
     @property
     def _sharing(self) -> Processes | None:
