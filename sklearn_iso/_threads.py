@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock, local
 
 import torch
@@ -54,8 +54,7 @@ class _Limit:
 _LIMIT = _Limit()
 
 
-@contextmanager
-def threads_for(size: float) -> Iterator[None]:
+def threads_for(size: float) -> AbstractContextManager[None]:
     """Compute with the threads that pay for products of matrices of a size.
 
     A second thread pays for large products. For small ones it saves less than the threads spend on
@@ -81,11 +80,7 @@ def threads_for(size: float) -> Iterator[None]:
     """
     wanted = _wanted(size)
     settled = wanted == torch.get_num_threads() and not _LIMIT.n_holders
-    if wanted is None or settled:
-        yield
-        return
-    with _LIMIT.at(wanted):
-        yield
+    return nullcontext() if wanted is None or settled else _LIMIT.at(wanted)
 
 
 def one_thread() -> AbstractContextManager[None]:

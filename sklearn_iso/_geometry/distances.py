@@ -23,7 +23,8 @@ def power_of_two(X: Tensor) -> float:
     """
     if not X.numel():
         return 1.0
-    return power_below(max(-float(X.amin()), float(X.amax())))
+    least, most = torch.aminmax(X)
+    return power_below(max(-least.item(), most.item()))
 
 
 def power_below(largest: float) -> float:
@@ -52,7 +53,7 @@ def unit_for_powers(X: Tensor, order: float = 2.0) -> float:
 
 def centred_rows(Z: Tensor, index: Tensor) -> Tensor:
     """Return the samples (n_samples, d) in blocks (n_blocks, n_rows, d), each about its mean."""
-    rows = Z.index_select(0, index.flatten()).unflatten(0, index.shape)
+    rows = Z.index_select(0, index.reshape(-1)).view(*index.shape, Z.shape[1])
     # Out of place where Z itself came back: a view of it must not be changed.
     return rows - rows.mean(1, keepdim=True)
 

@@ -10,6 +10,9 @@ from sklearn_iso._weighting import ROUNDING
 
 MAX_QUERIES = 500
 MAX_REFERENCES = 2000
+#: Nearest by products of matrices, which are measured then, and the least distance, over the
+#: extent of the data, that rounding leaves such products no doubt of.
+N_CANDIDATES, CLEAR = 8, 1e-5
 
 
 def nearest_other_class_distance(
@@ -81,11 +84,29 @@ def _nearest(X: Tensor, y: Tensor, queries: Tensor, references: Tensor, order: f
     # is the same to the last bit where samples come twice. So is a distance without the Gram trick.
     origin = (others.amin(0) + others.amax(0)) / 2
     points, others = points - origin, others - origin
-    distances = torch.cdist(points, others, order, compute_mode="donot_use_mm_for_euclid_dist")
     same = y[queries].unsqueeze(1) == y[references].unsqueeze(0)
-    nearest = distances.masked_fill_(same, float("inf")).amin(1)
-    resolution = 1e-7 * float(torch.linalg.vector_norm(others, dim=1).amax())
-    return nearest.masked_fill(nearest <= resolution, 0.0) * unit
+    extent = float(torch.linalg.vector_norm(others, dim=1).amax())
+    nearest = _to_nearest(points, others, same, order=order, extent=extent)
+    return nearest.masked_fill(nearest <= 1e-7 * extent, 0.0) * unit
+
+
+def _to_nearest(
+    points: Tensor, others: Tensor, same: Tensor, *, order: float, extent: float
+) -> Tensor:
+    """Return the distance of each point to the nearest of the others that is not the same."""
+    if order == 2 and len(others) > N_CANDIDATES:
+        # Products of matrices find the few nearest, in a tenth of the time that distances take.
+        squares = others.square().sum(1) - 2 * points @ others.mT
+        near = squares.masked_fill_(same, torch.inf).topk(N_CANDIDATES, largest=False).indices
+        found = _shortest(points.unsqueeze(1), others[near], same.gather(1, near).unsqueeze(1))
+        if found.amin() > CLEAR * extent:
+            return found
+    return _shortest(points, others, same, order)
+
+
+def _shortest(points: Tensor, others: Tensor, same: Tensor, order: float = 2.0) -> Tensor:
+    distances = torch.cdist(points, others, order, compute_mode="donot_use_mm_for_euclid_dist")
+    return distances.masked_fill_(same, torch.inf).flatten(1).amin(1)
 
 
 def _weighted_median(values: Tensor, weight: Tensor) -> float:

@@ -84,8 +84,10 @@ class L2(Norm):
     def steepest(self, gradient: Tensor) -> Tensor:
         """Gradient at length 1."""
         size = self.size(gradient)
-        if size.numel() and size.min() > _SAFE and size.max() < 1 / _SAFE:
-            return gradient * along(1 / size, gradient)
+        if size.numel():
+            least, most = torch.aminmax(size)
+            if least > _SAFE and most < 1 / _SAFE:
+                return gradient * along(1 / size, gradient)
         scaled = scaled_by_peak(gradient)
         # A scaled sample has length 0 or at least 1, so the clamp touches samples of zeros only.
         return scaled / along(self.size(scaled).clamp(min=1), scaled)
@@ -140,9 +142,10 @@ def get_norm(norm: str | float | Norm) -> Norm:
     """
     if isinstance(norm, Norm):
         return norm
+    if isinstance(norm, str) and norm in NORMS:
+        return NORMS[norm]
     for known in NORMS.values():
-        is_order = isinstance(norm, Real) and not isinstance(norm, bool)
-        if norm == known.order if is_order else isinstance(norm, str) and norm == known.name:
+        if isinstance(norm, Real) and not isinstance(norm, bool) and norm == known.order:
             return known
     raise ValueError(
         f"norm must be one of {', '.join(map(repr, NORMS))} (or numpy.inf, 2, 1); got {norm!r}. "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 import torch
 from torch import Tensor
 
-from sklearn_iso._geometry.blocks import Blocks
+from sklearn_iso._geometry.blocks import Blocks, Placed
 from sklearn_iso._geometry.distances import (
     centred_rows,
     pull_rows,
@@ -164,9 +164,12 @@ class Stress:
         kernel = Kernel(absolute=True, one_sided=one_sided)
         return cls(blocks, d_X, weight, _dot(weight, d_X), in_unit, kernel)
 
-    def __call__(self, *Z: Tensor) -> Tensor:
-        """Return the mean stress of representations (n_samples, ...); 0 where the divisor is."""
-        value: Tensor = _Stress.apply(self, *(z.flatten(1) for z in Z))
+    def __call__(self, *Z: Tensor, placed: Placed | None = None) -> Tensor:
+        """Return the mean stress of representations (n_samples, ...); 0 where the divisor is.
+
+        `placed` is what is known of these representations already.
+        """
+        value: Tensor = _Stress.apply(self, placed, *(z.flatten(1) for z in Z))
         return value
 
 
@@ -197,9 +200,11 @@ class _Stress(torch.autograd.Function):
     """Value and gradient in one go, of all maps: small batches pay by the operation."""
 
     @staticmethod
-    def forward(ctx: _Context, stress: Stress, *Z: Tensor) -> Tensor:
-        maps = [centred_rows(z.to(stress.d_X.dtype), stress.blocks.index) for z in Z]
-        d_Z = stacked_distances(maps)
+    def forward(ctx: _Context, stress: Stress, placed: Placed | None, *Z: Tensor) -> Tensor:
+        if placed is None:
+            maps = [centred_rows(z.to(stress.d_X.dtype), stress.blocks.index) for z in Z]
+            placed = Placed(maps, stacked_distances(maps))
+        maps, d_Z = placed.rows, placed.distances
         c: Tensor | float | None = stress.factor
         if c is None:
             factors = fitted_factors(stress.d_X, d_Z, stress.weight)
@@ -218,8 +223,8 @@ class _Stress(torch.autograd.Function):
     def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         d_Z, slope, place, *maps = ctx.saved_tensors
         pulled = pull_rows(maps, d_Z, slope * (gradient.to(slope) * ctx.factor))
-        parts = zip(pulled, ctx.lengths, strict=True)
-        return None, *(_placed(rows.flatten(0, 1).to(ctx.dtype), place, n) for rows, n in parts)
+        parts = zip((rows.flatten(0, 1).to(ctx.dtype) for rows in pulled), ctx.lengths, strict=True)
+        return None, None, *(_placed(rows, place, n_samples) for rows, n_samples in parts)
 
 
 def _placed(rows: Tensor, place: Tensor, n_samples: int) -> Tensor:

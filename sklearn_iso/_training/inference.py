@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from sklearn_iso._threads import threads_for
 from sklearn_iso.modules import Autoencoder, Layers, represent
 from sklearn_iso.modules._ambient import own_modes_without_gradients
 from sklearn_iso.modules._orthogonal import as_plain
-from sklearn_iso.modules._parts import is_training, largest_product
+from sklearn_iso.modules._parts import first_weight, is_training, largest_product
 from sklearn_iso.modules._representations import first_output
 
 #: Samples that pass through the network at once.
@@ -32,8 +31,10 @@ def probabilities(logits: NDArray) -> NDArray:
 
     That of scipy, bit by bit, whose preparations cost as much as a small network for one sample.
     """
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return cast(NDArray, shifted / shifted.sum(axis=1, keepdims=True))
+    shifted: NDArray = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
+    np.exp(shifted, out=shifted)
+    shifted /= np.add.reduce(shifted, axis=1, keepdims=True)
+    return shifted
 
 
 def representation(module: nn.Module, X: NDArray, layers: Layers) -> NDArray:
@@ -50,22 +51,21 @@ def squared_errors(module: Autoencoder, X: NDArray) -> NDArray:
 def _by_batch(module: nn.Module, X: NDArray, function: Callable[[Tensor], Tensor]) -> NDArray:
     if is_training(module):
         module.eval()
-    first = next(module.parameters())
-    # Filled batch by batch: small arrays kept between large ones would hold on to the heap.
-    outputs = np.empty(0)
-    size = largest_product(module, min(len(X), ROWS))
+    first = first_weight(module)
+    outputs, n_samples = None, len(X)
+    size = largest_product(module, min(n_samples, ROWS))
     with threads_for(size), own_modes_without_gradients():
-        for start in range(0, len(X), ROWS):
-            rows = slice(start, min(start + ROWS, len(X)))
+        for start in range(0, n_samples, ROWS):
+            rows = slice(start, min(start + ROWS, n_samples))
             # torch takes no negative strides, as those of X[::-1]: a copy of the batch has none.
-            values = torch.from_numpy(np.array(X[rows], order="C"))
-            batch = values.to(device=first.device, dtype=first.dtype)
-            part = function(batch).cpu().numpy()
-            if start == 0:
-                outputs = np.empty((len(X), *part.shape[1:]), dtype=part.dtype)
-            _check_shape(part.shape, (len(batch), *outputs.shape[1:]))
+            batch = torch.from_numpy(np.array(X[rows], order="C")).to(first)
+            part = function(batch).numpy(force=True)
+            if outputs is None:
+                # Filled batch by batch: small arrays between large ones would hold on to the heap.
+                outputs = np.empty((n_samples, *part.shape[1:]), dtype=part.dtype)
+            _check_shape(part.shape, (rows.stop - start, *outputs.shape[1:]))
             outputs[rows] = part
-    return outputs
+    return np.empty(0) if outputs is None else outputs
 
 
 def _check_shape(found: tuple[int, ...], expected: tuple[int, ...]) -> None:

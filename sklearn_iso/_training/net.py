@@ -76,14 +76,15 @@ class PenalizedNet(NeuralNet):
         if training and not self._trained:
             raise ValueError(_FROZEN)
         self._n_batches = len(iterator)
+        self._grows_by_batch = getattr(self.criterion_, "grows_by_batch", False)
         for batch in iterator:
             X, (y, _) = batch  # callbacks of skorch know no weights
             self.notify("on_batch_begin", batch=(X, y), training=training)
             if self.module_.training != training:
                 self._set_training(training)
             step = step_fn(batch, **fit_params)
-            self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-            self.history.record_batch(f"{prefix}_batch_size", len(X))
+            row = self._batch_row()
+            row[f"{prefix}_loss"], row[f"{prefix}_batch_size"] = step["loss"].item(), len(X)
             self.notify("on_batch_end", batch=(X, y), training=training, **step)
         self.history.record(f"{prefix}_batch_count", len(iterator))
         if training and self._sharing is not None:
@@ -95,6 +96,8 @@ class PenalizedNet(NeuralNet):
     #: The processes of a joint run, and whether a callback wants to know the outputs.
     _processes: Processes | None = None
     _heard = False
+    #: Whether the progress of a batch is that of the batches: asked once an epoch.
+    _grows_by_batch = False
 
     @property
     def _sharing(self) -> Processes | None:
@@ -204,7 +207,7 @@ class PenalizedNet(NeuralNet):
 
     def _progress(self) -> float:
         """Return the share of the epochs that are begun, or of the batches that are done."""
-        if not getattr(self.criterion_, "grows_by_batch", False):
+        if not self._grows_by_batch:
             return len(self.history) / self.max_epochs
         done = (len(self.history[-1]["batches"]) - 1) / self._n_batches
         return (len(self.history) - 1 + done) / self.max_epochs
@@ -246,9 +249,14 @@ class PenalizedNet(NeuralNet):
             loss = replace(loss, logits=Share(processes, X, y, weight).gather(own, len(X)))
         return loss
 
+    def _batch_row(self) -> dict[str, float]:
+        """Return what the history records of the present batch; skorch looks it up each time."""
+        row: dict[str, float] = self.history[-1]["batches"][-1]
+        return row
+
     def _record(self, loss: Loss, prefix: str) -> Step:
-        for name, value in loss.parts.items():
-            self.history.record_batch(f"{prefix}_{name}", value)
+        row = self._batch_row()
+        row.update((f"{prefix}_{name}", value) for name, value in loss.parts.items())
         return {"loss": loss.total.detach(), "y_pred": loss.logits.detach()}
 
     def run(

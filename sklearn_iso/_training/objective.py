@@ -15,6 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from sklearn_iso._training.sharing import ALONE, Alone, Share
 from sklearn_iso._training.state import own_attributes
 from sklearn_iso.modules import Layers
+from sklearn_iso.modules._parts import parts_of
 from sklearn_iso.modules._representations import copy_for, first_output
 from sklearn_iso.penalties import Batch, Penalty
 
@@ -177,7 +178,7 @@ def add_terms(
 
 def is_noisy(module: nn.Module) -> bool:
     """Return whether the output of a row in training depends on chance or on other rows."""
-    return any(isinstance(part, _DropoutNd | _BatchNorm) for part in module.modules())
+    return any(isinstance(part, _DropoutNd | _BatchNorm) for part in parts_of(module))
 
 
 @contextmanager

@@ -36,6 +36,9 @@ from sklearn_iso.estimators._roles import Embedding
 #: Types whose every value float32 holds; they need not cost the memory of float64.
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "float16", "float32")
 
+#: Most values that Python adds up before NumPy is ready to.
+FEW = 256
+
 Given = TypeVar("Given")
 
 
@@ -152,13 +155,13 @@ def check_predict_input(
     estimator: BaseEstimator, X: Samples | Dataset, *, many_dimensions: bool, lazy: bool = False
 ) -> NDArray:
     """Validate data of the fitted features."""
+    if _is_checked(estimator, X):
+        return cast(NDArray, X)
     X = plain_array(X)
     rows: NDArray
     if _is_dataset(X, lazy):
         rows, _ = _check_dataset(estimator, X, reset=False)
         return rows
-    if _is_checked(estimator, X):
-        return cast(NDArray, X)
     checked = validate_data(
         estimator,
         X,
@@ -184,8 +187,11 @@ def _is_checked(estimator: BaseEstimator, X: object) -> bool:
     fitted = vars(estimator)
     if fitted.get("n_features_in_") != X.shape[1] or "feature_names_in_" in fitted:
         return False
+    # Not finite for some finite values either: these are looked at closer.
+    if X.size <= FEW:
+        return math.isfinite(sum(X.ravel().tolist()))
     with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(X.sum())  # not so of some finite values: these are looked at closer
+        return math.isfinite(X.sum())
 
 
 def _float_types(X: object, mapped: bool = False) -> list[type] | None:

@@ -49,5 +49,6 @@ class RepresentingNetwork(TransformerMixin, NetworkEstimator):
 
     def _checked(self, X: ArrayLike) -> NDArray:
         """Return X as the network takes it; raise an error before a fit."""
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
         return check_predict_input(self, X, many_dimensions=has_own_sizes(self.module), lazy=True)

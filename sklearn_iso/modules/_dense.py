@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from sklearn_iso.modules._parts import parts_of
+
 
 def is_dense(module: nn.Module) -> bool:
     """Return whether all weights are those of linear layers: no convolution, no normalisation.
@@ -25,5 +27,8 @@ def is_dense(module: nn.Module) -> bool:
     (True, False)
     """
     # A list of parameters is what linear layers of many networks side by side are stored in.
-    owners = (part for part in module.modules() if any(True for _ in part.parameters(False)))
-    return all(isinstance(part, nn.Linear | nn.ParameterList) for part in owners)
+    return all(
+        isinstance(part, nn.Linear | nn.ParameterList)
+        or all(weight is None for weight in part._parameters.values())
+        for part in parts_of(module)
+    )

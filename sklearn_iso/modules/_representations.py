@@ -116,11 +116,13 @@ def represent_many(
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch module; got {type(module).__name__}.")
-    _check(choices)
+    keywords = type(choices) is list and all(map(is_keyword, choices))
+    if not keywords:
+        _check(choices)
     hidden: list[Tensor] = []
     named: dict[str, Tensor] = {}
     forward_hidden = getattr(module, "forward_hidden", None)
-    if forward_hidden and all(map(is_keyword, choices)):
+    if forward_hidden and (keywords or all(map(is_keyword, choices))):
         # A module that knows its hidden layers spares the hooks.
         logits, activations = forward_hidden(X)
         hidden = [X, *activations]

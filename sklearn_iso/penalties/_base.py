@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -309,7 +310,7 @@ class PenaltySum(BaseComposition, Penalty):
         weights = self.weights
         if weights is not None and not (
             (isinstance(weights, list | tuple) or np.ndim(weights) == 1)
-            and all(isinstance(weight, Real) and np.isfinite(float(weight)) for weight in weights)
+            and all(isinstance(weight, Real) and math.isfinite(weight) for weight in weights)
         ):
             raise ValueError(f"weights must be a list of finite numbers; got {weights!r}.")
 

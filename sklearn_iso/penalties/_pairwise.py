@@ -200,7 +200,8 @@ class PairwiseIsometry(StressPenalty):
         X, layers = batch.X[samples], batch.representations(self.layers)
         dtype = self.dtype(X)
         if self.target == "input":
-            return self.stress(blocks, blocks.distances(X, metric, dtype=dtype))(*layers)
+            d_X, placed = blocks.distances_with(X, layers, metric, dtype=dtype)
+            return self.stress(blocks, d_X)(*layers, placed=placed)
         sources = [X, *(Z[samples].detach() for Z in layers[:-1])]
         distances = [blocks.distances(source, metric, dtype=dtype) for source in sources]
         values = [self.stress(blocks, d)(Z) for d, Z in zip(distances, layers, strict=True)]

@@ -44,6 +44,10 @@ INPUTS = {
     "infinite": with_cell(np.inf),
     "both infinities": np.where(np.eye(20, 3), np.inf, -np.inf),
     "finite, of an infinite sum": np.full((20, 3), 1e308),
+    "many": np.tile(X, (10, 1)),
+    "many, with NaN": np.tile(with_cell(np.nan), (10, 1)),
+    "many, with both infinities": np.tile(np.where(np.eye(20, 3), np.inf, -np.inf), (10, 1)),
+    "many, finite, of an infinite sum": np.full((200, 3), 1e308),
     "too few columns": X[:, :2],
     "too many columns": np.hstack([X, X]),
     "no samples": X[:0],
@@ -89,7 +93,7 @@ def test_checks_are_those_of_scikit_learn(fitted, name, of, assume_finite, monke
 
 
 def test_plain_arrays_are_quick_and_come_as_they_are(fitted):
-    assert _input._is_checked(fitted["array"], X)
+    assert all(_input._is_checked(fitted["array"], INPUTS[name]) for name in ("float64", "many"))
     assert _input.check_predict_input(fitted["array"], X, many_dimensions=False) is X
     assert not _input._is_checked(fitted["frame"], X)  # names are missing: a warning
 

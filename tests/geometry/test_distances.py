@@ -154,6 +154,40 @@ def test_stress_of_several_maps_is_their_mean_and_rows_beyond_the_blocks_count_n
     torch.testing.assert_close(stress(*maps), mean)
 
 
+def test_distances_of_maps_from_the_pass_of_x_give_the_same_stress_and_gradient():
+    generator = torch.Generator().manual_seed(0)
+    X, first, second = torch.randn(3, 20, 3, generator=generator, dtype=torch.float64)
+    blocks = class_blocks(torch.tensor([0, 1] * 8), torch.ones(16, dtype=torch.float64))
+    maps = [first.requires_grad_(), second.requires_grad_()]
+
+    def of_one_pass(*Z):
+        d_X, placed = blocks.distances_with(X[:16], Z, dtype=torch.float64)
+        assert placed is not None
+        return Stress.normalized(blocks, d_X)(*Z, placed=placed)
+
+    stress = Stress.normalized(blocks, blocks.distances(X[:16]))
+    assert torch.equal(of_one_pass(*maps), stress(*maps))
+    found, expected = (torch.autograd.grad(f(*maps), maps) for f in (of_one_pass, stress))
+    assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.parametrize(
+    ("X", "metric", "dtype"),
+    [
+        (torch.randn(16, 3), 1.0, torch.float32),
+        (torch.randn(16, 3), 2.0, torch.float64),
+        (torch.randn(16, 3) * 2.0**100, 2.0, torch.float32),
+        (torch.randn(16, 3), pairwise_distances, torch.float32),
+    ],
+    ids=["another norm", "other floats", "a unit", "a function"],
+)
+def test_maps_take_a_pass_of_their_own_where_x_is_measured_otherwise(X, metric, dtype):
+    blocks = class_blocks(torch.tensor([0, 1] * 8), torch.ones(16))
+    d_X, placed = blocks.distances_with(X, [torch.zeros(16, 2)], metric, dtype=dtype)
+    assert placed is None
+    assert torch.equal(d_X, blocks.distances(X, metric, dtype=dtype))
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=25), st.integers(0, 2**31))
 def test_blocks_hold_every_within_class_pair_once(labels, seed):
@@ -175,6 +209,15 @@ def test_nearest_other_class_distance_is_the_brute_force_median(order):
     distances[y[:, None] == y[None, :]] = np.inf
     found = nearest_other_class_distance(torch.from_numpy(X), torch.from_numpy(y), order=order)
     assert found == pytest.approx(np.median(distances.min(1)), rel=1e-9)
+
+
+def test_near_points_far_from_others_are_measured_exactly():
+    # Squares of these distances are of the size of rounding in the squares of the extent.
+    rng = np.random.default_rng(0)
+    X, y = np.append(rng.normal(size=(60, 4)) * 1e-6, [[1.0] * 4], axis=0), np.arange(61) % 2
+    distances = np.where(y[:, None] == y[None, :], np.inf, cdist(X, X))
+    found = nearest_other_class_distance(torch.from_numpy(X), torch.from_numpy(y))
+    assert found == pytest.approx(np.median(distances.min(1)), rel=1e-6)
 
 
 @settings(max_examples=50, deadline=None)

@@ -12,7 +12,7 @@ from torch import nn
 from sklearn_iso import IsometricClassifier
 from sklearn_iso._threads import VARIABLE, WORTH_A_THREAD, one_thread, threads_for
 from sklearn_iso.modules import MLP, ConvNet, OrthogonalMLP
-from sklearn_iso.modules._parts import largest_product, parts_of
+from sklearn_iso.modules._parts import first_weight, largest_product, parts_of
 
 X = np.random.RandomState(0).randn(30, 3)
 y = (X[:, 0] > 0).astype(int)
@@ -126,3 +126,6 @@ def test_the_largest_product_is_known_of_perceptrons():
 def test_parts_are_those_of_torch():
     for net in (MLP(3, 2), ConvNet(784, 10), OrthogonalMLP(4, 2)):
         assert set(map(id, parts_of(net))) == set(map(id, net.modules()))
+        assert first_weight(net) is next(net.parameters())
+    with pytest.raises(StopIteration):
+        first_weight(nn.Sequential(nn.ReLU(), nn.Sequential()))
