@@ -324,7 +324,8 @@ class _Run:
                 state.reassess(self.problem.outputs)
         if searches and (steps := NeighbourSteps.of(self.problem)) is not None:
             for state in states:
-                steps.run(state, self.problem.budget(state.X, self.eps))
+                budget = self.problem.budget(state.X, self.eps)
+                steps.run(state, budget, as_generator(self.evaluation.generator))
                 self._offer(state.X_adv, steps.name)
         for attack in searches:
             self._attack(attack, states)
