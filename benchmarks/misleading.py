@@ -1,9 +1,10 @@
 """Do the attacks find the errors of networks that lead attacks astray?
 
 Five small networks on MNIST that seem more robust than they are, see robustness/deceptive.py, each
-under one budget: what PGD with the cross-entropy leaves, what the attack ensemble leaves, also of
-the same network with logits times 1000, and which share of the images `adversarial_distance` finds
-no error of within the budget. Where pyautoattack is installed, AutoAttack (standard: its four
+under one budget: what PGD with the cross-entropy leaves, what the attack ensemble leaves, which
+knows that samples are images and chooses by itself whether a random search follows, also of the
+same network with logits times 1000, and which share of the images `adversarial_distance` finds no
+error of within the budget. Where pyautoattack is installed, AutoAttack (standard: its four
 attacks, nine targets) then attacks the images that the ensemble left, so that the gap is at least
 that to AutoAttack alone. With --attackbench, where attackbenchlib is installed, the minimum-norm
 attacks of the package and of adversarial-library run through its public interface. Times are CPU
@@ -12,7 +13,7 @@ seconds of one thread.
     SKLEARN_ISO_DATA=folder python benchmarks/misleading.py [--images 200] [--networks NAME ...]
         [--queries 5000] [--attackbench IMAGES]
 
-With --queries the ensemble runs once more, with so many queries of random search on patches.
+With --queries the ensemble runs once more, with so many queries of random search in any case.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from sklearn_iso.datasets import load_mnist
 
 NETWORKS_FOLDER = Path(__file__).parents[1] / "output" / "misleading"
 RESULTS = Path(__file__).with_suffix(".json")
-LINE = 0.01
+LINE, IMAGE = 0.01, (28, 28)
 PACKAGES = ("torch", "pyautoattack")
 
 
@@ -73,7 +74,7 @@ def by_ours(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> di
     row: dict[str, Any] = {"clean": share(right(model, X, y))}
     X_adv, row["pgd_seconds"] = timed(lambda: PGD(n_steps=40)(model, X, y, **within))
     row["pgd"] = share(right(model, X_adv, y))
-    attack = AttackEnsemble()
+    attack = AttackEnsemble(image_shape=IMAGE)
     (X_adv, stage), row["seconds"] = timed(lambda: attack.with_stages(model, X, y, **within))
     order = np.inf if norm == "linf" else 2
     if (X_adv - X).norm(p=order, dim=1).max() > eps * (1 + 1e-5):
@@ -120,7 +121,7 @@ def measure(name: str, model: nn.Module, X: Tensor, y: Tensor, queries: int = 0)
     row |= by_ours(model, X, y, norm, eps)
     mask = row.pop("mask")
     if queries:
-        attack = AttackEnsemble(n_queries=queries, image_shape=(28, 28))
+        attack = AttackEnsemble(n_queries=queries, image_shape=IMAGE)
         X_adv = attack(
             model, X, y, eps=eps, threat=ThreatModel(norm, bounds=(0, 1)), random_state=SEED
         )

@@ -8,23 +8,19 @@ import torch
 from torch import Tensor
 
 from sklearn_iso._geometry.norm import along
-from sklearn_iso._geometry.patches import ImageLayout
 from sklearn_iso.attacks._budget import Ball
 
 SHORTEST, LONGEST = 1e-3, 2.0
 GROWTH, DECAY = 1.3, 0.97
-#: Share of the steps on images that move a patch.
-SHARE_OF_PATCHES = 0.5
 
 
 class Proposals:
     """Unit steps of a norm on random features, at lengths that adapt sample by sample.
 
-    The number of features is log-uniform from 1 to all that may move. On images half of the
-    steps move a patch of neighbouring pixels instead. Half of the lengths are drawn afresh,
-    log-uniformly, so that a row on a plateau still sees long steps; the others grow after a
-    success and decay after a failure. All samples share the draws: what is proposed to one depends
-    on its own successes, not on how many others there are.
+    The number of features is log-uniform from 1 to all that may move. Half of the lengths are
+    drawn afresh, log-uniformly, so that a sample on a plateau still sees long steps; the others
+    grow after a success and decay after a failure. All samples share the draws: what is proposed
+    to one depends on its own successes, not on how many others there are.
 
     Where the gain of each step is told, a slope that explains the gains is learned by
     Kaczmarz's method, and every other guided step goes along it: on a model that is nearly
@@ -36,8 +32,6 @@ class Proposals:
         Around n samples.
     generator : torch.Generator
         On the CPU.
-    layout : ImageLayout, optional
-        What a row holds, where it is an image.
 
     Examples
     --------
@@ -50,33 +44,20 @@ class Proposals:
     ((2, 5), True)
     """
 
-    def __init__(
-        self, ball: Ball, generator: torch.Generator, layout: ImageLayout | None = None
-    ) -> None:
-        self.ball, self.generator, self.layout = ball, generator, layout
+    def __init__(self, ball: Ball, generator: torch.Generator) -> None:
+        self.ball, self.generator = ball, generator
         self.norm, self.shape = ball.budget.norm, ball.X.shape[1:]
         movable = (ball.budget.eps > 0).expand(self.shape).reshape(-1).cpu()
         self.features = movable.nonzero().squeeze(1)
         self.slope = torch.zeros_like(ball.X)
         self.length = torch.full((len(ball.X),), LONGEST, dtype=ball.X.dtype)
 
+    def start(self) -> Tensor:
+        """Draw a long random step, the same for all samples."""
+        return self.ball.project((LONGEST * self.directions()).expand_as(self.ball.X))
+
     def directions(self) -> Tensor:
-        """Draw a unit step on random features, or on a patch of images, of shape (1, ...)."""
-        if self.layout is not None and float(self._uniform()) < SHARE_OF_PATCHES:
-            return self._patches(self.layout)
-        return self._subsets()
-
-    def _patches(self, layout: ImageLayout) -> Tensor:
-        drawn = layout.patches(1, self.generator, self.length.dtype)
-        movable = torch.zeros(drawn.shape[1], dtype=drawn.dtype)
-        movable[self.features] = 1
-        steps = (drawn * movable).to(self.ball.X).view(1, *self.shape)
-        if self.norm.order == math.inf:
-            return self.norm.steepest(steps)
-        size = self.norm.size(steps)
-        return steps / along(torch.where(size > 0, size, 1), steps)
-
-    def _subsets(self) -> Tensor:
+        """Draw a unit step on random features, of shape (1, ...)."""
         d = len(self.features)
         share = torch.exp(self._uniform(1) * math.log(d)) / d
         chosen = self._uniform(d) < share

@@ -12,12 +12,13 @@ from torch import Tensor
 from sklearn_iso._geometry.patches import ImageLayout
 from sklearn_iso._threat import Threat
 from sklearn_iso.attacks._attack import Attack, AttackState, Logits
-from sklearn_iso.attacks._budget import Budget
+from sklearn_iso.attacks._budget import Ball, Budget
 from sklearn_iso.attacks._losses import margin
 from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._options import SquareOptions
 from sklearn_iso.attacks._parameters import RandomState, check_counts, fork_seed
-from sklearn_iso.attacks._proposals import LONGEST, Proposals
+from sklearn_iso.attacks._proposals import Proposals
+from sklearn_iso.attacks._windows import Windows
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -32,10 +33,10 @@ class Square(Attack):
 
     with the margin m of the scores and unit steps :math:`u_S` of the norm on a random subset S.
     As in the Square Attack a step is long and moves few features together. Where the samples are
-    images, half of the steps move square patches of them; the others, and all steps on
-    vectors, features that need not be neighbours. The scores need not be differentiable: they are
-    only ever asked for without gradients. Each sample comes back as a misclassified point, or
-    else as its point of the largest margin.
+    images, most steps move square patches of them, which get smaller; some, and all steps on
+    vectors, features that need not be neighbours. The scores need not be differentiable:
+    they are only ever asked for without gradients. Each sample comes back as a misclassified
+    point, or else as its point of the largest margin.
 
     Parameters
     ----------
@@ -98,9 +99,16 @@ class Square(Attack):
                 for rows in state.batches():
                     # Every batch draws the same: no sample depends on how many there are.
                     own = torch.Generator().manual_seed(seed)
-                    proposals = Proposals(budget.around(state.centres[rows]), own, layout)
+                    proposals = self._proposals(budget.around(state.centres[rows]), own, layout)
                     found = random_search(objective, proposals, state.y[rows], self.n_queries)
                     state.record(rows, *found)
+
+    def _proposals(
+        self, ball: Ball, generator: torch.Generator, layout: ImageLayout | None
+    ) -> Proposals:
+        if layout is None or ball.budget.norm.order == 0:
+            return Proposals(ball, generator)
+        return Windows(ball, generator, layout, self.n_queries)
 
 
 def square(
@@ -215,7 +223,7 @@ def random_search(
     ball = proposals.ball
     v = start
     if v is None:
-        v = ball.project((LONGEST * proposals.directions()).expand_as(ball.X))
+        v = proposals.start()
     points = ball.point_within(v)
     loss, misclassified = objective.value(points, y)
     lost = loss == -torch.inf  # where there are no scores a search begins at X

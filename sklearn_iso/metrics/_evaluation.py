@@ -18,6 +18,7 @@ from sklearn_iso.attacks._attack import verdict
 from sklearn_iso.attacks._parameters import RandomState, as_generator
 from sklearn_iso.metrics._access import Access
 from sklearn_iso.metrics._combinations import every_combination, leaves_none_out
+from sklearn_iso.metrics._images import knowing_images
 from sklearn_iso.metrics._known_errors import STAGE, KnownErrors
 from sklearn_iso.metrics._problem import Problem
 from sklearn_iso.metrics._result import Result, Watch
@@ -85,6 +86,7 @@ class Evaluation:
             return cls(problem, access, method, random_state)  # as the user passed it
         method.check(problem.points(), problem.threat)
         access = Access.of(problem, samples, method.asks)
+        method = knowing_images(method, access.twin, problem.points(samples[:1]))
         if isinstance(method, AttackEnsemble):
             if not access.climbs and method.n_queries == 0:
                 raise ValueError(
@@ -244,7 +246,8 @@ class _Run:
     def _climb(self, method: AttackEnsemble) -> NDArray:
         """Attack by the gradients of the twin; return which samples the twin errs on."""
         problem, samples = self.evaluation.problem, self.result.samples
-        X_adv, stage = replace(method, n_queries=0).with_stages(
+        n_queries = None if method.n_queries is None else 0
+        X_adv, stage = replace(method, n_queries=n_queries).with_stages(
             self.access.logits, problem.points(samples), problem.labels(samples),
             eps=self.eps, threat=problem.threat, random_state=self.evaluation.generator,
         )  # fmt: skip

@@ -25,6 +25,7 @@ from sklearn_iso.metrics._evaluation import (
     SAMPLES_CHECKED,
     SHARE_OVERLOOKED,
 )
+from sklearn_iso.metrics._images import knowing_images
 from sklearn_iso.metrics._known_errors import STAGE
 from sklearn_iso.metrics._known_values import KnownValues
 from sklearn_iso.metrics._neighbour_steps import NeighbourSteps
@@ -157,6 +158,7 @@ class RegressionEvaluation:
         check_usable(method)
         method.check(problem.points(), problem.threat)
         access = RegressionAccess.of(problem, method.asks)
+        method = knowing_images(method, access.twin, problem.points())
         if isinstance(method, AttackEnsemble):
             if not access.climbs and method.n_queries == 0:
                 raise ValueError(
@@ -324,7 +326,8 @@ class _Run:
                 state.reassess(self.problem.outputs)
         if searches and (steps := NeighbourSteps.of(self.problem)) is not None:
             for state in states:
-                steps.run(state, self.problem.budget(state.X, self.eps))
+                budget = self.problem.budget(state.X, self.eps)
+                steps.run(state, budget, as_generator(self.evaluation.generator))
                 self._offer(state.X_adv, steps.name)
         for attack in searches:
             self._attack(attack, states)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from lit_window import SIDE, LitWindow
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from torch import nn
 
-from sklearn_iso.attacks import AttackEnsemble, Square
+from sklearn_iso.attacks import PGD, AttackEnsemble, Square
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     make_adversarial_scorer,
     robustness_curve,
     robustness_report,
 )
+from sklearn_iso.metrics._images import knowing_images
+from sklearn_iso.modules import ConvNet
 
 X, Y = np.zeros((5, SIDE * SIDE)), np.zeros(5, dtype=int)
 SEARCH = {"threat": "l2", "random_state": 0}
@@ -54,3 +58,17 @@ def test_shape_that_is_no_image_of_a_row_is_refused():
             adversarial_accuracy(
                 model, digits, y, eps=eps, attack=AttackEnsemble(image_shape=(5, 5))
             )
+
+
+def test_a_network_tells_the_search_the_shape_of_its_images_where_nobody_else_did():
+    network = nn.Sequential(nn.Identity(), ConvNet(64, 3, channels=(2,)))
+    flat, images = torch.zeros(2, 64), torch.zeros(2, 1, 8, 8)
+    for kind in (AttackEnsemble, Square):
+        assert knowing_images(kind(), network, flat).image_shape == (1, 8, 8)
+        told = kind(image_shape=(4, 16))
+        assert knowing_images(told, network, flat) is told
+        for twin, X in ((network, images), (network, flat[:, :63]), (nn.Identity(), flat)):
+            assert knowing_images(kind(), twin, X) == kind()
+        assert knowing_images(kind(), None, flat) == kind()
+    for other in (PGD(), knowing_images):
+        assert knowing_images(other, network, flat) is other
