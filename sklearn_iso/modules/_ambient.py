@@ -48,7 +48,8 @@ def own_modes() -> Iterator[None]:
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 modes.enter_context(torch.autocast(kind, enabled=False))
-        if torch.get_default_device().type != "cpu":  # where it is, a mode would cost time
+        # A new tensor tells of a device of a context too, which older releases do not look up.
+        if torch.empty(0).device.type != "cpu":  # where it is, a mode would cost time
             modes.enter_context(torch.device("cpu"))
         yield
 
@@ -75,7 +76,6 @@ def _own_modes_without_gradients() -> Iterator[None]:
 
 def _is_changed() -> bool:
     """Return whether the caller computes in a mode that is not torch's at its start."""
-    # A new tensor tells the default device in a third of the time that torch takes to look it up.
     if torch.is_inference_mode_enabled() or torch.empty(0).device.type != "cpu":
         return True
     return torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")

@@ -112,8 +112,9 @@ def _min_max(scaler: MinMaxScaler) -> nn.Module:
 
 @register(MaxAbsScaler)
 def _max_abs(scaler: MaxAbsScaler) -> nn.Module:
+    clips = getattr(scaler, "clip", False)  # new in scikit-learn 1.8
     standardize = Standardize(None, scaler.scale_)
-    return nn.Sequential(standardize, Clip(-1.0, 1.0)) if scaler.clip else standardize
+    return nn.Sequential(standardize, Clip(-1.0, 1.0)) if clips else standardize
 
 
 class Normalize(nn.Module):

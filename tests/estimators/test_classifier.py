@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_valid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.fixes import parse_version
 from sklearn.utils.metadata_routing import get_routing_for_object
 from torch import nn
 
@@ -149,7 +150,14 @@ def test_non_contiguous_rows_give_the_same_network():
     )
 
 
-@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+#: scikit-learn 1.7 reads no names off today's frames of polars, and asks the scaler of a pipeline
+#: about the weights of its score.
+before_1_8 = pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.8"), reason="needs scikit-learn 1.8"
+)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pytest.param(pl.DataFrame, marks=before_1_8)])
 def test_frames_go_in_and_names_are_kept(frame):
     columns = list("abcd")
     X = frame(dict(zip(columns, IRIS[0].T, strict=True)))
@@ -232,6 +240,7 @@ def test_class_weights_beyond_their_precision_are_named():
         classifier(class_weight={0: 0, 1: 0, 2: 0}).fit(X, y)
 
 
+@before_1_8
 def test_sample_weight_is_routed_through_a_pipeline_and_a_search():
     X, y = IRIS
     weight = np.where(y == 2, 1e-9, 1.0)

@@ -31,7 +31,7 @@ SCALERS = [
     MinMaxScaler(feature_range=(-2, 5)),
     MinMaxScaler(clip=True),
     MaxAbsScaler(),
-    MaxAbsScaler(clip=True),
+    *([MaxAbsScaler(clip=True)] if "clip" in MaxAbsScaler().get_params() else []),
     RobustScaler(),
     RobustScaler(with_centering=False, quantile_range=(10, 90)),
     RobustScaler(with_scaling=False, unit_variance=True),
