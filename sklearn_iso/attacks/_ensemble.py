@@ -80,8 +80,8 @@ class AttackEnsemble(Attack):
         Points of each sample that searches without gradients ask about; 0 leaves them out. None:
         none, but twice 5000 on images where, of 50 samples that are left over, 100 queries lead
         farther than ascent on more than one in twenty. For an estimator besides 1000 where there
-        are no gradients, 500 where they do not settle the matter (also where a short random search on
-        100 samples that they leave over breaks some). Where there are no gradients half of them
+        are no gradients, 500 where they do not settle the matter (also where a short random search
+        on 100 samples that they leave over breaks some). Where there are no gradients half of them
         go to random search, a quarter to changes of single features, and a quarter to labels.
     image_shape : (height, width), or with the channels first or last, default=None
         What a flat sample holds, where it is an image: most random steps move patches. For an
