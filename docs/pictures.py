@@ -1,4 +1,4 @@
-"""Draw the pictures of the pages about single estimators into docs/images.
+"""Draw the pictures of the pages about single estimators, and of growth, into docs/images.
 
 python docs/pictures.py                      # all of them, a minute
 python docs/pictures.py classifier smoothed  # or some, by name
@@ -7,6 +7,7 @@ python docs/pictures.py classifier smoothed  # or some, by name
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits, make_friedman1, make_moons
 from sklearn.model_selection import train_test_split
@@ -164,9 +166,82 @@ def hierarchical() -> Figure:
     return figure
 
 
+#: Jobs of benchmarks/scale.py by panel, with what their lines are called.
+GROWTH = {
+    "fits of 2 epochs": {
+        "fit, alpha=0": "alpha=0",
+        "fit, alpha=1": "alpha=1",
+        'fit, alpha="auto"': "default",
+        "fit an embedding": "embedding",
+        "fit a geodesic embedding": "geodesic",
+        "predict": "predict",
+    },
+    "adversarial_accuracy": {
+        "adversarial_accuracy, ours": "ours",
+        "adversarial_accuracy, LogisticRegression": "linear",
+        "adversarial_accuracy, SVC": "SVC",
+        "adversarial_accuracy, forest of 25": "forest",
+        "adversarial_accuracy, HistGradientBoosting": "boosting",
+        "robustness_report, ours": "report, ours",
+    },
+    "distances": {
+        "isometry_distortion": "distortion",
+        "trustworthiness": "trustworthiness",
+        "continuity": "continuity",
+    },
+}
+
+
+def growth() -> Figure:
+    """Seconds against samples, on log axes, of what benchmarks/scale.py measured."""
+    measured = json.loads((IMAGES.parents[1] / "benchmarks" / "scale.json").read_text("utf-8"))
+    figure, axes = panels(3, 11, 4.2)
+    for ax, (title, jobs) in zip(axes, GROWTH.items(), strict=True):
+        ends = []
+        for name, label in jobs.items():
+            if name not in measured["jobs"]:
+                continue
+            job = measured["jobs"][name]
+            size, seconds = ([row[key] for row in job["rows"]] for key in ("size", "seconds"))
+            (line,) = ax.plot(size, seconds, marker=".", linewidth=1.2)
+            ends.append(
+                (size[-1], seconds[-1], exponent_told(label, job["exponent"]), line.get_color())
+            )
+        ax.set(xscale="log", yscale="log", title=title, xlabel="samples")
+        label_apart(ax, ends)
+    axes[0].set_ylabel("CPU seconds, one thread")
+    return figure
+
+
+def exponent_told(label: str, exponent: float | None) -> str:
+    return label if exponent is None else f"{label} {exponent:.1f}"
+
+
+def label_apart(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+    """Write at the right of each line what it is, no two labels on each other."""
+    low, high = np.log10(ax.get_ylim())
+    gap, last = (high - low) / 18, -np.inf
+    ax.set_xlim(right=10 ** (np.log10(ax.get_xlim()[1]) + 1.6))
+    right = max(x for x, *_ in ends) * 1.5
+    ax.xaxis.set_major_locator(FixedLocator([t for t in ax.get_xticks() if 1e3 <= t < right]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    for x, y, text, color in sorted(ends, key=lambda end: end[1]):
+        last = max(np.log10(y), last + gap)
+        ax.plot([x, right], [y, 10**last], color=color, linewidth=0.4)
+        ax.text(right * 1.1, 10**last, text, color=color, fontsize=8, va="center")
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     draw.__name__: draw
-    for draw in (classifier, classifier_cv, regressor, transformer, smoothed, hierarchical)
+    for draw in (
+        classifier,
+        classifier_cv,
+        regressor,
+        transformer,
+        smoothed,
+        hierarchical,
+        growth,
+    )  # fmt: skip
 }
 
 
@@ -176,7 +251,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[[], *PICTURES], metavar="NAME")
     for name in parser.parse_args().names or PICTURES:
         figure = PICTURES[name]()
-        path = IMAGES / f"estimator_{name}.png"
+        path = IMAGES / ("growth.png" if name == "growth" else f"estimator_{name}.png")
         figure.savefig(path, dpi=110)
         plt.close(figure)
         print(path)
