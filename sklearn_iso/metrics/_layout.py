@@ -156,7 +156,8 @@ def _number(column: Column, at: int, stays: bool, in_group: bool) -> Number:
         whole = Vocabulary.of(column, [False, True] if is_bool else [0, 1])
     elif stays:
         whole = Vocabulary.of(column)
-    fill = 0.0 if absent.all() else float(np.median(numbers[~absent]))
+    # One of the values: the middle of two may break a rule, such as that of whole numbers.
+    fill = 0.0 if absent.all() else float(np.quantile(numbers[~absent], 0.5, method="lower"))
     gap = at + 1 if absent.any() else None
     return Number(column.name, column.raw, at, gap, fill, whole, stays)
 

@@ -22,6 +22,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     OneHotEncoder,
     OrdinalEncoder,
     StandardScaler,
@@ -348,6 +349,10 @@ def test_steps_that_cannot_be_followed_are_named():
         certified_distance(model, X, Y)
     stays = ThreatModel(immutable=["age"])
     assert (certified_distance(model, X, Y, threat=stays) > 0).any()
+    columns = make_column_transformer((OneHotEncoder(), ["plan"]), (KBinsDiscretizer(), ["age"]))
+    binned = make_pipeline(columns, DecisionTreeClassifier()).fit(X, Y)
+    with pytest.raises(NotCertifiableError, match="'kbinsdiscretizer'.*mixes columns"):
+        certified_distance(binned, X, Y)
     by_name = FunctionTransformer(lambda frame: frame[["age"]] ** 3)
     columns = make_column_transformer((OneHotEncoder(), ["plan"]), (by_name, ["age", "pay"]))
     named = make_pipeline(columns, DecisionTreeClassifier()).fit(X, Y)
