@@ -61,7 +61,8 @@ class Beside(BaseEstimator):
         self, name: str, step: BaseEstimator | str, columns: NDArray | slice, X: NDArray
     ) -> NDArray:
         part = X[:, columns]
-        moved = part if isinstance(step, str) else np.asarray(step.transform(part))
+        moved = part if isinstance(step, str) else step.transform(part)
+        moved = moved.toarray() if hasattr(moved, "toarray") else np.asarray(moved)
         weight = self.transformer_weights.get(name)
         return moved if weight is None else moved * weight
 

@@ -16,7 +16,7 @@ from sklearn_iso._threat.parts import Mask
 from sklearn_iso.modules._graph import Graph
 from sklearn_iso.modules._nodes import Diagonal
 from sklearn_iso.modules._rules import rule
-from sklearn_iso.twins._columns import Impute
+from sklearn_iso.twins._columns import Impute, Indicate
 
 
 class Filled(nn.Module):
@@ -112,21 +112,22 @@ def _part(
 
 
 def _without_imputation(model: nn.Module, sample: Tensor) -> nn.Module:
-    """Return a copy of a model that fills in what is missing in a sample, in all samples."""
+    """Return a copy of a model that takes what is missing in a sample as missing in all."""
     copied = copy.deepcopy(model)
     seen: dict[nn.Module, Tensor] = {}
 
     def watch(module: nn.Module, inputs: tuple[Tensor]) -> None:
         seen[module] = inputs[0].isnan().any(dim=0)
 
-    steps = [one for one in copied.modules() if isinstance(one, Impute) and np.isnan(one.missing)]
+    read = (one for one in copied.modules() if isinstance(one, Impute | Indicate))
+    steps = [one for one in read if np.isnan(one.missing)]
     hooks = [one.register_forward_pre_hook(watch) for one in steps]
     with torch.no_grad():
         copied(sample)
     for hook in hooks:
         hook.remove()
     fills: dict[nn.Module, nn.Module] = {
-        one: Filled(seen[one], one.statistics) for one in steps if one in seen
+        one: _constant(one, seen[one]) for one in steps if one in seen
     }
     if copied in fills:
         return fills[copied]
@@ -135,3 +136,10 @@ def _without_imputation(model: nn.Module, sample: Tensor) -> nn.Module:
             if child in fills:
                 setattr(parent, name, fills[child])
     return copied
+
+
+def _constant(step: Impute | Indicate, missing: Tensor) -> nn.Module:
+    """Return what a step makes of samples that all miss the same values."""
+    if isinstance(step, Impute):
+        return Filled(missing, step.statistics)
+    return Filled(torch.ones_like(missing), missing.double())

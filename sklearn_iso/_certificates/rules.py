@@ -12,7 +12,7 @@ from sklearn_iso.modules._nodes import Dense, Diagonal, Joined, Moved
 from sklearn_iso.modules._rules import NoBoundsError, append_part, reshaped, rule, unit_of
 from sklearn_iso.modules._rules_of_torch import clipped, columns, in_order
 from sklearn_iso.twins._affine import Linear, TwoLogits
-from sklearn_iso.twins._columns import Columns, Impute, SideBySide
+from sklearn_iso.twins._columns import Columns, Impute, Indicate, SideBySide
 from sklearn_iso.twins._projections import Project
 from sklearn_iso.twins._registry import InOwnDtype
 from sklearn_iso.twins._scalers import Clip, Rescale, Standardize
@@ -89,9 +89,20 @@ def _side_by_side(module: SideBySide, graph: Graph, at: int) -> int:
 
 @rule(Impute)
 def _impute(module: Impute, graph: Graph, at: int) -> int:
+    _check_missing(module)
+    return at
+
+
+@rule(Indicate)
+def _indicate(module: Indicate, graph: Graph, at: int) -> int:
+    _check_missing(module)
+    zeros = torch.zeros(graph.shapes[at], dtype=torch.float64)
+    return graph.add(Diagonal(at, graph.shapes[at], zeros, zeros))
+
+
+def _check_missing(module: Impute | Indicate) -> None:
     if not math.isnan(module.missing):
         raise NoBoundsError(module, reason="missing values must be NaN, which no sample has")
-    return at
 
 
 @rule(InOwnDtype)

@@ -93,9 +93,9 @@ class Encoding:
         refused = np.zeros(len(points), dtype=bool)
         if self.inner is None:
             return refused
-        blocks = self.inner.blocks(torch.from_numpy(points).double())
-        for lookup, block in zip(self.inner.lookups, blocks, strict=True):
-            refused |= lookup.has_refused & np.isnan(block).all(axis=1)
+        given = torch.from_numpy(points).double()
+        for lookup in self.inner.lookups:
+            refused |= lookup.refuses(given).numpy()
         return refused
 
     def threat(self, threat: ThreatModel) -> ThreatModel:

@@ -146,7 +146,7 @@ def _choice(column: Column, at: int, values: Sequence[Hashable]) -> RawColumn:
     return Category(column.name, at, vocabulary, vocabulary.n_known > 1, is_number)
 
 
-def _number(column: Column, at: int, stays: bool, in_group: bool) -> Number:
+def _number(column: Column, at: int, stays: bool, in_group: bool) -> RawColumn:
     numbers = np.asarray(column.numbers)
     absent = np.isnan(numbers)
     is_bool = column.kind is Kind.BOOLEANS
@@ -156,7 +156,11 @@ def _number(column: Column, at: int, stays: bool, in_group: bool) -> Number:
         whole = Vocabulary.of(column, [False, True] if is_bool else [0, 1])
     elif stays:
         whole = Vocabulary.of(column)
-    fill = 0.0 if absent.all() else float(np.median(numbers[~absent]))
+        if not np.diff(whole.numbers()[: whole.n_known]).all():
+            # Such as numbers of accounts, which are larger than float64 tells apart.
+            return Category(column.name, at, whole, changes=False, is_number=True)
+    # One of the values: the middle of two may break a rule, such as that of whole numbers.
+    fill = 0.0 if absent.all() else float(np.quantile(numbers[~absent], 0.5, method="lower"))
     gap = at + 1 if absent.any() else None
     return Number(column.name, column.raw, at, gap, fill, whole, stays)
 

@@ -78,20 +78,38 @@ class LookedUp(nn.Module):
     def forget(self) -> None:
         """Forget all answers."""
         self.keys = torch.empty(0, dtype=torch.int64)
+        self.refused = torch.empty(0, dtype=torch.bool)
         self.rows: Tensor | None = None
         self.has_refused = False
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the transformed columns."""
-        codes = self.space.codes(X, self.positions).cpu()
-        keys = (codes * self.factors).sum(dim=1)
-        at, known = self._find(keys)
-        if not known.all():
-            self._learn(codes[~known], keys[~known])
-            at, known = self._find(keys)
+        at = self._places(X)
         if self.rows is None:  # no samples
             return X[:, :0]
         return attached(self.rows[at].to(X), X)
+
+    def refuses(self, X: Tensor) -> Tensor:
+        """Return at which points the transformer refuses the combination, of shape (n,).
+
+        What it answers may be NaN, too, where a value is missing.
+        """
+        at = self._places(X)
+        return self.refused[at]
+
+    def _places(self, X: Tensor) -> Tensor:
+        """Return where among the answers those of points are, and ask for what is not there."""
+        codes = self.space.codes(X, self.positions).cpu()
+        keys = (codes * self.factors).sum(dim=1)
+        at, known = self._find(keys)
+        if known.all():
+            return at
+        self._learn(codes[~known], keys[~known])
+        at, known = self._find(keys)
+        if not known.all():  # the memory was full
+            self._learn(codes, keys)
+            at, _ = self._find(keys)
+        return at
 
     def _find(self, keys: Tensor) -> tuple[Tensor, Tensor]:
         if not len(self.keys):
@@ -104,29 +122,34 @@ class LookedUp(nn.Module):
         first = torch.full_like(new, len(keys)).scatter_reduce(
             0, inverse, torch.arange(len(keys)), "amin"
         )
-        rows = self._transformed(codes[first].numpy())
+        rows, refused = self._transformed(codes[first].numpy())
         if self.rows is not None and self.rows.shape[1] != rows.shape[1]:
             rows = rows[:, :1].expand(-1, self.rows.shape[1]) * torch.nan
         if self.rows is not None and self.rows.numel() + rows.numel() < MOST_ENTRIES:
             new, rows = torch.cat([self.keys, new]), torch.cat([self.rows, rows])
+            refused = torch.cat([self.refused, refused])
         order = new.argsort()
-        self.keys, self.rows = new[order], rows[order]
+        self.keys, self.rows, self.refused = new[order], rows[order], refused[order]
+        self.has_refused |= bool(refused.any())
 
-    def _transformed(self, codes: NDArray) -> Tensor:
-        """Transform combinations together, or one by one where that is an error."""
+    def _transformed(self, codes: NDArray) -> tuple[Tensor, Tensor]:
+        """Transform combinations together, or one by one where that is an error.
+
+        Return the rows, and which are refused.
+        """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return self._asked(codes)
+                return self._asked(codes), torch.zeros(len(codes), dtype=torch.bool)
             except (TypeError, ValueError):
                 if len(codes) == 1:
-                    self.has_refused = True
                     width = 1 if self.rows is None else self.rows.shape[1]
-                    return torch.full((1, width), torch.nan, dtype=torch.float64)
+                    row = torch.full((1, width), torch.nan, dtype=torch.float64)
+                    return row, torch.ones(1, dtype=torch.bool)
         parts = [self._transformed(part) for part in np.array_split(codes, 2)]
-        width = max(part.shape[1] for part in parts)
-        wide = [part if part.shape[1] == width else part.expand(-1, width) for part in parts]
-        return torch.cat(wide)
+        width = max(part.shape[1] for part, _ in parts)
+        wide = [part if part.shape[1] == width else part.expand(-1, width) for part, _ in parts]
+        return torch.cat(wide), torch.cat([refused for _, refused in parts])
 
     def _asked(self, codes: NDArray) -> Tensor:
         frame: Frame | Entries = self.space.frame(codes, self.positions)

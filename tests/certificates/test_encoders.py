@@ -22,6 +22,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     OneHotEncoder,
     OrdinalEncoder,
     StandardScaler,
@@ -30,7 +31,7 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_iso import ThreatModel
-from sklearn_iso.exceptions import NotCertifiableError
+from sklearn_iso.exceptions import NotCertifiableError, RefusedPointsWarning
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
@@ -42,6 +43,7 @@ from sklearn_iso.metrics import (
 )
 from sklearn_iso.metrics._known_errors import KnownErrors
 from sklearn_iso.metrics._problem import Problem
+from sklearn_iso.twins import _raw_columns
 
 NORMS = ("linf", "l2", "l1")
 NUMBERS = ["age", "pay"]
@@ -294,6 +296,31 @@ def test_categories_that_an_encoder_refuses_lead_nowhere():
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_missing_value_is_no_category_that_an_encoder_refuses():
+    boosting = HistGradientBoostingClassifier(max_iter=4, min_samples_leaf=4)
+    strict = fitted(boosting, OrdinalEncoder())
+    new = X.assign(plan=["d", *X["plan"][1:]])
+    values, known = (ThreatModel.from_data(one, categories=["plan"]) for one in (new, X))
+    gone = np.flatnonzero(X["plan"].isna())
+    some, y = X.iloc[[*gone, 1]], Y[[*gone, 1]]  # one that may change, to what is refused
+    found = certified_distance(strict, some, y, threat=values)
+    expected = certified_distance(strict, some, y, threat=known)
+    np.testing.assert_array_equal(found, expected)
+    assert np.isfinite(found).any()
+    with pytest.warns(RefusedPointsWarning, match="no answer at 1 perturbed point"):
+        attacked = adversarial_distance(strict, some, y, threat=values, random_state=0)
+    np.testing.assert_allclose(attacked, found, rtol=1e-4)
+
+
+def test_combinations_that_memory_has_no_room_for_are_asked_again(monkeypatch):
+    model, threat = FITTED["linear"], ThreatModel.from_data(X, categories=["plan"])
+    right = np.flatnonzero((model.predict(X) == Y) & X["plan"].notna())[:2]
+    question = model, X.iloc[right], Y[right]
+    expected = certified_distance(*question, threat=threat)
+    monkeypatch.setattr(_raw_columns, "MOST_ENTRIES", 0)
+    np.testing.assert_array_equal(certified_distance(*question, threat=threat), expected)
+
+
 def test_scorers_and_reports_take_raw_tables():
     model, eps = FITTED["forest"], 0.2
     score = make_certified_scorer(eps=eps, threat=THREAT)(model, X, Y)
@@ -322,6 +349,10 @@ def test_steps_that_cannot_be_followed_are_named():
         certified_distance(model, X, Y)
     stays = ThreatModel(immutable=["age"])
     assert (certified_distance(model, X, Y, threat=stays) > 0).any()
+    columns = make_column_transformer((OneHotEncoder(), ["plan"]), (KBinsDiscretizer(), ["age"]))
+    binned = make_pipeline(columns, DecisionTreeClassifier()).fit(X, Y)
+    with pytest.raises(NotCertifiableError, match="'kbinsdiscretizer'.*mixes columns"):
+        certified_distance(binned, X, Y)
     by_name = FunctionTransformer(lambda frame: frame[["age"]] ** 3)
     columns = make_column_transformer((OneHotEncoder(), ["plan"]), (by_name, ["age", "pay"]))
     named = make_pipeline(columns, DecisionTreeClassifier()).fit(X, Y)
@@ -352,3 +383,17 @@ def test_what_a_network_gets_for_a_missing_value_is_a_constant():
         for one, threat in ((X.iloc[missing], THREAT), (filled, stays))
     ]
     np.testing.assert_allclose(*errors, rtol=1e-6)
+
+
+def test_what_a_network_is_told_of_a_missing_value_is_a_constant():
+    part = X[NUMBERS]
+    impute = SimpleImputer(add_indicator=True).fit(part)
+    told = impute.transform(part)
+    missing = part["pay"].isna().to_numpy()
+    network = MLPClassifier((4,), solver="lbfgs", random_state=0, max_iter=2000).fit(told, Y)
+    proven = certified_distance(make_pipeline(impute, network), part, Y)
+    for rows, fixed in ((missing, [1, 2]), (~missing, [2])):
+        threat = ThreatModel(immutable=fixed)
+        expected = certified_distance(network, told[rows], Y[rows], threat=threat)
+        np.testing.assert_allclose(proven[rows], expected, rtol=1e-3)
+        assert (expected > 0).any()

@@ -37,6 +37,7 @@ from sklearn_iso.attacks import PGD, AttackEnsemble, MinimumNormEnsemble, RayS
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
+    certified_distance,
     make_adversarial_scorer,
     robustness_curve,
     robustness_report,
@@ -742,3 +743,17 @@ def test_a_column_of_gaps_alone_may_stand_for_text():
     threat = ThreatModel.from_data(X, categories=["plan"])
     (plan,) = (raw for raw in table_of(some, threat).raw if raw.name == "plan")
     assert not plan.is_number and plan.vocabulary.values == ["basic", "family", "work", None]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "object"])
+def test_immutable_numbers_that_float64_cannot_tell_apart_stay(dtype):
+    account = np.array([2**60, 2**60 + 1, 2**60 + 2] * 8)
+    X = pd.DataFrame({"account": account, "age": np.arange(24.0), "plan": ["a", "b"] * 12})
+    X, y = X.astype({"account": dtype}), account % 2
+    columns = make_column_transformer(
+        (OneHotEncoder(), ["account", "plan"]), remainder="passthrough"
+    )
+    model = make_pipeline(columns, DecisionTreeClassifier(random_state=0)).fit(X, y)
+    threat = ThreatModel(immutable=["account"])
+    assert adversarial_accuracy(model, X, y, eps=1e-6, threat=threat) == 1
+    assert (certified_distance(model, X, y, threat=threat) == np.inf).all()

@@ -4,13 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import PGD
-from sklearn_iso.metrics import adversarial_accuracy, adversarial_error
+from sklearn_iso.metrics import adversarial_accuracy, adversarial_distance, adversarial_error
 
 RNG = np.random.default_rng(0)
 NUMBERS = ["a", "b", "total", "count"]
@@ -53,6 +55,14 @@ def test_every_point_that_a_regressor_is_asked_of_obeys_the_rules():
         model, X, X["a"], eps=0.3, threat=ThreatModel.from_data(X, **RULES), random_state=0
     )
     assert adversarial_error(model, X, X["a"], eps=0) <= ruled <= free
+
+
+def test_gaps_between_two_values_break_no_rule_of_whole_numbers():
+    X, y = pd.DataFrame({"count": [0.0, 1.0, 2.0, 3.0, np.nan]}), [0, 0, 1, 1, 0]
+    model = make_pipeline(SimpleImputer(), DecisionTreeClassifier()).fit(X, y)
+    for table in (X, X.astype({"count": "Int64"})):
+        found = adversarial_distance(model, table, y, threat=ThreatModel(integers=["count"]))
+        assert found.tolist() == [2, 1, 1, 2, np.inf if model.predict(X)[-1] == 0 else 0]
 
 
 @pytest.mark.parametrize(
