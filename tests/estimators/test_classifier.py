@@ -10,12 +10,12 @@ import pytest
 import sklearn
 import torch
 from iris_classifier import IRIS, classifier
+from releases import SKLEARN_1_8
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.fixes import parse_version
 from sklearn.utils.metadata_routing import get_routing_for_object
 from torch import nn
 
@@ -152,9 +152,7 @@ def test_non_contiguous_rows_give_the_same_network():
 
 #: scikit-learn 1.7 reads no names off today's frames of polars, and asks the scaler of a pipeline
 #: about the weights of its score.
-before_1_8 = pytest.mark.skipif(
-    parse_version(sklearn.__version__) < parse_version("1.8"), reason="needs scikit-learn 1.8"
-)
+before_1_8 = pytest.mark.skipif(not SKLEARN_1_8, reason="needs scikit-learn 1.8")
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pytest.param(pl.DataFrame, marks=before_1_8)])

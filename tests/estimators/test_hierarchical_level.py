@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_trees import tree_paths
+from releases import exports
 from sklearn.base import clone
 from sklearn.metrics import get_scorer, log_loss
-from torch.torch_version import TorchVersion
 
 from sklearn_iso import HierarchicalIsometricClassifier
 from sklearn_iso.datasets import make_torus
@@ -95,9 +95,7 @@ def test_a_view_is_attacked_like_any_classifier():
     assert clone(coarse) is coarse is coarse.fit(X)
 
 
-@pytest.mark.skipif(
-    torch.__version__ < TorchVersion("2.13"), reason="older releases cannot export its scatter"
-)
+@exports
 def test_a_graph_of_a_level_answers_as_the_level():
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from releases import exports
 from sklearn.datasets import load_iris
 from torch import nn
 
@@ -102,6 +103,7 @@ def test_a_classifier_of_several_outputs_has_the_figures_of_its_first():
 @pytest.mark.parametrize(
     "kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])]
 )
+@exports
 def test_a_graph_of_a_module_of_several_outputs_answers_as_the_estimator(kind):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

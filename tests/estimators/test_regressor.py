@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from releases import exports
 from sklearn.datasets import make_friedman1
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -182,6 +183,7 @@ def test_a_file_brings_back_what_learns_and_predicts(tmp_path):
     assert_same(model.partial_fit(X[TEST], y[TEST]), again.partial_fit(X[TEST], y[TEST]))
 
 
+@exports
 def test_a_graph_predicts_in_a_pipeline():
     ort = pytest.importorskip("onnxruntime")
     model = make_pipeline(StandardScaler(), regressor()).fit(X[FIT], y[FIT])

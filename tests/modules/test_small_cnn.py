@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from releases import exports
 from torch.nn import functional
 
 import sklearn_iso
@@ -116,6 +117,7 @@ def test_a_classifier_of_it_is_attacked_certified_and_saved(fitted, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
 
 
+@exports
 def test_its_graph_gives_the_probabilities_of_the_classifier(fitted):
     ort = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

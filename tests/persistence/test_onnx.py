@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from releases import exports
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits
@@ -34,6 +35,7 @@ from sklearn_iso.twins import NotDifferentiableError
 
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
+pytestmark = exports
 
 X, y = load_digits(return_X_y=True)
 X32 = (X / 16).astype(np.float32)

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from releases import SKLEARN_1_8
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -92,11 +93,13 @@ SMOOTH = [
     CalibratedClassifierCV(LinearSVC(), cv=2),
     CalibratedClassifierCV(GaussianNB(var_smoothing=0.1), cv=2),
     CalibratedClassifierCV(LogisticRegression(), cv=2, ensemble=False),
-    CalibratedClassifierCV(LogisticRegression(), method="temperature", cv=2),
-    CalibratedClassifierCV(
-        MLPClassifier((4,), activation="tanh", max_iter=9, random_state=0),
-        method="temperature",
-        cv=2,
+    *(
+        CalibratedClassifierCV(one, method="temperature", cv=2)
+        for one in (
+            LogisticRegression(),
+            MLPClassifier((4,), activation="tanh", max_iter=9, random_state=0),
+        )
+        if SKLEARN_1_8
     ),
     VotingClassifier(
         [

@@ -80,7 +80,10 @@ def test_composition_of_any_depth_with_its_gradient():
     torch.testing.assert_close(again(torch.tensor(X)), twin(torch.tensor(X)))
 
 
-@pytest.mark.parametrize("step", [KBinsDiscretizer(3), OneHotEncoder()], ids=["bins", "one-hot"])
+BINS = KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf")
+
+
+@pytest.mark.parametrize("step", [BINS, OneHotEncoder()], ids=["bins", "one-hot"])
 def test_error_names_the_path_to_a_column_transformers_step(step):
     transformer = ColumnTransformer([("steps", step, [0])], remainder="passthrough")
     pipeline = make_pipeline(transformer, LogisticRegression(max_iter=2000))
