@@ -46,7 +46,7 @@ RADIUS = {0.1: 0.2, 0.3: 0.38}
 #: Of the second fit: the worst logits alone count.
 SECOND = {"alpha": 20.0, "learning_rate": 5e-4}
 #: What tells runs from each other.
-CHOSEN = ("eps", "radius", "epochs", "shift", "second", "mixed", "seed")
+CHOSEN = ("eps", "radius", "epochs", "shift", "second", "second_epochs", "mixed", "seed")
 PACKAGES = ("torch", "scikit-learn", "skorch", "numpy")
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 #: Queries of random search on images where slopes mislead, as many as in AutoAttack.
 QUERIES_WHERE_MISLED = 5000
-#: Runs of that search, which draw other patches: the second still finds one error in ten.
+#: Runs of that search: another draw of windows finds other errors.
 RUNS_WHERE_MISLED = 2
 
 #: What may get a sample misclassified, in order: no attack at all, six gradient attacks, random

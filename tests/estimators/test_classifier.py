@@ -10,7 +10,7 @@ import pytest
 import sklearn
 import torch
 from iris_classifier import IRIS, classifier
-from releases import SKLEARN_1_8
+from releases import since_1_8
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -150,12 +150,7 @@ def test_non_contiguous_rows_give_the_same_network():
     )
 
 
-#: scikit-learn 1.7 reads no names off today's frames of polars, and asks the scaler of a pipeline
-#: about the weights of its score.
-before_1_8 = pytest.mark.skipif(not SKLEARN_1_8, reason="needs scikit-learn 1.8")
-
-
-@pytest.mark.parametrize("frame", [pd.DataFrame, pytest.param(pl.DataFrame, marks=before_1_8)])
+@pytest.mark.parametrize("frame", [pd.DataFrame, pytest.param(pl.DataFrame, marks=since_1_8)])
 def test_frames_go_in_and_names_are_kept(frame):
     columns = list("abcd")
     X = frame(dict(zip(columns, IRIS[0].T, strict=True)))
@@ -238,7 +233,7 @@ def test_class_weights_beyond_their_precision_are_named():
         classifier(class_weight={0: 0, 1: 0, 2: 0}).fit(X, y)
 
 
-@before_1_8
+@since_1_8
 def test_sample_weight_is_routed_through_a_pipeline_and_a_search():
     X, y = IRIS
     weight = np.where(y == 2, 1e-9, 1.0)

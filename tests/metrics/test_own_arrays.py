@@ -119,9 +119,9 @@ def test_a_predict_that_writes_into_x_gets_the_figures_of_one_that_does_not(cont
 )
 @pytest.mark.parametrize("container", [np.array, pd.DataFrame], ids=["array", "frame"])
 def test_known_errors_behind_a_scaler_without_a_copy_are_those_behind_one_with(container, last):
-    rows = container(X)
+    rows = container(X.copy())
     in_place, scaled = (
-        make_pipeline(StandardScaler(copy=copy), clone(last)).fit(container(X), Y)
+        make_pipeline(StandardScaler(copy=copy), clone(last)).fit(container(X.copy()), Y)
         for copy in (False, True)
     )
     found, expected = (

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from releases import since_1_8
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -360,6 +361,7 @@ def in_polars(frame):
     return pl.DataFrame(values)
 
 
+@since_1_8
 @pytest.mark.parametrize("categories", [None, "all"])
 def test_polars_arrays_and_lists_give_the_figure_of_pandas(categories):
     frame, units = X.astype({"grade": str}), {"age": 18.0, "income": 10.0}
@@ -610,6 +612,7 @@ def test_a_scorer_in_cross_validation():
     assert scores["test_robust"].sum() < scores["test_clean"].sum()
 
 
+@since_1_8
 def test_weights_and_seeds_count_as_ever():
     model, threat = fitted(), ThreatModel.from_data(X, categories="all")
     weight = (np.arange(len(X)) % 2).astype(float)
