@@ -24,7 +24,14 @@ from sklearn_iso.metrics._raw_table import table_of
 from sklearn_iso.metrics._refused import Refused
 from sklearn_iso.metrics._table import Table
 from sklearn_iso.metrics._weights import weighted
-from sklearn_iso.twins._labels import classes_of, columns_of, kinds_of, one_each
+from sklearn_iso.twins._labels import (
+    check_kind,
+    classes_of,
+    columns_of,
+    kinds_of,
+    one_each,
+    some_of,
+)
 
 FAR = 1e3  # standard deviations
 
@@ -264,15 +271,10 @@ def _check_predicted(labels: NDArray, columns: NDArray, classes: NDArray) -> Non
     """Raise a ValueError where no prediction is a class: every sample would count as wrong."""
     if (columns < 0).all():
         raise ValueError(
-            f"predict must return labels out of classes_, {_some(classes)} ({kinds_of(classes)}); "
-            f"got {_some(labels)} ({kinds_of(labels)}), none of which is among them. Give the "
-            "estimator a predict and classes_ of one type."
+            f"predict must return labels out of classes_, {some_of(classes)} "
+            f"({kinds_of(classes)}); got {some_of(labels)} ({kinds_of(labels)}), none of which "
+            "is among them. Give the estimator a predict and classes_ of one type."
         )
-
-
-def _some(labels: NDArray) -> str:
-    found = list(dict.fromkeys(map(repr, labels.tolist())))
-    return f"[{', '.join(found[:5])}{', ...' if len(found) > 5 else ''}]"
 
 
 def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
@@ -305,11 +307,8 @@ def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
         return columns
     check_labels_known(labels)
     unseen = ", ".join(sorted(set(map(str, labels[new].tolist())))[:5])
-    if new.all() and kinds_of(labels) != kinds_of(classes):
-        raise ValueError(
-            f"y must hold labels of the type of the estimator's classes_, {_some(classes)}; found "
-            f"{unseen} of dtype {labels.dtype}. Pass the labels as they were in the fit."
-        )
+    if new.all():
+        check_kind(labels, classes, "the estimator's classes_")
     warnings.warn(
         f"y holds labels that the estimator was not fitted on, {unseen}, and that it cannot "
         f"predict: {int(new.sum())} of {len(labels)} samples count as misclassified. Stratify the "

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 from sklearn.base import is_classifier, is_regressor
-from sklearn.metrics import accuracy_score, check_scoring
+from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
@@ -22,7 +22,7 @@ from sklearn_iso._weighting import effective_number
 from sklearn_iso.metrics._routing import takes_weights
 from sklearn_iso.metrics._table import own_copy
 from sklearn_iso.metrics._weights import share, wilson_interval
-from sklearn_iso.twins._labels import one_each
+from sklearn_iso.twins._labels import check_kind, one_each
 
 Interval = tuple[float, float]
 Answer = Callable[[Samples], ArrayLike]
@@ -110,7 +110,7 @@ class Accuracy:
             raise ValueError("it predicts NaN")
         right = np.asarray(self.y == labels, dtype=np.float64)
         if not right.any():
-            accuracy_score(self.y, labels)  # raises an error for labels of unlike types
+            check_kind(self.y, labels, "the estimator's predictions")
         return Scored(float(share(right, self.weight)), right)
 
     def interval(self, scored: Scored, n_repeats: int) -> Interval | None:

@@ -116,6 +116,38 @@ def kinds_of(labels: ArrayLike) -> str:
     return " and ".join(sorted(names))
 
 
+def check_kind(labels: NDArray, known: NDArray, of: str) -> None:
+    """Raise a ValueError where labels, none of which is known, are of another kind than those.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.twins._labels import check_kind
+    >>> check_kind(np.array(["0"]), np.array([0, 1]), "the estimator's classes_")
+    Traceback (most recent call last):
+    ValueError: y must hold labels of the type of the estimator's classes_, [0, 1]; found ['0'] ...
+    """
+    if kinds_of(labels) != kinds_of(known):
+        raise ValueError(
+            f"y must hold labels of the type of {of}, {some_of(known)}; found {some_of(labels)} of "
+            f"dtype {labels.dtype}. Pass the labels as they were in the fit."
+        )
+
+
+def some_of(labels: NDArray) -> str:
+    """Return the first five of several labels, for messages.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso.twins._labels import some_of
+    >>> some_of(np.arange(9) // 2 * 2), some_of(np.arange(9))
+    ('[0, 2, 4, 6, 8]', '[0, 1, 2, 3, 4, ...]')
+    """
+    found = list(dict.fromkeys(map(repr, labels.tolist())))
+    return f"[{', '.join(found[:5])}{', ...' if len(found) > 5 else ''}]"
+
+
 def _name(label: object) -> str:
     return type(label).__name__
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from few_queries import for_distance
+from releases import SKLEARN_1_8
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
@@ -44,6 +45,7 @@ def unseen(last):
     return make_pipeline(MissingIndicator(features="all"), last)
 
 
+LASSO = {"l1_ratio": 1} if SKLEARN_1_8 else {"penalty": "l1"}
 INNER = unseen(LogisticRegression())
 CONSTANT = {
     "linear": INNER,
@@ -55,7 +57,7 @@ CONSTANT = {
     "one against one": OneVsOneClassifier(INNER),
     "dummy": make_pipeline(StandardScaler(), DummyClassifier()),
     "no coefficient": make_pipeline(
-        StandardScaler(), LogisticRegression(l1_ratio=1, solver="saga", C=1e-6)
+        StandardScaler(), LogisticRegression(solver="saga", C=1e-6, **LASSO)
     ),
     "a bin": make_pipeline(Binarizer(threshold=100), LogisticRegression()),
 }
