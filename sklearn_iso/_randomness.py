@@ -21,7 +21,7 @@ def private_random_state(
         return np.random.RandomState()
     try:
         return check_random_state(random_state)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(
             "random_state must be None, an integer from 0 to 2**32 - 1 or a numpy RandomState; got "
             f"{random_state!r}."

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from releases import calls_back, compiles_pages, exports
 
 import sklearn_iso
 
@@ -34,7 +35,14 @@ def public_objects() -> list:
     return [value for _, value in sorted(found.items())]
 
 
-@pytest.mark.parametrize("name", MODULES)
+def marked(name, marks):
+    """Return a parameter, with what it needs of other packages."""
+    return pytest.param(name, id=name, marks=marks.get(name, ()))
+
+
+@pytest.mark.parametrize(
+    "name", [marked(name, {"sklearn_iso.persistence._onnx": exports}) for name in MODULES]
+)
 def test_doctests_run(name):
     result = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
     assert result.failed == 0
@@ -81,11 +89,18 @@ def test_differences_of_outputs_are_told():
     assert differs("broken: 100 of 450", "broken: 101 of 450")
 
 
+NEEDS = {
+    "docs/howto/own_module.md": compiles_pages,
+    "docs/howto/save_and_ship.md": exports,
+    "docs/howto/search.md": calls_back,
+}
+
+
 @pytest.mark.parametrize(
-    "page", OUTPUTS.pages(), ids=lambda page: page.relative_to(ROOT).as_posix()
+    "page", [marked(page.relative_to(ROOT).as_posix(), NEEDS) for page in OUTPUTS.pages()]
 )
 def test_code_of_a_page_runs_and_prints_what_the_page_shows(page):
-    blocks = OUTPUTS.run(page)
+    blocks = OUTPUTS.run(ROOT / page)
     assert any(printed for _, printed, _ in blocks)
     assert not [(shown, printed) for _, printed, shown in blocks
                 if differs(shown or "", printed)]  # fmt: skip

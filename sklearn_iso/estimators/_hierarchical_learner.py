@@ -186,7 +186,9 @@ def block_widths(
     """
     if block_sizes is None:
         return [list(FIRST_BLOCK), *([list(FURTHER_BLOCK)] * (n_levels - 1))]
-    blocks = list(block_sizes)
+    # Arrays without dimension are sequences to scikit-learn, but have no entries.
+    without = getattr(block_sizes, "ndim", 1) == 0
+    blocks: list[int | Sequence[int]] = list(np.ravel(block_sizes) if without else block_sizes)
     if len(blocks) != n_levels:
         raise ValueError(
             f"block_sizes must have one entry for each of the {n_levels} levels of y; got "

@@ -28,6 +28,8 @@ from sklearn_iso.estimators._input import plain_array
 
 #: Numbers in what the classifier is asked at once.
 CHUNK = 2**21
+#: Standard deviations beyond which no draw lies.
+FARTHEST = 10
 
 
 class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -140,13 +142,14 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is out of its range, X holds NaN, a label is missing, or a weight is
-            negative.
+            If a parameter is out of its range, X holds NaN, a label is missing, a weight is
+            negative, or sigma too large for the dtype of X.
         """
         X, y = plain_array(X), plain_array(y)
         samples, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_labels_known(labels)
         check_classification_targets(labels)
+        self._check_sigma(samples.dtype)
         random = private_random_state(self.random_state)
         self._noise_seed = int(random.randint(2**31 - 1))
         weights = {}
@@ -226,9 +229,17 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         )
         return samples
 
+    def _check_sigma(self, dtype: np.dtype) -> None:
+        if self.sigma > (most := float(np.finfo(dtype).max) / FARTHEST):
+            raise ValueError(
+                f"sigma must be at most {most:.3g} for samples of {dtype}, whose noise overflows "
+                f"else; got {self.sigma:g}. Scale X and sigma down, or pass X as float64."
+            )
+
     def _drawn(
         self, random: np.random.RandomState, shape: tuple[int, ...], dtype: np.dtype
     ) -> NDArray:
+        self._check_sigma(dtype)
         noise: NDArray = (self.sigma * random.standard_normal(shape)).astype(dtype)
         return noise
 

@@ -357,6 +357,7 @@ def test_a_leaf_of_one_row_is_a_class_like_any_other(early_stopping):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"block_sizes": np.array(8)}, r"one entry for each of the 2 levels .* got 1"),
         ({"block_sizes": (8,)}, r"one entry for each of the 2 levels .* got 1"),
         ({"block_sizes": (8, ())}, r"at least one hidden layer"),
         ({"block_sizes": (8, 0)}, r"entry of block_sizes must hold integers of 1 or more; got .0"),

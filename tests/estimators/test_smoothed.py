@@ -142,6 +142,16 @@ def test_parameters_out_of_range_are_refused(params, message):
         SmoothedClassifier(**{"estimator": LogisticRegression(), **params}).fit(X, Y)
 
 
+def test_noise_that_the_dtype_does_not_hold_is_refused():
+    smoothed = SmoothedClassifier(KNeighborsClassifier(), sigma=1e38, n_samples=10)
+    with pytest.raises(ValueError, match=r"sigma must be at most 3.4e\+37 .* float32"):
+        smoothed.fit(X.astype(np.float32), Y)
+    smoothed.fit(X, Y)
+    assert smoothed.predict_proba(X[:1]).sum() == 1
+    with pytest.raises(ValueError, match="sigma must be at most"):
+        smoothed.predict(X[:1].astype(np.float32))
+
+
 def test_missing_values_are_refused():
     smoothed = SmoothedClassifier(KNeighborsClassifier(), n_samples=10).fit(X, Y)
     with pytest.raises(ValueError, match="NaN"):

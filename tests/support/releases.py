@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 import sklearn
 import torch
@@ -16,4 +18,12 @@ since_1_8 = pytest.mark.skipif(not SKLEARN_1_8, reason="needs scikit-learn 1.8")
 #: Graphs of ONNX are exported by the torch that the extra asks for.
 exports = pytest.mark.skipif(
     torch.__version__ < TorchVersion("2.13"), reason="the extra onnx needs torch 2.13"
+)
+#: Callbacks that a search or a pipeline hands to its estimators.
+calls_back = pytest.mark.skipif(
+    find_spec("sklearn.callback") is None, reason="needs a scikit-learn with callbacks"
+)
+#: torch compiles what is written in a page, whose source is not a file of Python.
+compiles_pages = pytest.mark.skipif(
+    torch.__version__ < TorchVersion("2.13"), reason="older releases of torch read the source"
 )
