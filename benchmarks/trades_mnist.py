@@ -3,14 +3,15 @@
 `SmallCNN` at an L-infinity budget of 0.3, trained for the same CPU seconds by the penalty of the
 preset "images_large_budgets", by PGD training and by TRADES (beta 6), whose balls grow over the
 first 30% of the time. All else is shared: Adam at 1e-3, falling linearly to 0 with the time,
-batches of 128, and images that are shifted by up to one pixel at random. The last 5,000 training
-images are held out: every twentieth of the time an attack measures the first of them, a line is
-added to the log, and the most robust weights are kept. Test images are attacked once, at the end,
+batches of 128, images that are shifted by up to one pixel at random, products in bfloat16, and
+an exponential mean of the weights, which is what is measured. The last 5,000 training images are
+held out: every twentieth of the time an attack measures the first of them, a line is added to the
+log, and the most robust weights are kept. Test images are attacked once, at the end, in float32,
 by AutoAttack if pyautoattack is installed, and else by the package's ensemble. Time is that of
 training alone. A killed run goes on with --resume from its last measurement.
 
     SKLEARN_ISO_DATA=folder python benchmarks/trades_mnist.py --minutes 60 [--methods NAME ...]
-        [--seed 0] [--images 1000] [--threads 1] [--resume] [--quick]
+        [--seed 0] [--images 1000] [--threads 1] [--float32] [--resume] [--quick]
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ from filelock import FileLock
 from robustness.measures import accuracy, under_autoattack, under_ensemble
 from robustness.peers import AdversarialTraining, Ball, Trades
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sklearn_iso import ThreatModel, preset
 from sklearn_iso._geometry.patches import ImageLayout
 from sklearn_iso._training import Objective
+from sklearn_iso._training.acceleration import Acceleration, accelerated
 from sklearn_iso._training.shifts import shifted
 from sklearn_iso.attacks import PGD
 from sklearn_iso.datasets import load_mnist
@@ -43,7 +46,7 @@ from sklearn_iso.modules import SmallCNN
 FOLDER = Path(__file__).parents[1] / "output" / "trades-mnist"
 RESULTS = Path(__file__).with_suffix(".json")
 EPS, BETA, N_STEPS, WARMUP = 0.3, 6.0, 10, 0.3
-LEARNING_RATE, BATCH_SIZE = 1e-3, 128
+LEARNING_RATE, BATCH_SIZE, DECAY = 1e-3, 128, 0.999
 N_HELD_OUT, N_MEASURED, N_POINTS = 5_000, 500, 20
 PACKAGES = ("torch", "scikit-learn", "numpy")
 #: From a network, a batch and the share of the time that is over to a loss.
@@ -88,44 +91,53 @@ METHODS: dict[str, Callable[..., Loss]] = {
 class Run:
     """One training: its network, and all that the next batch depends on."""
 
-    def __init__(self, method: str, seed: int, seconds: float, X: Tensor, y: Tensor) -> None:
+    def __init__(
+        self, method: str, seed: int, seconds: float, X: Tensor, y: Tensor, mixed: bool
+    ) -> None:
         torch.manual_seed(seed)
         self.X, self.y, self.seconds, self.spent = X, y, seconds, 0.0
         self.generator = torch.Generator().manual_seed(seed)
-        self.module = SmallCNN(784, 10)
+        self.module = SmallCNN(784, 10).to(memory_format=torch.channels_last)
+        self.mean = AveragedModel(self.module, multi_avg_fn=get_ema_multi_avg_fn(DECAY))
+        self.acceleration = Acceleration(mixed_precision=mixed)
         self.loss = METHODS[method](X, y, self.generator)
         self.optimizer = torch.optim.Adam(self.module.parameters(), LEARNING_RATE, fused=True)
         self.log: list[dict[str, float]] = []
-        self.best = {name: v.clone() for name, v in self.module.state_dict().items()}
+        self.best = _copied(self.mean.module)
         self.n_batches = 0
 
     def train_until(self, seconds: float) -> None:
         """Train until so many CPU seconds are spent."""
         self.module.train()
         start = time.process_time() - self.spent
-        while self.spent < seconds:
-            for index in torch.randperm(len(self.X), generator=self.generator).split(BATCH_SIZE):
-                share = self.spent / self.seconds
-                self.optimizer.param_groups[0]["lr"] = LEARNING_RATE * max(1 - share, 0.0)
-                moves = torch.randint(-1, 2, (len(index), 2), generator=self.generator)
-                images = shifted(self.X[index], IMAGES, moves, fill=0.0)
-                self.optimizer.zero_grad()
-                self.loss(self.module, images, self.y[index], share).backward()
-                self.optimizer.step()
-                self.n_batches += 1
-                self.spent = time.process_time() - start
-                if self.spent >= seconds:
-                    break
+        with accelerated(self.module, self.acceleration, "cpu"):
+            while self.spent < seconds:
+                self._train_epoch(start, seconds)
+
+    def _train_epoch(self, start: float, seconds: float) -> None:
+        for index in torch.randperm(len(self.X), generator=self.generator).split(BATCH_SIZE):
+            share = self.spent / self.seconds
+            self.optimizer.param_groups[0]["lr"] = LEARNING_RATE * max(1 - share, 0.0)
+            moves = torch.randint(-1, 2, (len(index), 2), generator=self.generator)
+            images = shifted(self.X[index], IMAGES, moves, fill=0.0)
+            self.optimizer.zero_grad()
+            self.loss(self.module, images, self.y[index], share).backward()
+            self.optimizer.step()
+            self.mean.update_parameters(self.module)
+            self.n_batches += 1
+            self.spent = time.process_time() - start
+            if self.spent >= seconds:
+                break
 
     def measure(self, X: Tensor, y: Tensor) -> None:
         """Add a line to the log, and keep the weights if they are the most robust so far."""
-        module, threat = self.module.eval(), ThreatModel("linf", bounds=(0, 1))
+        module, threat = self.mean.module.eval(), ThreatModel("linf", bounds=(0, 1))
         X_adv = PGD(n_steps=40)(
             module, X[:N_MEASURED], y[:N_MEASURED], eps=EPS, threat=threat, random_state=0
         )
         robust = accuracy(module, X_adv, y[:N_MEASURED])
         if robust > max((row["held_out_robust"] for row in self.log), default=-1.0):
-            self.best = {name: v.clone() for name, v in module.state_dict().items()}
+            self.best = _copied(module)
         self.log.append({
             "seconds": round(self.spent, 1), "epochs": self.n_batches * BATCH_SIZE / len(self.X),
             "held_out_clean": accuracy(module, X, y), "held_out_robust": robust,
@@ -133,18 +145,24 @@ class Run:
 
     def state(self) -> dict[str, Any]:
         return {
-            "module": self.module.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(), "global": torch.get_rng_state(),
-            "best": self.best, "log": self.log, "spent": self.spent, "n_batches": self.n_batches,
+            "module": self.module.state_dict(), "mean": self.mean.state_dict(),
+            "optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state(),
+            "global": torch.get_rng_state(), "best": self.best, "log": self.log,
+            "spent": self.spent, "n_batches": self.n_batches,
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         self.module.load_state_dict(state["module"])
+        self.mean.load_state_dict(state["mean"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["global"])
         self.best, self.log = state["best"], state["log"]
         self.spent, self.n_batches = state["spent"], state["n_batches"]
+
+
+def _copied(module: nn.Module) -> dict[str, Tensor]:
+    return {name: v.clone() for name, v in module.state_dict().items()}
 
 
 def trained(
@@ -194,6 +212,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=1000, help="test images under attack")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--float32", action="store_true", help="no products in bfloat16")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--quick", action="store_true", help="5 seconds each, few images, not kept")
     options = parser.parse_args()
@@ -216,13 +235,14 @@ def main() -> None:
     settings = {
         "minutes": options.minutes, "seed": options.seed, "threads": options.threads, "eps": EPS,
         "beta": BETA, "n_steps": N_STEPS, "warmup": WARMUP, "learning_rate": LEARNING_RATE,
-        "batch_size": BATCH_SIZE, "n_train": len(X), "n_held_out": len(held_out[0]),
+        "batch_size": BATCH_SIZE, "decay": DECAY, "bfloat16": not options.float32,
+        "n_train": len(X), "n_held_out": len(held_out[0]),
     }  # fmt: skip
     print(json.dumps(settings), flush=True)
     for method in options.methods:
         name = f"{method.replace(' ', '-')}-{options.minutes:g}-{options.seed}"
         path = FOLDER / f"{name}{'-quick' if options.quick else ''}"
-        run = Run(method, options.seed, 60 * options.minutes, X, y)
+        run = Run(method, options.seed, 60 * options.minutes, X, y, mixed=not options.float32)
         module = trained(run, held_out, path, options.resume, 2 if options.quick else N_POINTS)
         test = measured_on_test(module, X_test, y_test, options.images)
         row = {"method": method, **settings, **test, "log": run.log}
