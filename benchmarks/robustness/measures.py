@@ -26,19 +26,27 @@ def label(norm: str, eps: float) -> str:
 
 
 @torch.no_grad()
+def right_ones(model: nn.Module, X: Tensor, y: Tensor) -> Tensor:
+    """Which rows are right, taken anew from the network."""
+    return torch.cat([model(rows).argmax(dim=1) for rows in X.split(1000)]) == y
+
+
 def accuracy(model: nn.Module, X: Tensor, y: Tensor) -> float:
-    """Share of the rows that are right, taken anew from the network."""
-    predicted = torch.cat([model(rows).argmax(dim=1) for rows in X.split(1000)])
-    return float((predicted == y).double().mean())
+    """Share of the rows that are right."""
+    return float(right_ones(model, X, y).double().mean())
+
+
+def ensemble_examples(
+    model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float, **options: Any
+) -> Tensor:
+    threat = ThreatModel(norm, bounds=(0, 1))
+    return attack_ensemble(model, X, y, eps=eps, threat=threat, random_state=0, **options)
 
 
 def under_ensemble(
     model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float, **options: Any
 ) -> float:
-    X_adv = attack_ensemble(
-        model, X, y, eps=eps, threat=ThreatModel(norm, bounds=(0, 1)), random_state=0, **options
-    )
-    return accuracy(model, X_adv, y)
+    return accuracy(model, ensemble_examples(model, X, y, norm, eps, **options), y)
 
 
 def under_patches(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> float:
@@ -47,7 +55,7 @@ def under_patches(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float)
     return under_ensemble(model, X, y, norm, eps, **patches)
 
 
-def under_autoattack(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> float:
+def autoattack_examples(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> Tensor:
     from pyautoattack import AutoAttack
 
     # Its square attack takes images only.
@@ -61,7 +69,11 @@ def under_autoattack(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: flo
     size = (X_adv - X).norm(p=np.inf if norm == "linf" else 2, dim=1)
     if (size > eps * (1 + 1e-4)).any() or X_adv.min() < 0 or X_adv.max() > 1:
         raise AssertionError(f"AutoAttack left its budget: {float(size.max())} > {eps}")
-    return accuracy(model, X_adv, y)
+    return X_adv
+
+
+def under_autoattack(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> float:
+    return accuracy(model, autoattack_examples(model, X, y, norm, eps), y)
 
 
 #: Attacks that confirm a row, by the key in the JSON: their title, and what they leave.

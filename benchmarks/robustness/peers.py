@@ -69,19 +69,23 @@ class Ball:
         return (X + moved).clamp(0, 1)
 
     def climb(self, loss: Callable[[Tensor], Tensor], X: Tensor, X_adv: Tensor) -> Tensor:
-        step = 2.5 * self.eps / self.n_steps
         for _ in range(self.n_steps):
             X_adv = X_adv.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(loss(X_adv), X_adv)
-            with torch.no_grad():
-                if self.norm == "linf":
-                    moved = (X_adv + step * gradient.sign() - X).clamp(-self.eps, self.eps)
-                else:
-                    moved = X_adv + step * normalize(gradient) - X
-                    length = moved.norm(dim=1, keepdim=True).clamp_min(1e-12)
-                    moved = moved * (self.eps / length).clamp(max=1)
-                X_adv = (X + moved).clamp(0, 1)
+            X_adv = self.stepped(X, X_adv, gradient)
         return X_adv.detach()
+
+    @torch.no_grad()
+    def stepped(self, X: Tensor, X_adv: Tensor, gradient: Tensor) -> Tensor:
+        """One steepest step, back into the ball and the box."""
+        step = 2.5 * self.eps / self.n_steps
+        if self.norm == "linf":
+            moved = (X_adv + step * gradient.sign() - X).clamp(-self.eps, self.eps)
+        else:
+            moved = X_adv + step * normalize(gradient) - X
+            length = moved.norm(dim=1, keepdim=True).clamp_min(1e-12)
+            moved = moved * (self.eps / length).clamp(max=1)
+        return (X + moved).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,43 @@ class AdversarialTraining:
     def __call__(self, model: nn.Module, X: Tensor, y: Tensor) -> Tensor:
         X_adv = self.ball.climb(lambda x: cross_entropy(model(x), y), X, self.ball.start(X))
         return cross_entropy(model(X_adv), y)
+
+
+@dataclass(frozen=True)
+class EitherNorm:
+    """Adversarial training in one of several balls, drawn for each batch.
+
+    Croce and Hein, "Adversarial Robustness against Multiple and Single l_p-Threat Models via Quick
+    Fine-Tuning of Robust Classifiers", ICML 2022, from scratch ("SAT").
+    """
+
+    balls: tuple[Ball, ...]
+
+    def __call__(self, model: nn.Module, X: Tensor, y: Tensor) -> Tensor:
+        chosen = self.balls[int(torch.randint(len(self.balls), ()))]
+        return AdversarialTraining(chosen)(model, X, y)
+
+
+@dataclass(frozen=True)
+class SteepestOfNorms:
+    """Maini, Wong and Kolter, ICML 2020 ("MSD"): each step is that of the norm that climbs most."""
+
+    balls: tuple[Ball, ...]
+
+    def __call__(self, model: nn.Module, X: Tensor, y: Tensor) -> Tensor:
+        X_adv = self.balls[0].start(X)
+        for _ in range(self.balls[0].n_steps):
+            X_adv = self._step(model, X, y, X_adv)
+        return cross_entropy(model(X_adv), y)
+
+    def _step(self, model: nn.Module, X: Tensor, y: Tensor, X_adv: Tensor) -> Tensor:
+        X_adv = X_adv.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(cross_entropy(model(X_adv), y), X_adv)
+        with torch.no_grad():
+            found = [ball.stepped(X, X_adv, gradient) for ball in self.balls]
+            losses = [cross_entropy(model(points), y, reduction="none") for points in found]
+            best = torch.stack(losses).argmax(dim=0)
+        return torch.stack(found)[best, torch.arange(len(X))]
 
 
 @dataclass(frozen=True)
