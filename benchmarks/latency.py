@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -55,15 +56,20 @@ def quartiles(values: list[float]) -> list[float]:
 
 
 def starts(n_starts: int) -> dict[str, dict[str, object]]:
-    """Return seconds and modules of each step of fresh processes; the first one warms the disk."""
+    """Return seconds and modules of each step of fresh processes.
+
+    The first one warms the disk and writes the bytecode, which an installed package has.
+    """
     alone = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     found = []
-    for _ in range(n_starts + 1):
-        run = subprocess.run(
-            [sys.executable, "-c", START], capture_output=True, text=True, check=True,
-            env=os.environ | alone,
-        )  # fmt: skip
-        found.append(json.loads(run.stdout))
+    with tempfile.TemporaryDirectory() as folder:
+        bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
+        for _ in range(n_starts + 1):
+            run = subprocess.run(
+                [sys.executable, "-c", START], capture_output=True, text=True, check=True,
+                env=os.environ | alone | bytecode,
+            )  # fmt: skip
+            found.append(json.loads(run.stdout))
     return {
         name: {"seconds": quartiles([one[name][0] for one in found[1:]]), "modules": n_modules}
         for name, (_, n_modules) in found[-1].items()
