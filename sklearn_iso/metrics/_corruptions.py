@@ -306,15 +306,15 @@ def _names(corruptions: str | Sequence[str], known: dict[str, Corruption]) -> li
     if isinstance(corruptions, str):
         names = list(known) if corruptions == "auto" else [corruptions]
     else:
-        names = list(dict.fromkeys(corruptions))
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
+        names = list(corruptions)
+    # Of what is no text, some could not even be looked up.
+    if not names or not all(isinstance(name, str) and name in known for name in names):
         raise ValueError(
             f"corruptions must be 'auto' or among those that apply to X, {list(known)}; got "
             f"{corruptions!r}. 'swapped' needs columns of text, categories or bool, and those of "
             "images need image_shape."
         )
-    return names
+    return list(dict.fromkeys(names))
 
 
 def _severities(corruption: Corruption, severities: Severities | None) -> tuple[float, ...]:

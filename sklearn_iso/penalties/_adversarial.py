@@ -159,7 +159,7 @@ class AdversarialPenalty(Penalty):
         check_bounds(self.bounds, X)
 
     def _check_starts(self, X: Tensor) -> None:
-        if not self._starts or not set(self._starts) <= set(STARTS):
+        if not self._starts or not all(one in STARTS for one in self._starts):
             raise ValueError(
                 f"start must be one of {STARTS}, or a sequence of these; got {self.start!r}."
             )

@@ -589,6 +589,7 @@ def test_channels_are_found_on_either_side_and_move_together():
         ({"corruptions": "swapped"}, "corruptions must be 'auto' or among those that apply.*noise"),
         ({"corruptions": ["blur"]}, "corruptions must be 'auto'.*image_shape"),
         ({"corruptions": []}, "corruptions must be"),
+        ({"corruptions": [["noise"]]}, "corruptions must be"),
         ({"severities": [-1]}, "severities must be finite numbers of at least 0"),
         ({"severities": []}, "severities must be"),
         ({"severities": [2]}, "severities of 'outliers' are a share.*at most 1.*dict"),

@@ -74,7 +74,7 @@ def test_map_without_logits_keeps_its_patches():
     assert list(both.start) == ["random", "patches"]
 
 
-@pytest.mark.parametrize("start", ["nowhere", (), ("margin", "nowhere"), [1]])
+@pytest.mark.parametrize("start", ["nowhere", (), ("margin", "nowhere"), [1], [["margin"]]])
 def test_unknown_start_lists_the_known_ones(start):
     with pytest.raises(ValueError, match="start.* must be .*'patches'"):
         WorstCaseIsometry(start=start).calibrate(X, Y)
