@@ -89,6 +89,11 @@ class RandomShifts(Callback):
                 f"n_pixels must be less than the sides of an image, of which one is {side}; got "
                 f"{self.n_pixels}. Take 1 or 2."
             )
+        if abs(self.fill) > (most := torch.finfo(X.dtype).max):
+            raise ValueError(
+                f"fill must be a value of X, whose dtype {X.dtype} ends at {most:.3g}; got "
+                f"{self.fill:g}. Take the value of the background."
+            )
         moves = self.generator_.integers(-self.n_pixels, self.n_pixels + 1, size=(len(X), 2))
         X.copy_(shifted(X, layout, torch.from_numpy(moves).to(X.device), self.fill))
 

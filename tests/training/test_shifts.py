@@ -57,6 +57,7 @@ def test_a_fit_sees_shifted_images_the_same_each_time_and_leaves_x_alone():
             {"image_shape": (5, 5)},
             r"hold the 64 values of a row; \(5, 5\) holds 25",
         ),
+        ({"fill": 1e300}, r"fill must be a value of X, whose dtype torch.float32 ends at 3.4e\+38"),
         ({"fill": np.inf}, "'fill' parameter of RandomShifts must be a float in the range"),
     ],
 )
@@ -64,4 +65,4 @@ def test_errors_tell_the_rule_and_what_came(parameters, message):
     X, y = load_digits(n_class=2, return_X_y=True)
     model = IsometricClassifier(callbacks=[RandomShifts(**parameters)], max_epochs=1)
     with pytest.raises(ValueError, match=message):
-        model.fit(X[:40], y[:40])
+        model.fit(X[:40].astype(np.float32), y[:40])
