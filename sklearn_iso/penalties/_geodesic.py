@@ -168,7 +168,8 @@ class GeodesicIsometry(StressPenalty):
         weight = torch.ones(len(rows)) if sample_weight is None else sample_weight
         share = weight.double() / weight.sum(dtype=torch.float64)
         of_landmarks = share[torch.from_numpy(self.landmarks_)]
-        squares = paths.square().to(share) @ share
+        # By sample: in float64 all of them at once would take three times the memory of the paths.
+        squares = torch.stack([path.square().to(share) @ share for path in paths])
         self.spread_ = float((of_landmarks @ squares / of_landmarks.sum() / 2).sqrt())
         return self
 
@@ -205,7 +206,7 @@ class GeodesicIsometry(StressPenalty):
         distances : Tensor of shape (n, n)
             To each other.
         """
-        return self.distances_from(index)[:, index]
+        return self._paths_from[self._place[index].unsqueeze(1), index]
 
     def _paths(self, rows: NDArray, generator: torch.Generator) -> NDArray:
         # Coincident samples would fill each other's neighbourhoods, and weight 2 would differ
@@ -258,7 +259,8 @@ class GeodesicIsometry(StressPenalty):
     def _known(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the distances of the pairs with a landmark, and which pairs those are."""
         place = self._place[index]
-        from_rows = self._paths_from[place][:, index]  # nonsense where there is no place
+        # Nonsense where there is no place; whole paths would be read for a batch of their ends.
+        from_rows = self._paths_from[place.unsqueeze(1), index]
         reached = place >= 0
         one_way, other_way = reached.unsqueeze(1), reached.unsqueeze(0)
         d_X = torch.where(one_way, from_rows, torch.where(other_way, from_rows.mT, 0.0))
