@@ -182,6 +182,15 @@ def test_transformer_is_a_nested_parameter_and_is_never_fitted_itself():
     assert transformer.n_neighbors == 7
 
 
+def test_penalty_by_name_takes_a_transformer_too():
+    quick = {"hidden_layer_sizes": (16,), "max_epochs": 2, "random_state": 0}
+    ours = IsometricTransformer(penalty="geodesic", **quick)
+    theirs = clone(ours).set_params(penalty__neighbors=KNeighborsTransformer(n_neighbors=10))
+    np.testing.assert_array_equal(
+        ours.fit(ROLL).transform(ROLL), theirs.fit(ROLL).transform(ROLL)
+    )  # fmt: skip
+
+
 def test_transformer_within_a_sum_is_reached_by_the_plain_name():
     penalty = GeodesicIsometry(neighbors=KNeighborsTransformer()) + 0.1 * GlobalIsometry()
     penalty.set_params(neighbors__n_neighbors=9)
