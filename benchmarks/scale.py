@@ -5,7 +5,8 @@ takes more than the limit, and the exponent is the slope of log time over log si
 squares, where the constant cost of a call no longer shows: from 10,000 samples, batches of 256 and
 16 classes on, and over the last three sizes at least. Times are CPU seconds, the least of three
 calls where a call takes less than a second. Each job has a process of its own, so that its peak of
-memory is its own too.
+memory is its own too. Approximate neighbours are those of pynndescent, compiled before the clock
+starts; where it is not installed, that job is skipped.
 
     python benchmarks/scale.py [--only NAME ...] [--limit 20] [--largest 1000000] [--quick]
 """
@@ -20,12 +21,14 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -57,6 +60,9 @@ BY_SAMPLES = [1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500
 BY_BATCH = [64, 128, 256, 512, 1024, 2048, 4096]
 BY_CLASSES = [2, 4, 8, 16, 32, 64, 128, 256]
 PACKAGES = ("torch", "scikit-learn", "numpy")
+APPROXIMATE = "fit a geodesic embedding, approximate neighbours"
+#: What a job needs beyond the package.
+NEEDS = {APPROXIMATE: "pynndescent"}
 #: Of a size, makes what is timed: what comes before does not count.
 Job = Callable[[int], Callable[[], object]]
 
@@ -91,6 +97,17 @@ def embedding(penalty: object) -> Job:
         return partial(model.fit, blobs(n)[0])
 
     return job
+
+
+@cache
+def approximate() -> GeodesicIsometry:
+    from pynndescent import PyNNDescentTransformer
+
+    # Of few trees it would miss many neighbours: see benchmarks/approximate_neighbours.py.
+    neighbors = PyNNDescentTransformer(n_neighbors=10, n_trees=40, n_jobs=1, random_state=SEED)
+    for n in (1_000, 20_000):  # compiles, for few samples and for many
+        clone(neighbors).fit_transform(blobs(n)[0])
+    return GeodesicIsometry(neighbors=neighbors)
 
 
 def use(method: str) -> Job:
@@ -154,6 +171,7 @@ def jobs() -> dict[str, tuple[str, Job]]:
         "fit a regressor": fit_regressor,
         "fit an embedding": embedding("global"),
         "fit a geodesic embedding": embedding(GeodesicIsometry()),
+        APPROXIMATE: lambda n: embedding(approximate())(n),
         "predict": use("predict"),
         "transform": use("transform"),
         "adversarial_accuracy, ours": attacked(lambda: IsometricClassifier(random_state=SEED)),
@@ -224,7 +242,8 @@ def exponent(rows: list[dict], start: int) -> float | None:
 
 def keep(name: str, found: dict[str, object]) -> None:
     known = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {"jobs": {}}
-    known["versions"] = {package: version(package) for package in PACKAGES}
+    used = [*PACKAGES, *([NEEDS[name]] if name in NEEDS else [])]
+    known["versions"] = known.get("versions", {}) | {package: version(package) for package in used}
     known["jobs"][name] = found
     known["jobs"] = {job: known["jobs"][job] for job in jobs() if job in known["jobs"]}
     RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
@@ -247,6 +266,9 @@ def main() -> None:
             print(json.dumps(measure(options.one, options.limit, options.largest)))
         return
     for name in options.only:
+        if name in NEEDS and find_spec(NEEDS[name]) is None:
+            print(f"{name}: skipped, as {NEEDS[name]} is not installed", flush=True)
+            continue
         command = [sys.executable, __file__, "--one", name, "--limit", str(options.limit)]
         command += ["--largest", str(options.largest)]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -174,6 +174,7 @@ GROWTH = {
         'fit, alpha="auto"': "default",
         "fit an embedding": "embedding",
         "fit a geodesic embedding": "geodesic",
+        "fit a geodesic embedding, approximate neighbours": "approx. geodesic",
         "predict": "predict",
     },
     "adversarial_accuracy": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
+from sklearn.utils import gen_batches
 
 #: Share of the largest eigenvalue below which a direction is rounding.
 _NOISE = 1e-10
@@ -54,9 +55,9 @@ def landmark_coordinates(
     share = weight[landmarks].astype(np.float64)
     share /= share.sum()
     root = np.sqrt(share)[:, None]
-    squared = np.square(distances, dtype=np.float64)
-    squared -= (squared[:, landmarks] @ share)[:, None]
-    own = squared[:, landmarks]
+    own = np.square(distances[:, landmarks], dtype=np.float64)
+    mean = (own @ share)[:, None]
+    own -= mean
     centred = own - share @ own
     kept = min(n_components, len(landmarks))
     last = len(landmarks) - 1
@@ -64,5 +65,7 @@ def landmark_coordinates(
     real = values > _NOISE * max(values[-1], 0.0)
     axes = (root * vectors[:, real] / np.sqrt(values[real]))[:, ::-1]
     coordinates = np.zeros((distances.shape[1], n_components))
-    coordinates[:, : axes.shape[1]] = -0.5 * squared.T @ axes
+    for rows in gen_batches(len(coordinates), 1024):  # keep the temporary in float64 small
+        squared = np.square(distances[:, rows], dtype=np.float64) - mean
+        coordinates[rows, : axes.shape[1]] = -0.5 * squared.T @ axes
     return coordinates

@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sklearn_iso._labels import check_labels_known
-from sklearn_iso._randomness import private_random_state
+from sklearn_iso._randomness import private_random_state, seeded
 from sklearn_iso._typed import (
     BaseEstimator,
     ClassifierMixin,
@@ -160,7 +160,7 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             samples = np.concatenate([samples] * self.n_copies)
             samples = samples + self._drawn(random, samples.shape, samples.dtype)
             labels = np.tile(labels, self.n_copies)
-        self.estimator_ = _seeded(clone(self.estimator), random).fit(samples, labels, **weights)
+        self.estimator_ = seeded(clone(self.estimator), random).fit(samples, labels, **weights)
         self.classes_ = self.estimator_.classes_
         return self
 
@@ -270,15 +270,3 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
             tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
         return tags
-
-
-def _seeded(estimator: Any, random: np.random.RandomState) -> Any:
-    """Return an estimator whose random states that are None are numbers now."""
-    params = estimator.get_params(deep=True)
-    unset = [key for key, value in sorted(params.items()) if value is None]
-    seeds = {
-        key: int(random.randint(2**31 - 1))
-        for key in unset
-        if key == "random_state" or key.endswith("__random_state")
-    }
-    return estimator.set_params(**seeds)

@@ -8,20 +8,31 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval, StrOptions
+from scipy.sparse import csr_array
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from torch import Tensor
 
 from sklearn_iso._geometry import one_block
 from sklearn_iso._geometry.norms import NormName
+from sklearn_iso._randomness import seeded
+from sklearn_iso._typed import clone
 from sklearn_iso.modules import Layers
 from sklearn_iso.penalties._batch import Batch
 from sklearn_iso.penalties._graph import MAX_EXACT, geodesic_distances, neighbour_graph
+from sklearn_iso.penalties._graph_transformer import (
+    NeighborsTransformer,
+    check_transformer,
+    transformed_graph,
+)
 from sklearn_iso.penalties._pairwise import (
     NORM_ORDERS,
     PairwiseIsometry,
     StressPenalty,
     norm_order,
 )
+
+#: Of `n_neighbors`; any other value is one that the user chose.
+_N_NEIGHBORS = 10
 
 
 class GeodesicIsometry(StressPenalty):
@@ -35,6 +46,9 @@ class GeodesicIsometry(StressPenalty):
     `n_landmarks` samples drawn at random to all: every batch is then completed with as many
     landmarks as it has samples, and only pairs with a landmark count. The network learns the
     map, so a new sample needs no path of its own. Coincident samples are one node of the graph.
+
+    Exact nearest neighbours take time that grows with the square of the number of samples. A
+    transformer that finds them approximately takes their place as `neighbors`.
 
     Parameters
     ----------
@@ -52,6 +66,14 @@ class GeodesicIsometry(StressPenalty):
         Representations the penalty acts on; None means those of the estimator.
     max_samples : int or None, default=128
         Samples of a batch that pairs are formed from, its first. None takes all.
+    neighbors : transformer, optional
+        Finds the neighbours, and the lengths of the edges, in place of `n_neighbors` and
+        `metric`: these must then be left out. By scikit-learn's convention an estimator that is
+        not fitted and whose ``fit_transform(X)`` returns the sparse distances (n, n) of distinct
+        samples, such as :class:`~sklearn.neighbors.KNeighborsTransformer` or pynndescent's
+        ``PyNNDescentTransformer``. It is cloned, and a `random_state` of None is drawn from that
+        of the fit. An edge that it has in both directions takes the lesser length. None finds
+        the exact ones.
 
     Attributes
     ----------
@@ -85,19 +107,21 @@ class GeodesicIsometry(StressPenalty):
         "metric": [StrOptions({"l1", "l2", "linf"}), *NORM_ORDERS],
         "layers": PairwiseIsometry._parameter_constraints["layers"],
         "max_samples": PairwiseIsometry._parameter_constraints["max_samples"],
+        "neighbors": [HasMethods(["fit_transform", "get_params", "set_params"]), None],
     }
     target = "input"  # what the pairwise penalties let one choose
 
     def __init__(
         self,
         *,
-        n_neighbors: int = 10,
+        n_neighbors: int = _N_NEIGHBORS,
         n_landmarks: int = 500,
         loss: Literal["normalized_stress", "raw_stress", "relative"] = "normalized_stress",
         scale: Literal["fitted"] | float = "fitted",
         metric: NormName | float = "l2",
         layers: Layers | None = None,
         max_samples: int | None = 128,
+        neighbors: NeighborsTransformer | None = None,
     ) -> None:
         self.n_neighbors = n_neighbors
         self.n_landmarks = n_landmarks
@@ -106,6 +130,21 @@ class GeodesicIsometry(StressPenalty):
         self.metric = metric
         self.layers = layers
         self.max_samples = max_samples
+        self.neighbors = neighbors
+
+    def check(self) -> None:
+        """Raise an error unless the parameters are in range and fit together."""
+        super().check()
+        if self.neighbors is None:
+            return
+        if self.n_neighbors != _N_NEIGHBORS or norm_order(self.metric) != 2:
+            raise ValueError(
+                "neighbors finds neighbours and distances of its own, to which n_neighbors and "
+                f"metric mean nothing; got neighbors={self.neighbors!r}, "
+                f"n_neighbors={self.n_neighbors} and metric={self.metric!r}. Leave those two out, "
+                "and set the parameters of neighbors."
+            )
+        check_transformer(self.neighbors)
 
     def calibrate(
         self,
@@ -116,9 +155,11 @@ class GeodesicIsometry(StressPenalty):
     ) -> GeodesicIsometry:
         """Find the shortest paths between all samples of the training data, or from landmarks."""
         self.check()
+        if generator is None:
+            generator = torch.Generator().manual_seed(torch.initial_seed())
         rows = X.detach().flatten(1).cpu().numpy()
         self.landmarks_ = self._draw_landmarks(len(rows), generator)
-        paths = torch.from_numpy(self._paths(rows))
+        paths = torch.from_numpy(self._paths(rows, generator))
         self._paths_from = paths
         self._landmark_rows = X.detach()[torch.from_numpy(self.landmarks_)]
         place = np.full(len(rows), -1)
@@ -127,7 +168,8 @@ class GeodesicIsometry(StressPenalty):
         weight = torch.ones(len(rows)) if sample_weight is None else sample_weight
         share = weight.double() / weight.sum(dtype=torch.float64)
         of_landmarks = share[torch.from_numpy(self.landmarks_)]
-        squares = paths.square().to(share) @ share
+        # By sample: in float64 all of them at once would take three times the memory of the paths.
+        squares = torch.stack([path.square().to(share) @ share for path in paths])
         self.spread_ = float((of_landmarks @ squares / of_landmarks.sum() / 2).sqrt())
         return self
 
@@ -164,20 +206,27 @@ class GeodesicIsometry(StressPenalty):
         distances : Tensor of shape (n, n)
             To each other.
         """
-        return self.distances_from(index)[:, index]
+        return self._paths_from[self._place[index].unsqueeze(1), index]
 
-    def _paths(self, rows: NDArray) -> NDArray:
+    def _paths(self, rows: NDArray, generator: torch.Generator) -> NDArray:
         # Coincident samples would fill each other's neighbourhoods, and weight 2 would differ
         # from the sample twice.
         distinct, node = np.unique(rows, axis=0, return_inverse=True)
         if len(distinct) == 1:
             return np.zeros((len(self.landmarks_), len(rows)), dtype=rows.dtype)
-        graph = neighbour_graph(distinct, self.n_neighbors, norm_order(self.metric))
+        graph = self._graph(distinct, generator)
         sources, place = np.unique(node[self.landmarks_], return_inverse=True)
         paths: NDArray = geodesic_distances(graph, sources, rows.dtype)[np.ix_(place, node)]
         return paths
 
-    def _draw_landmarks(self, n_samples: int, generator: torch.Generator | None) -> np.ndarray:
+    def _graph(self, distinct: NDArray, generator: torch.Generator) -> csr_array:
+        if self.neighbors is None:
+            return neighbour_graph(distinct, self.n_neighbors, norm_order(self.metric))
+        seed = int(torch.randint(2**31 - 1, (), generator=generator))
+        transformer = seeded(clone(self.neighbors), np.random.RandomState(seed))
+        return transformed_graph(distinct, transformer)
+
+    def _draw_landmarks(self, n_samples: int, generator: torch.Generator) -> NDArray:
         if n_samples <= MAX_EXACT:
             return np.arange(n_samples)
         drawn = torch.randperm(n_samples, generator=generator)[: self.n_landmarks]
@@ -210,7 +259,8 @@ class GeodesicIsometry(StressPenalty):
     def _known(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the distances of the pairs with a landmark, and which pairs those are."""
         place = self._place[index]
-        from_rows = self._paths_from[place][:, index]  # nonsense where there is no place
+        # Nonsense where there is no place; whole paths would be read for a batch of their ends.
+        from_rows = self._paths_from[place.unsqueeze(1), index]
         reached = place >= 0
         one_way, other_way = reached.unsqueeze(1), reached.unsqueeze(0)
         d_X = torch.where(one_way, from_rows, torch.where(other_way, from_rows.mT, 0.0))

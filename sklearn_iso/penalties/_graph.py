@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from sklearn_iso._geometry.distances import unit_for_powers
@@ -33,7 +35,7 @@ def neighbour_graph(X: NDArray, n_neighbors: int, order: float | str = 2.0) -> c
     Returns
     -------
     graph : csr_array of shape (n_samples, n_samples)
-        Lengths of the edges, from each sample to its neighbours.
+        Lengths of the edges between each sample and its neighbours, both ways.
 
     Raises
     ------
@@ -45,23 +47,80 @@ def neighbour_graph(X: NDArray, n_neighbors: int, order: float | str = 2.0) -> c
     >>> import numpy as np
     >>> from sklearn_iso.penalties._graph import neighbour_graph
     >>> neighbour_graph(np.array([[0.0], [1.0], [3.0]]), 1).nnz
-    3
+    4
     """
     k = min(n_neighbors, len(X) - 1)
-    graph = _graph(X, k, order)
+    graph = both_ways(_graph(X, k, order))
+    check_connected(graph, f"n_neighbors={n_neighbors}", lambda: _remedy(X, k, order))
+    return graph
+
+
+def both_ways(graph: csr_array) -> csr_array:
+    """Return the graph with each edge in both directions, of two lengths the lesser.
+
+    An edge of length 0 is an edge; those from a sample to itself are left out. Shortest paths
+    that may follow edges backwards are the same, and found faster where none has to.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from sklearn_iso.penalties._graph import both_ways
+    >>> graph = csr_array(np.array([[0.0, 3.0, 0.0], [2.0, 0.0, 1.0], [0.0, 0.0, 0.0]]))
+    >>> both_ways(graph).toarray()
+    array([[0., 2., 0.],
+           [2., 0., 1.],
+           [0., 1., 0.]])
+    """
+    edges = graph.tocoo()
+    between = edges.row != edges.col
+    row, col, length = edges.row[between], edges.col[between], edges.data[between]
+    row, col = np.minimum(row, col), np.maximum(row, col)
+    order = np.lexsort((length, col, row))
+    row, col, length = row[order], col[order], length[order]
+    least = np.ones(len(row), dtype=bool)
+    least[1:] = (row[1:] != row[:-1]) | (col[1:] != col[:-1])
+    row, col, length = row[least], col[least], length[least]
+    # Sums and maxima of sparse matrices would drop edges of length 0.
+    ends = np.concatenate([row, col]), np.concatenate([col, row])
+    return coo_array((np.tile(length, 2), ends), shape=graph.shape).tocsr()
+
+
+def check_connected(graph: csr_array, given: str, remedy: Callable[[], str]) -> None:
+    """Raise a ValueError if a graph falls apart.
+
+    Parameters
+    ----------
+    graph : csr_array of shape (n_samples, n_samples)
+        With each edge in both directions.
+    given : str
+        What the graph was made by.
+    remedy : callable
+        Returns what would join the graph.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from sklearn_iso.penalties._graph import check_connected
+    >>> check_connected(csr_array(np.eye(2)), "n_neighbors=0", lambda: "Take more.")
+    Traceback (most recent call last):
+    ValueError: A geodesic distance needs a connected neighbour graph; n_neighbors=0 leaves 2 ...
+    """
     n_components, component = connected_components(graph, directed=False)
     if n_components > 1:
         sizes = np.sort(np.bincount(component))[::-1]
         few = ", ".join(map(str, sizes[:5])) + (", ..." if n_components > 5 else "")
         raise ValueError(
-            f"A geodesic distance needs a connected neighbour graph; n_neighbors={n_neighbors} "
-            f"leaves {n_components} components, of {few} distinct samples. {_remedy(X, k, order)}"
+            f"A geodesic distance needs a connected neighbour graph; {given} "
+            f"leaves {n_components} components, of {few} distinct samples. {remedy()}"
         )
-    return graph
 
 
 def geodesic_distances(graph: csr_array, sources: NDArray, dtype: np.dtype) -> NDArray:
     """Return the shortest paths (n_sources, n_samples) from some samples to all.
+
+    Of a graph with each edge in both directions.
 
     Examples
     --------
@@ -74,7 +133,7 @@ def geodesic_distances(graph: csr_array, sources: NDArray, dtype: np.dtype) -> N
     distances = np.empty((len(sources), graph.shape[0]), dtype=dtype)
     for start in range(0, len(sources), _SOURCES):
         rows = slice(start, start + _SOURCES)
-        distances[rows] = dijkstra(graph, directed=False, indices=sources[rows])
+        distances[rows] = dijkstra(graph, directed=True, indices=sources[rows])
     return distances
 
 
