@@ -12,7 +12,7 @@ from torch import nn
 
 from sklearn_iso import IsometricClassifier
 from sklearn_iso._silence import without_warnings
-from sklearn_iso._threads import VARIABLE, WORTH_A_THREAD, one_thread, threads_for
+from sklearn_iso._threads import _LIMIT, VARIABLE, WORTH_A_THREAD, one_thread, threads_for
 from sklearn_iso.modules import MLP, ConvNet, OrthogonalMLP
 from sklearn_iso.modules._parts import first_weight, largest_product, parts_of
 
@@ -46,11 +46,17 @@ def test_the_environment_decides_instead(value, expected, monkeypatch):
     assert {within(0), within(float("inf"))} == {expected}
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", ""])
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "", "4097", "3000000000"])
 def test_what_is_no_number_of_threads_is_refused(value, monkeypatch):
     monkeypatch.setenv(VARIABLE, value)
     with pytest.raises(ValueError, match=f"{VARIABLE} must be a number of threads"):
         within(0)
+
+
+def test_a_number_that_torch_refuses_leaves_the_one_of_before():
+    with pytest.raises(ValueError, match="Overflow"), _LIMIT.at(2**40):
+        pass
+    assert (_LIMIT.n_holders, _LIMIT.held) == (0, [])
 
 
 def test_the_number_comes_back_after_an_error_and_within_another_limit(monkeypatch):
