@@ -11,6 +11,8 @@ import torch
 
 #: Environment variable that decides instead: "torch" for torch's own number, or a number.
 VARIABLE = "SKLEARN_ISO_THREADS"
+#: Most threads that may be asked for.
+MOST = 4096
 #: Multiplications of the largest product of matrices from which on a second thread pays.
 WORTH_A_THREAD = 2**25
 
@@ -39,9 +41,9 @@ class _Limit:
         with self.lock:
             if not self.n_holders:
                 self.before = torch.get_num_threads()
+            torch.set_num_threads(n_threads)  # which may refuse a number: before it counts
             self.n_holders += 1
             self.held.append(n_threads)
-            torch.set_num_threads(n_threads)
         try:
             yield
         finally:
@@ -104,9 +106,9 @@ def _wanted(size: float) -> int | None:
         return 1 if size < WORTH_A_THREAD else None
     if chosen == "torch":
         return None
-    if not chosen.isascii() or not chosen.isdigit() or int(chosen) < 1:
+    if not chosen.isascii() or not chosen.isdigit() or not 1 <= int(chosen) <= MOST:
         raise ValueError(
-            f"The environment variable {VARIABLE} must be a number of threads, at least 1, or "
+            f"The environment variable {VARIABLE} must be a number of threads, 1 to {MOST}, or "
             f"'torch' for torch.get_num_threads(); got {chosen!r}. Unset it to let the size of the "
             "network decide."
         )

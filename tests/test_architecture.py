@@ -24,6 +24,7 @@ BELOW_EVERY_LAYER = {
     "exceptions",
     "labels",
     "randomness",
+    "silence",
     "threads",
     "weighting",
     "typed",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import singledispatch
@@ -26,6 +25,7 @@ from sklearn.preprocessing import (
 from sklearn_iso._certificates.beside import Beside
 from sklearn_iso._certificates.registry import Steps, keeps
 from sklearn_iso._protocols import Transformer
+from sklearn_iso._silence import without_warnings
 from sklearn_iso.exceptions import NotCertifiableError
 from sklearn_iso.twins._columns import positions_of
 
@@ -68,8 +68,7 @@ class Columnwise:
 def quietly(function: Apply, X: NDArray) -> NDArray:
     """Return what a function of scikit-learn gives for an array: without checks and warnings."""
     settings = sklearn.config_context(assume_finite=True, transform_output="default")
-    with settings, warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with settings, without_warnings(), np.errstate(all="ignore"):
         return function(np.array(X))
 
 

@@ -144,7 +144,8 @@ def dataset_rows(dataset: Dataset) -> tuple[LazyRows, NDArray]:
                 f"Samples of a Dataset must be of one shape; the first is of {first.shape}, "
                 f"another of {shapes.pop()}. Pad or crop them in __getitem__."
             )
-        rows = np.stack(items).astype(dtype, copy=False)
+        shape = (len(items), *first.shape)  # a shard may have no sample of a batch
+        rows = np.array(items, dtype=dtype).reshape(shape)
         if not np.isfinite(rows).all():
             raise ValueError("X must be finite; a row of the Dataset contains NaN or infinity.")
         return rows

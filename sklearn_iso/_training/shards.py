@@ -22,6 +22,10 @@ _SAME = (
 )
 _ALIKE = "Shards differ in their samples only: prepare them alike."
 
+#: Kinds of y by the code that NumPy has for them.
+_TEXT, _NUMBERS = "text", "floats"
+_KINDS = {"b": "bool", "i": "integers", "u": "integers", "f": _NUMBERS, "U": _TEXT}
+
 #: X, y and sample_weight.
 Data = tuple[NDArray, NDArray | None, ArrayLike | None]
 
@@ -67,7 +71,7 @@ def whole_of_shards(
     facts = {
         "shape of a sample of X": str(X.shape[1:]),
         "type of X": str(X.dtype),
-        "kind of y": "none" if y is None else np.asarray(y).dtype.kind,
+        "kind of y": "none" if y is None else _kind(np.asarray(y)),
         "kind of sample_weight": "none" if weight is None else "given",
     }
     processes.agree(known | facts, _ALIKE)
@@ -77,8 +81,7 @@ def whole_of_shards(
     labels = None if y is None else _all_labels(processes, np.asarray(y), bounds)
     weights = None
     if weight is not None:
-        own = np.broadcast_to(np.asarray(weight, dtype=np.float64), len(X))
-        weights = _all_values(processes, own, bounds)
+        weights = _all_values(processes, _weights(weight, len(X)), bounds)
     return cast(NDArray, rows), labels, weights
 
 
@@ -95,17 +98,42 @@ def _read_by_owners(processes: Processes, X: NDArray, bounds: NDArray) -> LazyRo
     return LazyRows(read, (int(bounds[-1]), *X.shape[1:]), X.dtype)
 
 
+def _kind(y: NDArray) -> str:
+    """Return the kind of labels that shards must have in common; widths may differ."""
+    if y.dtype.kind == "O" and all(isinstance(label, str) for label in y.tolist()):
+        return _TEXT
+    return _KINDS.get(y.dtype.kind, str(y.dtype))
+
+
 def _all_labels(processes: Processes, y: NDArray, bounds: NDArray) -> NDArray:
     """Return the labels of all shards; text by its place among all labels."""
-    if y.dtype.kind in "biuf":
-        wide = np.float64 if y.dtype.kind == "f" else np.int64
-        return _all_values(processes, y.astype(wide), bounds).astype(y.dtype)
+    kind = _kind(y)
+    if kind not in _KINDS.values():
+        raise ValueError(
+            f"Labels of shards must be numbers or text; got an array of {y.dtype}. Encode them, "
+            "for example y.astype(str)."
+        )
+    types = processes.watch.exchange("types of y", y.dtype.str if y.dtype.kind != "O" else "O")
+    if kind != _TEXT:
+        wide = np.float64 if kind == _NUMBERS else np.int64
+        return _all_values(processes, y.astype(wide), bounds).astype(np.result_type(*types))
     own, place = np.unique(y, return_inverse=True)
     told = processes.watch.exchange("labels", json.dumps(own.tolist()))
     every = np.unique(np.concatenate([np.array(json.loads(text)) for text in told]))
     codes = np.searchsorted(every, own)[place]
     labels = every[_all_values(processes, codes, bounds)]
-    return labels.astype(object) if y.dtype.kind == "O" else labels
+    return labels.astype(object) if "O" in types else labels
+
+
+def _weights(weight: ArrayLike, n_samples: int) -> NDArray:
+    """Return the weight of each sample of the own shard, all of which may be 0."""
+    values = np.asarray(weight, dtype=np.float64)
+    if values.shape not in ((), (n_samples,)):
+        raise ValueError(
+            f"sample_weight must be of shape ({n_samples},), one number for each sample of the "
+            f"shard; got {values.shape}."
+        )
+    return np.full(n_samples, values)
 
 
 def _all_values(processes: Processes, own: NDArray, bounds: NDArray) -> NDArray:

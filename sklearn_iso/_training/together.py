@@ -25,6 +25,9 @@ from sklearn_iso._training.objective import Loss
 #: What only one process does: draw, print and write files.
 _OF_LEADER = (ProgressBar, PrintLog, SkorchCheckpoint, SkorchProgressBar, TrainEndCheckpoint)
 
+#: What to do where they differ.
+_ALIKE = "Build the same network with the same callbacks in all; those that only look may differ."
+
 
 def add_up(processes: Processes, loss: Loss, weights: Sequence[nn.Parameter] = ()) -> Loss:
     """Return the loss of a batch that processes share, and make the gradients those of it.
@@ -72,15 +75,25 @@ def average_statistics(processes: Processes, module: nn.Module) -> None:
 def joint_run(net: NeuralNet, processes: Processes | None) -> Iterator[None]:
     """Let the run of a net within the block be that of all processes.
 
-    They end with the same weights, bit by bit.
+    They start with the weights of the leader and end with the same ones, bit by bit.
+
+    Raises
+    ------
+    ValueError
+        If networks differ in shape, or in the callbacks that act on the training.
     """
     if processes is None:
         yield
         return
     before = net.callbacks_
+    processes.agree(_facts(net), _ALIKE)
+    for values in net.module_.state_dict().values():
+        processes.same_as_leader_(values)
     silent = Callback.on_batch_end
-    # Asked before any callback is left out: the answer is the same in all processes.
-    net._heard = any(type(callback).on_batch_end is not silent for _, callback in before)
+    # A callback may listen in one process alone: the outputs of all are gathered by all.
+    net._heard = processes.any(
+        any(type(callback).on_batch_end is not silent for _, callback in before)
+    )
     if not processes.leads:
         net.callbacks_ = [pair for pair in before if not isinstance(pair[1], _OF_LEADER)]
     net._listeners.clear()
@@ -95,6 +108,23 @@ def joint_run(net: NeuralNet, processes: Processes | None) -> Iterator[None]:
         del net._processes, net._heard
         net.callbacks_ = before
         net._listeners.clear()
+
+
+def _facts(net: NeuralNet) -> dict[str, str]:
+    """Return what processes must have in common, or their messages would not meet."""
+    shapes = [f"{name} {[*values.shape]}" for name, values in net.module_.state_dict().items()]
+    acting = [type(callback).__name__ for _, callback in net.callbacks_ if _acts(callback)]
+    return {
+        "shapes of weights": ", ".join(shapes),
+        "callbacks of skorch and sklearn-iso": ", ".join(acting),
+    }
+
+
+def _acts(callback: Callback) -> bool:
+    """Return whether a callback is known to take part in the training: no bar, no log."""
+    home = type(callback).__module__
+    ours = home.startswith(("skorch.", "sklearn_iso.")) and home != "skorch.callbacks.logging"
+    return ours and not isinstance(callback, _OF_LEADER)
 
 
 @contextmanager

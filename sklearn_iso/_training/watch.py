@@ -56,15 +56,17 @@ class Watch:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._show, name="signs-of-life", daemon=True)
         self._seen = {other: (b"", time.monotonic()) for other in range(size) if other != rank}
-        self._looked, self._n_meetings = 0.0, 0
+        self._looked, self._n_meetings, self._n_exchanges = 0.0, 0, 0
         self._own_keys = [self._key("beat", rank)]
 
     def start(self) -> None:
         """Show signs of life from now on, and wait for those of all others."""
-        self.store.set(self._own_keys[0], "0")
+        with _store_at_hand():
+            self.store.set(self._own_keys[0], "0")
         self._thread.start()
         beats = [self._key("beat", other) for other in self._seen]
         self.until(lambda: self.store.check(beats))
+        self._blame(PATIENCE)  # who came first may have given up
 
     def stop(self) -> None:
         """Show no more signs of life."""
@@ -130,8 +132,9 @@ class Watch:
                 self.store.delete_key(f"{self.name}/meeting/{self._n_meetings - 1}")
 
     def exchange(self, topic: str, text: str) -> list[str]:
-        """Return what each process says of a topic, in their order."""
-        keys = [self._key(topic, rank) for rank in range(self.size)]
+        """Return what each process says of a topic, in their order; also of one that comes back."""
+        self._n_exchanges += 1
+        keys = [self._key(f"{topic}/{self._n_exchanges}", rank) for rank in range(self.size)]
         self._own_keys.append(keys[self.rank])
         with _store_at_hand():
             self.store.set(keys[self.rank], text)

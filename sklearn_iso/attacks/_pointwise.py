@@ -191,7 +191,7 @@ class Pointwise:
         """Sizes beyond which an error is of no use."""
         if self.enough:
             return torch.full_like(self.found.size, self.enough)
-        return self.found.size * torch.where(self.fine, 1.0, WORTHWHILE)
+        return torch.where(self.fine, self.found.size, WORTHWHILE * self.found.size)
 
     def _step(self) -> None:
         draws, resets = self.phase == Phase.DRAW, self.phase == Phase.RESET

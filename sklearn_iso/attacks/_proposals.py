@@ -88,8 +88,8 @@ class Proposals:
 
     def learn(self, success: Tensor) -> None:
         """Adapt the lengths of the samples."""
-        factor = torch.where(success.cpu(), GROWTH, DECAY)
-        self.length = (self.length * factor).clamp(SHORTEST, LONGEST)
+        length = torch.where(success.cpu(), GROWTH * self.length, DECAY * self.length)
+        self.length = length.clamp(SHORTEST, LONGEST)
 
     def learn_slope(self, moved: Tensor, gain: Tensor) -> None:
         r"""Correct the slope, :math:`s \leftarrow s + (gain - s \cdot m) \, m / |m|^2`."""

@@ -226,7 +226,8 @@ class Fewest:
             unbiased = (second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
             moved = v - rate * first / (1 - 0.9 ** (step + 1)) / unbiased
             moved = torch.where(self.ball.budget.eps > 0, moved, 0).clamp(*low_high)
-            threshold = (threshold + torch.where(wrong, 1, -1) * ADAPTION * rate).clamp(0, 1)
+            adapted = torch.where(wrong, 1, -1).to(threshold) * ADAPTION * rate
+            threshold = (threshold + adapted).clamp(0, 1)
             v = torch.where(moved.abs() < along(threshold, v), 0, moved)
         self.offer(v, self.objective.value(self.ball.point(v), self.y)[1])
 

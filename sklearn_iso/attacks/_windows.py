@@ -176,7 +176,7 @@ def _hill(height: int, width: int, power: float) -> Tensor:
     >>> _hill(1, 3, 2.0)
     tensor([[0.2500, 1.2500, 0.2500]])
     """
-    hill = torch.zeros(height, width)
+    hill = torch.zeros(height, width, dtype=torch.float32)
     for ring in range(max(height, width) // 2 + 1):
         rows = slice(max(height // 2 - ring, 0), height // 2 + ring + 1)
         columns = slice(max(width // 2 - ring, 0), width // 2 + ring + 1)

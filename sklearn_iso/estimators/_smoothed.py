@@ -151,7 +151,7 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_classification_targets(labels)
         self._check_sigma(samples.dtype)
         random = private_random_state(self.random_state)
-        self._noise_seed = int(random.randint(2**31 - 1))
+        noise_seed = int(random.randint(2**31 - 1))
         weights = {}
         if sample_weight is not None:
             checked = _check_sample_weight(sample_weight, samples, ensure_non_negative=True)
@@ -160,9 +160,12 @@ class SmoothedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             samples = np.concatenate([samples] * self.n_copies)
             samples = samples + self._drawn(random, samples.shape, samples.dtype)
             labels = np.tile(labels, self.n_copies)
-        self.estimator_ = seeded(clone(self.estimator), random).fit(samples, labels, **weights)
-        self.classes_ = self.estimator_.classes_
+        fitted = seeded(clone(self.estimator), random).fit(samples, labels, **weights)
+        self._noise_seed, self.estimator_, self.classes_ = noise_seed, fitted, fitted.classes_
         return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "classes_")
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Return the class of most votes for each sample, also where no radius is certain.

@@ -45,6 +45,8 @@ def samples_of_all(
     seed = params["random_state"]
     known["parameter random_state"] = str(seed) if isinstance(seed, int | np.integer) else "no int"
     if params["distributed"] == "sharded":
+        names = getattr(estimator, "feature_names_in_", ())
+        known["names of features"] = ", ".join(names) or "none"
         return whole_of_shards(processes, known, X, y, sample_weight)
     check_same(processes, known, X, y, sample_weight)
     return X, y, sample_weight

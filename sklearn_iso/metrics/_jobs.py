@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -67,9 +68,12 @@ def over_parts(
     """
     generator = as_generator(random_state)
     parts = [samples[start : start + SAMPLES] for start in range(0, len(samples), SAMPLES)]
-    found = Parallel(n_jobs=n_jobs)(
-        delayed(_of_part)(task, (shared, problem), part, fork_seed(generator)) for part in parts
-    )
+    # Filters of warnings are those of the process: threads that change them in turns, as we and
+    # scikit-learn do, may leave those of each other behind.
+    with warnings.catch_warnings():
+        found = Parallel(n_jobs=n_jobs)(
+            delayed(_of_part)(task, (shared, problem), part, fork_seed(generator)) for part in parts
+        )
     refused = problem.refused
     for _, n_refused, reason in found:
         refused.n_points += n_refused

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_iso._silence import without_warnings
 from sklearn_iso.exceptions import RefusedPointsWarning
 
 #: What an estimator says of some points: an array, or a list of one for each output.
@@ -89,8 +90,7 @@ class Refused:
             Points that are in none of the parts got no answer.
         """
         parts: list[Part] = []
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with np.errstate(all="ignore"), without_warnings():
             error = _try(question, np.arange(len(values)), parts) if len(values) else None
             if error is None:
                 self.n_in_vain = 0

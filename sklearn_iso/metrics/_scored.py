@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -18,6 +17,7 @@ from sklearn.utils.validation import _num_samples
 
 from sklearn_iso._labels import check_labels_known
 from sklearn_iso._protocols import Predictor, Samples
+from sklearn_iso._silence import without_warnings
 from sklearn_iso._weighting import effective_number
 from sklearn_iso.metrics._routing import takes_weights
 from sklearn_iso.metrics._table import own_copy
@@ -275,8 +275,7 @@ class AnyScore:
             weight = None if self.weight is None else self.weight[kept]
             part, labels = remembered.chosen(kept), _safe_indexing(self.y, kept)
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # the score of all samples has warned
+                with without_warnings():  # the score of all samples has warned
                     scores.append(self._score(remembered, part, labels, weight))
             except ValueError:  # too few samples, or a class is gone
                 return np.empty(0)
@@ -365,6 +364,5 @@ def quietly(measure: Measure, X: Samples) -> Scored:
     --------
     See :class:`Accuracy`.
     """
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with np.errstate(all="ignore"), without_warnings():
         return measure.of(X)

@@ -278,7 +278,7 @@ def spectral_norm(node: Affine, scale: Tensor | None, shape: tuple[int, ...]) ->
         return torch.linalg.matrix_norm(weight, 2)
     like = getattr(node, "weight", None if scale is None else scale)
     generator = torch.Generator().manual_seed(0)
-    v = torch.randn(1, *shape, generator=generator)
+    v = torch.randn(1, *shape, generator=generator, dtype=torch.float32)
     v = v if like is None else v.to(like)
     factor = torch.ones_like(v) if scale is None else scale.to(v)
     with torch.no_grad():

@@ -116,7 +116,8 @@ class LocalIsometry(Penalty):
         """Return the weighted mean squared distortion of a batch."""
         norm = get_norm(self.norm)
         draws = torch.randn(1, *batch.X.shape[1:], generator=batch.generator, dtype=torch.float64)
-        length = self.radius_ * (1 - torch.rand((), generator=batch.generator).item())
+        share = torch.rand((), generator=batch.generator, dtype=torch.float32)
+        length = self.radius_ * (1 - share.item())
         direction = draws.sign() if norm.order == np.inf else draws / norm.size(draws)
         delta = (length * direction).to(batch.X).expand_as(batch.X)
         return expansion_penalty(

@@ -133,7 +133,7 @@ class _Run:
         self.model = MLP(
             6, 3, hidden_layer_sizes=(16,), activation="tanh", generator=generator
         ).eval()
-        self.X = torch.rand(30, 6, generator=generator)
+        self.X = torch.rand(30, 6, generator=generator, dtype=torch.float32)
         with torch.no_grad():
             self.y = self.model(self.X).argmax(1)
 

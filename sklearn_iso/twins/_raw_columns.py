@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from sklearn_iso._geometry.norm import attached
 from sklearn_iso._protocols import Entries, Frame, Transformer, is_pandas
+from sklearn_iso._silence import without_warnings
 from sklearn_iso.twins._columns import SideBySide, positions_of
 from sklearn_iso.twins._registry import NotDifferentiableError, as_torch, reading, twin_of_step
 from sklearn_iso.twins._responses import Chain
@@ -137,8 +137,7 @@ class LookedUp(nn.Module):
 
         Return the rows, and which are refused.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             try:
                 return self._asked(codes), torch.zeros(len(codes), dtype=torch.bool)
             except (TypeError, ValueError):

@@ -9,6 +9,7 @@ from scipy import stats
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_iris, make_moons
 from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
@@ -156,3 +157,21 @@ def test_missing_values_are_refused():
     smoothed = SmoothedClassifier(KNeighborsClassifier(), n_samples=10).fit(X, Y)
     with pytest.raises(ValueError, match="NaN"):
         smoothed.certified_radius(np.full((1, 4), np.nan))
+
+
+class Interrupted(LogisticRegression):
+    def fit(self, X, y, sample_weight=None):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_fit_is_none_and_leaves_the_one_before_as_it_was():
+    X, y = np.arange(20.0)[:, None], np.arange(20) > 9
+    model = SmoothedClassifier(Interrupted(), n_samples=20, n_guess=5, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    expected = model.set_params(estimator=LogisticRegression()).fit(X, y).predict_proba(X)
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(estimator=Interrupted(), random_state=1).fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), expected)

@@ -19,7 +19,9 @@ from sklearn_iso import (
     IsometricClassifierCV,
     IsometricRegressor,
     IsometricTransformer,
+    ThreatModel,
 )
+from sklearn_iso.attacks import PGD, RayS, SigmaZero, Square
 from sklearn_iso.datasets import make_entangled_rings, make_torus
 from sklearn_iso.metrics import (
     adversarial_accuracy,
@@ -30,6 +32,7 @@ from sklearn_iso.metrics import (
     robustness_curve,
     robustness_report,
 )
+from sklearn_iso.testing import check_attack
 from sklearn_iso.testing._generators import require_global_generators_kept
 
 X, y = load_digits(return_X_y=True)
@@ -259,6 +262,41 @@ def test_an_evaluation_differentiates_where_gradients_are_off(name):
     with torch.inference_mode():
         found = CALLS[name](0)
     assert np.array_equal(found, CALLS[name](0))
+
+
+SAMPLES = torch.from_numpy(X[:10].astype(np.float32)), torch.from_numpy(y[:10])
+SINGLE = IsometricClassifier(alpha=1, penalty="local", **SMALL).fit(X.astype(np.float32), y)
+SCORES, PIXELS = SINGLE.to_torch(), ThreatModel("l0", bounds=(0, 1))
+
+
+def labels_of(points):
+    return torch.nn.functional.one_hot(SCORES(points).argmax(1), 10)
+
+
+#: What draws at random or scales by factors, in float32.
+IN_SINGLE = {
+    "local pairs": lambda: weights(clone(SINGLE).fit(X.astype(np.float32), y)),
+    "square": lambda: Square(n_queries=30)(SCORES, *SAMPLES, eps=0.1, random_state=0),
+    "windows": lambda: Square(n_queries=30, image_shape=(8, 8))(
+        SCORES, *SAMPLES, eps=0.1, random_state=0
+    ),
+    "rays": lambda: RayS(n_queries=60)(labels_of, *SAMPLES, eps=0.1, random_state=0),
+    "closest rays": lambda: RayS(n_queries=200)(labels_of, *SAMPLES, random_state=0),
+    "sparse": lambda: SigmaZero(n_steps=20)(SCORES, *SAMPLES, threat=PIXELS, random_state=0),
+    "check of an attack": lambda: check_attack(PGD(n_steps=10), reach=None) or [],
+}
+
+
+@pytest.mark.parametrize("name", IN_SINGLE)
+def test_float64_by_default_changes_nothing(name):
+    expected, before = IN_SINGLE[name](), torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = IN_SINGLE[name]()
+    finally:
+        torch.set_default_dtype(before)
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == other.dtype and np.array_equal(one, other)
 
 
 def test_the_page_tells_what_is_tried():

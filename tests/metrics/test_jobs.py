@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
+
 import joblib
 import numpy as np
 import pytest
@@ -106,6 +109,34 @@ def test_refused_points_of_all_parts_are_counted(n_jobs):
         parts = _jobs.over_parts(refuse, problem, np.arange(25), **how)
     assert parts == [10, 10, 5]
     assert (problem.refused.n_points, problem.refused.reason) == (25, "no answer")
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were():
+    """The second part takes over the filters of the first one, and puts them back last."""
+    silent, heard, loud = (threading.Event() for _ in range(3))
+
+    def first():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            silent.set()
+            assert heard.wait(10)
+        loud.set()
+
+    def second():
+        assert silent.wait(10)
+        with warnings.catch_warnings():
+            heard.set()
+            assert loud.wait(10)
+
+    def task(shared, samples, seed):
+        first() if samples[0] == 0 else second()
+
+    how = {"problem": Problem.of(LINEAR, X, y), "random_state": 0, "n_jobs": 2}
+    with warnings.catch_warnings(), joblib.parallel_config("threading"):
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        _jobs.over_parts(task, None, np.arange(20), **how)
+        assert warnings.filters == before
 
 
 def test_seed_and_threads_are_left_alone():

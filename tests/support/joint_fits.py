@@ -13,9 +13,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from sklearn_iso import IsometricClassifier, IsometricRegressor, IsometricTransformer
 from sklearn_iso.penalties import LocalIsometry, WithinClassIsometry
@@ -25,6 +28,7 @@ RNG = np.random.RandomState(0)
 X = RNG.normal(size=(91, 6))
 Y = np.array(["a", "b", "c"])[np.arange(91) % 3]
 TARGET = X @ RNG.normal(size=6) + RNG.normal(size=91)
+DAYS = np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]")[np.arange(91) % 2]
 WEIGHT = RNG.randint(0, 4, size=91) / 2.0
 QUICK = {"hidden_layer_sizes": (8, 4), "max_epochs": 3, "batch_size": 40, "random_state": 0}
 #: A fit of each kind; an odd number of samples, so that no two slices need be equal.
@@ -68,6 +72,38 @@ class At(Callback):
             self.action()
 
 
+class Listener(Callback):
+    """Wants to know the outputs of every batch."""
+
+    def on_batch_end(self, net, y_pred=None, **kwargs):
+        assert len(y_pred) > 1
+
+
+def own_network(seed, **params):
+    """Return a classifier around a network that torch's own generator starts."""
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    return IsometricClassifier(module=network, alpha=0, **QUICK | params)
+
+
+def unlike(rank):
+    """Yield the names of fits whose processes are not all alike, and the fits."""
+    part = slice(0, 50) if rank == 0 else slice(50, None)
+    sharded = IsometricClassifier(alpha=1.0, distributed="sharded", **QUICK)
+    yield "own start", own_network(rank).fit(X, Y)
+    listens = [Listener()] if rank == 0 else None
+    constant = {"learning_rate_schedule": "constant", "callbacks": listens}
+    yield "listener", own_network(0, **constant).fit(X, Y)
+    numbers = (np.arange(91) >= 50) * 300
+    width = np.int8 if rank == 0 else np.int64
+    numbers[::2] += 7
+    yield "widths of labels", clone(sharded).fit(X[part], numbers[part].astype(width))
+    labels = Y[part] if rank else Y[part].astype(object)
+    yield "no weight here", clone(sharded).fit(X[part], labels, WEIGHT[part] * (rank == 0))
+    samples = TensorDataset(torch.tensor(X[part]), torch.arange(91)[part] % 3)
+    yield "data sets", clone(sharded).set_params(batch_size=5).fit(samples)
+
+
 def weights(estimator):
     """Return all weights of a fitted network as one vector."""
     parts = [p.detach().numpy().ravel() for p in estimator.net_.module_.parameters()]
@@ -98,6 +134,13 @@ def failures(rank):
     features = X[:, : 5 + rank]
     sharded = IsometricClassifier(distributed="sharded", **QUICK)
     yield "features of shards", lambda: sharded.fit(features, Y)
+    table = pd.DataFrame(X, columns=[*"abcdef"])
+    columns = table[table.columns[::-1]] if rank else table
+    yield "order of columns", lambda: sharded.fit(columns, Y)
+    yield "length of weights", lambda: sharded.fit(X, Y, WEIGHT[: 91 - rank])
+    yield "kind of labels", lambda: sharded.fit(X, DAYS)
+    keep = [Checkpoint("never-written")] if rank == 0 else None
+    yield "checkpoint of one", lambda: IsometricClassifier(callbacks=keep, **QUICK).fit(X, Y)
     yield "geodesic", lambda: IsometricTransformer(penalty="geodesic", **QUICK).fit(X)
     given = np.abs(X[:, :1] - X[:, 0])
     precomputed = IsometricTransformer(metric="precomputed", **QUICK)
@@ -138,6 +181,9 @@ def main(folder, names):
         part = slice(0, 50) if rank == 0 else slice(50, None)
         found["sharded"] = weights(fitted("weighted", "sharded", part))
         found["alone"] = weights(fitted("classifier", "off", part))
+        for name, estimator in unlike(rank):
+            found[name] = weights(estimator)
+            found[f"classes of {name}"] = estimator.classes_
     np.savez(folder / f"{rank}.npz", **found)
     if names != [*FITS]:
         return

@@ -31,7 +31,7 @@ def two(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ranks(two):
-    return [np.load(two[0] / f"{rank}.npz") for rank in range(2)]
+    return [np.load(two[0] / f"{rank}.npz", allow_pickle=True) for rank in range(2)]
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -54,6 +54,32 @@ def test_each_process_fits_by_itself_where_it_is_told_to(ranks):
         np.testing.assert_array_equal(found["alone"], alone)
 
 
+def unlike_alone(name):
+    """Return a fit of one process that has all that several had."""
+    X, Y, weight = joint_fits.X, joint_fits.Y, joint_fits.WEIGHT
+    model = joint_fits.FITS["classifier"][0]()
+    numbers = np.arange(91) >= 50
+    return {
+        "own start": lambda: joint_fits.own_network(0).fit(X, Y),
+        "listener": lambda: joint_fits.own_network(0, learning_rate_schedule="constant").fit(X, Y),
+        "widths of labels": lambda: model.fit(X, numbers * 300 + 7 * (np.arange(91) % 2 == 0)),
+        "no weight here": lambda: model.fit(X, Y.astype(object), weight * (np.arange(91) < 50)),
+        "data sets": lambda: model.set_params(batch_size=5).fit(X, np.arange(91) % 3),
+    }[name]()
+
+
+@pytest.mark.parametrize(
+    "name", ["own start", "listener", "widths of labels", "no weight here", "data sets"]
+)
+def test_processes_that_differ_where_they_may_fit_what_one_does(name, ranks):
+    """Starts of a network, listeners, widths of labels, weights and samples of a batch."""
+    alone = unlike_alone(name)
+    for found in ranks:
+        np.testing.assert_allclose(found[name], weights(alone), rtol=0, atol=1e-6)
+        assert found[f"classes of {name}"].tolist() == alone.classes_.tolist()
+    np.testing.assert_array_equal(ranks[0][name], ranks[1][name])
+
+
 @pytest.mark.parametrize(
     ("name", "kinds", "words"),
     [
@@ -62,6 +88,10 @@ def test_each_process_fits_by_itself_where_it_is_told_to(ranks):
         ("parameters", ["ValueError"] * 2, "same parameter alpha; process 0 has 1.0, process 1"),
         ("one rank", ["ProcessLostError", "ValueError"], "NaN"),
         ("features of shards", ["ValueError"] * 2, "same shape of a sample of X; process 0 has"),
+        ("order of columns", ["ValueError"] * 2, "process 0 has a, b, c, d, e, f, process 1 has f"),
+        ("length of weights", ["ProcessLostError", "ValueError"], "of shape (91,), one number"),
+        ("kind of labels", ["ValueError"] * 2, "must be numbers or text; got an array of datetime"),
+        ("checkpoint of one", ["ValueError"] * 2, "EpochMeans, LRScheduler, Checkpoint, StopWhen"),
         ("geodesic", ["ValueError"] * 2, "Geodesic and precomputed distances are those between"),
         ("precomputed", ["ValueError"] * 2, "Geodesic and precomputed distances are those between"),
         ("wrapped", ["TypeError"] * 2, "got a DistributedDataParallel. Pass the network inside"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import torch
 from torch import nn
 
 from sklearn_iso import IsometricClassifier
-from sklearn_iso._threads import VARIABLE, WORTH_A_THREAD, one_thread, threads_for
+from sklearn_iso._silence import without_warnings
+from sklearn_iso._threads import _LIMIT, VARIABLE, WORTH_A_THREAD, one_thread, threads_for
 from sklearn_iso.modules import MLP, ConvNet, OrthogonalMLP
 from sklearn_iso.modules._parts import first_weight, largest_product, parts_of
 
@@ -44,11 +46,17 @@ def test_the_environment_decides_instead(value, expected, monkeypatch):
     assert {within(0), within(float("inf"))} == {expected}
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", ""])
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "", "4097", "3000000000"])
 def test_what_is_no_number_of_threads_is_refused(value, monkeypatch):
     monkeypatch.setenv(VARIABLE, value)
     with pytest.raises(ValueError, match=f"{VARIABLE} must be a number of threads"):
         within(0)
+
+
+def test_a_number_that_torch_refuses_leaves_the_one_of_before():
+    with pytest.raises(ValueError, match="Overflow"), _LIMIT.at(2**40):
+        pass
+    assert (_LIMIT.n_holders, _LIMIT.held) == (0, [])
 
 
 def test_the_number_comes_back_after_an_error_and_within_another_limit(monkeypatch):
@@ -80,6 +88,31 @@ def test_threads_of_python_that_overlap_leave_the_number_of_before():
     leave.set()
     other.join()
     assert seen == [1, 3]
+
+
+def test_silences_that_overlap_leave_the_filters_of_before():
+    """The first to come is the first to go, while the second still keeps silent."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def second():
+        with without_warnings():
+            inside.set()
+            assert leave.wait(10)
+            warnings.warn("unheard", stacklevel=1)
+
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        before, other = list(warnings.filters), threading.Thread(target=second)
+        with without_warnings():
+            other.start()
+            assert inside.wait(10)
+        leave.set()
+        other.join()
+        assert warnings.filters == before and not heard
+        with pytest.raises(KeyError), without_warnings():
+            raise KeyError
+        warnings.warn("heard", stacklevel=1)
+    assert [str(one.message) for one in heard] == ["heard"]
 
 
 def test_a_fit_and_a_prediction_have_one_thread_each():
