@@ -122,6 +122,19 @@ def test_every_public_name_stands_once_in_the_reference(tmp_path):
     }
 
 
+def test_every_public_constant_gets_a_sentence_of_its_own_in_the_reference():
+    conf = module_at(DOCS / "conf.py")
+    said = {}
+    for subpackage in conf.public_subpackages():
+        room = importlib.import_module(subpackage)
+        for name in sorted(set(room.__all__) - {"__version__"}):
+            if conf.kind_of(value := getattr(room, name)) == "Constants":
+                said[name] = (inspect.getdoc(value) or "").splitlines()  # what Sphinx begins with
+                conf.describe_constants(None, "data", f"{subpackage}.{name}", value, {}, said[name])
+    assert said["ATTACKS"] == ["Attacks by name.", ""]
+    assert len(said) > 8 and len(set(map(tuple, said.values()))) == len(said)
+
+
 def page_of(estimator: type) -> Path:
     """Return the page about a public estimator."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", estimator.__name__).lower()
