@@ -87,6 +87,7 @@ def test_differences_of_outputs_are_told():
 def test_code_of_a_page_runs_and_prints_what_the_page_shows(page):
     blocks = OUTPUTS.run(page)
     assert any(printed for _, printed, _ in blocks)
+    assert not [code for code, printed, _ in blocks if "print(" in code and not printed]
     assert not [(shown, printed) for _, printed, shown in blocks
                 if differs(shown or "", printed)]  # fmt: skip
     assert not [line for code, _, _ in blocks for line in code.splitlines() if len(line) > 80]
