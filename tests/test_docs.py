@@ -46,6 +46,13 @@ def test_every_public_name_has_an_example():
     assert not [value.__name__ for value in known if ">>>" not in (value.__doc__ or "")]
 
 
+def test_docstrings_of_public_names_lead_to_no_private_module():
+    private = re.compile(r"sklearn_iso(?:\.\w+)*\._\w+")
+    led = {value.__name__: private.findall(inspect.getdoc(value)) for value in public_objects()}
+    printed = {"sklearn_iso.testing._broken"}  # the name of an error in a traceback
+    assert not {name: found for name, found in led.items() if set(found) - printed}
+
+
 def outputs_of_pages():
     """Return the script that runs the examples of a page."""
     spec = importlib.util.spec_from_file_location("outputs", ROOT / "docs" / "outputs.py")

@@ -312,17 +312,16 @@ def fmn(
 class FAB(MinimumNormAttack):
     r"""Fast adaptive boundary attack: the closest misclassified point in any of the norms.
 
-    Walks along the linearised boundaries to the nearest wrong classes, see
-    :class:`sklearn_iso.attacks._boundary.BoundaryWalk`, each of which ends in half as many steps
-    of :class:`sklearn_iso.attacks.FMN` from its closest error, unlike the published attack. It
-    finds errors of networks whose slopes mislead an ascent from X.
+    Searches along the linearised boundaries to the nearest wrong classes, each of which ends in
+    half as many steps of :class:`sklearn_iso.attacks.FMN` from its closest error, unlike the
+    published attack. It finds errors of networks whose slopes mislead an ascent from X.
 
     Parameters
     ----------
     n_steps : int, default=60
-        Steps of each walk.
+        Steps of each search.
     n_targets : int, default=2
-        Wrong classes to walk to, those of the nearest linearised boundaries first.
+        Wrong classes that are searched for, those of the nearest linearised boundaries first.
     batch_size : int, default=1000
 
     Raises

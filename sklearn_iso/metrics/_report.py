@@ -105,7 +105,7 @@ class RobustnessReport(ToldAsJson):
     --------
     See :func:`robustness_report`.
 
-    >>> from sklearn_iso.metrics._report import RobustnessReport
+    >>> from sklearn_iso.metrics import RobustnessReport
     >>> RobustnessReport.__name__
     'RobustnessReport'
     """
