@@ -344,7 +344,7 @@ class Access:
         error: NotDifferentiableError | None = None,
     ) -> Access:
         answers = answers or Answers.of(problem)
-        kind, told = AccessKind.SCORES, f"random search climbs {answers.source}"
+        kind, told = AccessKind.SCORES, f"random search follows {answers.source}"
         if answers.scores is None:
             kind, told = AccessKind.LABELS, answers.source
         return cls(

@@ -162,7 +162,7 @@ class RegressionAccess:
         twin: nn.Module | None = None,
         error: NotDifferentiableError | None = None,
     ) -> RegressionAccess:
-        reason = f"{why}; random search climbs its predictions"
+        reason = f"{why}; random search follows its predictions"
         return cls(problem, AccessKind.SCORES, gradients, reason, twin, error)
 
 
