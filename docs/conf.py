@@ -177,10 +177,10 @@ def quote_prefixes(
 def describe_constants(
     app: object, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Say of a constant what the comment above it says, in the private module that defines it."""
-    last = name.rpartition(".")[2]
-    if not last.isupper() or any(lines):
+    """Say of a constant what the comment above it says, and not what Python says of dicts."""
+    if what != "data":
         return
+    last = name.rpartition(".")[2]
     for module in [m for key, m in sorted(sys.modules.items()) if key.startswith("sklearn_iso")]:
         if getattr(module, last, None) is obj:
             comments = ModuleAnalyzer.for_module(module.__name__).find_attr_docs()

@@ -54,6 +54,13 @@ def test_every_public_name_has_an_example():
     assert not [value.__name__ for value in known if ">>>" not in (value.__doc__ or "")]
 
 
+def test_docstrings_of_public_names_lead_to_no_private_module():
+    private = re.compile(r"sklearn_iso(?:\.\w+)*\._\w+")
+    led = {value.__name__: private.findall(inspect.getdoc(value)) for value in public_objects()}
+    printed = {"sklearn_iso.testing._broken"}  # the name of an error in a traceback
+    assert not {name: found for name, found in led.items() if set(found) - printed}
+
+
 def outputs_of_pages():
     """Return the script that runs the examples of a page."""
     spec = importlib.util.spec_from_file_location("outputs", ROOT / "docs" / "outputs.py")
@@ -102,6 +109,7 @@ NEEDS = {
 def test_code_of_a_page_runs_and_prints_what_the_page_shows(page):
     blocks = OUTPUTS.run(ROOT / page)
     assert any(printed for _, printed, _ in blocks)
+    assert not [code for code, printed, _ in blocks if "print(" in code and not printed]
     assert not [(shown, printed) for _, printed, shown in blocks
                 if differs(shown or "", printed)]  # fmt: skip
     assert not [line for code, _, _ in blocks for line in code.splitlines() if len(line) > 80]

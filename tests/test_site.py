@@ -70,6 +70,19 @@ def test_pictures_have_a_text_for_those_who_cannot_see_them(page):
     assert "![](" not in page.read_text("utf-8")
 
 
+@pytest.mark.parametrize("page", PAGES, ids=label)
+def test_a_page_is_read_in_a_quarter_of_an_hour(page):
+    prose = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.S)
+    assert len(prose.split()) <= 1500 or page.name == "CHANGELOG.md"
+
+
+def test_every_guide_stands_once_in_the_index():
+    index = (DOCS / "howto" / "index.md").read_text("utf-8")
+    listed = re.findall(r"^(\w+)$", index, re.M)
+    guides = {page.stem for page in (DOCS / "howto").glob("*.md")} - {"index"}
+    assert len(listed) == len(set(listed)) and set(listed) == guides
+
+
 def comparison_rows() -> list[list[str]]:
     text = (DOCS / "explanation" / "comparison.md").read_text("utf-8")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
@@ -120,6 +133,19 @@ def test_every_public_name_stands_once_in_the_reference(tmp_path):
     assert not {
         name for name in conf.public_subpackages() if "geometry" in name or "training" in name
     }
+
+
+def test_every_public_constant_gets_a_sentence_of_its_own_in_the_reference():
+    conf = module_at(DOCS / "conf.py")
+    said = {}
+    for subpackage in conf.public_subpackages():
+        room = importlib.import_module(subpackage)
+        for name in sorted(set(room.__all__) - {"__version__"}):
+            if conf.kind_of(value := getattr(room, name)) == "Constants":
+                said[name] = (inspect.getdoc(value) or "").splitlines()  # what Sphinx begins with
+                conf.describe_constants(None, "data", f"{subpackage}.{name}", value, {}, said[name])
+    assert said["ATTACKS"] == ["Attacks by name.", ""]
+    assert len(said) > 8 and len(set(map(tuple, said.values()))) == len(said)
 
 
 def page_of(estimator: type) -> Path:

@@ -25,5 +25,6 @@ for name, alpha in (("plain", 0), ("isometric", 1)):
     ax = RobustnessCurveDisplay.from_estimator(
         model, X_test[:200], y_test[:200], eps=[0, 0.2, 0.4, 0.6, 0.8, 1, 1.2],
         threat=ThreatModel("l2", bounds=(0, 1)), name=f"{name} (alpha={alpha})", ax=ax,
+        random_state=0,
     ).ax_  # fmt: skip
 _ = ax.set_title("200 digits under attack")

@@ -22,7 +22,7 @@ search = GridSearchCV(
     scoring={
         "clean": "accuracy",
         "robust": make_adversarial_scorer(
-            eps=0.6, threat=ThreatModel("l2", bounds=(0, 1)), attack="pgd"
+            eps=0.6, threat=ThreatModel("l2", bounds=(0, 1)), attack="pgd", random_state=0
         ),
         "distortion": make_distortion_scorer(),
     },

@@ -52,7 +52,7 @@ def nearest_other_class_distance(
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso._geometry import nearest_other_class_distance
+    >>> from sklearn_iso.penalties import nearest_other_class_distance
     >>> X = torch.tensor([[0.0], [1.0], [4.0]])
     >>> nearest_other_class_distance(X, torch.tensor([0, 0, 1]))
     3.0

@@ -64,7 +64,7 @@ class Norm(ABC):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_iso._geometry.norms import get_norm
+    >>> from sklearn_iso.attacks import get_norm
     >>> get_norm("l2").project(torch.tensor([[3.0, 4.0], [0.3, 0.4]]))
     tensor([[0.6000, 0.8000],
             [0.3000, 0.4000]])
@@ -218,7 +218,7 @@ class Norm(ABC):
         Examples
         --------
         >>> import torch
-        >>> from sklearn_iso._geometry.norms import get_norm
+        >>> from sklearn_iso.attacks import get_norm
         >>> v, gradient = torch.tensor([[0.8, 0.0]]), torch.tensor([[3.0, 0.0]])
         >>> get_norm("l2").projected_step(v, gradient, 0.5)
         tensor([[1., 0.]])

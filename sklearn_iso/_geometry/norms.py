@@ -136,7 +136,7 @@ def get_norm(norm: str | float | Norm) -> Norm:
 
     Examples
     --------
-    >>> from sklearn_iso._geometry.norms import get_norm
+    >>> from sklearn_iso.attacks import get_norm
     >>> get_norm(2)
     L2(name='l2', order=2.0)
     """

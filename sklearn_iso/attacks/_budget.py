@@ -115,7 +115,7 @@ class Budget:
 
     With the ball written in units of eps, eps may be one number or one for each feature with
     every norm; a feature with eps 0 is immutable. Columns of categories have no part in the
-    ball: they flip, see :class:`sklearn_iso.attacks._categories.Categories`.
+    ball: they take other values.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class Budget:
     --------
     >>> import torch
     >>> from sklearn_iso import ThreatModel
-    >>> from sklearn_iso.attacks._budget import Budget
+    >>> from sklearn_iso.attacks import Budget
     >>> X = torch.tensor([[0.5, 0.9]])
     >>> ball = Budget.of(X, eps=0.2, threat=ThreatModel(bounds=(0, 1))).around(X)
     >>> ball.point(ball.step(torch.zeros_like(X), gradient=torch.tensor([[-3.0, 1.0]]), length=1))
@@ -289,7 +289,7 @@ class Ball:
     --------
     >>> import torch
     >>> from sklearn_iso import ThreatModel
-    >>> from sklearn_iso.attacks._budget import Budget
+    >>> from sklearn_iso.attacks import Budget
     >>> X = torch.zeros(1, 2)
     >>> Budget.of(X, threat=ThreatModel(units=[1, 0])).around(X).point(torch.ones(1, 2))
     tensor([[1., 0.]])

@@ -105,13 +105,6 @@ class ShrinkingAttack(MinimumNormAttack):
         Walks, from the linearised boundaries of as many nearest classes. Two walks of 50 steps
         find closer errors than one of 100.
     batch_size : int, default=1000
-
-    Examples
-    --------
-    >>> from sklearn_iso.attacks import DDN, FMN
-    >>> from sklearn_iso.attacks._closest import ShrinkingAttack
-    >>> [issubclass(kind, ShrinkingAttack) for kind in (DDN, FMN)]
-    [True, True]
     """
 
     n_steps: int = 50
@@ -146,8 +139,11 @@ class DDN(ShrinkingAttack):
 
     Parameters
     ----------
-    n_steps, n_restarts, batch_size
-        As in :class:`sklearn_iso.attacks._closest.ShrinkingAttack`: 2 walks of 50 steps.
+    n_steps : int, default=50
+        Steps of each search.
+    n_restarts : int, default=2
+        Searches, each from the linearised boundary of another of the nearest classes.
+    batch_size : int, default=1000
 
     Raises
     ------
@@ -212,7 +208,7 @@ def ddn(
     Parameters
     ----------
     logits, X, y, eps, threat
-        As in :meth:`sklearn_iso.attacks._attack.MinimumNormAttack.__call__`.
+        As in :func:`pgd`, but that None as eps sets no limit.
     **parameters
         Those of :class:`DDN`.
 
@@ -248,8 +244,11 @@ class FMN(ShrinkingAttack):
 
     Parameters
     ----------
-    n_steps, n_restarts, batch_size
-        As in :class:`sklearn_iso.attacks._closest.ShrinkingAttack`: 2 walks of 50 steps.
+    n_steps : int, default=50
+        Steps of each search.
+    n_restarts : int, default=2
+        Searches, each from the linearised boundary of another of the nearest classes.
+    batch_size : int, default=1000
 
     Raises
     ------
@@ -288,7 +287,7 @@ def fmn(
     Parameters
     ----------
     logits, X, y, eps, threat
-        As in :meth:`sklearn_iso.attacks._attack.MinimumNormAttack.__call__`.
+        As in :func:`pgd`, but that None as eps sets no limit.
     **parameters
         Those of :class:`FMN`.
 
@@ -313,17 +312,16 @@ def fmn(
 class FAB(MinimumNormAttack):
     r"""Fast adaptive boundary attack: the closest misclassified point in any of the norms.
 
-    Walks along the linearised boundaries to the nearest wrong classes, see
-    :class:`sklearn_iso.attacks._boundary.BoundaryWalk`, each of which ends in half as many steps
-    of :class:`sklearn_iso.attacks.FMN` from its closest error, unlike the published attack. It
-    finds errors of networks whose slopes mislead an ascent from X.
+    Searches along the linearised boundaries to the nearest wrong classes, each of which ends in
+    half as many steps of :class:`sklearn_iso.attacks.FMN` from its closest error, unlike the
+    published attack. It finds errors of networks whose slopes mislead an ascent from X.
 
     Parameters
     ----------
     n_steps : int, default=60
-        Steps of each walk.
+        Steps of each search.
     n_targets : int, default=2
-        Wrong classes to walk to, those of the nearest linearised boundaries first.
+        Wrong classes that are searched for, those of the nearest linearised boundaries first.
     batch_size : int, default=1000
 
     Raises
@@ -378,7 +376,7 @@ def fab(
     Parameters
     ----------
     logits, X, y, eps, threat
-        As in :meth:`sklearn_iso.attacks._attack.MinimumNormAttack.__call__`.
+        As in :func:`pgd`, but that None as eps sets no limit.
     **parameters
         Those of :class:`FAB`.
 

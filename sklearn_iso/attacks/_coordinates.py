@@ -112,7 +112,7 @@ def coordinates(
     Parameters
     ----------
     scores, X, y, eps, threat, random_state
-        As in :func:`sklearn_iso.attacks.square`.
+        As in :func:`square`.
     **parameters
         Those of :class:`Coordinates`.
 

@@ -210,7 +210,7 @@ class AttackEnsemble(Attack):
         Parameters
         ----------
         logits, X, y, eps, threat, random_state
-            As in :meth:`sklearn_iso.attacks._attack.Attack.__call__`.
+            As in :func:`attack_ensemble`.
 
         Returns
         -------
@@ -323,8 +323,18 @@ def attack_ensemble(
 
     Parameters
     ----------
-    logits, X, y, eps, threat, random_state
-        As in :meth:`sklearn_iso.attacks._attack.Attack.__call__`.
+    logits : callable
+        Maps points of shape (n, ...) to logits of shape (n, n_classes), each sample by itself: put
+        modules in evaluation mode.
+    X : Tensor of shape (n, ...), float32 or float64
+    y : Tensor of shape (n,), integers
+        Columns of the logits.
+    eps : float
+        Radius of the ball, in units of the threat.
+    threat : ThreatModel, or the name of a norm, default="linf"
+        What the attack may do.
+    random_state : int, numpy generator, torch.Generator or None, default=None
+        Draws starting points and random steps; None takes fresh entropy.
     **parameters
         Those of :class:`AttackEnsemble`.
 

@@ -111,7 +111,7 @@ def targeted_margin(logits: Tensor, goals: Tensor) -> Tensor:
     return of_target - of_label
 
 
-#: Losses that an attack climbs, by name.
+#: Losses that an attack maximises, by name.
 LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
     "margin": margin,

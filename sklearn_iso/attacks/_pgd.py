@@ -76,9 +76,18 @@ class PGD(GradientAscent):
         Steps of each run.
     step_size : float, default=None
         Length of a step as a fraction of eps. None: falling linearly from 0.5 to 0.
-    n_restarts, loss, n_targets, random_start, batch_size
-        As in :class:`sklearn_iso.attacks._ascent.GradientAscent`: 1 run of the cross-entropy from
-        a random start.
+    n_restarts : int, default=1
+        Runs; each attacks the samples that the ones before could not get misclassified.
+    loss : {"cross_entropy", "margin", "targeted_margin"}, default="cross_entropy"
+        What is maximised. "margin" is the largest other logit less that of the label;
+        "targeted_margin" takes one wrong class after the other, that of the largest logit first.
+    n_targets : int, default=9
+        Most wrong classes that "targeted_margin" tries.
+    random_start : bool, default=True
+        Whether the first run starts at a random point of the ball instead of at X; further runs
+        always do.
+    batch_size : int, default=1000
+        Samples that are attacked at a time.
 
     Raises
     ------
@@ -132,8 +141,18 @@ def pgd(
 
     Parameters
     ----------
-    logits, X, y, eps, threat, random_state
-        As in :meth:`sklearn_iso.attacks._attack.Attack.__call__`.
+    logits : callable
+        Maps points of shape (n, ...) to logits of shape (n, n_classes), each sample by itself: put
+        modules in evaluation mode.
+    X : Tensor of shape (n, ...), float32 or float64
+    y : Tensor of shape (n,), integers
+        Columns of the logits.
+    eps : float
+        Radius of the ball, in units of the threat.
+    threat : ThreatModel, or the name of a norm, default="linf"
+        What the attack may do.
+    random_state : int, numpy generator, torch.Generator or None, default=None
+        Draws starting points and random steps; None takes fresh entropy.
     **parameters
         Those of :class:`PGD`.
 
@@ -224,8 +243,16 @@ def fgsm(
 
     Parameters
     ----------
-    logits, X, y, eps, threat
-        As in :meth:`sklearn_iso.attacks._attack.Attack.__call__`.
+    logits : callable
+        Maps points of shape (n, ...) to logits of shape (n, n_classes), each sample by itself: put
+        modules in evaluation mode.
+    X : Tensor of shape (n, ...), float32 or float64
+    y : Tensor of shape (n,), integers
+        Columns of the logits.
+    eps : float
+        Radius of the ball, in units of the threat.
+    threat : ThreatModel, or the name of a norm, default="linf"
+        What the attack may do.
     **parameters
         Those of :class:`FGSM`.
 

@@ -203,7 +203,7 @@ def rays(
         Maps points of shape (n, ...) to labels (n,), integers as in y. Scores of shape
         (n, n_classes) are taken too, of which the largest names the label.
     X, y, eps, threat, random_state
-        As in :meth:`sklearn_iso.attacks._attack.MinimumNormAttack.__call__`.
+        As in :func:`square`, but that y holds labels, and that None as eps sets no limit.
     **parameters
         Those of :class:`RayS`.
 

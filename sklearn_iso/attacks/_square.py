@@ -128,8 +128,15 @@ def square(
     scores : callable
         Maps points of shape (n, ...) to logits, decision values or probabilities of shape
         (n, n_classes).
-    X, y, eps, threat, random_state
-        As in :meth:`sklearn_iso.attacks._attack.Attack.__call__`.
+    X : Tensor of shape (n, ...), float32 or float64
+    y : Tensor of shape (n,), integers
+        Columns of the scores.
+    eps : float
+        Radius of the ball, in units of the threat.
+    threat : ThreatModel, or the name of a norm, default="linf"
+        What the attack may do.
+    random_state : int, numpy generator, torch.Generator or None, default=None
+        Draws starting points and random steps; None takes fresh entropy.
     **parameters
         Those of :class:`Square`.
 

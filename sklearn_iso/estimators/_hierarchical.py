@@ -83,14 +83,34 @@ class HierarchicalIsometricClassifier(
         For a `y` of fine labels alone: the label above each label, or a graph with edges from
         coarse to fine. Chains give several levels.
     activation : str, default="relu"
-    optimizer, learning_rate, learning_rate_schedule, weight_decay, max_epochs, batch_size, shuffle
-        As in :class:`IsometricClassifier`.
-    early_stopping, validation_fraction, n_iter_no_change, tol, callbacks, device, compile
-        As in :class:`IsometricClassifier`.
-    mixed_precision, verbose
-        As in :class:`IsometricClassifier`.
+    optimizer : {"adam", "adamw", "sgd"} or torch optimiser class, default="adam"
+    learning_rate : float, default=0.002
+    learning_rate_schedule : {"linear", "cosine", "constant"}, default="linear"
+        "linear" and "cosine" let the learning rate fall to 0 over the epochs.
+    weight_decay : float, default=0.0
+    max_epochs : int, default=100
+        Passes over the training samples.
+    batch_size : int, default=256
+        Samples of a batch, within which pairs are formed.
+    shuffle : bool, default=True
+        Order the samples anew in every epoch.
     samples_per_class : int or None, default=None
-        Balanced batches, as in :class:`IsometricClassifier`, by the finest label.
+        Balanced batches: samples of one of the finest labels come in groups of at least so many.
+    early_stopping : bool, default=False
+        Hold out `validation_fraction` of the samples, stop once their loss has not improved by
+        the factor `tol` for `n_iter_no_change` epochs, and keep the best weights.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    callbacks : sequence of skorch callbacks, optional
+    device : str or torch.device, default="cpu"
+        "auto" takes a GPU where there is one.
+    compile : bool or dict, default=False
+        Compile the network with torch.compile while it trains; a dict holds its arguments.
+    mixed_precision : bool, default=False
+        Train with products in bfloat16, which pays for wide layers.
+    verbose : bool, default=False
+        Show a progress bar.
     warm_start : bool, default=False
         Let :meth:`fit` start at the weights of the last fit, whose tree of labels it must find.
     distributed : {"off"}, default="off"

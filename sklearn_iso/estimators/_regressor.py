@@ -96,10 +96,18 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
     distributed : {"replicated", "sharded", "off"}, default="replicated"
-        As in :class:`IsometricClassifier`.
+        What X is where torch.distributed connects several processes, as under ``torchrun``, which
+        then all fit one model, of the global batches of one process: the same in all of them, or
+        the samples of each. "off" lets each fit by itself. Without a process group it changes
+        nothing.
     compile : bool or dict, default=False
+        Compile the network with torch.compile while it trains; a dict holds arguments of
+        torch.compile, for example ``{"mode": "max-autotune"}``. It takes seconds or minutes
+        at first. Penalties that differentiate twice ("jacobian") do not go with it.
     mixed_precision : bool, default=False
-        As in :class:`IsometricClassifier`.
+        Train with products in bfloat16, which pays for wide layers and convolutions; samples of
+        float64 become float32, and so does all that comes of them: weights, losses, distances,
+        representations and probabilities.
     verbose : bool, default=False
         Show a progress bar.
     warm_start : bool, default=False

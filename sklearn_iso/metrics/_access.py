@@ -344,7 +344,7 @@ class Access:
         error: NotDifferentiableError | None = None,
     ) -> Access:
         answers = answers or Answers.of(problem)
-        kind, told = AccessKind.SCORES, f"random search climbs {answers.source}"
+        kind, told = AccessKind.SCORES, f"random search follows {answers.source}"
         if answers.scores is None:
             kind, told = AccessKind.LABELS, answers.source
         return cls(
@@ -355,7 +355,7 @@ class Access:
     def _slopes(problem: Problem, twin: nn.Module, rows: NDArray) -> Slopes:
         if problem.table.is_raw and not moves_numbers(problem.threat):
             return Slopes()  # categories change without them
-        rows = rows[problem.codes[rows] >= 0]
+        rows = problem.table.with_movable_numbers(rows[problem.codes[rows] >= 0])
         some = rows[:: max(1, len(rows) // ROWS_FOR_SLOPES)]
         spread = problem.points().double().std(dim=0, correction=0)
         spread = torch.where(spread > 0, spread, 1.0)

@@ -62,13 +62,13 @@ def adversarial_examples(
     accuracy on what comes back is that figure. Among points of the same verdict it is the log
     loss of the true class by the estimator's own ``predict_proba``, or else how far its
     ``decision_function`` is for another class. Candidates are the sample itself, where every
-    attack ended, and, with the attack "auto", where a climb of the log loss ended that goes on
+    attack ended, and, with the attack "auto", where an ascent of the log loss ended that goes on
     beyond the first error: from vertex to vertex of the budget, which is exact for linear
     classifiers of two classes, then by :class:`sklearn_iso.attacks.APGD`. Without gradients
     random search and changes of single features take their place.
     Samples that are misclassified without an attack take part in it; without scores
-    they come back as they are. One attack that climbs goes on in the same way by itself; others,
-    which look for the closest error or for labels alone, do not.
+    they come back as they are. An attack by gradient ascent goes on in the same way by itself;
+    others, which look for the closest error or for labels alone, do not.
 
     For regressors the points are those of the worst losses, see :func:`adversarial_error`.
 
@@ -78,13 +78,19 @@ def adversarial_examples(
         Of one output for a classifier, see :func:`at_output`.
     X : array-like or sparse matrix of shape (n_samples, n_features), or a pandas or polars \
         DataFrame
-        As in :func:`adversarial_accuracy`.
+        What a user passes to ``predict``.
     y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regressors
         Labels or targets.
-    eps, threat, attack, random_state
-        As in :func:`adversarial_accuracy`.
+    eps : float
+        Budget, in units of the threat.
+    threat : ThreatModel, or the name of a norm, default="linf"
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`.
+    attack : str, Attack or callable, default="auto"
+        "auto" is the evaluation of :func:`adversarial_accuracy`; others run alone.
+    random_state : int, RandomState instance or None, default=None
+        Draws starting points and random steps; None takes fresh entropy.
     loss : {"absolute_error", "squared_error"} or callable, optional
-        For regressors, as in :func:`adversarial_error`; None is "absolute_error".
+        Loss of a regressor. None is "absolute_error".
 
     Returns
     -------

@@ -68,29 +68,29 @@ def robustness_curve(
     estimator : fitted classifier or regressor
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,)
-        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`, or targets, as in
-        :func:`sklearn_iso.metrics.adversarial_error`.
+        Labels, or targets of a regressor.
     eps : array-like of shape (n_budgets,)
         Budgets in any order, in units of the threat. 0 gives the accuracy, or the error.
     threat : ThreatModel, or the name of a norm, default="linf"
-        As in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`.
     attack : str, Attack or callable, default="auto"
-        As in :func:`sklearn_iso.metrics.adversarial_accuracy`, or for method "distance" as in
-        :func:`sklearn_iso.metrics.adversarial_distance`.
+        "auto" is the evaluation of :func:`sklearn_iso.metrics.adversarial_accuracy`. An attack of
+        :mod:`sklearn_iso.attacks`, its name ("pgd"), or a callable runs alone; for method
+        "distance" one of those of :func:`sklearn_iso.metrics.adversarial_distance`.
     method : {"nested", "distance"}
         "nested" attacks the samples that are left with one budget after the other. "distance"
         counts, from one minimum-norm run
         (:func:`sklearn_iso.metrics.adversarial_distance`), the samples without an error within
         each budget: quicker for many budgets, often looser at each; for classifiers alone.
     loss : {"absolute_error", "squared_error"} or callable, optional
-        For a regressor, as in :func:`sklearn_iso.metrics.adversarial_error`; None is
-        "absolute_error".
+        Loss of a regressor; a callable takes y_true and y_pred and returns one number for each
+        sample. None is "absolute_error", and all that a classifier takes.
     random_state : int, RandomState instance or None, default=None
         Seed of the attacks.
     verbose : bool
         Show a progress bar on terminals if it takes more than two seconds.
     sample_weight : array-like of shape (n_samples,), optional
-        Weights of the samples, as in :func:`sklearn_iso.metrics.adversarial_accuracy`.
+        Weights of the samples, at least 0; 2 counts as the sample twice.
 
     Returns
     -------

@@ -57,7 +57,7 @@ def cross_entropy_has_a_slope(sample: Sample) -> Finding | None:
         "saturated cross-entropy",
         f"logits are so far apart that the gradient of the cross-entropy is exactly zero for "
         f"{saturated:.0%} of the samples",
-        "the attacks here climb log-odds, which have a slope, but those of other tools stall: "
+        "the attacks here ascend log-odds, which have a slope, but those of other tools stall: "
         "divide the logits by a constant before comparing, and rely on margin attacks",
     )
 
@@ -219,7 +219,7 @@ def cross_entropy_keeps_up(sample: Sample) -> Finding | None:
         return None
     return Finding(
         "margin beats cross-entropy",
-        f"climbing the margin breaks {sample.share(count)} more than climbing the cross-entropy",
+        f"ascent on the margin breaks {sample.share(count)} more than ascent on the cross-entropy",
         "logits differ much in scale; do not rely on PGD with the cross-entropy for this model",
     )
 

@@ -35,7 +35,7 @@ class Finding:
 
     Examples
     --------
-    >>> from sklearn_iso.metrics._findings import Finding
+    >>> from sklearn_iso.metrics import Finding
     >>> print(Finding("too few samples", "10 samples", "pass more"))
     too few samples: 10 samples. Next: pass more.
     """

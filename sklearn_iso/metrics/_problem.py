@@ -314,6 +314,6 @@ def label_columns(y: ArrayLike, classes: NDArray, table: Table) -> NDArray:
         f"predict: {int(new.sum())} of {len(labels)} samples count as misclassified. Stratify the "
         "split, or fit on data that has them.",
         UserWarning,
-        stacklevel=2,
+        stacklevel=6,  # beyond what is checked, the measure, its gradients and parameters
     )
     return columns

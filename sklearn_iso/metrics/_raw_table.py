@@ -156,6 +156,15 @@ class RawTable(Table):
         extent: NDArray = np.where(self._threat.immutable_mask(), 0, super().extent())
         return extent
 
+    def with_movable_numbers(self, rows: NDArray) -> NDArray:
+        """Return those of some samples of which a number may move, or all if there are none."""
+        stays = self._threat.immutable_mask()
+        moves = np.zeros(len(rows), dtype=bool)
+        for raw in self.raw:
+            if isinstance(raw, Number) and not stays[raw.at]:
+                moves |= True if raw.gap is None else self.values[rows, raw.gap] < 0.5
+        return rows[moves] if moves.any() else rows
+
     def canonical(self, points: Tensor) -> Tensor:
         """Return points with what is missing where the table has it: it moved nothing."""
         points = points.clone()

@@ -143,7 +143,7 @@ class Refused:
                 f"The estimator should predict wherever an attack may lead; {self.told()}. They "
                 f"count as not adversarial. To keep attacks where it predicts, {REMEDY}.",
                 RefusedPointsWarning,
-                stacklevel=4,  # beyond the measure and its check of parameters
+                stacklevel=5,  # beyond the measure, its gradients and its check of parameters
             )
 
 

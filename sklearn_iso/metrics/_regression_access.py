@@ -162,7 +162,7 @@ class RegressionAccess:
         twin: nn.Module | None = None,
         error: NotDifferentiableError | None = None,
     ) -> RegressionAccess:
-        reason = f"{why}; random search climbs its predictions"
+        reason = f"{why}; random search follows its predictions"
         return cls(problem, AccessKind.SCORES, gradients, reason, twin, error)
 
 
@@ -204,7 +204,8 @@ def _tolerance(twin: nn.Module, problem: RegressionProblem, expected: NDArray) -
 def _slopes(problem: RegressionProblem, twin: nn.Module, expected: NDArray) -> NDArray:
     """Change of the outputs over a standard deviation of every feature, in those of outputs."""
     X = problem.points()
-    some = X[:: max(1, len(X) // ROWS_FOR_SLOPES)]
+    rows = problem.table.with_movable_numbers(np.arange(len(X)))
+    some = X[rows[:: max(1, len(rows) // ROWS_FOR_SLOPES)]]
     spread = X.double().std(dim=0, correction=0)
     spread = torch.where(spread > 0, spread, 1.0).to(X)
     scale = expected.std(axis=0)

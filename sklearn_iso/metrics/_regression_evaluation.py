@@ -221,9 +221,9 @@ def check_usable(method: Attack) -> None:
     if not isinstance(method, USABLE):
         names = ", ".join(kind.__name__ for kind in (AttackEnsemble, APGD, FGSM, Square))
         raise ValueError(
-            f"attack on a regressor must be one that climbs, {names}, PGD or Coordinates, or a "
-            f"callable; got {method!r}, which looks for another label. For the closest point at "
-            "which predictions move, call adversarial_distance with tolerance=."
+            f"attack on a regressor must be one that maximises a loss, {names}, PGD or "
+            f"Coordinates, or a callable; got {method!r}, which looks for another label. For the "
+            "closest point at which predictions move, call adversarial_distance with tolerance=."
         )
 
 

@@ -112,7 +112,8 @@ def _verdict(report: Told) -> str:
     n = len(report.checked)
     looked = f"{n} diagnostics of false robustness on {report.n_diagnosed} samples"
     if report.warnings:
-        return f"{len(report.warnings)} warnings, of {looked}:"
+        warned = len(report.warnings)
+        return f"{warned} warning{'s' * (warned > 1)}, of {looked}:"
     return f"No warnings: {looked}."
 
 

@@ -105,7 +105,7 @@ class RobustnessReport(ToldAsJson):
     --------
     See :func:`robustness_report`.
 
-    >>> from sklearn_iso.metrics._report import RobustnessReport
+    >>> from sklearn_iso.metrics import RobustnessReport
     >>> RobustnessReport.__name__
     'RobustnessReport'
     """
@@ -242,12 +242,15 @@ def robustness_report(
     estimator : fitted classifier or regressor
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,)
-        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`, or targets, as in
-        :func:`sklearn_iso.metrics.adversarial_error`.
+        Labels, or targets of a regressor.
     eps : array-like of shape (n_budgets,)
         Budgets, in units of the threat.
-    threat, attack, loss
-        As in :func:`robustness_curve`.
+    threat : ThreatModel, or the name of a norm, default="linf"
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`.
+    attack : str, Attack or callable, default="auto"
+        "auto" is the evaluation of :func:`adversarial_accuracy`; others run alone.
+    loss : {"absolute_error", "squared_error"} or callable, optional
+        Loss of a regressor. None is "absolute_error", and all that a classifier takes.
     n_diagnosed : int
         Samples for the diagnostics; 0 leaves out those that attack.
     random_state : int, RandomState instance or None, default=None
@@ -255,15 +258,14 @@ def robustness_report(
     verbose : bool
         Show a progress bar on terminals if it takes more than two seconds.
     sample_weight : array-like of shape (n_samples,), optional
-        Weights of the samples, as in :func:`sklearn_iso.metrics.adversarial_accuracy`. Accuracies
-        are weighted; numbers of samples count each as one.
+        Weights of the samples, at least 0. Accuracies are weighted; numbers of samples count each
+        as one.
     certify : bool, default=False
         Prove what can be proven, too: the accuracy, or the error, under the strongest attack lies
         between the column "certified" and that of the attacks. For tables of numbers and
         estimators that :func:`certified_accuracy` or :func:`certified_error` takes.
     n_jobs : int or None, default=None
-        Processes for the attacks on 50 samples at a time, as in
-        :func:`sklearn_iso.metrics.adversarial_accuracy`.
+        Processes that attack 50 samples at a time. None attacks all at once in this one.
 
     Returns
     -------

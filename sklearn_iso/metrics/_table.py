@@ -179,6 +179,10 @@ class Table:
         extent: NDArray = np.ptp(self.values, axis=0)
         return extent
 
+    def with_movable_numbers(self, rows: NDArray) -> NDArray:
+        """Return those of some samples of which a number may move, or all if there are none."""
+        return rows
+
     def canonical(self, points: Tensor) -> Tensor:
         """Return points without moves that the estimator never sees."""
         return points

@@ -37,7 +37,7 @@ def warn_of_unseen(n_unseen: int, n_samples: int, figure: str) -> None:
         f"{figure} may be too high. Raise n_queries of the attack, pass a threat of units in which "
         "features are alike, or give the estimator scores (predict_proba or decision_function) "
         "that decide as predict does.",
-        stacklevel=3,
+        stacklevel=5,  # beyond the measure, its gradients and its check of parameters
     )
 
 

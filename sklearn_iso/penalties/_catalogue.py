@@ -112,7 +112,7 @@ def embedding_penalty(
 
     Examples
     --------
-    >>> from sklearn_iso.penalties._catalogue import embedding_penalty
+    >>> from sklearn_iso.penalties import embedding_penalty
     >>> embedding_penalty("neighbors", "l2", 7).n_neighbors
     7
     """

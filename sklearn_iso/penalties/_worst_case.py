@@ -53,7 +53,7 @@ class WorstCaseIsometry(AdversarialPenalty):
     For every batch a radius is drawn uniformly from (0, r]. The displacement has no gradient
     at :math:`\delta = 0`, so the ascent starts along :math:`J(x)^\top u`, the first step of a
     power iteration, which costs one vector-Jacobian product and no forward pass; every
-    further step climbs :math:`\lVert f(x + \delta) - f(x) \rVert`, or the margin of another
+    further step ascends :math:`\lVert f(x + \delta) - f(x) \rVert`, or the margin of another
     class, inside the ball. Labels play no part in it, and no adversarial example is trained on,
     unless its cross-entropy is added: :meth:`with_cross_entropy`.
 
@@ -81,13 +81,13 @@ class WorstCaseIsometry(AdversarialPenalty):
         together: a network may have no slope that tells of them; they cost no gradient, so
         all `n_steps` follow. Of several, one is drawn for every batch.
     ascent : {"displacement", "margin"}, default="displacement"
-        What further steps climb: how far the representation moves, or by how much the largest
+        What further steps maximise: how far the representation moves, or by how much the largest
         other logit exceeds that of the most probable class of the sample, which is what an
-        attacker climbs where that class is right. The longest displacement need not cross a
+        attacker maximises where that class is right. The longest displacement need not cross a
         decision boundary.
     step_size : float, default=1.0
         Length of every further step over the radius. Where slopes turn within the ball, short
-        steps climb and long ones jump to and fro.
+        steps ascend and long ones oscillate.
     min_radius : float, default=0.0
         Least radius that is drawn, over r. Towards 1 the pairs are those of one length that the
         network is to withstand.

@@ -232,7 +232,11 @@ class TrainingCurveDisplay:
         return self
 
     def _annotate(self, ax: Axes) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         ax.set_xlabel("Epoch")
+        if isinstance(ticks := ax.xaxis.get_major_locator(), MaxNLocator):
+            ticks.set_params(integer=True)  # there is no epoch 2.5
         ax.set_ylabel(f"Mean over the epoch ({self._unit()})")
         if all((np.asarray(line.get_ydata()) > 0).all() for line in ax.lines):
             ax.set_yscale("log")

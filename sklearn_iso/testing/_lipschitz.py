@@ -58,7 +58,7 @@ def check_lipschitz(
     .. math:: \frac{|f(u) - f(v)|}{|u - v|} \le \mathrm{bound} \qquad
               \text{for all } u, v \text{ with } |u - x| \le r, |v - x| \le r
 
-    The pairs are searched for, not only sampled: both ends climb the gradient of their
+    The pairs are searched for, not only sampled: both ends follow the gradient of their
     expansion, starting along the direction in which the map is steepest at x and at random.
     Without a differentiable twin the ends move by random steps that are kept where they help.
     No search proves a bound; this one refutes many that random pairs do not.
@@ -75,9 +75,9 @@ def check_lipschitz(
     radius : float
         The r, in units of X and in the Euclidean norm.
     n_steps : int, default=50
-        Steps of each climb.
+        Steps of each ascent.
     n_starts : int, default=2
-        Climbs for each sample, the first of them along the steepest direction.
+        Ascents for each sample, the first of them along the steepest direction.
     rtol : float, default=1e-3
         Slack of the bound, for the rounding of networks in float32.
     random_state : int or None, default=0

@@ -176,7 +176,7 @@ class Contrary(LogisticRegression):
         (LogisticRegression(max_iter=500), "white-box", "equals the estimator"),
         (KNeighborsClassifier(), "surrogate", "votes of neighbours"),
         (SVC(), "surrogate", "votes"),
-        (RandomForestClassifier(3), "score-based", "trees.*climbs its predict_proba"),
+        (RandomForestClassifier(3), "score-based", "trees.*follows its predict_proba"),
         (scaled(RandomForestClassifier(3)), "score-based", "step 'randomforestclassifier'"),
         (HistGradientBoostingClassifier(max_iter=2), "score-based", "its decision_function"),
         (OnlyPredict(SVC()), "decision-based", "neither decision_function nor predict_proba"),
@@ -344,7 +344,7 @@ def test_categories_stay_one_hot_and_immutable_columns_stay(kind):
         ),
         ({"threat": ThreatModel(categories=[[0, 1]])}, "X must hold exactly one 1"),
         ({"threat": ThreatModel(categories=[["a", "b"]])}, "X has no column names"),
-        ({"y": Y.astype(str)}, r"type of the estimator's classes_, \[0, 1, 2\]; found 0"),
+        ({"y": Y.astype(str)}, r"type of the estimator's classes_, \[0, 1, 2\]; found \['0'"),
         ({"X": X[:0], "y": Y[:0]}, "0 sample"),
     ],
 )

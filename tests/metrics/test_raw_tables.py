@@ -20,7 +20,7 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import KNNImputer, SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -760,3 +760,19 @@ def test_immutable_numbers_that_float64_cannot_tell_apart_stay(dtype):
     threat = ThreatModel(immutable=["account"])
     assert adversarial_accuracy(model, X, y, eps=1e-6, threat=threat) == 1
     assert (certified_distance(model, X, y, threat=threat) == np.inf).all()
+
+
+@pytest.mark.parametrize("last", [LogisticRegression(), Ridge()], ids=["classifier", "regressor"])
+def test_samples_of_which_no_number_can_move_do_not_hide_the_gradients_of_others(last):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"age": rng.normal(40, 9, 60), "plan": rng.choice(["a", "b"], 60)})
+    y = (X["age"] + 5 * (X["plan"] == "a") > 42).to_numpy().astype(int)
+    X["age"] = X["age"].mask(rng.random(60) < 0.4)
+    encode = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), ["age"]), (OneHotEncoder(), ["plan"])
+    )
+    model = make_pipeline(encode, clone(last)).fit(X, y)
+    report = robustness_report(
+        model, X, y, eps=[0.2], threat=ThreatModel.from_data(X), random_state=0, n_diagnosed=0
+    )
+    assert X["age"].isna().mean() > 0.3 and report.kind == "white-box"

@@ -398,7 +398,7 @@ def test_attack_of_a_user_gets_outputs_and_targets():
 
 @pytest.mark.parametrize("attack", ["rays", "ddn", FMN()])
 def test_attacks_that_look_for_another_label_are_refused(attack):
-    with pytest.raises(ValueError, match="attack on a regressor must be one that climbs"):
+    with pytest.raises(ValueError, match="attack on a regressor must be one that maximises a loss"):
         adversarial_error(RIDGE, X, Y, eps=0.3, attack=attack)
 
 

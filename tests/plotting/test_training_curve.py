@@ -112,6 +112,18 @@ def test_one_epoch_is_visible():
     assert TrainingCurveDisplay(history).plot().lines_["penalty"].get_marker() == "o"
 
 
+def test_ticks_stand_at_whole_epochs():
+    twenty = {"epoch": range(1, 21), "classification_loss": np.linspace(2.0, 1.0, 20)}
+    ticks = TrainingCurveDisplay(twenty).plot().ax_.get_xticks()
+    np.testing.assert_array_equal(ticks, np.round(ticks))
+
+
+def test_an_axis_that_is_logarithmic_already_stays_so():
+    ax = plt.figure().subplots()
+    ax.set_xscale("log")
+    assert TrainingCurveDisplay(HISTORY).plot(ax).ax_.get_xscale() == "log"
+
+
 def test_unequal_columns_are_an_error():
     with pytest.raises(ValueError, match="same length; found"):
         TrainingCurveDisplay({"epoch": [1, 2], "penalty": [0.1]})
