@@ -1,14 +1,15 @@
 """How robust does the network of TRADES become on MNIST in the same time, by three trainings?
 
 `SmallCNN` at an L-infinity budget of 0.3, trained for the same CPU seconds by the penalty of the
-preset "images_large_budgets" (its pairs found from random starts, by ten steps), by PGD training and by TRADES (beta 6), whose balls grow over the
-first 30% of the time. All else is shared: Adam at 1e-3, falling linearly to 0 with the time,
-batches of 128, images that are shifted by up to one pixel at random, products in bfloat16, and
-an exponential mean of the weights, which is what is measured. The last 5,000 training images are
-held out: every twentieth of the time an attack measures the first of them, a line is added to the
-log, and the most robust weights are kept. Test images are attacked once, at the end, in float32,
-by AutoAttack if pyautoattack is installed, and else by the package's ensemble. Time is that of
-training alone. A killed run goes on with --resume from its last measurement.
+preset "images_large_budgets" (its pairs found from random starts, by ten steps), by PGD training
+and by TRADES (beta 6), whose balls grow over the first 30% of the time. All else is shared: Adam
+at 1e-3, falling linearly to 0 with the time, batches of 128, images that are shifted by up to one
+pixel at random, products in bfloat16, and an exponential mean of the weights, which is what is
+measured. The last 5,000 training images are held out: every twentieth of the time an attack
+measures the first of them, a line is added to the log, and the most robust weights are kept. Test
+images are attacked once, at the end, in float32, by AutoAttack if pyautoattack is installed, and
+else by the package's ensemble. Time is that of training alone. A killed run goes on with --resume
+from its last measurement.
 
 With --union the budgets are 0.3 in L-infinity and 2.0 in L2, and a sample counts that holds in
 both. Ours draws for each batch one of the penalties of the presets "images_large_budgets" and
