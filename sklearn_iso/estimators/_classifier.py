@@ -331,6 +331,24 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         log_probabilities: NDArray = log_softmax(self._logits(X), axis=1)
         return log_probabilities
 
+    def decision_function(self, X: ArrayLike) -> NDArray:
+        r"""Return the logits, whose softmax is :meth:`predict_proba`.
+
+        Of two classes one number, the difference :math:`z_1 - z_0`: the log-odds of
+        ``classes_[1]``, which is predicted where they are positive.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            In the order of ``classes_``.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits  # noqa: PLR2004
+
     @own_modes()
     def to_torch(self, *, transform: bool = False) -> nn.Module:
         """Return a copy of the trained module, on the CPU and in evaluation mode.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn import get_config
 from sklearn.metrics import check_scoring, get_scorer_names
-from sklearn.model_selection import check_cv
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -19,7 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from sklearn_iso._protocols import RandomState, Samples, Splitter
+from sklearn_iso._protocols import RandomState, Samples
 from sklearn_iso._training import row_weights
 from sklearn_iso._typed import (
     ClassifierMixin,
@@ -33,11 +31,9 @@ from sklearn_iso.estimators._alpha_path import Rows, Scorer, fits_by_alpha, scor
 from sklearn_iso.estimators._base import StoredEstimator, with_dtypes
 from sklearn_iso.estimators._classifier import IsometricClassifier
 from sklearn_iso.estimators._input import check_fit_input
+from sklearn_iso.estimators._splits import Splits, folds_of
 from sklearn_iso.estimators._tasks import Parts, data_of_fit
 from sklearn_iso.modules._build import has_own_sizes
-
-#: A number of folds, a splitter of scikit-learn, or pairs of samples to train and to test on.
-Splits = int | Splitter | Iterable[tuple[ArrayLike, ArrayLike]] | None
 
 
 class IsometricClassifierCV(
@@ -158,7 +154,7 @@ class IsometricClassifierCV(
         alphas = check_alphas(self.alphas)
         classifier = self._classifier()
         rows = self._rows(X, y, sample_weight, has_own_sizes(classifier.module))
-        folds = _folds(self.cv, rows.X, rows.y)
+        folds = folds_of(self.cv, rows.X, rows.y)
         scorer = self._scorer(classifier, sample_weight)
         parts = Parts(self, len(folds) + 1, data_of_fit(X, y, sample_weight))
         by_fold = parts.each("fold", folds)
@@ -307,6 +303,21 @@ class IsometricClassifierCV(
         """
         return self._fitted().predict_log_proba(X)
 
+    def decision_function(self, X: ArrayLike) -> NDArray:
+        """Return the logits, as :meth:`IsometricClassifier.decision_function` does.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            Of the best estimator.
+        """
+        return self._fitted().decision_function(X)
+
     def transform(self, X: ArrayLike) -> NDArray:
         """Return the representation of each sample, as :class:`IsometricClassifier` does.
 
@@ -358,26 +369,6 @@ class IsometricClassifierCV(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return with_dtypes(tags, single=bool(getattr(self.estimator, "mixed_precision", False)))
-
-
-def _folds(cv: Splits, X: NDArray, y: NDArray) -> list[tuple[NDArray, NDArray]]:
-    """Return the samples to train and to test on, of each fold."""
-    if isinstance(cv, str | bytes):  # whose own split is another one
-        raise ValueError(f"cv must be a number of folds or a splitter; got {cv!r}.")
-    try:
-        splitter = check_cv(cv, y, classifier=True)
-        folds = [(np.ravel(train), np.ravel(test)) for train, test in splitter.split(X, y)]
-    except (TypeError, ValueError) as error:
-        if hasattr(cv, "split") or isinstance(cv, Integral):
-            raise  # a splitter says itself why it cannot
-        raise ValueError(
-            f"cv must give pairs of samples to train and test on; got {cv!r}."
-        ) from error
-    if not folds or not all(rows.dtype.kind in "iub" for fold in folds for rows in fold):
-        raise ValueError(
-            f"cv must give pairs of samples to train and test on, one or more; got {cv!r}."
-        )
-    return folds
 
 
 def check_alphas(alphas: ArrayLike) -> list[float]:

@@ -13,15 +13,17 @@ from iris_classifier import IRIS, classifier
 from releases import since_1_8
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metadata_routing import get_routing_for_object
 from torch import nn
 
-from sklearn_iso import IsometricClassifier
+from sklearn_iso import IsometricClassifier, IsometricClassifierCV
 from sklearn_iso.metrics import make_adversarial_scorer, make_distortion_scorer
 from sklearn_iso.penalties import WithinClassIsometry, WorstCaseIsometry
+from sklearn_iso.twins import as_torch
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,31 @@ def test_without_hidden_layers_the_representation_is_the_logits():
 def test_log_probabilities_are_those_of_the_probabilities(fitted):
     expected = np.log(fitted.predict_proba(IRIS[0]))
     np.testing.assert_allclose(fitted.predict_log_proba(IRIS[0]), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_decisions_are_the_log_odds_of_the_probabilities(n_classes):
+    X, y = IRIS[0][IRIS[1] < n_classes], IRIS[1][IRIS[1] < n_classes]
+    model = classifier().fit(X, y)
+    decisions, odds = model.decision_function(X), np.log(model.predict_proba(X))
+    if n_classes == 2:
+        np.testing.assert_allclose(decisions, odds[:, 1] - odds[:, 0], rtol=1e-6)
+        np.testing.assert_array_equal(model.predict(X), np.where(decisions > 0, 1, 0))
+    else:
+        centred = decisions - decisions.mean(axis=1, keepdims=True)
+        np.testing.assert_allclose(centred, odds - odds.mean(axis=1, keepdims=True), atol=1e-8)
+        np.testing.assert_array_equal(model.predict(X), decisions.argmax(axis=1))
+    search = IsometricClassifierCV((1.0,), estimator=classifier(), cv=2).fit(X, y)
+    np.testing.assert_array_equal(
+        search.decision_function(X), search.estimator_.decision_function(X)
+    )
+
+
+@pytest.mark.parametrize("meta", [OneVsRestClassifier, OneVsOneClassifier])
+def test_meta_estimators_that_read_decisions_have_a_differentiable_model(meta):
+    model = meta(classifier(max_epochs=5)).fit(*IRIS)
+    scores = as_torch(model)(torch.from_numpy(IRIS[0]))
+    np.testing.assert_array_equal(scores.argmax(dim=1), model.predict(IRIS[0]))
 
 
 # --- types of input ------------------------------------------------------------------------

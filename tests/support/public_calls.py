@@ -363,8 +363,9 @@ for kind, y in ((IsometricClassifier, Y), (IsometricRegressor, Y), (IsometricTra
             target = getattr(kind, method)
             classes = fitting({"classes": [0, 1, 2]}, target)
             call(f"{kind.__name__}.{method}", target, fresh(kind, method), X=X, y=y, **classes)
+ANSWERS = ("predict", "predict_proba", "predict_log_proba", "predict_paths", "transform")
 for fitted in (MODEL, EMBEDDING, LEVELS):
-    for method in ("predict", "predict_proba", "predict_log_proba", "predict_paths", "transform"):
+    for method in (*ANSWERS, "decision_function"):
         if hasattr(fitted, method):
             call(f"{type(fitted).__name__}.{method}", getattr(fitted, method), X=X)
 call("IsometricClassifier.score", MODEL.score, X=X, y=Y)
