@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,7 +177,7 @@ class CorruptionReport:
     {
         "estimator": [HasMethods(["fit", "predict"])],
         "corruptions": [str, list, tuple],
-        "severities": ["array-like", dict, None],
+        "severities": ["array-like", dict, Real, None],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "by_column": ["boolean", StrOptions({"auto"})],
@@ -242,7 +242,7 @@ def corruption_report(
     y : array-like of shape (n_samples,)
     corruptions : "auto", str or list of str
         "auto": all that apply to a column of X.
-    severities : list of float, or dict of lists by corruption, default=None
+    severities : float, list of float, or dict of these by corruption, default=None
         None: 0.1, 0.3 and 1, but of images 0.5, 1 and 2 for "blur", 1, 2 and 4 for "shift", 0.3,
         0.6 and 0.9 for "contrast", and 0.2, 0.4 and 0.6 for "occlusion".
     n_repeats : int

@@ -24,7 +24,7 @@ from sklearn_iso.metrics._columns import (
     columns_of_container,
 )
 
-Severities: TypeAlias = Sequence[float] | Mapping[str, Sequence[float]]
+Severities: TypeAlias = float | Sequence[float] | Mapping[str, float | Sequence[float]]
 #: How far an outlier lies off, in standard deviations of its column.
 FAR = 10.0
 #: Severities by default: of noise, drift and rounding in standard deviations, else a share.
@@ -321,9 +321,9 @@ def _severities(corruption: Corruption, severities: Severities | None) -> tuple[
     if severities is None:
         return corruption.severities
     try:
-        values = np.array(severities, dtype=np.float64)
+        values = np.atleast_1d(np.array(severities, dtype=np.float64))
     except (TypeError, ValueError):
-        values = np.array(np.nan)
+        values = np.array([np.nan])
     if values.ndim != 1 or not values.size or not (np.isfinite(values) & (values >= 0)).all():
         raise ValueError(
             f"severities must be finite numbers of at least 0, in a list; got {severities!r}. Pass "

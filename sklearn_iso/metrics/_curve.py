@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import cast
 
 import numpy as np
@@ -27,7 +27,7 @@ from sklearn_iso.modules._ambient import gradients_on
 
 CURVE_CONSTRAINTS: Constraints = {
     "estimator": [HasMethods(["fit", "predict"])],
-    "eps": ["array-like"],
+    "eps": ["array-like", Real],
     "verbose": ["verbose", Integral],
     **PROCEDURE_CONSTRAINTS,
 }
@@ -69,7 +69,7 @@ def robustness_curve(
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,)
         Labels, or targets of a regressor.
-    eps : array-like of shape (n_budgets,)
+    eps : float, or array-like of shape (n_budgets,)
         Budgets in any order, in units of the threat. 0 gives the accuracy, or the error.
     threat : ThreatModel, or the name of a norm, default="linf"
         What an attack may do, see :class:`sklearn_iso.ThreatModel`.
@@ -169,22 +169,22 @@ def _errors(
 
 
 def check_budgets(eps: ArrayLike) -> NDArray:
-    """Return budgets as a float array.
+    """Return budgets, or the only one, as a float array.
 
     Examples
     --------
     >>> from sklearn_iso.metrics._curve import check_budgets
-    >>> check_budgets([0, 1])
-    array([0., 1.])
+    >>> check_budgets([0, 1]), check_budgets(0.5)
+    (array([0., 1.]), array([0.5]))
     """
     try:
-        sizes = np.asarray(eps, dtype=np.float64)
+        sizes = np.atleast_1d(np.asarray(eps, dtype=np.float64))
     except (TypeError, ValueError):
         raise ValueError(f"eps must be numbers; got {eps!r}.") from None
     if sizes.ndim != 1 or not len(sizes) or not np.isfinite(sizes).all() or (sizes < 0).any():
         raise ValueError(
-            "eps must be a list of budgets, finite and not negative, one number for each; got "
-            f"{eps!r}. Pass one value for each feature as the threat's units, of which eps are "
-            "multiples."
+            "eps must be a budget or a list of budgets, finite and not negative, one number for "
+            f"each; got {eps!r}. Pass one value for each feature as the threat's units, of which "
+            "eps are multiples."
         )
     return sizes

@@ -243,7 +243,7 @@ def robustness_report(
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,)
         Labels, or targets of a regressor.
-    eps : array-like of shape (n_budgets,)
+    eps : float, or array-like of shape (n_budgets,)
         Budgets, in units of the threat.
     threat : ThreatModel, or the name of a norm, default="linf"
         What an attack may do, see :class:`sklearn_iso.ThreatModel`.

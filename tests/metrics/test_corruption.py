@@ -583,6 +583,14 @@ def test_channels_are_found_on_either_side_and_move_together():
 # ---- what is refused, and forms of the report
 
 
+def test_one_severity_is_a_list_of_one():
+    model = DecisionTreeClassifier(max_depth=2, random_state=0).fit(X, Y)
+    options = {"corruptions": "noise", "by_column": False}
+    expected = corruption_report(model, X, Y, severities=[0.3], **options).table
+    for severities in (0.3, {"noise": 0.3}):
+        assert corruption_report(model, X, Y, severities=severities, **options).table == expected
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

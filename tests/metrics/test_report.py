@@ -35,6 +35,13 @@ def test_curve_is_that_of_robustness_curve(model, report):
     assert report.accuracy[1] == model.score(X, NAMES)
 
 
+def test_one_budget_is_a_list_of_one(model, report):
+    one = robustness_report(model, X, NAMES, eps=0.4, random_state=0)
+    assert one.eps.tolist() == [0.4] and one.accuracy.tolist() == [report.accuracy[0]]
+    curve = robustness_curve(model, X, NAMES, eps=0.4, random_state=0)
+    np.testing.assert_array_equal(curve, one.accuracy)
+
+
 def test_classes_add_up_to_the_whole(report):
     np.testing.assert_allclose(
         report.class_accuracy @ report.class_counts / len(X), report.accuracy
