@@ -293,7 +293,7 @@ def nan_at_the_start(X):
         ({"X": X[:0], "y": Y[:0]}, "0 sample"),
         ({"X": X.astype(str).astype(object) + "?"}, r"X must hold numbers.*found '17.99\?'"),
         ({"y": Y[:-1]}, "inconsistent numbers of samples"),
-        ({"y": Y.astype(str)}, "found 0, 1 of dtype <U"),
+        ({"y": Y.astype(str)}, r"found \['0', '1'\] of dtype <U"),
         ({"y": np.column_stack([Y, Y])}, "1d array"),
     ],
 )
