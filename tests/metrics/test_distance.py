@@ -177,7 +177,7 @@ def test_data_frames_keep_their_columns_at_every_question():
 @pytest.mark.parametrize(
     "function, wrong, message",
     [
-        (robustness_curve, {"eps": 0.3}, "'eps' parameter of robustness_curve"),
+        (robustness_curve, {"eps": "0.3"}, "'eps' parameter of robustness_curve"),
         (robustness_curve, {"eps": []}, "eps must be a budget or a list of budgets"),
         (robustness_curve, {"eps": [0.1, -1]}, "finite and not negative"),
         (
