@@ -248,8 +248,8 @@ def corruption_report(
     n_repeats : int
         Repeats of what is drawn; drift, rounding, blur and contrast draw nothing.
     scoring : str, callable or None
-        As of :func:`sklearn.model_selection.cross_val_score`; greater is better. None: accuracy
-        of classifiers, R2 of regressors.
+        The name of a scorer of scikit-learn, or a callable ``(estimator, X, y)``; greater is
+        better. None: accuracy of classifiers, R2 of regressors.
     by_column : bool or "auto"
         Whether to corrupt each column alone too, at the largest severity of each corruption;
         "auto" does up to 100 columns.

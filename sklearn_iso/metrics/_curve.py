@@ -100,8 +100,13 @@ def robustness_curve(
 
     Raises
     ------
-    ValueError, TypeError
-        As :func:`sklearn_iso.metrics.adversarial_accuracy`, and if eps is no list of budgets.
+    ValueError
+        If X is empty, has nothing that may move or change, is infinite or outside of the bounds,
+        y or the predictions are not of the type of ``estimator.classes_``, eps is no list of
+        budgets, or another parameter is out of its range.
+    TypeError
+        If estimator is neither a classifier nor a regressor, a classifier came with a loss, or an
+        attack by gradients was asked for and there are none.
 
     Examples
     --------

@@ -97,8 +97,9 @@ def adversarial_distance(
     estimator : fitted classifier or regressor
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,), or of several outputs (n_samples, n_outputs)
-        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`, or targets. Without them
-        deviations of a regressor are counted from its predictions; a classifier needs them.
+        Labels, of which those that are not in ``estimator.classes_`` count as misclassified, or
+        targets. Without them deviations of a regressor are counted from its predictions; a
+        classifier needs them.
     threat : ThreatModel, or the name of a norm
         What an attack may do, see :class:`sklearn_iso.ThreatModel`: the norm, the units u of the
         features (without them those of X), bounds, what stays, and categories. Another category
@@ -118,8 +119,8 @@ def adversarial_distance(
         weights, at least 0, change no distance; they are for what follows, such as
         ``numpy.average(distances[w > 0], weights=w[w > 0])``.
     n_jobs : int or None, default=None
-        Processes for 50 samples at a time, as in
-        :func:`sklearn_iso.metrics.adversarial_accuracy`.
+        Processes for 50 samples at a time, each with one thread; -1 for one on each core. None
+        does all at once in this process, with other random draws. The estimator must pickle.
 
     Returns
     -------
@@ -130,8 +131,13 @@ def adversarial_distance(
 
     Raises
     ------
-    ValueError, TypeError
-        As :func:`sklearn_iso.metrics.adversarial_accuracy`.
+    ValueError
+        If X is empty, is infinite or outside of the bounds, y or the predictions are not of the
+        type of ``estimator.classes_``, y or the tolerance is missing or out of place, or a
+        parameter is out of its range.
+    TypeError
+        If estimator is neither a classifier nor a regressor, or one attack by gradients was asked
+        for and it has none.
 
     References
     ----------
