@@ -89,8 +89,7 @@ def certified_accuracy(
     NotCertifiableError
         If nothing can be proven about the estimator or a step before it; a TypeError.
     ValueError
-        If X, y, eps or the threat is not what it must be, as in
-        :func:`sklearn_iso.metrics.adversarial_accuracy`, or the norm is "l0".
+        If X, y, eps or the threat is not what it must be, or the norm is "l0".
     ImportError
         If an ensemble of many leaves needs the package Veritas.
 

@@ -53,7 +53,7 @@ class CorruptionReport:
     scoring : str
         Name of the score; greater is better.
     n_samples : int
-        Those of weight 0 left out.
+        Number of samples, those of weight 0 left out.
     n_repeats : int
         Of corruptions that draw.
     clean : float

@@ -75,8 +75,9 @@ def robustness_curve(
         What an attack may do, see :class:`sklearn_iso.ThreatModel`.
     attack : str, Attack or callable, default="auto"
         "auto" is the evaluation of :func:`sklearn_iso.metrics.adversarial_accuracy`. An attack of
-        :mod:`sklearn_iso.attacks`, its name ("pgd"), or a callable runs alone; for method
-        "distance" one of those of :func:`sklearn_iso.metrics.adversarial_distance`.
+        :mod:`sklearn_iso.attacks`, its name ("pgd"), or a callable
+        ``(logits, X, y, *, eps, threat)`` runs alone; for method "distance" a minimum-norm
+        attack: "ddn", "fmn", "fab", "sigma_zero", "rays", or one with its own parameters.
     method : {"nested", "distance"}
         "nested" attacks the samples that are left with one budget after the other. "distance"
         counts, from one minimum-norm run

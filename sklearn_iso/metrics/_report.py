@@ -55,7 +55,7 @@ class RobustnessReport(ToldAsJson):
     threat : ThreatModel
         What an attack could do, as it was passed.
     n_samples : int
-        Those of weight 0 left out.
+        Number of samples, those of weight 0 left out.
     eps : ndarray of shape (n_budgets,)
     accuracy : ndarray of shape (n_budgets,)
         Share of all samples, or of the sum of their weights, that hold. It never rises with eps,
