@@ -150,7 +150,7 @@ def adversarial_examples(
     problem = Problem.of(estimator, X, y, threat=threat)
     worst, n_unseen = _of_classes(problem, budget, attack, random_state)
     problem.refused.warn()
-    warn_of_unseen(n_unseen, len(problem.table), "the accuracy")
+    warn_of_unseen(n_unseen, problem, "the accuracy")
     return problem.table.with_values(worst.X_adv.numpy(), np.arange(len(problem.table)))
 
 

@@ -148,7 +148,7 @@ def robustness_curve(
         problem, sizes.tolist(), as_attack(attack), random_state, progress=bool(verbose)
     )
     problem.refused.warn()
-    warn_of_unseen(int(runs.unseen.sum()), len(problem.table), "the curve")
+    warn_of_unseen(int(runs.unseen.sum()), problem, "the curve")
     return runs.accuracy
 
 

@@ -127,7 +127,7 @@ def adversarial_distance(
     ndarray of shape (n_samples,)
         0 where a sample is misclassified, or beyond the tolerance, as it is, infinity where no
         error was found, NaN where its weight is 0; a warning tells where labels alone were
-        searched and no other label was ever met.
+        searched, no other label was ever met, and no proof says that there is none.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def adversarial_distance(
     if len(rows):
         search = Search(problem, method, as_generator(random_state))
         found[rows], n_unseen = search.distances(rows, n_jobs)
-        warn_of_unseen(n_unseen, len(problem.table), "their distance, infinity,")
+        warn_of_unseen(n_unseen, problem, "their distance, infinity,", by_scores=False)
     problem.refused.warn()
     return _of_all(found, counts)
 
@@ -327,7 +327,16 @@ class Search:
         shorter = Settling(self.problem).settle(state.X_adv, rows[left], exact=False)
         distance[left] = np.minimum(distance[left], shorter)
         unseen = np.isinf(distance[left]) & ~state.seen.numpy() & (not access.trusted)
-        return distance, int(unseen.sum())
+        return distance, self._n_unknown(rows[left[unseen]])
+
+    def _n_unknown(self, rows: NDArray) -> int:
+        """Return for how many samples that met no other label no proof says that there is none."""
+        searched_alone = len(rows) and not isinstance(self.method, MinimumNormEnsemble)
+        known = KnownErrors.of(self.problem) if searched_alone else None
+        errors = None if known is None else known.nearest(rows)
+        if errors is None:  # the ensemble has left out what is proven
+            return len(rows)
+        return int((errors.misclassified | ~errors.settled).sum())
 
     def _follows_gradients(self, access: Access) -> bool:
         """Whether to walk, also where gradients vanish in places if steps were asked for."""
