@@ -11,11 +11,7 @@ from torch import Tensor
 
 from sklearn_iso._threat import Threat, as_threat
 from sklearn_iso.attacks._approach import along_boundaries, nearest, shrinking
-from sklearn_iso.attacks._attack import (
-    AttackState,
-    Logits,
-    MinimumNormAttack,
-)
+from sklearn_iso.attacks._attack import AttackState, Logits, MinimumNormAttack
 from sklearn_iso.attacks._boundary import BoundaryWalk
 from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._losses import cross_entropy, margin
