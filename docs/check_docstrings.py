@@ -3,10 +3,11 @@
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from numpydoc.docscrape import ClassDoc, FunctionDoc
+from numpydoc.docscrape import ClassDoc, FunctionDoc, NumpyDocString, get_doc_object
 from numpydoc.hooks.validate_docstrings import parse_config
 from numpydoc.validate import validate
 
@@ -18,6 +19,17 @@ ROOT = Path(__file__).parents[1]
 NOT_OF_CLASSES, NOT_OF_RESULTS = {"PR03"}, {"PR01", "PR03"}
 #: A method may say all in a sentence; one with sections has them all.
 NOT_OF_A_SENTENCE = {"PR01", "RT01"}
+#: What is described: a reader should not have to look elsewhere for it.
+DESCRIBED = ("Parameters", "Other Parameters", "Returns", "Yields", "Attributes", "Raises", "Warns")
+#: A reference in the place of a description: "As in :func:`x`", "Those of :class:`X`, ...",
+#: "Labels, as in :func:`x`". One that follows a description is welcome.
+REFERENCE = re.compile(
+    r"(?:[^.:;]{0,60}, )?as (?:in|for|of|by|with|to)? *:\w+:`"
+    r"|(?:as (?:in|for|of|by|with)|see|like|(?:the )?same(?: \w+)? as)\b"
+    r"|(?:(?:those|that|these|parameters|arguments|keywords|of|for|to|by|on|passed|handed|given"
+    r"|forwarded)\s+)+:\w+:`",
+    re.IGNORECASE,
+)
 
 
 def public_subpackages() -> list[str]:
@@ -58,9 +70,25 @@ def methods_of(kind: type) -> list[str]:
     ]
 
 
+def references(docstring: NumpyDocString) -> list[str]:
+    """Return what a docstring leaves to another one, in the place of a description of its own."""
+    told = [
+        (section, entry.name or entry.type, text)
+        for section in DESCRIBED
+        for entry in docstring[section]
+        for text in (" ".join(entry.desc), entry.type if entry.name else "")
+    ]
+    return [
+        f"Describe {name!r} of {section} itself, and refer after that; got {text!r}"
+        for section, name, text in told
+        if REFERENCE.match(text)
+    ]
+
+
 def complaints(name: str, checks: set[str]) -> list[str]:
-    """Return what numpydoc finds wrong with a docstring."""
-    return [f"{code}: {text}" for code, text in validate(name)["errors"] if code in checks]
+    """Return what numpydoc finds wrong with a docstring, and what it leaves to others."""
+    found = [f"{code}: {text}" for code, text in validate(name)["errors"] if code in checks]
+    return found + references(get_doc_object(pkgutil.resolve_name(name)))
 
 
 def main() -> None:

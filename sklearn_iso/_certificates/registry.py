@@ -114,8 +114,8 @@ def register_ranges(estimator_class: type) -> Callable[[RangeBuilder], RangeBuil
     Returns
     -------
     callable
-        Decorator for a function ``(estimator, steps) -> RangeCertifier``, as for
-        :func:`register`.
+        Decorator for a function ``(estimator, steps) -> RangeCertifier``. The steps are the fitted
+        transformers that run before the estimator in pipelines, with their names.
 
     Examples
     --------
@@ -196,8 +196,10 @@ def range_certifier_of(estimator: BaseEstimator, before: Steps = ()) -> RangeCer
 
     Raises
     ------
-    sklearn.exceptions.NotFittedError, NotCertifiableError
-        As :func:`certifier_of`.
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    NotCertifiableError
+        If there is no proof for the estimator, or for a step before it.
 
     Examples
     --------

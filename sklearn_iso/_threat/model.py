@@ -209,8 +209,9 @@ class ThreatModel:
             Columns of frames are told by name, so that the threat follows them into other
             frames.
         **overrides
-            Parameters of :class:`ThreatModel`, which count in place of what the data say.
-            ``integers="auto"`` are all columns that hold whole numbers alone; by default none.
+            Any parameter of the class by its name, such as `norm` or `units`, in place of what the
+            data say. ``integers="auto"`` are all columns that hold whole numbers alone; by default
+            none.
 
         Returns
         -------

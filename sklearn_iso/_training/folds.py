@@ -40,7 +40,7 @@ def stratified_folds(
     Parameters
     ----------
     group : ndarray of shape (n_samples,)
-        As :func:`content_groups` returns it.
+        The same number for samples that equal each other.
     y : ndarray of shape (n_samples,)
         Class of each sample, as an index.
     n_folds : int

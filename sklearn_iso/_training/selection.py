@@ -134,8 +134,9 @@ def select_for_numbers(outputs: NDArray, y: NDArray, weight: NDArray, group: NDA
     Parameters
     ----------
     outputs : ndarray of shape (n_candidates, n_samples, 1)
-    y, weight, group : ndarray of shape (n_samples,)
-        As for :func:`select_for_classes`.
+    y, weight : ndarray of shape (n_samples,)
+    group : ndarray of shape (n_samples,)
+        The same number for samples that equal each other.
     """
     predicted = outputs[:, :, 0]
     squares = np.maximum(predicted**2 @ weight, np.finfo(np.float64).tiny)

@@ -5,8 +5,9 @@ from sklearn_iso.attacks._apgd import APGD, apgd
 from sklearn_iso.attacks._attack import Attack
 from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._choice import ATTACKS, as_attack
-from sklearn_iso.attacks._closest import DDN, FAB, FMN, ddn, distances, fab, fmn
+from sklearn_iso.attacks._closest import DDN, FAB, FMN, ddn, fab, fmn
 from sklearn_iso.attacks._coordinates import Coordinates, coordinates
+from sklearn_iso.attacks._distances import distances
 from sklearn_iso.attacks._ensemble import (
     STAGES,
     AttackEnsemble,

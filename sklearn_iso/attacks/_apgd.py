@@ -210,7 +210,8 @@ def apgd(
     random_state : int, numpy generator, torch.Generator or None, default=None
         Draws starting points and random steps; None takes fresh entropy.
     **parameters
-        Those of :class:`APGD`.
+        `n_steps` of each run, 100 by default, the number of runs `n_restarts`, 1, what is climbed,
+        `loss`, and `n_targets`, `random_start` and `batch_size`; details in :class:`APGD`.
 
     Returns
     -------

@@ -369,8 +369,10 @@ class MinimumNormAttack(Attack):
     ) -> Tensor:
         """Return the closest misclassified points.
 
-        As :meth:`Attack.__call__`, but for eps: the largest budget, in units of the threat.
-        Samples without a misclassified point within it come back unchanged. None: no limit.
+        `logits` maps points of shape (n, ...) to logits, scores or labels, whichever the attack
+        asks for; X holds n floating-point samples, y their labels or columns of the logits, and
+        `random_state` seeds random steps. eps is the largest budget, in units of the threat:
+        samples without a misclassified point within it come back unchanged. None: no limit.
         """
         return self.closest_errors(
             logits, X, y, eps=eps, threat=threat, random_state=random_state

@@ -11,15 +11,9 @@ from torch import Tensor
 
 from sklearn_iso._threat import Threat, as_threat
 from sklearn_iso.attacks._approach import along_boundaries, nearest, shrinking
-from sklearn_iso.attacks._attack import (
-    AttackState,
-    Logits,
-    MinimumNormAttack,
-    check_labels,
-    verdict,
-)
+from sklearn_iso.attacks._attack import AttackState, Logits, MinimumNormAttack
 from sklearn_iso.attacks._boundary import BoundaryWalk
-from sklearn_iso.attacks._budget import Budget, check_points
+from sklearn_iso.attacks._budget import Budget
 from sklearn_iso.attacks._losses import cross_entropy, margin
 from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._options import BoundaryOptions, StepOptions
@@ -28,69 +22,6 @@ from sklearn_iso.attacks._shrinking import Shrinking
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-
-@torch.no_grad()
-def distances(
-    logits: Logits,
-    X: Tensor,
-    y: Tensor,
-    X_adv: Tensor,
-    *,
-    threat: Threat = "l2",
-    batch_size: int = 1000,
-) -> Tensor:
-    r"""Return how far each sample was moved, infinity where X_adv is not misclassified.
-
-    .. math:: d_i = \|(x_i' - x_i) / u\|
-
-    Parameters
-    ----------
-    logits : callable
-        Maps points of shape (n, ...) to logits of shape (n, n_classes), or to labels (n,).
-    X : Tensor of shape (n, ...)
-    y : Tensor of shape (n,), integers
-    X_adv : Tensor of the shape of X
-        What an attack made of X.
-    threat : ThreatModel, or the name of a norm
-        Norm, units and what must stay, see :class:`sklearn_iso.ThreatModel`. Another category
-        adds nothing to the distance; a sample of which an immutable feature moved is infinitely
-        far.
-    batch_size : int
-
-    Returns
-    -------
-    Tensor of shape (n,), of the dtype of X
-        In units of the threat.
-
-    Raises
-    ------
-    ValueError
-        If X and X_adv are no finite points of one shape, y no labels, or a parameter is out of
-        its range.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_iso.attacks import distances
-    >>> X, X_adv = torch.tensor([[1.0, 0.0], [9.0, 0.0]]), torch.tensor([[-2.0, 4.0], [6.0, 4.0]])
-    >>> distances(lambda x: torch.stack([x[:, 0], -x[:, 0]], 1), X, torch.tensor([0, 0]), X_adv)
-    tensor([5., inf])
-    """
-    check_counts(batch_size=batch_size)
-    for points in (X, X_adv):
-        check_points(points)
-    if X.shape != X_adv.shape:
-        raise ValueError(
-            f"X and X_adv must have one shape; got {tuple(X.shape)} and {tuple(X_adv.shape)}."
-        )
-    y = check_labels(y, len(X)).to(X.device)
-    budget = Budget.of(X, threat=threat)
-    sizes = budget.norm.size(budget.perturbations(X, X_adv))
-    for rows in torch.arange(len(X)).split(int(batch_size)) if len(X) else ():
-        right = ~verdict(logits(X_adv[rows]), y[rows])
-        sizes[rows] = torch.where(right, torch.inf, sizes[rows])
-    return sizes
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -207,10 +138,19 @@ def ddn(
 
     Parameters
     ----------
-    logits, X, y, eps, threat
-        As in :func:`pgd`, but that None as eps sets no limit.
+    logits : callable
+        Maps points of shape (n, ...) to logits of shape (n, n_classes), each sample by itself: put
+        modules in evaluation mode.
+    X : Tensor of shape (n, ...), float32 or float64
+    y : Tensor of shape (n,), integers
+        Columns of the logits.
+    eps : float, default=None
+        Largest distance of an error, in units of the threat; None sets no limit.
+    threat : ThreatModel, or the name of a norm, default="l2"
+        What the attack may do; of norm "l2".
     **parameters
-        Those of :class:`DDN`.
+        `n_steps` of each search, 50 by default, the number of searches `n_restarts`, 2, and
+        `batch_size`, 1000: the samples that are attacked at a time.
 
     Returns
     -------
@@ -286,10 +226,19 @@ def fmn(
 
     Parameters
     ----------
-    logits, X, y, eps, threat
-        As in :func:`pgd`, but that None as eps sets no limit.
+    logits : callable
+        Maps points of shape (n, ...) to logits of shape (n, n_classes), each sample by itself: put
+        modules in evaluation mode.
+    X : Tensor of shape (n, ...), float32 or float64
+    y : Tensor of shape (n,), integers
+        Columns of the logits.
+    eps : float, default=None
+        Largest distance of an error, in units of the threat; None sets no limit.
+    threat : ThreatModel, or the name of a norm, default="linf"
+        What the attack may do.
     **parameters
-        Those of :class:`FMN`.
+        `n_steps` of each search, 50 by default, the number of searches `n_restarts`, 2, and
+        `batch_size`, 1000: the samples that are attacked at a time.
 
     Returns
     -------
@@ -375,10 +324,19 @@ def fab(
 
     Parameters
     ----------
-    logits, X, y, eps, threat
-        As in :func:`pgd`, but that None as eps sets no limit.
+    logits : callable
+        Maps points of shape (n, ...) to logits of shape (n, n_classes), each sample by itself: put
+        modules in evaluation mode.
+    X : Tensor of shape (n, ...), float32 or float64
+    y : Tensor of shape (n,), integers
+        Columns of the logits.
+    eps : float, default=None
+        Largest distance of an error, in units of the threat; None sets no limit.
+    threat : ThreatModel, or the name of a norm, default="linf"
+        What the attack may do.
     **parameters
-        Those of :class:`FAB`.
+        `n_steps` of each search, 60 by default, the most wrong classes that are searched for,
+        `n_targets`, 2, and `batch_size`, 1000: the samples that are attacked at a time.
 
     Returns
     -------

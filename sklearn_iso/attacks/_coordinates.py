@@ -111,10 +111,21 @@ def coordinates(
 
     Parameters
     ----------
-    scores, X, y, eps, threat, random_state
-        As in :func:`square`.
+    scores : callable
+        Maps points of shape (n, ...) to logits, decision values or probabilities of shape
+        (n, n_classes).
+    X : Tensor of shape (n, ...), float32 or float64
+    y : Tensor of shape (n,), integers
+        Columns of the scores.
+    eps : float
+        Radius of the ball, in units of the threat.
+    threat : ThreatModel, or the name of a norm, default="linf"
+        What the attack may do.
+    random_state : int, numpy generator, torch.Generator or None, default=None
+        Draws the points that are asked about; None takes fresh entropy.
     **parameters
-        Those of :class:`Coordinates`.
+        `n_queries`, 500 by default: points of each sample that scores sees; and `batch_size`, 1000:
+        the samples that are attacked at a time.
 
     Returns
     -------

@@ -209,8 +209,18 @@ class AttackEnsemble(Attack):
 
         Parameters
         ----------
-        logits, X, y, eps, threat, random_state
-            As in :func:`attack_ensemble`.
+        logits : callable
+            Maps points of shape (n, ...) to logits of shape (n, n_classes), each sample by itself:
+            put modules in evaluation mode.
+        X : Tensor of shape (n, ...), float32 or float64
+        y : Tensor of shape (n,), integers
+            Columns of the logits.
+        eps : float
+            Radius of the ball, in units of the threat.
+        threat : ThreatModel, or the name of a norm, default="linf"
+            What the attack may do.
+        random_state : int, numpy generator, torch.Generator or None, default=None
+            Draws starting points and random steps; None takes fresh entropy.
 
         Returns
         -------
@@ -336,7 +346,9 @@ def attack_ensemble(
     random_state : int, numpy generator, torch.Generator or None, default=None
         Draws starting points and random steps; None takes fresh entropy.
     **parameters
-        Those of :class:`AttackEnsemble`.
+        Most wrong classes that are tried, `n_targets`, 9 by default, `n_queries` of the searches
+        without gradients, `image_shape` of an image in a flat sample, and `batch_size`; details in
+        :class:`AttackEnsemble`.
 
     Returns
     -------

@@ -31,8 +31,8 @@ def slopes_mislead(
     state : AttackState
     budget : Budget
         Around the samples of the state.
-    image_shape : tuple of int or None
-        As :class:`sklearn_iso.attacks.Square` takes it.
+    image_shape : (height, width), or with the channels first or last, or None
+        What a flat sample holds, where it is an image.
     generator : torch.Generator
         On the CPU.
 

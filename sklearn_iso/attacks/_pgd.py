@@ -154,7 +154,9 @@ def pgd(
     random_state : int, numpy generator, torch.Generator or None, default=None
         Draws starting points and random steps; None takes fresh entropy.
     **parameters
-        Those of :class:`PGD`.
+        `n_steps` of each run, 40 by default, and their `step_size`, the number of runs
+        `n_restarts`, 1, what is climbed, `loss`, and `n_targets`, `random_start` and `batch_size`;
+        details in :class:`PGD`.
 
     Returns
     -------
@@ -254,7 +256,8 @@ def fgsm(
     threat : ThreatModel, or the name of a norm, default="linf"
         What the attack may do.
     **parameters
-        Those of :class:`FGSM`.
+        `loss` to climb, "cross_entropy" by default or "margin", and `batch_size`, 1000: the samples
+        that are attacked at a time.
 
     Returns
     -------

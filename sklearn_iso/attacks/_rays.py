@@ -202,10 +202,18 @@ def rays(
     predict : callable
         Maps points of shape (n, ...) to labels (n,), integers as in y. Scores of shape
         (n, n_classes) are taken too, of which the largest names the label.
-    X, y, eps, threat, random_state
-        As in :func:`square`, but that y holds labels, and that None as eps sets no limit.
+    X : Tensor of shape (n, ...), float32 or float64
+    y : Tensor of shape (n,), integers
+        Labels.
+    eps : float, default=None
+        Largest distance of an error, in units of the threat; None sets no limit.
+    threat : ThreatModel, or the name of a norm, default="linf"
+        What the attack may do.
+    random_state : int, numpy generator, torch.Generator or None, default=None
+        Draws the points that are asked about; None takes fresh entropy.
     **parameters
-        Those of :class:`RayS`.
+        `n_queries`, 1000 by default: points of each sample that are asked about; and `batch_size`,
+        1000: the samples that are attacked at a time.
 
     Returns
     -------

@@ -138,7 +138,8 @@ def square(
     random_state : int, numpy generator, torch.Generator or None, default=None
         Draws starting points and random steps; None takes fresh entropy.
     **parameters
-        Those of :class:`Square`.
+        `n_queries` of each run, 1000 by default, the number of runs `n_restarts`, 1, `image_shape`
+        of an image in a flat sample, and `batch_size`; details in :class:`Square`.
 
     Returns
     -------

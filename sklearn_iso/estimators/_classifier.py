@@ -256,7 +256,7 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         classes : array-like of shape (n_classes,), optional
             All labels that will ever come; needed in the first call.
         sample_weight : array-like of shape (n_samples,), optional
-            As in :meth:`fit`.
+            Non-negative weights; samples of weight 0 are left out.
 
         Returns
         -------
@@ -265,13 +265,15 @@ class IsometricClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Repr
         Raises
         ------
         ValueError
-            As :meth:`fit`; and if classes are missing in the first call or differ later, or for
-            a label that is not among them.
+            If the data or a parameter breaks its rule, classes are missing in the first call or
+            differ later, or a label is not among them.
         AttributeError
             If ``early_stopping`` or ``class_weight="balanced"`` ask for all samples at once: then
             there is no such method.
-        TrainingDivergedError, KeyboardInterrupt
-            As :meth:`fit`.
+        TrainingDivergedError
+            If the loss becomes NaN or infinite; the last good state stays usable.
+        KeyboardInterrupt
+            If the user interrupts; what was fitted so far stays usable.
         """
         known = known_classes(classes, self.classes_ if hasattr(self, "net_") else None)
         X, y = check_fit_input(

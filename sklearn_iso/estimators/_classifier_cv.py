@@ -57,7 +57,8 @@ class IsometricClassifierCV(
         All other parameters, reached as ``estimator__max_epochs``; its alpha and its
         `warm_start` are not used. The default is ``IsometricClassifier()``.
     cv : int, splitter or iterable, optional
-        Folds, as :func:`sklearn.model_selection.check_cv` takes them; 5 by default.
+        Number of stratified folds, 5 by default, a splitter of scikit-learn, or pairs of arrays
+        of training and test rows.
     scoring : str or callable, optional
         The score to maximise; accuracy by default. An adversarial one trades accuracy for
         robustness: :func:`sklearn_iso.metrics.make_adversarial_scorer`.
@@ -133,7 +134,8 @@ class IsometricClassifierCV(
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or torch Dataset
-            As in :meth:`IsometricClassifier.fit`; a Dataset is read into memory by folds.
+            Input; more dimensions are passed on to a `module`. A Dataset of pairs (x, y), which has
+            a length, is read into memory by folds; then leave out y.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in every fit and, where `scoring` takes weights, in every score;

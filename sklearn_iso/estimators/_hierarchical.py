@@ -131,7 +131,8 @@ class HierarchicalIsometricClassifier(
         The calibrated penalty of each level.
     n_iter_ : int
     history_ : dict of str to list of float
-        As in :class:`IsometricClassifier`; the terms of a level start with ``level_k_``.
+        Columns "epoch", "loss", "classification_loss", "penalty", those of each term of a level k,
+        which start with ``level_k_``, and "valid_..." where there was validation data.
     loss_curve_ : list of float
     n_features_in_ : int
     feature_names_in_ : ndarray of str
@@ -304,8 +305,11 @@ class HierarchicalIsometricClassifier(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-        y : array-like, as in :meth:`fit`; labels not seen there are wrong, with a warning
+        y : array-like of shape (n_samples, n_levels) or (n_samples,)
+            Labels, coarse to fine, or the finest alone where `fit` got these. Labels that it did
+            not see are wrong, with a warning.
         sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the samples in the mean.
 
         Returns
         -------
@@ -349,7 +353,8 @@ class HierarchicalIsometricClassifier(
         transform : bool, default=False
             Whether it ends at the representation that :meth:`transform` returns.
         level : int, default=-1
-            Of that representation, as in :meth:`transform`.
+            Whose block ends at the representation: counted from 0, the coarsest; negative from the
+            finest.
 
         Returns
         -------
@@ -365,9 +370,10 @@ class HierarchicalIsometricClassifier(
         return LeafScores(stack, torch.from_numpy(columns)).eval()
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = False) -> None:
-        """Write the fitted estimator to one file, as :meth:`IsometricClassifier.save` does.
+        """Write the fitted estimator to one file, which :func:`sklearn_iso.load` reads.
 
-        A `hierarchy` comes back as a mapping, graphs too.
+        A `hierarchy` comes back as a mapping, graphs too. What the optimiser knows, twice the size
+        of the weights for Adam, is kept with `include_optimizer` alone.
         """
         stored = copy.copy(self)
         stored.hierarchy = None if self.hierarchy is None else parents_of(self.hierarchy)

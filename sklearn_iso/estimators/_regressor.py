@@ -242,7 +242,7 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
-            As in :meth:`fit`.
+            Non-negative weights; samples of weight 0 are left out.
 
         Returns
         -------
@@ -251,11 +251,13 @@ class IsometricRegressor(ClassNamePrefixFeaturesOutMixin, RegressorMixin, Repres
         Raises
         ------
         ValueError
-            As :meth:`fit`.
+            If the data or a parameter breaks its rule.
         AttributeError
             If ``early_stopping`` asks for all samples at once: then there is no such method.
-        TrainingDivergedError, KeyboardInterrupt
-            As :meth:`fit`.
+        TrainingDivergedError
+            If the loss becomes NaN or infinite; the last good state stays usable.
+        KeyboardInterrupt
+            If the user interrupts; what was fitted so far stays usable.
         """
         X, y = self._check(X, y, reset=not hasattr(self, "net_"))
         learner = RegressionLearner(self, rng=getattr(self, "_rng", None))

@@ -273,7 +273,7 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), optional
         sample_weight : array-like of shape (n_samples,), optional
-            As in :meth:`fit`.
+            Non-negative weights; samples of weight 0 are left out.
 
         Returns
         -------
@@ -282,12 +282,14 @@ class IsometricTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         Raises
         ------
         ValueError
-            As :meth:`fit`.
+            If the data or a parameter breaks its rule.
         AttributeError
             If ``early_stopping``, geodesic or precomputed distances ask for all samples at once:
             then there is no such method.
-        TrainingDivergedError, KeyboardInterrupt
-            As :meth:`fit`.
+        TrainingDivergedError
+            If the loss becomes NaN or infinite; the last good state stays usable.
+        KeyboardInterrupt
+            If the user interrupts; what was fitted so far stays usable.
         """
         X, labels, _ = check_embedding_input(self, X, y, reset=not hasattr(self, "net_"))
         learner = Embedder(self, rng=getattr(self, "_rng", None))

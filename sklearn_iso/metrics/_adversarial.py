@@ -207,7 +207,7 @@ def adversarial_accuracy(
     problem = Problem.of(estimator, X, y, threat=threat, sample_weight=sample_weight)
     runs = nested_runs(problem, [budget], attack, random_state, n_jobs=n_jobs)
     problem.refused.warn()
-    warn_of_unseen(int(runs.unseen.sum()), len(problem.table), "the accuracy")
+    warn_of_unseen(int(runs.unseen.sum()), problem, "the accuracy")
     return float(runs.accuracy[0])
 
 

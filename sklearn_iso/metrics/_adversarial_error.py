@@ -93,8 +93,8 @@ def adversarial_error(
         Weights of the samples, at least 0; 2 counts as the sample twice. Samples of weight 0
         are left out and not attacked.
     n_jobs : int or None, default=None
-        Processes for 50 samples at a time, as in
-        :func:`sklearn_iso.metrics.adversarial_accuracy`.
+        Processes for 50 samples at a time, each with one thread; -1 for one on each core. None
+        does all at once in this process, with other random draws. The estimator must pickle.
 
     Returns
     -------

@@ -86,7 +86,9 @@ def adversarial_examples(
     threat : ThreatModel, or the name of a norm, default="linf"
         What an attack may do, see :class:`sklearn_iso.ThreatModel`.
     attack : str, Attack or callable, default="auto"
-        "auto" is the evaluation of :func:`adversarial_accuracy`; others run alone.
+        "auto" is the evaluation of :func:`adversarial_accuracy`: one attack after the other, by
+        scores or labels where there are no gradients. An attack of :mod:`sklearn_iso.attacks`,
+        its name, such as "pgd", or a callable ``(logits, X, y, *, eps, threat)`` runs alone.
     random_state : int, RandomState instance or None, default=None
         Draws starting points and random steps; None takes fresh entropy.
     loss : {"absolute_error", "squared_error"} or callable, optional
@@ -101,7 +103,10 @@ def adversarial_examples(
     Raises
     ------
     ValueError
-        As :func:`adversarial_accuracy`.
+        If X is empty, has nothing that may move or change, is infinite or outside of the bounds,
+        y or the predictions are not of the type of ``estimator.classes_``, a parameter is out of
+        its range, or an attack by gradients was asked for and the twin disagrees with the
+        estimator.
     TypeError
         If the estimator is neither a classifier of one output nor a regressor, loss was set for
         a classifier, or an attack by gradients was asked for and there are none.
@@ -145,7 +150,7 @@ def adversarial_examples(
     problem = Problem.of(estimator, X, y, threat=threat)
     worst, n_unseen = _of_classes(problem, budget, attack, random_state)
     problem.refused.warn()
-    warn_of_unseen(n_unseen, len(problem.table), "the accuracy")
+    warn_of_unseen(n_unseen, problem, "the accuracy")
     return problem.table.with_values(worst.X_adv.numpy(), np.arange(len(problem.table)))
 
 

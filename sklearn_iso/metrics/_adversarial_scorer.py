@@ -148,12 +148,21 @@ def make_adversarial_scorer(
 
     Parameters
     ----------
-    eps, threat, attack, random_state
-        As in :func:`adversarial_accuracy`. A fixed random_state attacks every candidate of a
-        search from the same starting points.
+    eps : float
+        Budget, in units of the threat.
+    threat : ThreatModel, or the name of a norm
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`: the norm, units of the
+        features (without them those of X), bounds, what stays, and categories.
+    attack : str, Attack or callable, default="auto"
+        "auto" is the evaluation of :func:`adversarial_accuracy`: one attack after the other, by
+        scores or labels where there are no gradients. An attack of :mod:`sklearn_iso.attacks`,
+        its name, such as "pgd", or a callable ``(logits, X, y, *, eps, threat)`` runs alone.
+    random_state : int, RandomState or None, default=0
+        Draws starting points and random steps. A fixed one attacks every candidate of a search
+        from the same starting points; None takes fresh entropy.
     loss : {"absolute_error", "squared_error"} or callable, optional
-        For regressors, as in :func:`adversarial_error`; None is "absolute_error". A scorer with a
-        loss refuses classifiers.
+        Loss of a regressor; a callable takes y_true and y_pred and returns one number for each
+        sample. None is "absolute_error". A scorer with a loss refuses classifiers.
     metric : str or callable, optional
         The name of any scorer of scikit-learn, such as "neg_log_loss", "roc_auc", "f1_macro" or
         "r2", or a callable ``(estimator, X, y, sample_weight=None)``. Greater is better, and the

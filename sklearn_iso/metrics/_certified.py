@@ -89,8 +89,7 @@ def certified_accuracy(
     NotCertifiableError
         If nothing can be proven about the estimator or a step before it; a TypeError.
     ValueError
-        If X, y, eps or the threat is not what it must be, as in
-        :func:`sklearn_iso.metrics.adversarial_accuracy`, or the norm is "l0".
+        If X, y, eps or the threat is not what it must be, or the norm is "l0".
     ImportError
         If an ensemble of many leaves needs the package Veritas.
 
@@ -164,7 +163,7 @@ def certified_distance(
     Parameters
     ----------
     estimator : fitted classifier or regressor
-        As in :func:`certified_accuracy` and :func:`certified_error`.
+        One of those, alone or at the end of a :class:`~sklearn.pipeline.Pipeline`.
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
         Missing values, NaN, stay missing under attack.
     y : array-like of shape (n_samples,), or of several outputs (n_samples, n_outputs)
@@ -188,8 +187,12 @@ def certified_distance(
 
     Raises
     ------
-    NotCertifiableError, ValueError, ImportError
-        As :func:`certified_accuracy`.
+    NotCertifiableError
+        If nothing can be proven about the estimator or a step before it; a TypeError.
+    ValueError
+        If X, y, the tolerance or the threat is not what it must be, or the norm is "l0".
+    ImportError
+        If an ensemble of many leaves needs the package Veritas.
 
     References
     ----------
@@ -275,8 +278,14 @@ def make_certified_scorer(
 
     Parameters
     ----------
-    eps, threat, time_limit
-        As in :func:`certified_accuracy`.
+    eps : float
+        Budget, in units of the threat.
+    threat : ThreatModel, or the name of a norm
+        What an attack may do, see :class:`sklearn_iso.ThreatModel`; not of norm "l0".
+    time_limit : float, optional
+        Seconds for each sample, for searches: over ensembles of trees, which without a limit take
+        as long as they need, and over the units of ReLU networks, which are searched with a
+        limit only. A sample about which nothing is proven by then does not count.
 
     Returns
     -------

@@ -93,8 +93,7 @@ def certified_error(
     TypeError
         If the estimator is no regressor.
     ValueError
-        If X, y, eps, the loss or the threat is not what it must be, as in
-        :func:`sklearn_iso.metrics.adversarial_error`, or the norm is "l0".
+        If X, y, eps, the loss or the threat is not what it must be, or the norm is "l0".
 
     See Also
     --------

@@ -53,7 +53,7 @@ class CorruptionReport:
     scoring : str
         Name of the score; greater is better.
     n_samples : int
-        Those of weight 0 left out.
+        Number of samples, those of weight 0 left out.
     n_repeats : int
         Of corruptions that draw.
     clean : float
@@ -248,8 +248,8 @@ def corruption_report(
     n_repeats : int
         Repeats of what is drawn; drift, rounding, blur and contrast draw nothing.
     scoring : str, callable or None
-        As of :func:`sklearn.model_selection.cross_val_score`; greater is better. None: accuracy
-        of classifiers, R2 of regressors.
+        The name of a scorer of scikit-learn, or a callable ``(estimator, X, y)``; greater is
+        better. None: accuracy of classifiers, R2 of regressors.
     by_column : bool or "auto"
         Whether to corrupt each column alone too, at the largest severity of each corruption;
         "auto" does up to 100 columns.

@@ -75,8 +75,9 @@ def robustness_curve(
         What an attack may do, see :class:`sklearn_iso.ThreatModel`.
     attack : str, Attack or callable, default="auto"
         "auto" is the evaluation of :func:`sklearn_iso.metrics.adversarial_accuracy`. An attack of
-        :mod:`sklearn_iso.attacks`, its name ("pgd"), or a callable runs alone; for method
-        "distance" one of those of :func:`sklearn_iso.metrics.adversarial_distance`.
+        :mod:`sklearn_iso.attacks`, its name ("pgd"), or a callable
+        ``(logits, X, y, *, eps, threat)`` runs alone; for method "distance" a minimum-norm
+        attack: "ddn", "fmn", "fab", "sigma_zero", "rays", or one with its own parameters.
     method : {"nested", "distance"}
         "nested" attacks the samples that are left with one budget after the other. "distance"
         counts, from one minimum-norm run
@@ -100,8 +101,13 @@ def robustness_curve(
 
     Raises
     ------
-    ValueError, TypeError
-        As :func:`sklearn_iso.metrics.adversarial_accuracy`, and if eps is no list of budgets.
+    ValueError
+        If X is empty, has nothing that may move or change, is infinite or outside of the bounds,
+        y or the predictions are not of the type of ``estimator.classes_``, eps is no list of
+        budgets, or another parameter is out of its range.
+    TypeError
+        If estimator is neither a classifier nor a regressor, a classifier came with a loss, or an
+        attack by gradients was asked for and there are none.
 
     Examples
     --------
@@ -142,7 +148,7 @@ def robustness_curve(
         problem, sizes.tolist(), as_attack(attack), random_state, progress=bool(verbose)
     )
     problem.refused.warn()
-    warn_of_unseen(int(runs.unseen.sum()), len(problem.table), "the curve")
+    warn_of_unseen(int(runs.unseen.sum()), problem, "the curve")
     return runs.accuracy
 
 

@@ -97,8 +97,9 @@ def adversarial_distance(
     estimator : fitted classifier or regressor
     X : array-like or sparse matrix of shape (n_samples, n_features), or a DataFrame
     y : array-like of shape (n_samples,), or of several outputs (n_samples, n_outputs)
-        Labels, as in :func:`sklearn_iso.metrics.adversarial_accuracy`, or targets. Without them
-        deviations of a regressor are counted from its predictions; a classifier needs them.
+        Labels, of which those that are not in ``estimator.classes_`` count as misclassified, or
+        targets. Without them deviations of a regressor are counted from its predictions; a
+        classifier needs them.
     threat : ThreatModel, or the name of a norm
         What an attack may do, see :class:`sklearn_iso.ThreatModel`: the norm, the units u of the
         features (without them those of X), bounds, what stays, and categories. Another category
@@ -118,20 +119,25 @@ def adversarial_distance(
         weights, at least 0, change no distance; they are for what follows, such as
         ``numpy.average(distances[w > 0], weights=w[w > 0])``.
     n_jobs : int or None, default=None
-        Processes for 50 samples at a time, as in
-        :func:`sklearn_iso.metrics.adversarial_accuracy`.
+        Processes for 50 samples at a time, each with one thread; -1 for one on each core. None
+        does all at once in this process, with other random draws. The estimator must pickle.
 
     Returns
     -------
     ndarray of shape (n_samples,)
         0 where a sample is misclassified, or beyond the tolerance, as it is, infinity where no
         error was found, NaN where its weight is 0; a warning tells where labels alone were
-        searched and no other label was ever met.
+        searched, no other label was ever met, and no proof says that there is none.
 
     Raises
     ------
-    ValueError, TypeError
-        As :func:`sklearn_iso.metrics.adversarial_accuracy`.
+    ValueError
+        If X is empty, is infinite or outside of the bounds, y or the predictions are not of the
+        type of ``estimator.classes_``, y or the tolerance is missing or out of place, or a
+        parameter is out of its range.
+    TypeError
+        If estimator is neither a classifier nor a regressor, or one attack by gradients was asked
+        for and it has none.
 
     References
     ----------
@@ -173,7 +179,7 @@ def adversarial_distance(
     if len(rows):
         search = Search(problem, method, as_generator(random_state))
         found[rows], n_unseen = search.distances(rows, n_jobs)
-        warn_of_unseen(n_unseen, len(problem.table), "their distance, infinity,")
+        warn_of_unseen(n_unseen, problem, "their distance, infinity,", by_scores=False)
     problem.refused.warn()
     return _of_all(found, counts)
 
@@ -321,7 +327,16 @@ class Search:
         shorter = Settling(self.problem).settle(state.X_adv, rows[left], exact=False)
         distance[left] = np.minimum(distance[left], shorter)
         unseen = np.isinf(distance[left]) & ~state.seen.numpy() & (not access.trusted)
-        return distance, int(unseen.sum())
+        return distance, self._n_unknown(rows[left[unseen]])
+
+    def _n_unknown(self, rows: NDArray) -> int:
+        """Return for how many samples that met no other label no proof says that there is none."""
+        searched_alone = len(rows) and not isinstance(self.method, MinimumNormEnsemble)
+        known = KnownErrors.of(self.problem) if searched_alone else None
+        errors = None if known is None else known.nearest(rows)
+        if errors is None:  # the ensemble has left out what is proven
+            return len(rows)
+        return int((errors.misclassified | ~errors.settled).sum())
 
     def _follows_gradients(self, access: Access) -> bool:
         """Whether to walk, also where gradients vanish in places if steps were asked for."""

@@ -149,12 +149,18 @@ def scale_normalized_stress(
 
     Parameters
     ----------
-    X, Z
-        As for :func:`isometry_distortion`.
+    X : array-like of shape (n_samples, ...)
+        Points of the input space; further axes are flattened.
+    Z : array-like of shape (n_samples, ...)
+        Their representations, sample by sample.
     return_std_error : bool, default=False
         Whether to return the standard error of the draw of pairs too.
     **options
-        As for :func:`isometry_distortion`.
+        `metric`, "euclidean" by default, "cityblock" or "chebyshev"; `max_exact`, 2000: all
+        pairs count, up to as many as that number of points has; `n_pairs`, 200,000, that are drawn
+        of more; and the seed of that draw, `random_state`, 0.
+        Weights of the samples, at least 0, as `sample_weight`: a pair counts :math:`w_i w_j`
+        times.
 
     Returns
     -------
@@ -166,11 +172,13 @@ def scale_normalized_stress(
     Raises
     ------
     ValueError
-        As for :func:`isometry_distortion`.
+        If X or Z holds NaN or infinity or fewer than two samples, if they differ in length, or if
+        a parameter is out of its range.
 
     References
     ----------
-    As for :func:`isometry_distortion`.
+    Smelser, Miller and Kobourov, "'Normalized Stress' is Not Normalized: How to Interpret Stress
+    Correctly", BELIV 2024, arXiv 2408.07724.
 
     Examples
     --------

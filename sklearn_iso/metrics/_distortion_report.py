@@ -153,8 +153,14 @@ def distortion_report(
         Class labels. If given, only pairs of the same class count; neighbourhoods know none.
     n_neighbors : int, default=10
         Of trustworthiness and continuity.
-    metric, max_exact, n_pairs, random_state
-        As for :func:`isometry_distortion`.
+    metric : {"euclidean", "cityblock", "chebyshev"} or a synonym, default="euclidean"
+        Distance, of both spaces. Synonyms: "l2"; "manhattan", "l1"; "linf", "infinity".
+    max_exact : int, default=2000
+        Up to as many pairs as this number of points has, 1,999,000 by default, all pairs count.
+    n_pairs : int, default=200_000
+        With more eligible pairs than that, this many are drawn uniformly, with replacement.
+    random_state : int, RandomState instance or None, default=0
+        Seed of that draw.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples, as each measure takes them.
 

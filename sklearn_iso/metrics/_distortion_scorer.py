@@ -101,8 +101,15 @@ def make_distortion_scorer(
         Of "expansion", "contraction" and "bi_lipschitz_ratio"; theirs by default.
     n_neighbors : int, optional
         Of "trustworthiness" and "continuity"; theirs by default.
-    metric, max_exact, n_pairs, random_state
-        As in :func:`isometry_distortion`; `n_pairs` not of "trustworthiness" and "continuity".
+    metric : {"euclidean", "cityblock", "chebyshev"} or a synonym, default="euclidean"
+        Distance, of both spaces. Synonyms: "l2"; "manhattan", "l1"; "linf", "infinity".
+    max_exact : int, default=2000
+        Up to this number of points all count, and up to as many pairs as these have.
+    n_pairs : int, default=200_000
+        Pairs that are drawn where there are more; not of "trustworthiness" and "continuity",
+        which draw `max_exact` points.
+    random_state : int, RandomState instance or None, default=0
+        Seed of that draw.
 
     Returns
     -------

@@ -77,8 +77,12 @@ def hierarchical_recall_score(
 
     Parameters
     ----------
-    y_true, y_pred, hierarchy, sample_weight
-        As in :func:`hierarchical_precision_score`.
+    y_true, y_pred : array-like of shape (n_samples, n_levels), or (n_samples,) with `hierarchy`
+        Paths, coarse to fine, None, NaN or "" after the end of a short one; or finest labels.
+    hierarchy : mapping of a label to the one above it, or networkx.DiGraph, optional
+        For finest labels alone, such as those that a flat classifier predicts.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples, at least 0; 1 each by default.
 
     Returns
     -------
@@ -88,7 +92,8 @@ def hierarchical_recall_score(
     Raises
     ------
     ValueError
-        As :func:`hierarchical_precision_score`.
+        If the labels are no paths, or not the same in number of samples or levels; if weights are
+        negative or all 0.
 
     Examples
     --------
@@ -114,8 +119,12 @@ def hierarchical_f1_score(
 
     Parameters
     ----------
-    y_true, y_pred, hierarchy, sample_weight
-        As in :func:`hierarchical_precision_score`.
+    y_true, y_pred : array-like of shape (n_samples, n_levels), or (n_samples,) with `hierarchy`
+        Paths, coarse to fine, None, NaN or "" after the end of a short one; or finest labels.
+    hierarchy : mapping of a label to the one above it, or networkx.DiGraph, optional
+        For finest labels alone, such as those that a flat classifier predicts.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples, at least 0; 1 each by default.
 
     Returns
     -------
@@ -125,7 +134,8 @@ def hierarchical_f1_score(
     Raises
     ------
     ValueError
-        As :func:`hierarchical_precision_score`.
+        If the labels are no paths, or not the same in number of samples or levels; if weights are
+        negative or all 0.
 
     Examples
     --------
@@ -157,12 +167,14 @@ def tree_distance(
 
     Parameters
     ----------
-    y_true, y_pred, hierarchy
-        As in :func:`hierarchical_precision_score`.
+    y_true, y_pred : array-like of shape (n_samples, n_levels), or (n_samples,) with `hierarchy`
+        Paths, coarse to fine, None, NaN or "" after the end of a short one; or finest labels.
+    hierarchy : mapping of a label to the one above it, or networkx.DiGraph, optional
+        For finest labels alone, such as those that a flat classifier predicts.
     errors_only : bool, default=False
         The mean over the samples whose path is wrong; 0 where none is.
-    sample_weight : array-like of shape (n_samples,), default=None
-        As in :func:`hierarchical_precision_score`.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples, at least 0; 1 each by default.
 
     Returns
     -------
@@ -172,7 +184,8 @@ def tree_distance(
     Raises
     ------
     ValueError
-        As :func:`hierarchical_precision_score`.
+        If the labels are no paths, or not the same in number of samples or levels; if weights are
+        negative or all 0.
 
     Examples
     --------

@@ -167,12 +167,15 @@ def local_distortion(
 
     Raises
     ------
-    NotDifferentiableError, ValueError
-        As for :func:`jacobian_singular_values`.
+    NotDifferentiableError
+        If the estimator, or a step of it, has no twin.
+    ValueError
+        If X holds NaN or infinity, or a parameter is out of its range.
 
     References
     ----------
-    As for :func:`jacobian_singular_values`.
+    Any differential geometry; for networks J. Sokolić et al., "Robust Large Margin Deep Neural
+    Networks", IEEE TSP 2017.
 
     Examples
     --------

@@ -125,8 +125,15 @@ def continuity(X: ArrayLike, Z: ArrayLike, **options: Unpack[_Options]) -> Found
 
     Parameters
     ----------
-    X, Z, **options
-        As for :func:`trustworthiness`; `metric` is that of Z.
+    X : array-like of shape (n_samples, ...)
+        Points of the input space; further axes are flattened.
+    Z : array-like of shape (n_samples, ...)
+        Their representations, sample by sample.
+    **options
+        `n_neighbors`, 5 by default; `metric`, the distance in Z by a name that scikit-learn
+        knows, "euclidean" by default; `max_exact`, 2000: above as many points that many are
+        drawn; the seed of that draw, `random_state`, 0; `return_std_error`, False; and
+        `sample_weight`, at least 0, by which each point's neighbourhood counts.
 
     Returns
     -------
@@ -138,11 +145,12 @@ def continuity(X: ArrayLike, Z: ArrayLike, **options: Unpack[_Options]) -> Found
     Raises
     ------
     ValueError
-        As for :func:`trustworthiness`.
+        If the points break their rule, or n_neighbors is not less than half of them.
 
     References
     ----------
-    As for :func:`trustworthiness`.
+    J. Venna, S. Kaski, "Neighborhood preservation in nonlinear projection methods: an
+    experimental study", ICANN 2001.
 
     Examples
     --------

@@ -47,7 +47,7 @@ class RegressionReport(LossesAsJson):
     threat : ThreatModel
         What an attack could do, as it was passed.
     n_samples : int
-        Those of weight 0 left out.
+        Number of samples, those of weight 0 left out.
     loss : str
         Name of the loss.
     eps : ndarray of shape (n_budgets,)

@@ -55,7 +55,7 @@ class RobustnessReport(ToldAsJson):
     threat : ThreatModel
         What an attack could do, as it was passed.
     n_samples : int
-        Those of weight 0 left out.
+        Number of samples, those of weight 0 left out.
     eps : ndarray of shape (n_budgets,)
     accuracy : ndarray of shape (n_budgets,)
         Share of all samples, or of the sum of their weights, that hold. It never rises with eps,
@@ -248,7 +248,9 @@ def robustness_report(
     threat : ThreatModel, or the name of a norm, default="linf"
         What an attack may do, see :class:`sklearn_iso.ThreatModel`.
     attack : str, Attack or callable, default="auto"
-        "auto" is the evaluation of :func:`adversarial_accuracy`; others run alone.
+        "auto" is the evaluation of :func:`adversarial_accuracy`: one attack after the other, by
+        scores or labels where there are no gradients. An attack of :mod:`sklearn_iso.attacks`,
+        its name, such as "pgd", or a callable ``(logits, X, y, *, eps, threat)`` runs alone.
     loss : {"absolute_error", "squared_error"} or callable, optional
         Loss of a regressor. None is "absolute_error", and all that a classifier takes.
     n_diagnosed : int
@@ -274,9 +276,12 @@ def robustness_report(
 
     Raises
     ------
-    ValueError, TypeError
-        As :func:`robustness_curve`; also if an attack leaves its budget or the bounds, touches
-        what is immutable, or returns NaN, or nothing can be certified about the estimator.
+    ValueError
+        If the data or a parameter break their rule, or an attack leaves its budget or the bounds,
+        touches what is immutable, or returns NaN.
+    TypeError
+        If estimator is neither a classifier nor a regressor, a classifier came with a loss, an
+        attack by gradients was asked for and there are none, or nothing can be certified.
 
     References
     ----------

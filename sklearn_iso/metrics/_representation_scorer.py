@@ -55,16 +55,18 @@ def make_representation_scorer(
         "centered_kernel_alignment", "representational_similarity", or "procrustes_distance",
         which is negated, so that greater is better.
     scale : float or array-like of shape (n_features,), default=None
-        Unit of each feature of X, as in :func:`make_distortion_scorer`: with a StandardScaler in
-        the pipeline, ``X_train.std(axis=0)`` compares with what the next step is given.
+        Unit of each feature of X: with a StandardScaler in the pipeline, ``X_train.std(axis=0)``
+        compares with what the next step is given. A feature of scale 0 is left out, and named
+        values follow the columns of X. None: 1.
     debiased : bool, default=False
-        Of :func:`centered_kernel_alignment`.
-    metric : str, default="euclidean"
-        Of :func:`representational_similarity`: the dissimilarity of two samples.
-    comparison : str, default="spearman"
-        Of :func:`representational_similarity`: how dissimilarities are compared.
+        Whether "centered_kernel_alignment" leaves each sample's product with itself out.
+    metric : {"euclidean", "sqeuclidean", "cityblock", "correlation", "cosine"}, default="euclidean"
+        Dissimilarity of two samples in "representational_similarity".
+    comparison : {"spearman", "pearson", "cosine"}, default="spearman"
+        How "representational_similarity" compares dissimilarities: by rank, by size up to a scale
+        and a shift, or by size up to a scale.
     max_exact : int, default=2000
-        Of :func:`representational_similarity`: of more samples, this many are drawn.
+        Of more samples "representational_similarity" draws this many.
     random_state : int, RandomState instance or None, default=0
         Seed of that draw.
 

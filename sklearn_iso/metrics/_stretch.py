@@ -2,129 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 from sklearn.utils import check_scalar
 
-from sklearn_iso.metrics._pairs import (
-    Sampling,
-    binary_scale,
-    check_flag,
-    check_pair_of_spaces,
-    pair_distances,
+from sklearn_iso.metrics._pairs import check_flag
+from sklearn_iso.metrics._ratios import (
+    Values,
+    estimate,
+    largest_inverse,
+    largest_ratio,
+    no_error,
+    quantile_error,
 )
-from sklearn_iso.metrics._sampling_error import bounding_error, quantile_interval, warn_of_no_error
 from sklearn_iso.metrics._signatures import Found, SamplingParameters, of_pairs, of_quantile
-from sklearn_iso.metrics._weights import correlation, mid_ranks, upper_quantile, weighted
+from sklearn_iso.metrics._weights import correlation, mid_ranks
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-#: Parts of a sample of pairs, from whose spread its standard error follows.
-_PARTS = 20
-
-Values = NDArray[np.float64]
-#: Of distances in X, distances in Z, and weights of the pairs where given.
-Statistic = Callable[[Values, Values, Values | None], float]
-
-
-def estimate(
-    statistic: Statistic,
-    X: ArrayLike,
-    Z: ArrayLike,
-    y: ArrayLike | None,
-    sample_weight: ArrayLike | None = None,
-    *,
-    error_of: Statistic | None = None,
-    **sampling: Unpack[SamplingParameters],
-) -> tuple[float, float]:
-    """Return a statistic of paired distances and the standard error of their draw.
-
-    Distances are in the units of X and of Z. The standard error is 0.0 where all pairs count;
-    otherwise what `error_of` makes of the distances, by default that of a mean of the statistic
-    over 20 equal parts of the sample, which is NaN, with a warning, of fewer than 40 pairs.
-
-    Examples
-    --------
-    >>> from sklearn_iso.metrics._stretch import estimate
-    >>> X, Z = [[0.0], [1.0]], [[0.0], [3.0]]
-    >>> estimate(lambda d_X, d_Z, weight: float((d_Z / d_X).max()), X, Z, None)
-    (3.0, 0.0)
-    """
-    weight, X, Z, y = weighted(sample_weight, X, Z, y)
-    X, Z, classes = check_pair_of_spaces(X, Z, y)
-    how = Sampling(**sampling).checked()._asdict()
-    pairs = pair_distances(X, Z, classes, weight=weight, **how)
-    d_X, d_Z = pairs.d_X * binary_scale(X), pairs.d_Z * binary_scale(Z)
-    value = statistic(d_X, d_Z, pairs.weight)
-    if pairs.exact:
-        return value, 0.0
-    error = _error_of_parts(statistic) if error_of is None else error_of
-    return value, error(d_X, d_Z, pairs.weight)
-
-
-def _error_of_parts(statistic: Statistic) -> Statistic:
-    """Return the error of a statistic by its spread over parts of the sample of pairs."""
-
-    def error(d_X: Values, d_Z: Values, weight: Values | None) -> float:
-        if len(d_X) < 2 * _PARTS:
-            warn_of_no_error(len(d_X))
-            return float("nan")
-        values = np.array([
-            statistic(d_X[part], d_Z[part], None if weight is None else weight[part])
-            for part in np.array_split(np.arange(len(d_X)), _PARTS)
-        ])  # fmt: skip
-        spread = float(values.std(ddof=1)) if np.isfinite(values).all() else float("inf")
-        return spread / _PARTS**0.5
-
-    return error
-
-
-def _no_error(d_X: Values, d_Z: Values, weight: Values | None) -> float:
-    return 0.0  # nobody asked
-
-
-def _quantile_error(quantile: float, *, expands: bool, contracts: bool) -> Statistic:
-    """Return the error of a quantile of ratios, of inverse ratios, or of their product."""
-
-    def error(d_X: Values, d_Z: Values, weight: Values | None) -> float:
-        sides = [(d_X, d_Z)] * expands + [(d_Z, d_X)] * contracts
-        ratios = [_ratios(*side, weight) for side in sides]
-        found = bounding_error(*(quantile_interval(r, quantile, w) for r, w in ratios))
-        if np.isnan(found):
-            warn_of_no_error(len(d_X), quantile)
-        return found
-
-    return error
-
-
-def _ratios(d_X: Values, d_Z: Values, weight: Values | None) -> tuple[Values, Values | None]:
-    apart = (d_X > 0) | (d_Z > 0)
-    if not apart.any():
-        raise ValueError(
-            "A ratio of distances needs two points that differ in X or in Z; all pairs coincide "
-            "in both. Pass distinct points."
-        )
-    with np.errstate(divide="ignore", over="ignore"):
-        return d_Z[apart] / d_X[apart], None if weight is None else weight[apart]
-
-
-def _largest(quantile: float) -> Statistic:
-    def largest(d_X: Values, d_Z: Values, weight: Values | None) -> float:
-        ratios, of_pairs = _ratios(d_X, d_Z, weight)
-        return upper_quantile(ratios, quantile, of_pairs)
-
-    return largest
-
-
-def _largest_inverse(quantile: float) -> Statistic:
-    # The inverse ratio, so that a pair that Z merges counts as infinite.
-    return lambda d_X, d_Z, weight: _largest(quantile)(d_Z, d_X, weight)
 
 
 def check_quantile(quantile: float) -> None:
@@ -171,9 +70,9 @@ def expansion(
         Weights of the samples, at least 0: a pair counts :math:`w_i w_j` times, so that a weight
         of 2 is the sample twice and one of 0 leaves it out.
     **sampling
-        ``metric``, ``max_exact``, ``n_pairs`` and ``random_state`` of
-        :func:`isometry_distortion`: all pairs count up to `max_exact` = 2,000 points, a seeded
-        sample of `n_pairs` above.
+        `metric`, "euclidean" by default, "cityblock" or "chebyshev"; `max_exact`, 2000: all
+        pairs count, up to as many as that number of points has; `n_pairs`, 200,000, that are drawn
+        of more; and the seed of that draw, `random_state`, 0.
 
     Returns
     -------
@@ -201,9 +100,9 @@ def expansion(
     """
     check_quantile(quantile)
     check_flag(return_std_error, "return_std_error")
-    error = _quantile_error(quantile, expands=True, contracts=False)
-    error = error if return_std_error else _no_error
-    found = estimate(_largest(quantile), X, Z, y, sample_weight, error_of=error, **sampling)
+    error = quantile_error(quantile, expands=True, contracts=False)
+    error = error if return_std_error else no_error
+    found = estimate(largest_ratio(quantile), X, Z, y, sample_weight, error_of=error, **sampling)
     return found if return_std_error else found[0]
 
 
@@ -224,12 +123,26 @@ def contraction(
 
     With ``quantile=1`` it is the Lipschitz constant of the inverse map on these points. It lies
     in [0, inf], in units of X over units of Z; infinite where Z merges more pairs than the
-    quantile leaves out. Everything else is as for :func:`expansion`.
+    quantile leaves out. A pair that coincides in both spaces does not count.
 
     Parameters
     ----------
-    X, Z, y, quantile, return_std_error, sample_weight, **sampling
-        As for :func:`expansion`.
+    X : array-like of shape (n_samples, ...)
+        Points of the input space; further axes are flattened.
+    Z : array-like of shape (n_samples, ...)
+        Their representations, sample by sample.
+    y : array-like of shape (n_samples,), default=None
+        Class labels. If given, only pairs of the same class count.
+    quantile : float, default=0.95
+        The q, in [0, 1].
+    return_std_error : bool, default=False
+        Whether to return the standard error of the draw of pairs too.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, at least 0: a pair counts :math:`w_i w_j` times.
+    **sampling
+        `metric`, "euclidean" by default, "cityblock" or "chebyshev"; `max_exact`, 2000: all
+        pairs count, up to as many as that number of points has; `n_pairs`, 200,000, that are drawn
+        of more; and the seed of that draw, `random_state`, 0.
 
     Returns
     -------
@@ -241,11 +154,12 @@ def contraction(
     Raises
     ------
     ValueError
-        As for :func:`expansion`.
+        If the points or a parameter break their rule, or all pairs coincide in both spaces.
 
     References
     ----------
-    As for :func:`expansion`.
+    N. Linial, E. London, Y. Rabinovich, "The Geometry of Graphs and Some of its Algorithmic
+    Applications", Combinatorica 1995.
 
     Examples
     --------
@@ -255,9 +169,9 @@ def contraction(
     """
     check_quantile(quantile)
     check_flag(return_std_error, "return_std_error")
-    error = _quantile_error(quantile, expands=False, contracts=True)
-    error = error if return_std_error else _no_error
-    found = estimate(_largest_inverse(quantile), X, Z, y, sample_weight, error_of=error, **sampling)
+    error = quantile_error(quantile, expands=False, contracts=True)
+    error = error if return_std_error else no_error
+    found = estimate(largest_inverse(quantile), X, Z, y, sample_weight, error_of=error, **sampling)
     return found if return_std_error else found[0]
 
 
@@ -282,8 +196,22 @@ def bi_lipschitz_ratio(
 
     Parameters
     ----------
-    X, Z, y, quantile, return_std_error, sample_weight, **sampling
-        As for :func:`expansion`.
+    X : array-like of shape (n_samples, ...)
+        Points of the input space; further axes are flattened.
+    Z : array-like of shape (n_samples, ...)
+        Their representations, sample by sample.
+    y : array-like of shape (n_samples,), default=None
+        Class labels. If given, only pairs of the same class count.
+    quantile : float, default=0.95
+        The q, in [0, 1].
+    return_std_error : bool, default=False
+        Whether to return the standard error of the draw of pairs too.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, at least 0: a pair counts :math:`w_i w_j` times.
+    **sampling
+        `metric`, "euclidean" by default, "cityblock" or "chebyshev"; `max_exact`, 2000: all
+        pairs count, up to as many as that number of points has; `n_pairs`, 200,000, that are drawn
+        of more; and the seed of that draw, `random_state`, 0.
 
     Returns
     -------
@@ -295,11 +223,12 @@ def bi_lipschitz_ratio(
     Raises
     ------
     ValueError
-        As for :func:`expansion`.
+        If the points or a parameter break their rule, or all pairs coincide in both spaces.
 
     References
     ----------
-    As for :func:`expansion`.
+    N. Linial, E. London, Y. Rabinovich, "The Geometry of Graphs and Some of its Algorithmic
+    Applications", Combinatorica 1995.
 
     Examples
     --------
@@ -310,14 +239,14 @@ def bi_lipschitz_ratio(
     check_quantile(quantile)
 
     def ratio(d_X: Values, d_Z: Values, weight: Values | None) -> float:
-        above, below = _largest(quantile), _largest_inverse(quantile)
+        above, below = largest_ratio(quantile), largest_inverse(quantile)
         factors = above(d_X, d_Z, weight), below(d_X, d_Z, weight)
         # A collapsed side: 0 times infinity, and its distances spread without bound.
         return float("inf") if 0 in factors else factors[0] * factors[1]
 
     check_flag(return_std_error, "return_std_error")
-    error = _quantile_error(quantile, expands=True, contracts=True)
-    error = error if return_std_error else _no_error
+    error = quantile_error(quantile, expands=True, contracts=True)
+    error = error if return_std_error else no_error
     found = estimate(ratio, X, Z, y, sample_weight, error_of=error, **sampling)
     return found if return_std_error else found[0]
 
@@ -343,8 +272,20 @@ def shepard_correlation(
 
     Parameters
     ----------
-    X, Z, y, return_std_error, sample_weight, **sampling
-        As for :func:`expansion`.
+    X : array-like of shape (n_samples, ...)
+        Points of the input space; further axes are flattened.
+    Z : array-like of shape (n_samples, ...)
+        Their representations, sample by sample.
+    y : array-like of shape (n_samples,), default=None
+        Class labels. If given, only pairs of the same class count.
+    return_std_error : bool, default=False
+        Whether to return the standard error of the draw of pairs too, by its spread over 20 parts.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, at least 0: a pair counts :math:`w_i w_j` times.
+    **sampling
+        `metric`, "euclidean" by default, "cityblock" or "chebyshev"; `max_exact`, 2000: all
+        pairs count, up to as many as that number of points has; `n_pairs`, 200,000, that are drawn
+        of more; and the seed of that draw, `random_state`, 0.
 
     Returns
     -------
@@ -380,6 +321,6 @@ def shepard_correlation(
         return float(np.clip(spearmanr(d_X, d_Z).statistic, -1, 1))
 
     check_flag(return_std_error, "return_std_error")
-    error = None if return_std_error else _no_error
+    error = None if return_std_error else no_error
     found = estimate(spearman, X, Z, y, sample_weight, error_of=error, **sampling)
     return found if return_std_error else found[0]

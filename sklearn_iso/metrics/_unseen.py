@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 
+from sklearn_iso.metrics._answers import Answers
 from sklearn_iso.metrics._findings import Finding
+from sklearn_iso.metrics._problem import Problem
 
 
 def told(n_unseen: int, n_samples: int) -> str:
@@ -22,21 +24,35 @@ def told(n_unseen: int, n_samples: int) -> str:
     )
 
 
-def warn_of_unseen(n_unseen: int, n_samples: int, figure: str) -> None:
+def warn_of_unseen(n_unseen: int, problem: Problem, figure: str, *, by_scores: bool = True) -> None:
     """Warn that a figure may be too high, where labels alone were searched in vain.
+
+    Scores are advised where a search `by_scores` would ask for them, and there are none that
+    decide.
 
     Examples
     --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sklearn_iso.metrics._problem import Problem
     >>> from sklearn_iso.metrics._unseen import warn_of_unseen
-    >>> warn_of_unseen(0, 40, "the accuracy")
+    >>> X, y = [[0.0], [1.0]], [0, 1]
+    >>> warn_of_unseen(0, Problem.of(DummyClassifier().fit(X, y), X, y), "the accuracy")
     """
     if not n_unseen:
         return
+    remedies = [
+        "Raise n_queries of the attack",
+        "pass a threat of units in which features are alike",
+    ]
+    if by_scores and Answers.of(problem).scores is None:
+        remedies.append(
+            "give the estimator scores (predict_proba or decision_function) that decide as "
+            "predict does"
+        )
     warnings.warn(
-        f"The search by labels alone needs errors to start from; {told(n_unseen, n_samples)}, and "
-        f"{figure} may be too high. Raise n_queries of the attack, pass a threat of units in which "
-        "features are alike, or give the estimator scores (predict_proba or decision_function) "
-        "that decide as predict does.",
+        "The search by labels alone needs errors to start from; "
+        f"{told(n_unseen, len(problem.table))}, and {figure} may be too high. "
+        f"{', '.join(remedies[:-1])}, or {remedies[-1]}.",
         stacklevel=5,  # beyond the measure, its gradients and its check of parameters
     )
 

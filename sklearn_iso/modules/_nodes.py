@@ -98,8 +98,8 @@ class Affine(Node):
 
     Parameters
     ----------
-    inputs, shape
-        As in :class:`Node`.
+    inputs, shape : sequence of int
+        Numbers of the nodes that it reads, and the shape of its output without the samples.
     fan_in : int
         Numbers that each output is a sum of.
     """

@@ -26,8 +26,14 @@ class Stack(nn.Module):
         Width of the logits of each block.
     block_sizes : sequence of sequences of int
         Widths of the hidden layers of each block, at least one.
-    activation, initialization, generator, dtype
-        As in :class:`MLP`.
+    activation : str, default="relu"
+        A key of :data:`sklearn_iso.modules.ACTIVATIONS`.
+    initialization : {"glorot", "orthogonal"}, default="glorot"
+        Of the weights: Glorot uniform, or orthogonal. Biases start at 0.
+    generator : torch.Generator, optional
+        Draws the weights; None takes torch's default generator.
+    dtype : torch.dtype, default=torch.float32
+        Of the weights.
 
     Examples
     --------

@@ -186,10 +186,33 @@ class AdversarialCrossEntropy(AdversarialPenalty):
 
     Parameters
     ----------
-    radius, norm, n_steps, start, ascent, step_size, min_radius, bounds, warmup, image_shape
-        Of the search, as in :class:`~sklearn_iso.penalties.WorstCaseIsometry`.
+    radius : "auto" or float, default="auto"
+        Of the ball that is searched, in the units of X. "auto" is half the median distance to the
+        nearest other class.
+    norm : {"l2", "linf", "l1"} or {2, numpy.inf, 1}, default="l2"
+        Norm of the ball.
+    n_steps : "auto" or int, default="auto"
+        Gradients taken of the ascent, the one of the start included. "auto" takes one where all
+        weights are those of linear layers, and two in any other network.
+    start : {"margin", "random", "patches"} or sequence of these, default="margin"
+        Where the ascent starts: towards the nearest decision boundary, in a random direction, or
+        from random patches of an image. Of several, one is drawn for every batch.
+    ascent : {"displacement", "margin"}, default="displacement"
+        What further steps maximise: how far the representation moves, or by how much the largest
+        other logit exceeds that of the most probable class of the sample.
+    step_size : float, default=1.0
+        Length of every further step over the radius.
+    min_radius : float, default=0.0
+        Least radius that is drawn, over `radius`; from 0 to 1.
+    bounds : (low, high), optional
+        Range of the data, in the units of X, which perturbed samples do not leave.
+    warmup : float, default=0.0
+        Share of the training over which the radius grows linearly.
     layers : layers, default="logits"
         The map f whose displacement is climbed.
+    image_shape : (height, width), or with the channels first or last, optional
+        What a sample holds, where a `start` is at patches; by default the shape of the sample or,
+        where that is flat, one square channel.
 
     Attributes
     ----------

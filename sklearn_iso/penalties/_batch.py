@@ -101,9 +101,9 @@ class Batch:
 
         Parameters
         ----------
-        layers : layers or None, default=None
-            Choice of layers, as in :func:`sklearn_iso.modules.represent`; that of the estimator
-            if None.
+        layers : {"hidden", "last_hidden", "logits"}, sequence of str, or None, default=None
+            Keyword, or names of submodules, whose outputs are taken; None means those of the
+            estimator.
 
         Returns
         -------
@@ -123,8 +123,9 @@ class Batch:
         ----------
         X : Tensor of the shape of the batch
             Samples.
-        layers : layers or None, default=None
-            As in :meth:`representations`.
+        layers : {"hidden", "last_hidden", "logits"}, sequence of str, or None, default=None
+            Keyword, or names of submodules, whose outputs are taken; None means those of the
+            estimator.
 
         Returns
         -------
@@ -140,8 +141,9 @@ class Batch:
         ----------
         X : Tensor of the shape of the batch
             Samples.
-        layers : layers or None
-            As in :meth:`representations`.
+        layers : {"hidden", "last_hidden", "logits"}, sequence of str, or None
+            Keyword, or names of submodules, whose outputs are taken; None means those of the
+            estimator.
 
         Returns
         -------

@@ -57,7 +57,8 @@ class GeodesicIsometry(StressPenalty):
     n_landmarks : int, default=500
         Samples from which shortest paths are found where there are more than 5,000.
     loss : {"normalized_stress", "raw_stress", "relative"}, default="normalized_stress"
-        As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
+        Squares over the squared distances along the data, or (raw, in squared units of X) over
+        the weight of all pairs of samples; mean square of ``d_Z / (s d_G) - 1``.
     scale : "fitted" or float, default="fitted"
         The s of ``d_Z = s * d_G``.
     metric : {"l1", "l2", "linf"} or float from 1 to 100, default="l2"

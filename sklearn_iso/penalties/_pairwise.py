@@ -43,8 +43,16 @@ class StressPenalty(Penalty):
 
     Attributes
     ----------
-    loss, scale, two_sided, layers, max_samples
-        As in :class:`~sklearn_iso.penalties.PairwiseIsometry`.
+    loss : {"normalized_stress", "raw_stress", "relative", "absolute"}
+        How the two are compared.
+    scale : "fitted" or float
+        The s of ``d_Z = s * d_X``; "fitted" takes the best one of each layer and batch.
+    two_sided : bool
+        Whether contraction counts as well as expansion.
+    layers : layers or None
+        Representations the penalty acts on; None means those of the estimator.
+    max_samples : int or None
+        Samples of a batch that pairs are formed from, its first; None takes all.
     """
 
     loss: LossName

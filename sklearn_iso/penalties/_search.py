@@ -83,8 +83,21 @@ class PerturbationSearch:
     radius : float
         In the units of X.
     starts : tuple of str
-    n_steps, ascent, step_size, min_radius, bounds, warmup, layers, image_shape
-        As in :class:`~sklearn_iso.penalties.WorstCaseIsometry`.
+        Where the ascent starts; of several, one is drawn for every batch.
+    n_steps : "auto" or int
+        Gradients taken of the ascent.
+    ascent : {"displacement", "margin"}
+        What further steps maximise.
+    step_size, min_radius : float
+        Length of a further step and least radius that is drawn, over the radius.
+    bounds : (low, high) or None
+        Range of the data, in the units of X.
+    warmup : float
+        Share of the training over which the radius grows.
+    layers : layers or None
+        The map; several layers count as one vector.
+    image_shape : tuple of int or None
+        What a sample holds, where a start is at patches.
 
     Examples
     --------

@@ -202,8 +202,18 @@ class AdversarialExamplesDisplay:
 
         Parameters
         ----------
-        X, X_adv, y_pred, y_adv, image_shape, units, feature_names
-            As in :class:`AdversarialExamplesDisplay`.
+        X, X_adv : array-like of shape (n_samples, ...)
+            Originals, and what the attack made of them; what it could not break is as it was.
+        y_pred, y_adv : array-like of shape (n_samples,), default=None
+            Predictions for X and for X_adv. Without them, samples that moved count as
+            misclassified.
+        image_shape : tuple of int, default=None
+            (height, width), or (height, width, 3) for colours, of the image that a row holds; None
+            for tables.
+        units : array-like of shape (n_features,), default=None
+            Unit of each feature of a table; 1, the units of X, if None.
+        feature_names : sequence of str, default=None
+            Names of the features of a table, one for each.
         name : str, default=None
             Title of the images, or name of the model in the legend.
         ax : matplotlib Axes, default=None
@@ -257,11 +267,17 @@ class AdversarialExamplesDisplay:
             Samples; those that are misclassified without an attack are left out.
         y : array-like of shape (n_samples,)
             Their labels or targets.
-        eps, threat, attack
-            As in :func:`sklearn_iso.metrics.adversarial_accuracy`. A table shows how far features
-            moved in units of the threat.
-        image_shape
-            As in :class:`AdversarialExamplesDisplay`.
+        eps : float
+            Budget, in units of the threat.
+        threat : ThreatModel, or the name of a norm, default="l2"
+            What an attack may do; a table shows how far features moved in its units.
+        attack : str, Attack or callable, default="auto"
+            "auto" is the evaluation of :func:`sklearn_iso.metrics.adversarial_accuracy`. An attack
+            of :mod:`sklearn_iso.attacks`, its name ("pgd"), or a callable
+            ``(logits, X, y, *, eps, threat)`` runs alone.
+        image_shape : tuple of int, default=None
+            (height, width), or (height, width, 3) for colours, of the image that a row holds; None
+            for tables. Random search moves patches of such an image.
         n_examples : int, default=6
             How many images to draw; a table counts all samples.
         random_state : int, RandomState instance or None, default=0
@@ -280,8 +296,8 @@ class AdversarialExamplesDisplay:
         Raises
         ------
         ValueError
-            As :func:`sklearn_iso.metrics.adversarial_accuracy`, and if no sample is classified
-            correctly, or a regressor has several outputs.
+            If the data or a parameter break their rule, no sample is classified correctly, or a
+            regressor has several outputs.
         """
         check_parameters(cls, n_examples=n_examples, image_shape=image_shape, name=name)
         if image_shape is None and n_examples != N_EXAMPLES:

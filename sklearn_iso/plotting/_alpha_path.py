@@ -137,8 +137,13 @@ class AlphaPathDisplay:
 
         Parameters
         ----------
-        alpha, scores, chosen
-            As in :class:`AlphaPathDisplay`.
+        alpha : array-like of shape (n_alphas,)
+            Strengths of the penalty, 0 among them or not; without unit.
+        scores : mapping of str to array-like of shape (n_alphas,) or (n_alphas, n_folds)
+            What to draw, by the name that the legend shows; at least one. Several folds are drawn
+            as their mean, with a band of one standard error to each side.
+        chosen : float, default=None
+            The alpha to mark with a vertical line.
         name : str, default=None
             Name of the model in the legend.
         ax : matplotlib Axes, default=None

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_iso._threat import ThreatModel
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colorbar import Colorbar
@@ -108,3 +113,35 @@ def last_step(estimator: object) -> object:
     """Return the last step of a Pipeline, or of a search's best one, or the estimator itself."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     return last_step(estimator.steps[-1][1]) if hasattr(estimator, "steps") else estimator
+
+
+def label_budgets(ax: Axes, threat: ThreatModel, loss: str | None, *, proven: bool) -> None:
+    """Label the axes of figures against the budget of an attack, with the unit of its norm."""
+    unit = "units of the features" if threat.units is None else "the units given"
+    ax.set_xlabel(f"{threat.norm.symbol} budget eps, in {unit}")
+    if loss is None:
+        ax.set_ylabel("Accuracy" if proven else "Accuracy under attack")
+        ax.set_ylim(-0.02, 1.02)
+    else:
+        name = loss.replace("_", " ").strip()
+        ax.set_ylabel(f"{name[:1].upper()}{name[1:]} under attack")
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(frameon=False)
+
+
+def draw_samples(ax: Axes, points: tuple[NDArray, NDArray] | None) -> None:
+    """Draw samples of the plane and the numbers of their classes, one marker for each class."""
+    if points is None:
+        return
+    X, numbers = points
+    for number in np.unique(numbers):
+        x0, x1 = X[numbers == number].T
+        ax.scatter(
+            x0,
+            x1,
+            s=14,
+            color=COLORS[(1 + number) % len(COLORS)],
+            marker=MARKERS[number % len(MARKERS)],
+            edgecolors="white",
+            linewidths=0.5,
+        )

@@ -12,13 +12,12 @@ from sklearn_iso._protocols import Decider, Transformer
 from sklearn_iso.metrics._local import jacobians
 from sklearn_iso.metrics._table import Table
 from sklearn_iso.plotting._axes import (
-    COLORS,
-    MARKERS,
     Style,
     add_ticks,
     axes_for,
     check_empty,
     class_name,
+    draw_samples,
     figure_of,
 )
 from sklearn_iso.plotting._checks import as_numbers, check_names, check_parameters
@@ -182,14 +181,22 @@ class DistortionMapDisplay:
 
         Parameters
         ----------
-        x0, x1, jacobians, classes, points, feature_names
-            As in :class:`DistortionMapDisplay`.
+        x0, x1 : array-like of shape (n_0,) and (n_1,)
+            Coordinates of the grid, increasing, at least two of each.
+        jacobians : array-like of shape (n_1, n_0, n_outputs, 2)
+            Jacobian at each point of the grid; at least two outputs.
+        classes : array-like of int of shape (m_1, m_0), default=None
+            Number of the class that is predicted at each point of a grid over the same range.
+        points : tuple of arrays (X, y), default=None
+            Samples to draw, of shapes (n_samples, 2) and (n_samples,).
+        feature_names : sequence of str, default=None
+            Names of the two features.
         name : str, default=None
             Title of the map.
         ax : matplotlib Axes, default=None
             Axes to draw on; a new one if None.
         **kwargs : dict
-            Passed to :meth:`plot`.
+            `measure` and `n_ellipses` of :meth:`plot`, and what matplotlib's `pcolormesh` takes.
 
         Returns
         -------
@@ -237,14 +244,16 @@ class DistortionMapDisplay:
             the representation where the estimator has one.
         grid_resolution : int, default=80
             Points of the grid in each direction.
-        measure, n_ellipses
-            As in :meth:`plot`.
+        measure : {"expansion", "contraction", "distortion"}, default="expansion"
+            What the background tells.
+        n_ellipses : int, default=9
+            Ellipses in each direction; 0 for none.
         name : str, default=None
             Title of the map; the class name of the estimator if None.
         ax : matplotlib Axes, default=None
             Axes to draw on; a new one if None.
         **kwargs : dict
-            Passed to :meth:`plot`.
+            Passed to matplotlib's `pcolormesh`, such as `vmin` and `vmax`.
 
         Returns
         -------
@@ -325,7 +334,7 @@ class DistortionMapDisplay:
         self._background(ax, measure, kwargs)
         self._boundaries(ax)
         self.ellipses_ = self._ellipses(ax, n_ellipses) if n_ellipses else None
-        self._draw_samples(ax)
+        draw_samples(ax, self.points)
         names = ("Feature 0", "Feature 1") if self.feature_names is None else self.feature_names
         ax.set(xlabel=f"{names[0]}, in its unit", ylabel=f"{names[1]}, in its unit")
         ax.set(xlim=self.x0[[0, -1]], ylim=self.x1[[0, -1]])
@@ -379,19 +388,3 @@ class DistortionMapDisplay:
             list(polygons), facecolors=(1, 1, 1, 0.25), edgecolors="white", linewidths=0.9
         )
         return ax.add_collection(ellipses)
-
-    def _draw_samples(self, ax: Axes) -> None:
-        if self.points is None:
-            return
-        X, numbers = self.points
-        for number in np.unique(numbers):
-            x0, x1 = X[numbers == number].T
-            ax.scatter(
-                x0,
-                x1,
-                s=14,
-                color=COLORS[(1 + number) % len(COLORS)],
-                marker=MARKERS[number % len(MARKERS)],
-                edgecolors="white",
-                linewidths=0.5,
-            )

@@ -27,6 +27,24 @@ class ProvenBand(NamedTuple):
     labels: Sequence[Text]
 
 
+def check_certified(
+    certified: NDArray[np.float64], accuracy: NDArray[np.float64], loss: str | None
+) -> None:
+    """Raise a ValueError unless no more is certified than is left under attack."""
+    if loss is not None:
+        raise ValueError(
+            f"certified is a share of samples that hold, and loss={loss!r} names a loss of a "
+            "regressor. Leave one of them out."
+        )
+    fits = certified.shape == accuracy.shape
+    if not (fits and ((certified >= 0) & (certified <= accuracy + 1e-9)).all()):
+        raise ValueError(
+            "certified must hold a share for each budget, from 0 to the accuracy under attack "
+            f"there, {accuracy.tolist()}; got {certified.tolist()}. Pass what certified_accuracy "
+            "returns for the same estimator, samples and threat."
+        )
+
+
 def draw_proven(
     ax: Axes,
     eps: NDArray[np.float64],

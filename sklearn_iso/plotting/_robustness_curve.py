@@ -22,9 +22,9 @@ from sklearn_iso.metrics import (
 )
 from sklearn_iso.metrics._regression_problem import LossLike, SampleLoss
 from sklearn_iso.metrics._weights import check_weights
-from sklearn_iso.plotting._axes import axes_for, class_name, figure_of
+from sklearn_iso.plotting._axes import axes_for, class_name, figure_of, label_budgets
 from sklearn_iso.plotting._checks import as_numbers, check_parameters
-from sklearn_iso.plotting._proven_band import ProvenBand, draw_proven
+from sklearn_iso.plotting._proven_band import ProvenBand, check_certified, draw_proven
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,7 +125,8 @@ class RobustnessCurveDisplay:
         self.loss = loss
         self.certified = None if certified is None else as_numbers(certified, "certified")
         self._check()
-        self._check_certified()
+        if self.certified is not None:
+            check_certified(self.certified, self.accuracy, loss)
 
     def _check(self) -> None:
         if self.eps.ndim != 1 or self.eps.shape != self.accuracy.shape:
@@ -154,22 +155,6 @@ class RobustnessCurveDisplay:
                 "Pass the number of samples that each accuracy is a share of."
             )
 
-    def _check_certified(self) -> None:
-        if self.certified is None:
-            return
-        if self.loss is not None:
-            raise ValueError(
-                f"certified is a share of samples that hold, and loss={self.loss!r} names a loss "
-                "of a regressor. Leave one of them out."
-            )
-        fits = self.certified.shape == self.accuracy.shape
-        if not (fits and ((self.certified >= 0) & (self.certified <= self.accuracy + 1e-9)).all()):
-            raise ValueError(
-                "certified must hold a share for each budget, from 0 to the accuracy under attack "
-                f"there, {self.accuracy.tolist()}; got {self.certified.tolist()}. Pass what "
-                "certified_accuracy returns for the same estimator, samples and threat."
-            )
-
     @classmethod
     def from_predictions(
         cls,
@@ -187,12 +172,21 @@ class RobustnessCurveDisplay:
 
         Parameters
         ----------
-        eps, accuracy, threat, n_samples
-            As in :class:`RobustnessCurveDisplay`.
+        eps : array-like of shape (n_budgets,)
+            Budgets of the attack, in units of the threat; in any order.
+        accuracy : array-like of shape (n_budgets,)
+            Share of all samples that are classified correctly at each budget, in [0, 1]; with
+            `loss`, the mean loss of a regressor.
+        threat : ThreatModel, or the name of a norm
+            What the attack could do: the norm that the budget bounds, and its units.
+        n_samples : int, default=None
+            How many samples each accuracy is a share of, for its interval; None draws none.
         name : str, default=None
             Name of the model in the legend.
-        loss, certified
-            As in :class:`RobustnessCurveDisplay`.
+        loss : str, default=None
+            Loss of a regressor that the values are means of, without interval; None for accuracies.
+        certified : array-like of shape (n_budgets,), default=None
+            Share of all samples that provably hold within each budget, at most `accuracy`.
         ax : matplotlib Axes, default=None
             Axes to draw on; a new one if None.
 
@@ -284,8 +278,16 @@ class RobustnessCurveDisplay:
             Their labels, or targets.
         eps : array-like of shape (n_budgets,)
             Budgets, in units of the threat. A budget of 0 gives the clean accuracy.
-        threat, attack, loss, random_state
-            As in :func:`sklearn_iso.metrics.robustness_curve`.
+        threat : ThreatModel, or the name of a norm, default="linf"
+            What an attack may do, see :class:`sklearn_iso.ThreatModel`.
+        attack : str, Attack or callable, default="auto"
+            "auto" is the evaluation of :func:`sklearn_iso.metrics.adversarial_accuracy`. An attack
+            of :mod:`sklearn_iso.attacks`, its name ("pgd"), or a callable
+            ``(logits, X, y, *, eps, threat)`` runs alone.
+        loss : {"absolute_error", "squared_error"} or callable, optional
+            Loss of a regressor. None is "absolute_error", and all that a classifier takes.
+        random_state : int, RandomState instance or None, default=0
+            Seed of the attacks.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples. The band is that of as many samples of equal weight as tell as
             much (Kish).
@@ -375,7 +377,7 @@ class RobustnessCurveDisplay:
             self.proven_ = draw_proven(
                 ax, eps, self.certified[order], self.accuracy[order], self.line_.get_color()
             )
-        self._annotate(ax)
+        label_budgets(ax, self.threat, self.loss, proven=self.certified is not None)
         self.ax_, self.figure_ = ax, figure_of(ax)
         return self
 
@@ -383,17 +385,3 @@ class RobustnessCurveDisplay:
     def _intervals(shares: NDArray[np.float64], n_samples: int) -> NDArray[np.float64]:
         tests = [binomtest(round(share * n_samples), n_samples) for share in shares.tolist()]
         return np.array([test.proportion_ci(0.95, method="wilson") for test in tests]).T
-
-    def _annotate(self, ax: Axes) -> None:
-        symbol = self.threat.norm.symbol
-        unit = "units of the features" if self.threat.units is None else "the units given"
-        ax.set_xlabel(f"{symbol} budget eps, in {unit}")
-        if self.loss is None:
-            told = "Accuracy under attack" if self.certified is None else "Accuracy"
-            ax.set_ylabel(told)
-            ax.set_ylim(-0.02, 1.02)
-        else:
-            name = self.loss.replace("_", " ").strip()
-            ax.set_ylabel(f"{name[:1].upper()}{name[1:]} under attack")
-        if ax.get_legend_handles_labels()[1]:
-            ax.legend(frameon=False)

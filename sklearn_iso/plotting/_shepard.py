@@ -204,8 +204,13 @@ class ShepardDisplay:
             in one.
         X : array-like of shape (n_samples, n_features)
             Points of the input space.
-        y, n_pairs, random_state
-            As in :meth:`from_predictions`.
+        y : array-like of shape (n_samples,), default=None
+            Class labels. If given, half of the pairs drawn are of the same class, and line and
+            stress are those of the pairs within classes.
+        n_pairs : int, default=20_000
+            How many pairs to draw, at least two.
+        random_state : int, RandomState instance or None, default=0
+            Seed of their choice.
         name : str, default=None
             Title of the diagram, or name of the model in the legend; the class name of the
             estimator if None, of a Pipeline that of its last step.

@@ -136,8 +136,11 @@ class TrainingCurveDisplay:
 
         Parameters
         ----------
-        history, terms
-            As in :class:`TrainingCurveDisplay`.
+        history : mapping of str to array-like of shape (n_epochs,)
+            The `history_` of an estimator: columns of equal length, "epoch" among them.
+        terms : sequence of str, default=None
+            Columns to draw. If None, the loss without the penalty, the penalty where it is not 0,
+            and that loss on validation samples, of those that are there.
         name : str, default=None
             Name of the fit in the legend; none if None.
         ax : matplotlib Axes, default=None
@@ -166,7 +169,8 @@ class TrainingCurveDisplay:
         estimator : estimator, Pipeline or search
             One with `history_`, a Pipeline that ends in one, or a search refitted with one.
         terms : sequence of str, default=None
-            As in :class:`TrainingCurveDisplay`.
+            Columns to draw. If None, the loss without the penalty, the penalty where it is not 0,
+            and that loss on validation samples, of those that are there.
         name : str, default=None
             Name of the fit in the legend; none if None.
         ax : matplotlib Axes, default=None

@@ -265,7 +265,9 @@ def labelled_point_clouds(
     min_per_class : int, default=1
         Samples of the smallest class.
     **clouds
-        As for :func:`point_clouds`; there are at least as many samples as the classes need.
+        What points are drawn: bounds of the shape, `min_samples` (2 by default, or as many as the
+        classes need), `max_samples` (20), `min_features` (1) and `max_features` (5); `shapes`,
+        `scales`, `general_position` and `dtype`. Details in :func:`point_clouds`.
 
     Returns
     -------
@@ -275,7 +277,7 @@ def labelled_point_clouds(
     Raises
     ------
     ValueError
-        If a bound is none, as for :func:`point_clouds`.
+        If a bound, a shape or a scale is none, or the dtype does not hold the scales.
 
     Examples
     --------

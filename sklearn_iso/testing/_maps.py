@@ -283,8 +283,10 @@ def similarities(
     ----------
     factors : (float, float), default=(1e-3, 1e3)
         Smallest and largest factor; powers of two between them are drawn.
-    max_turns, max_shift
-        As for :func:`rigid_motions`.
+    max_turns : int, default=4
+        Most rotations in a plane that follow each other.
+    max_shift : float, default=10.0
+        Largest coordinate of the translation.
 
     Returns
     -------

@@ -100,7 +100,7 @@ class Kernel(nn.Module):
     name : str
         A key of KERNELS.
     gamma, coef0, degree : float
-        As in scikit-learn's pairwise kernels.
+        Factor of the products or distances, number added to the products, and their power.
 
     Examples
     --------

@@ -106,8 +106,11 @@ class NeighboursMean(nn.Module):
     ----------
     points : array-like of shape (n_points, n_features)
     targets : array-like of shape (n_points, n_outputs)
-    n_neighbours, temperature, p, weigh_by_distance
-        As for :class:`Neighbours`.
+    n_neighbours : int
+    temperature : float
+    p : float
+        Order of the Minkowski distance.
+    weigh_by_distance : bool
 
     Examples
     --------

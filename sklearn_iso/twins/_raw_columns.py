@@ -276,7 +276,7 @@ def of_raw_columns(
         One that takes the columns of the table as a user passes them.
     space : RawSpace
     transform : bool
-        Return the twin of `transform`, as :func:`sklearn_iso.twins.as_torch` does.
+        Return the twin of `transform`, and not that of what decides.
 
     Raises
     ------

@@ -20,6 +20,7 @@ from sklearn_iso.attacks import AttackEnsemble, RayS
 from sklearn_iso.metrics import (
     adversarial_accuracy,
     adversarial_distance,
+    certified_distance,
     robustness_curve,
     robustness_report,
 )
@@ -197,3 +198,31 @@ def test_samples_that_met_no_other_label_are_told():
     assert np.isinf(distances).sum() == n
     report = robustness_report(model, X, y, eps=[0.5, 1.0], **options)
     assert report.n_unseen == n and told in str(report)
+
+
+def test_samples_that_provably_meet_no_other_label_are_not_told():
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    y = (X[:, 0] > 0).astype(int)
+    tree = DecisionTreeClassifier(max_depth=1).fit(X, y)
+    threat, attack = ThreatModel(immutable=[0]), RayS(n_queries=20)
+    # Warnings are errors.
+    distances = adversarial_distance(tree, X, y, threat=threat, attack=attack, random_state=0)
+    assert np.isinf(distances).all()
+    assert np.isinf(certified_distance(tree, X, y, threat=threat)).all()
+
+
+def told_of(measure, model, X, y, **options):
+    """Return the one warning of a measure."""
+    with pytest.warns(UserWarning, match="may be too high") as caught:
+        measure(model, X, y, attack=RayS(n_queries=20), random_state=0, **options)
+    (told,) = caught
+    return str(told.message)
+
+
+def test_scores_are_advised_where_they_are_missed_and_would_be_asked_for():
+    X, y = problem(8)
+    labels, scores = LabelsAlone().fit(X, y), DummyClassifier().fit(X, y)
+    advice = "or give the estimator scores"
+    assert advice in told_of(adversarial_accuracy, labels, X, y, eps=1.0)
+    assert advice not in told_of(adversarial_accuracy, scores, X, y, eps=1.0)
+    assert advice not in told_of(adversarial_distance, labels, X, y)
