@@ -49,8 +49,10 @@ class Following:
     >>> import numpy as np
     >>> from sklearn_iso import ThreatModel
     >>> from sklearn_iso._certificates.following import exponential
+    >>> from sklearn_iso._certificates.linear import LinearScores
     >>> from sklearn_iso._certificates.linear_ranges import LinearRanges
-    >>> powers = exponential(LinearRanges(np.array([[1.0]]), np.array([0.0])))
+    >>> line = LinearScores(np.array([[1.0]]), np.array([0.0]))
+    >>> powers = exponential(LinearRanges(line))
     >>> X, one = np.zeros((1, 1)), np.ones(1)
     >>> low, high = powers.ranges(X, ThreatModel().resolve(X), one)
     >>> low.round(3).item(), high.round(3).item()

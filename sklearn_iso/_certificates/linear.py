@@ -43,19 +43,52 @@ N_ROUNDINGS = 16
 
 
 @dataclass(frozen=True, eq=False)
-class LinearCertifier:
-    """Certifies a classifier whose scores are affine in what the steps before it give.
+class LinearScores:
+    """Scores, or predictions, that are affine in what the steps before them give.
 
     Parameters
     ----------
-    coef : ndarray of shape (n_columns, n_classes)
-    intercept : ndarray of shape (n_classes,)
+    coef : ndarray of shape (n_columns, n_scores)
+    intercept : ndarray of shape (n_scores,)
     steps : Steps
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_iso._certificates.linear import LinearScores
+    >>> line = LinearScores(np.array([[3.0], [4.0]]), np.array([1.0]))
+    >>> line.on(2).apply(np.ones((1, 2)))
+    array([[8.]])
     """
 
     coef: NDArray
     intercept: NDArray
     steps: Steps = ()
+
+    def on(self, n_features: int) -> Affine:
+        """Return the steps and the scores as one map."""
+        last = Affine.of(
+            self.coef, lambda Z: np.asarray(Z, np.float64) @ self.coef + self.intercept
+        )
+        return affine(self.steps, n_features).then(last)
+
+    def rounding(self, whole: Affine, X: NDArray) -> NDArray:
+        """Return what rounding may make of that map on samples, of shape (n, n_scores)."""
+        roundings = N_ROUNDINGS + sum(self.coef.shape) + X.shape[1]
+        return roundings * np.finfo(X.dtype).eps * whole.sizes(X)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearCertifier:
+    """Certifies a classifier whose scores are affine in what the steps before it give.
+
+    Parameters
+    ----------
+    scores : LinearScores
+        One for each class.
+    """
+
+    scores: LinearScores
 
     @property
     def exact(self) -> bool:
@@ -66,10 +99,6 @@ class LinearCertifier:
     def method(self) -> str:
         """How it proves."""
         return "distance to the half-spaces of the other classes"
-
-    def scores(self, n_features: int) -> Affine:
-        """Return the steps and the scores as one map."""
-        return scores_of(self.coef, self.intercept, self.steps, n_features)
 
     def holds(self, X: NDArray, codes: NDArray, threat: ThreatModel, eps: float) -> NDArray:
         """Return for which samples no perturbation within eps is misclassified."""
@@ -110,28 +139,16 @@ class LinearCertifier:
 
         The lead over the own class is infinite.
         """
-        scores = self.scores(X.shape[1])
+        scores = self.scores.on(X.shape[1])
         at, samples = quietly(scores.apply, X), np.arange(len(X))
-        slack = rounding_of(scores, self.coef, X)
+        slack = self.scores.rounding(scores, X)
         slack = -slack if short else slack
         down, up = domain.room(X)
-        for other in range(len(self.intercept)):
+        for other in range(at.shape[1]):
             slopes = scores.matrix[:, [other]].T - scores.matrix.T[codes]
             lead = at[samples, codes] - at[:, other] + slack[samples, codes] + slack[:, other]
             lead = np.where(codes == other, np.inf, np.maximum(lead, 0))
             yield slopes, np.where(slopes > 0, up, down), lead
-
-
-def scores_of(coef: NDArray, intercept: NDArray, steps: Steps, n_features: int) -> Affine:
-    """Return steps, and scores that are affine in what they give, as one map."""
-    before = affine(steps, n_features)
-    return before.then(Affine.of(coef, lambda Z: np.asarray(Z, np.float64) @ coef + intercept))
-
-
-def rounding_of(scores: Affine, coef: NDArray, X: NDArray) -> NDArray:
-    """Return what rounding may make of the scores of samples, of shape (n, n_scores)."""
-    roundings = N_ROUNDINGS + sum(coef.shape) + X.shape[1]
-    return roundings * np.finfo(X.dtype).eps * scores.sizes(X)
 
 
 def shortest(slopes: NDArray, room: NDArray, gain: NDArray, domain: Domain) -> NDArray:
@@ -236,7 +253,7 @@ def _two_scores(coef: NDArray, intercept: NDArray, n_classes: int) -> tuple[NDAr
 def _linear(classifier: BaseEstimator, steps: Steps) -> Certifier:
     n_classes = len(classifier.classes_)
     coef, intercept = _two_scores(classifier.coef_, classifier.intercept_, n_classes)
-    return LinearCertifier(coef, intercept, steps)
+    return LinearCertifier(LinearScores(coef, intercept, steps))
 
 
 for _kind in (
@@ -255,13 +272,14 @@ if hasattr(linear_model, "PassiveAggressiveClassifier"):  # deprecated in scikit
 
 @register(MultinomialNB, knows_errors=True)
 def _multinomial(classifier: MultinomialNB, steps: Steps) -> Certifier:
-    return LinearCertifier(classifier.feature_log_prob_.T, classifier.class_log_prior_, steps)
+    coef, intercept = classifier.feature_log_prob_.T, classifier.class_log_prior_
+    return LinearCertifier(LinearScores(coef, intercept, steps))
 
 
 @register(ComplementNB, knows_errors=True)
 def _complement(classifier: ComplementNB, steps: Steps) -> Certifier:
     coef = classifier.feature_log_prob_.T
-    return LinearCertifier(coef, np.zeros(coef.shape[1]), steps)
+    return LinearCertifier(LinearScores(coef, np.zeros(coef.shape[1]), steps))
 
 
 @register(SVC, knows_errors=True)
@@ -275,7 +293,7 @@ def _support_vectors(classifier: SVC | NuSVC, steps: Steps) -> Certifier:
     if reason:
         raise NotCertifiableError(classifier, reason=reason)
     coef = classifier.coef_.toarray() if hasattr(classifier.coef_, "toarray") else classifier.coef_
-    return LinearCertifier(*_two_scores(coef, classifier.intercept_, 2), steps)
+    return LinearCertifier(LinearScores(*_two_scores(coef, classifier.intercept_, 2), steps))
 
 
 @register(NearestCentroid, knows_errors=True)
@@ -290,4 +308,4 @@ def _centroids(classifier: NearestCentroid, steps: Steps) -> Certifier:
         spread = np.where(spreads != 0, spreads, 1.0)
     centroids = centroids / spread
     intercept = 2 * rank - np.square(centroids).sum(axis=1)
-    return LinearCertifier(2 * (centroids / spread).T, intercept, steps)
+    return LinearCertifier(LinearScores(2 * (centroids / spread).T, intercept, steps))

@@ -12,13 +12,12 @@ from sklearn.base import BaseEstimator
 from sklearn.linear_model import GammaRegressor, PoissonRegressor, TweedieRegressor
 from sklearn.svm import SVR, LinearSVR, NuSVR
 
-from sklearn_iso._certificates.affine import Affine
 from sklearn_iso._certificates.balls import Ball
 from sklearn_iso._certificates.certifier import RangeCertifier
 from sklearn_iso._certificates.columnwise import quietly
 from sklearn_iso._certificates.domain import Domain
 from sklearn_iso._certificates.following import exponential
-from sklearn_iso._certificates.linear import rounding_of, scores_of, shortest
+from sklearn_iso._certificates.linear import LinearScores, shortest
 from sklearn_iso._certificates.registry import Steps, register_ranges
 from sklearn_iso._threat import ThreatModel
 from sklearn_iso.exceptions import NotCertifiableError
@@ -33,25 +32,23 @@ class LinearRanges:
 
     Parameters
     ----------
-    coef : ndarray of shape (n_columns, n_outputs)
-    intercept : ndarray of shape (n_outputs,)
-    steps : Steps
+    outputs : LinearScores
+        One for each output.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_iso import ThreatModel
+    >>> from sklearn_iso._certificates.linear import LinearScores
     >>> from sklearn_iso._certificates.linear_ranges import LinearRanges
-    >>> line = LinearRanges(np.array([[3.0], [4.0]]), np.array([1.0]))
+    >>> line = LinearScores(np.array([[3.0], [4.0]]), np.array([1.0]))
     >>> X = np.zeros((1, 2))
-    >>> low, high = line.ranges(X, ThreatModel("l2").resolve(X), np.array([2.0]))
+    >>> low, high = LinearRanges(line).ranges(X, ThreatModel("l2").resolve(X), np.array([2.0]))
     >>> low.round(6).item(), high.round(6).item()
     (-9.0, 11.0)
     """
 
-    coef: NDArray
-    intercept: NDArray
-    steps: Steps = ()
+    outputs: LinearScores
 
     @property
     def exact(self) -> bool:
@@ -63,12 +60,9 @@ class LinearRanges:
         """How it proves."""
         return "the steepest step within the budget"
 
-    def _outputs(self, n_features: int) -> Affine:
-        return scores_of(self.coef, self.intercept, self.steps, n_features)
-
     def ranges(self, X: NDArray, threat: ThreatModel, eps: NDArray) -> tuple[NDArray, NDArray]:
         """Return bounds of all predictions within budgets, each of shape (n, n_outputs)."""
-        outputs, domain = self._outputs(X.shape[1]), Domain.of(threat, X.shape[1])
+        outputs, domain = self.outputs.on(X.shape[1]), Domain.of(threat, X.shape[1])
         at = quietly(outputs.apply, X)
         down, up = domain.room(X)
         radius = np.where(np.isnan(X), 0.0, eps[:, None] * domain.units)
@@ -84,13 +78,13 @@ class LinearRanges:
         farthest = np.abs(np.nan_to_num(X)) + np.maximum(
             np.minimum(radius, up), np.minimum(radius, down)
         )
-        slack = rounding_of(outputs, self.coef, farthest.astype(X.dtype))
+        slack = self.outputs.rounding(outputs, farthest.astype(X.dtype))
         return at - fall - slack, at + rise + slack
 
     def distances(self, X: NDArray, low: NDArray, high: NDArray, threat: ThreatModel) -> NDArray:
         """Return the distances at which predictions leave intervals, in units of the threat."""
-        outputs, domain = self._outputs(X.shape[1]), Domain.of(threat, X.shape[1])
-        at, slack = quietly(outputs.apply, X), rounding_of(outputs, self.coef, X)
+        outputs, domain = self.outputs.on(X.shape[1]), Domain.of(threat, X.shape[1])
+        at, slack = quietly(outputs.apply, X), self.outputs.rounding(outputs, X)
         down, up = domain.room(X)
         nearest = np.full(len(X), np.inf)
         for output, slopes in enumerate(outputs.matrix.T):
@@ -108,7 +102,7 @@ def _linear(regressor: BaseEstimator, steps: Steps) -> RangeCertifier:
         raise NotCertifiableError(regressor, reason="its predictions are not linear in X")
     coef = twin.coef.numpy()
     intercept = np.broadcast_to(twin.intercept.numpy().astype(np.float64), coef.shape[1])
-    return LinearRanges(coef, intercept, steps)
+    return LinearRanges(LinearScores(coef, intercept, steps))
 
 
 for _name in LINEAR:
@@ -132,5 +126,5 @@ def _support_vectors(regressor: SVR | NuSVR, steps: Steps) -> RangeCertifier:
 def _generalized(regressor: BaseEstimator, steps: Steps) -> RangeCertifier:
     if isinstance(as_torch(regressor), Linear):
         return _linear(regressor, steps)
-    line = LinearRanges(regressor.coef_[:, None], np.array([regressor.intercept_]), steps)
-    return exponential(line)
+    line = LinearScores(regressor.coef_[:, None], np.array([regressor.intercept_]), steps)
+    return exponential(LinearRanges(line))

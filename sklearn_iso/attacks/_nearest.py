@@ -14,7 +14,7 @@ from sklearn_iso.attacks._closest import DDN, FMN
 from sklearn_iso.attacks._losses import margin
 from sklearn_iso.attacks._parameters import check_counts
 from sklearn_iso.attacks._shrinking import nearest_boundaries
-from sklearn_iso.attacks._wide import has_wider_balls
+from sklearn_iso.attacks._wide import batches_beyond
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -50,17 +50,13 @@ class NearestErrors(Attack):
 
     def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
         """Attack the samples that are still robust, and record what comes of it."""
-        if budget.is_zero or not has_wider_balls(budget):
-            return
         kind = DDN if budget.norm.name == "l2" else FMN
         plan, objective = kind(n_steps=self.n_steps).plan(state, math.inf), state.objective(margin)
-        for _ in state.rounds(budget.categories, objective.value):
-            for rows in state.batches():
-                ball, y = budget.around(state.centres[rows]), state.y[rows]
-                targets = state.ranking[rows][:, :N_TARGETS]
-                (start,) = nearest_boundaries(plan.objective, ball, y, targets, 1)
-                v, _ = plan.walk(ball, y, start)
-                points = ball.point_within(ball.project(v))
-                loss, wrong = objective.value(points, y)
-                # Of the others the point of the attack before stays, which is within the budget.
-                state.record(rows, points, torch.where(wrong, loss, -torch.inf), wrong)
+        for rows, ball, y in batches_beyond(state, budget, objective.value):
+            targets = state.ranking[rows][:, :N_TARGETS]
+            (start,) = nearest_boundaries(plan.objective, ball, y, targets, 1)
+            v, _ = plan.walk(ball, y, start)
+            points = ball.point_within(ball.project(v))
+            loss, wrong = objective.value(points, y)
+            # Of the others the point of the attack before stays, which is within the budget.
+            state.record(rows, points, torch.where(wrong, loss, -torch.inf), wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from sklearn_iso._geometry.norm import along
 from sklearn_iso.attacks._apgd import Momentum
 from sklearn_iso.attacks._ascent import climb
-from sklearn_iso.attacks._attack import Attack, AttackState
+from sklearn_iso.attacks._attack import Attack, AttackState, Value
 from sklearn_iso.attacks._budget import Ball, Budget
 from sklearn_iso.attacks._losses import margin
 from sklearn_iso.attacks._objective import Objective
@@ -34,6 +35,44 @@ def has_wider_balls(budget: Budget) -> bool:
     True
     """
     return budget.rules is None or budget.rules.relations is None
+
+
+def batches_beyond(
+    state: AttackState, budget: Budget, value: Value
+) -> Iterator[tuple[Tensor, Ball, Tensor]]:
+    """Yield batches of samples still robust to an attack that leaves its ball on the way.
+
+    Parameters
+    ----------
+    state : AttackState
+    budget : Budget
+        Where nothing may move, or wider balls have another shape, there are no batches.
+    value : callable
+        As :meth:`AttackState.rounds` takes it.
+
+    Yields
+    ------
+    rows, ball, y
+        Positions of the samples, the ball around them, and their labels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks._attack import AttackState
+    >>> from sklearn_iso.attacks._budget import Budget
+    >>> from sklearn_iso.attacks._losses import margin
+    >>> from sklearn_iso.attacks._wide import batches_beyond
+    >>> X, y = torch.tensor([[1.0], [-1.0], [2.0]]), torch.zeros(3, dtype=int)
+    >>> state = AttackState(lambda x: torch.cat([x, -x], dim=1), X, y, batch_size=10)
+    >>> value = state.objective(margin).value
+    >>> [rows for rows, ball, y in batches_beyond(state, Budget.of(X, eps=1.0), value)]
+    [tensor([0, 2])]
+    """
+    if budget.is_zero or not has_wider_balls(budget):
+        return
+    for _ in state.rounds(budget.categories, value):
+        for rows in state.batches():
+            yield rows, budget.around(state.centres[rows]), state.y[rows]
 
 
 def widened(ball: Ball, radius: Tensor) -> Ball:
@@ -141,15 +180,11 @@ class WideAscent(Attack):
 
     def run(self, state: AttackState, budget: Budget, generator: torch.Generator) -> None:
         """Attack the samples that are still robust, and record what comes of it."""
-        if budget.is_zero or not has_wider_balls(budget):
-            return
         objective = state.objective(margin)
-        for _ in state.rounds(budget.categories, objective.value):
-            for rows in state.batches():
-                ball, y = budget.around(state.centres[rows]), state.y[rows]
-                start = self._narrowed(objective, ball, y, generator)
-                walk = Momentum(start, math.ceil(self.n_steps / 2))
-                state.record(rows, *climb(objective, ball, y, start, walk))
+        for rows, ball, y in batches_beyond(state, budget, objective.value):
+            start = self._narrowed(objective, ball, y, generator)
+            walk = Momentum(start, math.ceil(self.n_steps / 2))
+            state.record(rows, *climb(objective, ball, y, start, walk))
 
     def _narrowed(
         self, objective: Objective, ball: Ball, y: Tensor, generator: torch.Generator

@@ -8,28 +8,19 @@ import warnings
 
 import anything
 import matplotlib.pyplot as plt
-import numpy as np
 import public_calls as public
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reliability import told
+from spoilt_calls import assert_valid_or_refused
 
 import sklearn_iso
 import sklearn_iso.model_selection
-from sklearn_iso.testing import LawBrokenError
 from sklearn_iso.testing._generators import require_global_generators_kept
-from sklearn_iso.twins import NotDifferentiableError
 
 SEARCH = os.environ.get("HYPOTHESIS_PROFILE") == "search"
-#: What functions say of data or of a model, not of a parameter.
-FINDINGS = (LawBrokenError, NotDifferentiableError)
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Whatever is drawn as a path is one in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 @pytest.mark.parametrize("name", public.CALLS)
@@ -40,23 +31,8 @@ def folder(tmp_path, monkeypatch):
 )
 @given(st.data())
 def test_parameter_of_a_function_is_valid_or_refused(name, data):
-    call = public.CALLS[name]
-    parameter = data.draw(st.sampled_from(call.parameters))
-    value = data.draw(anything.ANYTHING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = call.function(**call.usual | {parameter: value})
-    except FINDINGS:
-        return
-    except Exception as error:
-        names = [parameter, *public.ALSO.get(parameter, [])]
-        anything.refuse(error, names, value, is_data=parameter in public.DATA)
-        return
-    finally:
-        plt.close("all")
-    if isinstance(found, float | np.ndarray) and np.asarray(found).dtype.kind == "f":
-        assert not np.isnan(found).any()
+    parameter = data.draw(st.sampled_from(public.CALLS[name].parameters))
+    assert_valid_or_refused(name, parameter, data.draw(anything.ANYTHING))
 
 
 def public_names():

@@ -11,19 +11,18 @@ from sklearn.utils.fixes import parse_version
 from torch.torch_version import TorchVersion
 
 SKLEARN_1_8 = parse_version(sklearn.__version__) >= parse_version("1.8")
+TORCH_2_13 = torch.__version__ >= TorchVersion("2.13")
 
 #: scikit-learn 1.7 reads no names off today's frames of polars, and asks the scaler of a pipeline
 #: about the weights of its score.
 since_1_8 = pytest.mark.skipif(not SKLEARN_1_8, reason="needs scikit-learn 1.8")
 #: Graphs of ONNX are exported by the torch that the extra asks for.
-exports = pytest.mark.skipif(
-    torch.__version__ < TorchVersion("2.13"), reason="the extra onnx needs torch 2.13"
-)
+exports = pytest.mark.skipif(not TORCH_2_13, reason="the extra onnx needs torch 2.13")
 #: Callbacks that a search or a pipeline hands to its estimators.
 calls_back = pytest.mark.skipif(
     find_spec("sklearn.callback") is None, reason="needs a scikit-learn with callbacks"
 )
 #: torch compiles what is written in a page, whose source is not a file of Python.
 compiles_pages = pytest.mark.skipif(
-    torch.__version__ < TorchVersion("2.13"), reason="older releases of torch read the source"
+    not TORCH_2_13, reason="older releases of torch read the source"
 )
