@@ -39,14 +39,21 @@ def took(step):
     return time.process_time() - before, len(sys.modules) - n
 def bare():
     import sklearn.neural_network, torch
-def ours():
+def package():
     import sklearn_iso
+def attacks():
+    import sklearn_iso.attacks
+def estimator():
+    from sklearn_iso import IsometricClassifier
 def fit():
     import numpy as np
     from sklearn_iso import IsometricClassifier
     X = np.random.RandomState(0).randn(200, 10)
     IsometricClassifier(alpha=1, max_epochs=5, random_state=0).fit(X, (X[:, 0] > 0).astype(int))
-steps = {"scikit-learn and torch": bare, "sklearn_iso": ours, "first fit": fit, "second fit": fit}
+steps = {
+    "scikit-learn and torch": bare, "sklearn_iso": package, "sklearn_iso.attacks": attacks,
+    "an estimator of it": estimator, "first fit": fit, "second fit": fit,
+}
 print(json.dumps({name: took(step) for name, step in steps.items()}))
 """
 
