@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -65,13 +65,13 @@ PACKAGES = ("torch", "scikit-learn", "numpy")
 SEARCH = {"start": "random", "n_steps": N_STEPS, "step_size": 0.25}
 
 
-def isometric(*names: str) -> Method:
+def isometric(*names: str, search: Mapping[str, Any] = SEARCH) -> Method:
     """The objective of one preset or another, drawn for each batch; penalties warm up."""
 
     def of_data(X: Tensor, y: Tensor, generator: torch.Generator) -> Loss:
         chosen = [preset(name) for name in names]
         few = X[:BATCH_SIZE], y[:BATCH_SIZE]
-        penalties = [one.penalty.set_params(**SEARCH).calibrate(*few) for one in chosen]
+        penalties = [one.penalty.set_params(**search).calibrate(*few) for one in chosen]
         objectives = [
             Objective(penalty, one.alpha, one.layers)
             for penalty, one in zip(penalties, chosen, strict=True)
@@ -108,6 +108,7 @@ def peer(make: Callable[..., Any], *budgets: tuple[str, float]) -> Method:
 
 METHODS: dict[str, Method] = {
     "isometric": isometric("images_large_budgets"),
+    "isometric, the preset's search": isometric("images_large_budgets", search={}),
     "PGD training": peer(AdversarialTraining, LINF),
     "TRADES": peer(partial(Trades, strength=BETA), LINF),
 }
@@ -166,7 +167,7 @@ def arguments() -> argparse.Namespace:
 
 
 def path_of(method: str, options: argparse.Namespace) -> Path:
-    name = f"{method.replace(' ', '-')}-{options.minutes:g}-{options.seed}"
+    name = f"{method.replace(' ', '-').replace(',', '')}-{options.minutes:g}-{options.seed}"
     return FOLDER / f"{'union-' * options.union}{name}{'-quick' * options.quick}"
 
 

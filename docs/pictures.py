@@ -1,4 +1,4 @@
-"""Draw the pictures of the pages about single estimators, and of growth, into docs/images.
+"""Draw the pictures of single estimators, and of what benchmarks measured, into docs/images.
 
 python docs/pictures.py                      # all of them, a minute
 python docs/pictures.py classifier smoothed  # or some, by name
@@ -232,6 +232,29 @@ def label_apart(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
         ax.text(right * 1.1, 10**last, text, color=color, fontsize=8, va="center")
 
 
+def training_time() -> Figure:
+    """Held-out accuracy under attack while networks train, from benchmarks/trades_mnist.json."""
+    path = Path(__file__).parents[1] / "benchmarks" / "trades_mnist.json"
+    rows = [row for row in json.loads(path.read_text())["rows"] if not row["union"]]
+    colors = {"isometric": COLORS[0], "PGD training": COLORS[1], "TRADES": COLORS[2]}
+    figure, (ax,) = panels(1, 6.0)
+    ends = []
+    for method, color in colors.items():
+        logs = [row["log"] for row in rows if row["method"] == method]
+        for log in logs:
+            minutes = [point["seconds"] / 60 for point in log]
+            ax.plot(minutes, [point["held_out_robust"] for point in log], color=color)
+        ends += [(log[-1]["held_out_robust"], method, color) for log in logs[:1]]
+    right = max(point["seconds"] for row in rows for point in row["log"]) / 60
+    low = -1.0
+    for robust, method, color in sorted(ends):
+        low = max(robust, low + 0.07)
+        ax.text(right * 1.02, low, method, color=color, va="center")
+    ax.set(xlim=(0, right), ylim=(0, 1), xlabel="CPU minutes of training, one thread")
+    ax.set_ylabel("right under PGD-40")
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     draw.__name__: draw
     for draw in (
@@ -242,8 +265,11 @@ PICTURES: dict[str, Callable[[], Figure]] = {
         smoothed,
         hierarchical,
         growth,
+        training_time,
     )  # fmt: skip
 }
+#: Pictures of what benchmarks measured, and not of an estimator.
+OF_BENCHMARKS = {"growth", "training_time"}
 
 
 def main() -> None:
@@ -252,7 +278,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[[], *PICTURES], metavar="NAME")
     for name in parser.parse_args().names or PICTURES:
         figure = PICTURES[name]()
-        path = IMAGES / ("growth.png" if name == "growth" else f"estimator_{name}.png")
+        path = IMAGES / f"{name if name in OF_BENCHMARKS else f'estimator_{name}'}.png"
         figure.savefig(path, dpi=110)
         plt.close(figure)
         print(path)
