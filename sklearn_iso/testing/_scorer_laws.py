@@ -89,8 +89,8 @@ def check_adversarial_scorer(
     if norm is None or not isinstance(budget, Real) or not 0 < float(budget) < np.inf:
         raise ValueError(
             "check_adversarial_scorer needs the budget of the scorer as one positive number and "
-            f"its threat, which must be a norm alone; got eps={budget!r} and threat={threat!r}. "
-            "Pass eps=0.1, threat='linf'."
+            "its threat, which must be a norm alone and not l0; "
+            f"got eps={budget!r} and threat={threat!r}. Pass eps=0.1, threat='linf'."
         )
     X, y, near = _rows(float(budget), norm, reach)
     linear = _linear_classifier()
@@ -108,11 +108,12 @@ def check_adversarial_scorer(
 
 
 def _norm_of(threat: Threat | None) -> Norm | None:
-    """Return the norm of a threat that says no more than that."""
+    """Return the norm of a threat that says no more than that; l0 tells no exact distances."""
     if threat is None:
         return None
     given = as_threat(threat)
-    return given.norm if given == ThreatModel(given.norm) else None
+    is_norm = given == ThreatModel(given.norm) and given.norm.name != "l0"
+    return given.norm if is_norm else None
 
 
 def _check_share(

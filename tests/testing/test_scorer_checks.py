@@ -89,7 +89,17 @@ def test_broken_law_of_a_scorer_is_named(scorer, message):
         check_adversarial_scorer(scorer, eps=0.2, threat="linf")
 
 
-@pytest.mark.parametrize("change", [{"eps": np.inf}, {"eps": 0}, {"reach": 1}, {"reach": np.nan}])
+CANNOT_BE = (
+    {"eps": np.inf},
+    {"eps": 0},
+    {"reach": 1},
+    {"reach": np.nan},
+    {"threat": "l0"},
+    {"threat": 0},
+)
+
+
+@pytest.mark.parametrize("change", CANNOT_BE)
 def test_check_of_a_scorer_that_cannot_be_is_an_error(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         check_adversarial_scorer(right_scorer, **{"eps": 0.2, "threat": "linf"} | change)
