@@ -8,12 +8,18 @@ pixel at random, products in bfloat16, and an exponential mean of the weights, w
 measured. The last 5,000 training images are held out: every twentieth of the time an attack
 measures the first of them, a line is added to the log, and the most robust weights are kept. Test
 images are attacked once, at the end, in float32, by AutoAttack if pyautoattack is installed, and
-else by the package's ensemble. Time is that of training alone. A killed run goes on with --resume
+else by the package's ensemble. Time is that of training alone. "isometric, the preset's search" is
+"isometric" with the starts and steps of the preset itself, with which this network learns to hide
+its errors: compare what is held out. A killed run goes on with --resume
 from its last measurement.
 
 With --union the budgets are 0.3 in L-infinity and 2.0 in L2, and a sample counts that holds in
 both. Ours draws for each batch one of the penalties of the presets "images_large_budgets" and
 "images_l2", found likewise; peers are PGD training in a ball that is drawn likewise, and MSD.
+
+A step allocates some hundred megabytes; on Linux huge pages save time, and were on for the rows of
+the JSON: THP_MEM_ALLOC_ENABLE=1, MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ at
+2000000000 and 4000000000, GLIBC_TUNABLES=glibc.malloc.hugetlb=1.
 
     SKLEARN_ISO_DATA=folder python benchmarks/trades_mnist.py --minutes 60 [--methods NAME ...]
         [--union] [--seed 0] [--images 1000] [--threads 1] [--float32] [--resume] [--quick]

@@ -246,10 +246,10 @@ def training_time() -> Figure:
             ax.plot(minutes, [point["held_out_robust"] for point in log], color=color)
         ends += [(log[-1]["held_out_robust"], method, color) for log in logs[:1]]
     right = max(point["seconds"] for row in rows for point in row["log"]) / 60
-    low = -1.0
-    for robust, method, color in sorted(ends):
-        low = max(robust, low + 0.07)
-        ax.text(right * 1.02, low, method, color=color, va="center")
+    high = 2.0
+    for robust, method, color in sorted(ends, reverse=True):
+        high = min(robust, high - 0.07)
+        ax.text(right * 1.02, high, method, color=color, va="center")
     ax.set(xlim=(0, right), ylim=(0, 1), xlabel="CPU minutes of training, one thread")
     ax.set_ylabel("right under PGD-40")
     return figure
