@@ -360,7 +360,7 @@ def _diagnose(
     """Return findings, names of the checks, and how many samples they looked at."""
     n, n_unseen = len(problem.table), int(runs.unseen.sum())
     few = samples_suffice(round(effective_number(problem.weight, n)))
-    found = [f for f in (few, starts_were_found(n_unseen, n)) if f is not None]
+    found = [f for f in (few, starts_were_found(n_unseen, problem)) if f is not None]
     names: tuple[str, ...] = ("samples_suffice",)
     evaluation = runs.evaluation
     if n_unseen or (evaluation is not None and evaluation.access.kind is AccessKind.LABELS):

@@ -44,11 +44,8 @@ def warn_of_unseen(n_unseen: int, problem: Problem, figure: str, *, by_scores: b
         "Raise n_queries of the attack",
         "pass a threat of units in which features are alike",
     ]
-    if by_scores and Answers.of(problem).scores is None:
-        remedies.append(
-            "give the estimator scores (predict_proba or decision_function) that decide as "
-            "predict does"
-        )
+    if by_scores:
+        remedies += _scores_advised(problem)
     warnings.warn(
         "The search by labels alone needs errors to start from; "
         f"{told(n_unseen, len(problem.table))}, and {figure} may be too high. "
@@ -57,20 +54,34 @@ def warn_of_unseen(n_unseen: int, problem: Problem, figure: str, *, by_scores: b
     )
 
 
-def starts_were_found(n_unseen: int, n_samples: int) -> Finding | None:
+def _scores_advised(problem: Problem) -> list[str]:
+    """Return the advice to have scores, where there are none that decide."""
+    if Answers.of(problem).scores is not None:
+        return []
+    return [
+        "give the estimator scores (predict_proba or decision_function) that decide as predict does"
+    ]
+
+
+def starts_were_found(n_unseen: int, problem: Problem) -> Finding | None:
     """Tell whether a search by labels alone had an error to start from for every sample.
 
     Examples
     --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sklearn_iso.metrics._problem import Problem
     >>> from sklearn_iso.metrics._unseen import starts_were_found
-    >>> starts_were_found(3, 40).name, starts_were_found(0, 40)
+    >>> X, y = [[0.0], [1.0]], [0, 1]
+    >>> problem = Problem.of(DummyClassifier().fit(X, y), X, y)
+    >>> starts_were_found(1, problem).name, starts_were_found(0, problem)
     ('no other label met', None)
     """
     if not n_unseen:
         return None
+    remedies = ["raise n_queries", *_scores_advised(problem)]
     return Finding(
         "no other label met",
-        told(n_unseen, n_samples),
-        "raise n_queries, or give the estimator scores that decide as predict does; until then "
-        "these samples count as robust and nothing is known of them",
+        told(n_unseen, len(problem.table)),
+        f"{', or '.join(remedies)}; until then these samples count as robust and nothing is known "
+        "of them",
     )

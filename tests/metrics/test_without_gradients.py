@@ -226,3 +226,6 @@ def test_scores_are_advised_where_they_are_missed_and_would_be_asked_for():
     assert advice in told_of(adversarial_accuracy, labels, X, y, eps=1.0)
     assert advice not in told_of(adversarial_accuracy, scores, X, y, eps=1.0)
     assert advice not in told_of(adversarial_distance, labels, X, y)
+    for model, is_advised in ((labels, True), (scores, False)):
+        report = robustness_report(model, X, y, eps=1.0, attack=RayS(n_queries=20), random_state=0)
+        assert report.n_unseen and (advice in str(report)) == is_advised
