@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Protocol
+from typing import Protocol, SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -266,7 +266,12 @@ class AnyScore:
         weight: NDArray[np.float64] | None,
     ) -> float:
         options = {} if weight is None else {"sample_weight": weight}
-        return float(self.scorer(self._asked(remembered), X, y, **options))
+        found = self.scorer(self._asked(remembered), X, y, **options)
+        if np.ndim(found) or not isinstance(found, SupportsFloat):
+            raise ValueError(
+                f"scoring must give a number; it gives {type(found).__name__} {found!r}"
+            )
+        return float(found)
 
     def _without_each(self, remembered: Remembered) -> NDArray[np.float64]:
         scores = []
@@ -334,6 +339,11 @@ def measure_of(
         check_labels_known(labels)
     if of_classes and scoring in (None, "accuracy") and labels.ndim == 1:
         return Accuracy(estimator, labels, weight)
+    if isinstance(scoring, type):
+        raise ValueError(
+            "scoring must be the name of a scorer or a callable (estimator, X, y); got the class "
+            f"{scoring.__name__}. Pass an instance of it."
+        )
     if scoring is None and not of_classes and not is_regressor(estimator):
         raise TypeError(
             f"estimator must be a classifier or a regressor, or scoring must say how to score it; "

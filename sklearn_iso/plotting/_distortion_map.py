@@ -156,6 +156,11 @@ class DistortionMapDisplay:
                 f"jacobians must have the shape {(*grid, 'n_outputs', 2)} with at least two "
                 f"outputs; found {shape}. A map to fewer outputs collapses a direction everywhere."
             )
+        if self.classes is not None and min(self.classes.shape) < 2:
+            raise ValueError(
+                "classes must be a grid of at least two rows and two columns; found shape "
+                f"{self.classes.shape}. Pass the classes at points of a regular grid."
+            )
         finite = np.isfinite(self.jacobians).all(axis=(2, 3))
         if not finite.all():
             raise ValueError(

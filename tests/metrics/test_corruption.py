@@ -605,6 +605,10 @@ def test_one_severity_is_a_list_of_one():
         ({"image_shape": (8, 8)}, "image_shape must hold the 4 values"),
         ({"n_repeats": 0}, "n_repeats"),
         ({"scoring": "no such"}, "scoring"),
+        ({"scoring": object}, "scoring must be .* got the class object. Pass an instance"),
+        ({"scoring": lambda *_: None}, "scoring must give a number; it gives NoneType None"),
+        ({"scoring": lambda *_: [0.5]}, r"scoring must give a number; it gives list \[0.5\]"),
+        ({"scoring": lambda *_: "0.5"}, "scoring must give a number; it gives str '0.5'"),
     ],
 )
 def test_parameters_out_of_range_are_refused(options, said):

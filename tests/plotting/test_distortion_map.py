@@ -175,6 +175,9 @@ def test_errors_name_the_rule_and_the_remedy():
         linear_map(np.full((2, 2), np.nan))
     with pytest.raises(ValueError, match=r"x1 must hold at least two .* increasing .*\[1.0, 0.0\]"):
         DistortionMapDisplay([0, 1], [1, 0], np.ones((2, 2, 2, 2)))
+    for shape in ((1, 2), (2, 1), (0, 2)):
+        with pytest.raises(ValueError, match="classes must be a grid of at least two rows"):
+            DistortionMapDisplay([0, 1], [0, 1], np.ones((2, 2, 2, 2)), classes=np.ones(shape))
     with pytest.raises(NotDifferentiableError):
         DistortionMapDisplay.from_estimator(DecisionTreeClassifier().fit(X, y), X)
 
