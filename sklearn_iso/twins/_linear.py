@@ -20,6 +20,7 @@ from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 
 from sklearn_iso.twins._affine import Linear, TwoLogits
+from sklearn_iso.twins._clipping import clipped
 from sklearn_iso.twins._registry import register
 from sklearn_iso.twins._responses import log_of
 
@@ -77,7 +78,7 @@ class ModifiedHuber(nn.Module):
 
     def log_proba(self, X: Tensor) -> Tensor:
         """Return the logarithms of the probabilities."""
-        shares = (self.scores(X).clamp(-1, 1) + 1) / 2
+        shares = (clipped(self.scores(X), -1, 1) + 1) / 2
         if shares.shape[1] == 1:
             return log_of(torch.cat([1 - shares, shares], dim=1))
         total = shares.sum(dim=1, keepdim=True)

@@ -9,6 +9,7 @@ from sklearn.preprocessing import PowerTransformer, QuantileTransformer
 from torch import Tensor, nn
 
 from sklearn_iso.twins._affine import constant
+from sklearn_iso.twins._clipping import clipped
 from sklearn_iso.twins._registry import as_torch, register
 from sklearn_iso.twins._responses import Chain
 
@@ -38,8 +39,8 @@ class YeoJohnson(nn.Module):
         """Return X transformed."""
         lambdas = self.lambdas.to(X)
         # Each branch sees only the side on which it is defined, so that gradients stay finite.
-        right = _power_of_log(X.clamp_min(0).log1p(), lambdas)
-        left = -_power_of_log((-X.clamp_max(0)).log1p(), 2 - lambdas)
+        right = _power_of_log(clipped(X, low=0).log1p(), lambdas)
+        left = -_power_of_log((-clipped(X, high=0)).log1p(), 2 - lambdas)
         return torch.where(X >= 0, right, left)
 
 
@@ -99,7 +100,7 @@ def interpolate(X: Tensor, knots: Tensor, values: Tensor, *, from_right: bool) -
     >>> interpolate(torch.tensor([[1.0, 9.0]]), knots, values, from_right=True)
     tensor([[2., 4.]])
     """
-    X = torch.minimum(torch.maximum(X, knots[:, :1]), knots[:, -1:])
+    X = clipped(X, knots[:, :1], knots[:, -1:])
     last = knots.shape[1] - 1
     after = torch.searchsorted(knots, X.detach().contiguous(), right=from_right)
     if from_right:
@@ -147,8 +148,9 @@ class Quantiles(nn.Module):
         probabilities = ((sides[0] + sides[1]) / 2).T.to(X.dtype)
         if self.output == "uniform":
             # The lower edge is assigned last, here and below: a constant feature is at it.
-            probabilities = torch.where(columns.T >= knots[:, -1], 1, probabilities)
-            return torch.where(columns.T <= knots[:, 0], 0, probabilities)
+            slope = probabilities - probabilities.detach()  # inwards at the edges, 0 beyond
+            probabilities = torch.where(columns.T >= knots[:, -1], 1 + slope, probabilities)
+            return torch.where(columns.T <= knots[:, 0], slope, probabilities)
         return self._normal(columns.T, probabilities.to(torch.float64)).to(X.dtype)
 
     def _normal(self, X: Tensor, probabilities: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from sklearn.preprocessing import (
 from torch import Tensor, nn
 
 from sklearn_iso.twins._affine import constant
+from sklearn_iso.twins._clipping import clipped
 from sklearn_iso.twins._columns import Columns
 from sklearn_iso.twins._registry import NotDifferentiableError, as_torch, register, twin_of_step
 from sklearn_iso.twins._responses import Chain
@@ -129,8 +130,8 @@ class PowerBack(nn.Module):
         lambdas = self.lambdas.to(X)
         if not self.both_sides:
             return _exp_of_power(X, lambdas)
-        right = _exp_of_power(X.clamp_min(0), lambdas) - 1
-        left = 1 - _exp_of_power(-X.clamp_max(0), 2 - lambdas)
+        right = _exp_of_power(clipped(X, low=0), lambdas) - 1
+        left = 1 - _exp_of_power(-clipped(X, high=0), 2 - lambdas)
         return torch.where(X >= 0, right, left)
 
 

@@ -16,6 +16,7 @@ from sklearn.preprocessing import (
 from torch import Tensor, nn
 
 from sklearn_iso.twins._affine import constant
+from sklearn_iso.twins._clipping import clipped
 from sklearn_iso.twins._registry import register
 
 
@@ -86,7 +87,7 @@ class Clip(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Return X clipped."""
-        return X.clamp(self.low, self.high)
+        return clipped(X, self.low, self.high)
 
 
 @register(StandardScaler)

@@ -12,6 +12,7 @@ from sklearn.preprocessing import SplineTransformer
 from torch import Tensor, nn
 
 from sklearn_iso.twins._affine import constant
+from sklearn_iso.twins._clipping import clipped
 from sklearn_iso.twins._registry import NotDifferentiableError, register
 
 
@@ -55,7 +56,7 @@ class Splines(nn.Module):
             columns = low + torch.where(period > 0, (columns - low) % period, 0)
         inside = columns
         if self.extrapolation in ("constant", "linear"):
-            inside = torch.minimum(torch.maximum(columns, low), high)
+            inside = clipped(columns, low, high)
         piece = torch.searchsorted(knots, inside.detach().contiguous(), right=True) - 1
         piece = piece.clamp(0, pieces.shape[1] - 1)
         chosen = pieces[torch.arange(len(pieces), device=X.device)[:, None], piece]

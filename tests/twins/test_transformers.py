@@ -249,6 +249,29 @@ def test_yeo_johnson_has_slope_one_at_zero():
     np.testing.assert_allclose(zero.grad, np.ones((1, 5)))
 
 
+@pytest.mark.parametrize(
+    ("transformer", "at_ends", "inside"),
+    [
+        (MinMaxScaler(clip=True), 0.25, 0.25),
+        (MinMaxScaler((-1, 1), clip=True), 0.5, 0.5),
+        (SplineTransformer(2, degree=1, include_bias=False), -0.25, -0.25),
+        # The mean of both sides, as its values are.
+        (QuantileTransformer(n_quantiles=2), 0.125, 0.25),
+    ],
+    ids=repr,
+)
+def test_slope_at_the_ends_of_the_fit_leads_inwards_and_is_zero_beyond(
+    transformer, at_ends, inside
+):
+    values = np.arange(5.0)[:, None]
+    transformer.fit(values)
+    points = torch.tensor([[0.0], [1.0], [4.0], [-1.0], [5.0]], dtype=torch.float64)
+    points.requires_grad_()
+    as_torch(transformer)(points)[:, 0].sum().backward()
+    expected = [at_ends, inside, at_ends, 0, 0]
+    np.testing.assert_allclose(points.grad[:, 0], expected, atol=1e-12)
+
+
 def test_imputer_fills_drops_and_indicates():
     holes = X.copy()
     holes[::7, 1] = np.nan
