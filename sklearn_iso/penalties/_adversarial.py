@@ -194,9 +194,10 @@ class AdversarialCrossEntropy(AdversarialPenalty):
     n_steps : "auto" or int, default="auto"
         Gradients taken of the ascent, the one of the start included. "auto" takes one where all
         weights are those of linear layers, and two in any other network.
-    start : {"margin", "random", "patches"} or sequence of these, default="margin"
-        Where the ascent starts: towards the nearest decision boundary, in a random direction, or
-        from random patches of an image. Of several, one is drawn for every batch.
+    start : {"margin", "random", "uniform", "patches"} or sequence of these, default="margin"
+        Where the ascent starts: towards the nearest decision boundary, in a random direction, at
+        a uniform point of the ball, or from random patches of an image. Of several, one is drawn
+        for every batch.
     ascent : {"displacement", "margin"}, default="displacement"
         What further steps maximise: how far the representation moves, or by how much the largest
         other logit exceeds that of the most probable class of the sample.

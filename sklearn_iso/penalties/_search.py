@@ -22,6 +22,7 @@ from sklearn_iso.penalties._starts import (
     moved_into,
     random_patches,
     shared_draw,
+    uniform_point,
 )
 
 Box = tuple[Tensor, Tensor]
@@ -146,9 +147,9 @@ class PerturbationSearch:
         several = len(self.starts) > 1
         chosen = torch.randint(len(self.starts), (), generator=batch.generator) if several else 0
         start = self.starts[int(chosen)]
-        if start == "patches":
-            drawn = random_patches(batch, self.image_shape, self.norm)
-            # A margin has a gradient also where the box allows nothing of the patches.
+        if start in ("uniform", "patches"):
+            drawn = self._drawn(start, batch)
+            # A margin has a gradient also where the box allows nothing of what is drawn.
             place = either_way if self.ascent == "displacement" else moved_into
             return place(drawn, self.norm, box), self._n_gradients(batch)
         if start == "margin":
@@ -156,6 +157,11 @@ class PerturbationSearch:
         else:
             gradient = pulled_back(Z, batch.X, shared_draw(Z, batch))
         return along_gradient(gradient, self.norm, box), self._n_gradients(batch) - 1
+
+    def _drawn(self, start: Start, batch: Batch) -> Tensor:
+        if start == "uniform":
+            return uniform_point(batch, self.norm)
+        return random_patches(batch, self.image_shape, self.norm)
 
     def _found(self, batch: Batch) -> AdversarialExamples:
         return AdversarialExamples.at(batch, self.perturbation(batch), self.layers)

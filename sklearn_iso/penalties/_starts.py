@@ -13,7 +13,7 @@ from sklearn_iso._geometry.norms import Norm
 from sklearn_iso._geometry.patches import ImageLayout
 from sklearn_iso.penalties._batch import Batch
 
-Start = Literal["margin", "random", "patches"]
+Start = Literal["margin", "random", "uniform", "patches"]
 STARTS: tuple[Start, ...] = get_args(Start)
 #: Most patches that a pair starts with.
 MOST_PATCHES = 4
@@ -34,6 +34,12 @@ def random_patches(batch: Batch, image_shape: Sequence[int] | None, norm: Norm) 
     # In a small image two may be opposites; then the first of them is left.
     total = total if total.any() else drawn[:1]
     return (total / norm.size(total)).reshape(1, *batch.X.shape[1:]).to(batch.X).expand_as(batch.X)
+
+
+def uniform_point(batch: Batch, norm: Norm) -> Tensor:
+    """Return one point of the unit ball for all rows, drawn uniformly."""
+    drawn = norm.random((1, *batch.X.shape[1:]), batch.generator, torch.float64)
+    return drawn.to(batch.X).expand_as(batch.X)
 
 
 def along_gradient(gradient: Tensor, norm: Norm, box: tuple[Tensor, Tensor] | None) -> Tensor:

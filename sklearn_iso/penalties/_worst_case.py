@@ -73,13 +73,15 @@ class WorstCaseIsometry(AdversarialPenalty):
         weights are those of linear layers, and two in any other network: a ConvNet learns to be
         flat along the slope at x and steep elsewhere, and then one gradient no longer finds the
         worst pair.
-    start : {"margin", "random", "patches"} or sequence of these, default="margin"
+    start : {"margin", "random", "uniform", "patches"} or sequence of these, default="margin"
         Where the ascent starts. "margin" and "random" are the cotangent u: from the most
         probable class of the sample to its runner-up, which starts towards the nearest decision
-        boundary, or one random direction for the batch. "patches" starts from a few random
-        patches of an image, the same for the batch, which move many neighbouring pixels
-        together: a network may have no slope that tells of them; they cost no gradient, so
-        all `n_steps` follow. Of several, one is drawn for every batch.
+        boundary, or one random direction for the batch; both lead to the edge of the ball.
+        "uniform" starts at a uniform point of the ball, the same for the batch, as adversarial
+        training does, from which several short steps get farther. "patches" starts from a few
+        random patches of an image, the same for the batch, which move many neighbouring pixels
+        together: a network may have no slope that tells of them. The last two cost no gradient,
+        so all `n_steps` follow. Of several, one is drawn for every batch.
     ascent : {"displacement", "margin"}, default="displacement"
         What further steps maximise: how far the representation moves, or by how much the largest
         other logit exceeds that of the most probable class of the sample, which is what an

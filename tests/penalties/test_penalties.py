@@ -57,6 +57,7 @@ VARIANTS = {
     "hidden worst case": WorstCaseIsometry(layers="hidden", start="random"),
     "random start": WorstCaseIsometry(start="random"),
     "margin": WorstCaseIsometry(ascent="margin", n_steps=3),
+    "uniform start": WorstCaseIsometry(start="uniform", n_steps=2),
     "patches": WorstCaseIsometry(start="patches", n_steps=2),
     "either start": WorstCaseIsometry(start=("margin", "patches"), norm="linf"),
     "short steps": WorstCaseIsometry(n_steps=3, step_size=0.4, min_radius=0.5),

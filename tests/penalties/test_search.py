@@ -78,7 +78,7 @@ def test_radii_are_drawn_between_the_least_and_r(norm, least):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("start", ["margin", "random", "patches"])
+@pytest.mark.parametrize("start", ["margin", "random", "uniform", "patches"])
 def test_pairs_stay_inside_the_bounds_and_the_ball(norm, start):
     X, module = rows().clamp(0.2, 0.8), network()
     X[0] = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.5, 0.5])
@@ -135,7 +135,7 @@ def test_pairs_in_l1_start_at_the_best_point_of_ball_and_box():
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("start", ["margin", "random", "patches"])
+@pytest.mark.parametrize("start", ["margin", "random", "uniform", "patches"])
 def test_no_pair_of_samples_at_the_bounds_is_left_without_length(norm, start):
     X, module = at_the_bounds()
     X[0] = 0  # an image that is black

@@ -36,8 +36,22 @@ def test_patches_are_the_same_for_every_row_and_as_long_as_the_radius_drawn(norm
         assert size == pytest.approx(2.0 * (1 - float(drawn)))
 
 
-def test_patches_cost_no_gradient_so_that_every_step_follows():
-    for start, n_left in (("margin", 2), ("random", 2), ("patches", 3)):
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_uniform_start_is_one_point_of_the_ball_for_every_row(norm):
+    penalty = WorstCaseIsometry(start="uniform", radius=2.0, scale=1.0, norm=norm)
+    penalty.calibrate(X, Y)
+    flat = linear()
+    nn.init.zeros_(flat.weight)
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        radius = 2.0 * (1 - torch.rand((), generator=generator, dtype=X.dtype))
+        point = get_norm(norm).random((1, SIDE * SIDE), generator, X.dtype)
+        delta = penalty.search().perturbation(batch_of(flat, X, Y, seed=seed))
+        torch.testing.assert_close(delta, (radius * point).expand_as(X))
+
+
+def test_what_is_drawn_costs_no_gradient_so_that_every_step_follows():
+    for start, n_left in (("margin", 2), ("random", 2), ("uniform", 3), ("patches", 3)):
         penalty = WorstCaseIsometry(start=start, n_steps=3).calibrate(X, Y)
         batch = batch_of(linear(), X, Y)
         assert penalty.search().first(batch, batch.representations("logits")[0])[1] == n_left
@@ -67,11 +81,12 @@ def test_each_start_of_several_is_taken_for_its_share_of_the_batches():
     assert set(taken) == {0, 1} and abs(sum(taken) - 100) < 25
 
 
-def test_map_without_logits_keeps_its_patches():
+def test_map_without_logits_keeps_what_is_drawn():
     assert WorstCaseIsometry().without_logits().start == "random"
     assert WorstCaseIsometry(start="patches").without_logits().start == "patches"
     both = WorstCaseIsometry(start=("margin", "patches")).without_logits()
     assert list(both.start) == ["random", "patches"]
+    assert WorstCaseIsometry(start="uniform").without_logits().start == "uniform"
 
 
 @pytest.mark.parametrize("start", ["nowhere", (), ("margin", "nowhere"), [1], [["margin"]]])
