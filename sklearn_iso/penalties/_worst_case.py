@@ -78,7 +78,7 @@ class WorstCaseIsometry(AdversarialPenalty):
         probable class of the sample to its runner-up, which starts towards the nearest decision
         boundary, or one random direction for the batch; both lead to the edge of the ball.
         "uniform" starts at a uniform point of the ball, the same for the batch, as adversarial
-        training does, from which several short steps get farther. "patches" starts from a few
+        training does: short steps need not cross the whole ball. "patches" starts from a few
         random patches of an image, the same for the batch, which move many neighbouring pixels
         together: a network may have no slope that tells of them. The last two cost no gradient,
         so all `n_steps` follow. Of several, one is drawn for every batch.
