@@ -8,10 +8,10 @@ pixel at random, products in bfloat16, and an exponential mean of the weights, w
 measured. The last 5,000 training images are held out: every twentieth of the time an attack
 measures the first of them, a line is added to the log, and the most robust weights are kept. Test
 images are attacked once, at the end, in float32, by AutoAttack if pyautoattack is installed, and
-else by the package's ensemble. Time is that of training alone. "isometric, the preset's search",
-run where it is named, starts its pairs and steps as the preset does: this network learns to hide
-its errors from that, as the log of held-out images shows. A killed run goes on with --resume from
-its last measurement.
+else by the package's ensemble. Time is that of training alone. Two more run where they are named:
+"isometric, uniform points" starts its pairs within the ball, and "isometric, the preset's search"
+starts and steps as the preset does: this network learns to hide its errors from that, as the log of
+held-out images shows. A killed run goes on with --resume from its last measurement.
 
 With --union the budgets are 0.3 in L-infinity and 2.0 in L2, and a sample counts that holds in
 both. Ours draws for each batch one of the penalties of the presets "images_large_budgets" and
@@ -119,6 +119,9 @@ METHODS: dict[str, Method] = {
 }
 #: Run only where it is named.
 BY_NAME: dict[str, Method] = {
+    "isometric, uniform points": isometric(
+        "images_large_budgets", search=SEARCH | {"start": "uniform"}
+    ),
     "isometric, the preset's search": isometric("images_large_budgets", search={}),
 }
 UNION: dict[str, Method] = {
