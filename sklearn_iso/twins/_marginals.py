@@ -118,8 +118,9 @@ def interpolate(X: Tensor, knots: Tensor, values: Tensor, *, from_right: bool) -
 class Quantiles(nn.Module):
     """Piecewise linear cumulative distribution of every feature, to a uniform or normal one.
 
-    Constant, with gradient 0, beyond the range seen in fit, as the transformer is. The mean of
-    both sides of a jump, as there; computed in float64.
+    Constant, with gradient 0, beyond the range seen in fit, as the transformer is, and at the ends
+    of that range where the output is normal, as it is cut off there. The mean of both sides of a
+    jump, as there; computed in float64.
 
     Examples
     --------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from penalty_batches import batch_of
+from scipy.stats import kstest
 from torch import nn
 
 from sklearn_iso._geometry.norms import get_norm
@@ -20,34 +22,33 @@ def linear():
     return nn.Linear(SIDE * SIDE, 3).double()
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
-def test_patches_are_the_same_for_every_row_and_as_long_as_the_radius_drawn(norm):
-    penalty = WorstCaseIsometry(start="patches", radius=2.0, scale=1.0, norm=norm)
-    penalty.calibrate(X, Y)
-    # Without a slope the ascent stays where it starts.
+def drawn(start, norm, seed):
+    """Return pairs of a map without a slope, which stay where they start, and the radius."""
+    penalty = WorstCaseIsometry(start=start, radius=2.0, scale=1.0, norm=norm).calibrate(X, Y)
     flat = linear()
     nn.init.zeros_(flat.weight)
+    share = torch.rand((), generator=torch.Generator().manual_seed(seed), dtype=X.dtype)
+    delta = penalty.search().perturbation(batch_of(flat, X, Y, seed=seed))
+    assert torch.equal(delta, delta[:1].expand_as(delta))  # the same for every row
+    return delta[0], 2.0 * (1 - float(share))
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_patches_are_as_long_as_the_radius_drawn(norm):
     for seed in range(20):
-        drawn = torch.rand((), generator=torch.Generator().manual_seed(seed), dtype=X.dtype)
-        batch = batch_of(flat, X, Y, seed=seed)
-        delta = penalty.search().perturbation(batch)
-        assert torch.equal(delta, delta[:1].expand_as(delta))
-        size = float(get_norm(norm).size(delta)[0])
-        assert size == pytest.approx(2.0 * (1 - float(drawn)))
+        delta, radius = drawn("patches", norm, seed)
+        assert float(get_norm(norm).size(delta[None])) == pytest.approx(radius)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
-def test_uniform_start_is_one_point_of_the_ball_for_every_row(norm):
-    penalty = WorstCaseIsometry(start="uniform", radius=2.0, scale=1.0, norm=norm)
-    penalty.calibrate(X, Y)
-    flat = linear()
-    nn.init.zeros_(flat.weight)
-    for seed in range(5):
-        generator = torch.Generator().manual_seed(seed)
-        radius = 2.0 * (1 - torch.rand((), generator=generator, dtype=X.dtype))
-        point = get_norm(norm).random((1, SIDE * SIDE), generator, X.dtype)
-        delta = penalty.search().perturbation(batch_of(flat, X, Y, seed=seed))
-        torch.testing.assert_close(delta, (radius * point).expand_as(X))
+def test_uniform_points_fill_the_ball(norm):
+    depths = []
+    for seed in range(200):
+        delta, radius = drawn("uniform", norm, seed)
+        depths.append(float(get_norm(norm).size(delta[None])) / radius)
+    assert max(depths) <= 1 + 1e-12
+    # A uniform point of a ball in d dimensions lies within a share t of its radius with odds t^d.
+    assert kstest(np.power(depths, SIDE * SIDE), "uniform").pvalue > 1e-3
 
 
 def test_what_is_drawn_costs_no_gradient_so_that_every_step_follows():
