@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from releases import calls_back, compiles_pages, exports
+from releases import calls_back, compiles_pages, exports, sees_messages
 
 import sklearn_iso
 
@@ -40,9 +40,13 @@ def marked(name, marks):
     return pytest.param(name, id=name, marks=marks.get(name, ()))
 
 
-@pytest.mark.parametrize(
-    "name", [marked(name, {"sklearn_iso.persistence._onnx": exports}) for name in MODULES]
-)
+DOCTEST_MARKS = {
+    "sklearn_iso.persistence._onnx": exports,
+    "sklearn_iso.testing._invariance": sees_messages,
+}
+
+
+@pytest.mark.parametrize("name", [marked(name, DOCTEST_MARKS) for name in MODULES])
 def test_doctests_run(name):
     result = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
     assert result.failed == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from importlib.util import find_spec
 
 import pytest
@@ -25,4 +26,20 @@ calls_back = pytest.mark.skipif(
 #: torch compiles what is written in a page, whose source is not a file of Python.
 compiles_pages = pytest.mark.skipif(
     not TORCH_2_13, reason="older releases of torch read the source"
+)
+
+
+def _doctest_sees_messages() -> bool:
+    error = ValueError("message")
+    error.__notes__ = ["a note"]
+    text = ">>> raise error\nTraceback (most recent call last):\nValueError: message..."
+    example = doctest.DocTestParser().get_doctest(text, {"error": error}, "notes", None, 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    return runner.run(example, out=lambda _: None).failed == 0
+
+
+#: The first patches of Python 3.11 compare the notes of an error, which hypothesis adds, and not
+#: its message.
+sees_messages = pytest.mark.skipif(
+    not _doctest_sees_messages(), reason="doctest of this Python reads notes for the message"
 )
