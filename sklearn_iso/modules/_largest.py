@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from sklearn_iso.modules._nodes import DOUBLE, Bounds, Node, dot, largest
 
@@ -26,15 +28,23 @@ class Largest(Node):
         Of the output.
     places : Tensor of int of shape (n_places, n_outputs)
         For each output, places in the flat input; -1 for none.
-    n_inputs : int
     input_shape : sequence of int
+    pool : callable, optional
+        From values (n, *input_shape) to their largest ones, where there is something faster than
+        to collect the values at all places.
     """
 
     def __init__(
-        self, at: int, shape: Sequence[int], places: Tensor, input_shape: Sequence[int]
+        self,
+        at: int,
+        shape: Sequence[int],
+        places: Tensor,
+        input_shape: Sequence[int],
+        pool: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__([at], shape)
         self.places, self.input_shape = places, tuple(input_shape)
+        self.pool = self._collected if pool is None else pool
 
     @classmethod
     def of_windows(
@@ -61,12 +71,16 @@ class Largest(Node):
                 sizes, padding, dilation, kernel, stride, strict=True
             )
         ]
-        return cls(at, (channels, *out), places.flatten(1), input_shape)
+        pool = partial(
+            max_pool2d, kernel_size=tuple(kernel), stride=tuple(stride), padding=tuple(padding),
+            dilation=tuple(dilation),
+        )  # fmt: skip
+        return cls(at, (channels, *out), places.flatten(1), input_shape, pool)
 
     def interval(self, *bounds: Bounds) -> Bounds:
         """Return the largest bounds."""
-        low, high = (self._values(bound).amax(dim=1) for bound in bounds[0])
-        return low.unflatten(1, self.shape), high.unflatten(1, self.shape)
+        low, high = bounds[0]
+        return self.pool(low), self.pool(high)
 
     def backward(
         self, A: Tensor, *bounds: Bounds, slopes: Tensor | None = None
@@ -88,8 +102,11 @@ class Largest(Node):
 
     def rounding(self, *bounds: Bounds) -> Tensor | float:
         """Return what sums over constant bounds round, in float64."""
-        most = self._values(largest(bounds[0])).amax(dim=1).unflatten(1, self.shape)
+        most = self.pool(largest(bounds[0]))
         return DOUBLE * (16 + 4 * math.prod(self.shape)) * most
+
+    def _collected(self, bound: Tensor) -> Tensor:
+        return self._values(bound).amax(dim=1).unflatten(1, self.shape)
 
     def _values(self, bound: Tensor) -> Tensor:
         """Return the values at the places, (n, n_places, n_outputs); -inf where there is none."""

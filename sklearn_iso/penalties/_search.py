@@ -22,7 +22,7 @@ from sklearn_iso.penalties._starts import (
     moved_into,
     random_patches,
     shared_draw,
-    uniform_point,
+    uniform_points,
 )
 
 Box = tuple[Tensor, Tensor]
@@ -160,7 +160,7 @@ class PerturbationSearch:
 
     def _drawn(self, start: Start, batch: Batch) -> Tensor:
         if start == "uniform":
-            return uniform_point(batch, self.norm)
+            return uniform_points(batch, self.norm, self.radius)
         return random_patches(batch, self.image_shape, self.norm)
 
     def _found(self, batch: Batch) -> AdversarialExamples:

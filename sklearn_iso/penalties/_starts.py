@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -17,6 +19,10 @@ Start = Literal["margin", "random", "uniform", "patches"]
 STARTS: tuple[Start, ...] = get_args(Start)
 #: Most patches that a pair starts with.
 MOST_PATCHES = 4
+#: Turns that a sign makes between rows a radius apart: enough for both to be independent.
+FREQUENCY = 10.0
+#: Directions in which rows are told apart: in one alone, two may lie side by side.
+N_DIRECTIONS = 4
 
 
 def shared_draw(Z: Tensor, batch: Batch) -> Tensor:
@@ -36,10 +42,32 @@ def random_patches(batch: Batch, image_shape: Sequence[int] | None, norm: Norm) 
     return (total / norm.size(total)).reshape(1, *batch.X.shape[1:]).to(batch.X).expand_as(batch.X)
 
 
-def uniform_point(batch: Batch, norm: Norm) -> Tensor:
-    """Return one point of the unit ball for all rows, drawn uniformly."""
+def uniform_points(batch: Batch, norm: Norm, radius: float) -> Tensor:
+    """Return a uniform point of the unit ball for each row, the same one for equal rows.
+
+    Absolute values are drawn once for the batch; signs are those of the row, as a ball has the
+    same mirror images in every norm.
+    """
     drawn = norm.random((1, *batch.X.shape[1:]), batch.generator, torch.float64)
-    return drawn.to(batch.X).expand_as(batch.X)
+    return drawn.to(batch.X) * random_signs(batch, radius)
+
+
+def random_signs(batch: Batch, radius: float) -> Tensor:
+    r"""Return a sign for each value of X: equal rows agree in them, and others share nothing.
+
+    .. math:: \operatorname{sign} \cos\big(2 \pi (\phi_k + \omega_k^\top U x_i / r)\big)
+
+    As the phases are uniform, the signs of a row are fair and independent, whatever the row. As
+    the frequencies are high, so are those of two rows that are farther apart than the radius in
+    the few random directions U.
+    """
+    draw = partial(torch.randn, generator=batch.generator, dtype=torch.float64)
+    X = batch.X.detach().flatten(1).double()
+    place = X @ (draw(X.shape[1], N_DIRECTIONS) / radius).to(X)
+    phase = torch.rand(X.shape[1], generator=batch.generator, dtype=torch.float64).to(X)
+    turns = phase + place @ (FREQUENCY * draw(N_DIRECTIONS, X.shape[1])).to(X)
+    fair = torch.cos(2 * math.pi * turns) < 0
+    return (1 - 2 * fair.to(batch.X)).reshape(batch.X.shape)
 
 
 def along_gradient(gradient: Tensor, norm: Norm, box: tuple[Tensor, Tensor] | None) -> Tensor:

@@ -29,15 +29,15 @@ def drawn(start, norm, seed):
     nn.init.zeros_(flat.weight)
     share = torch.rand((), generator=torch.Generator().manual_seed(seed), dtype=X.dtype)
     delta = penalty.search().perturbation(batch_of(flat, X, Y, seed=seed))
-    assert torch.equal(delta, delta[:1].expand_as(delta))  # the same for every row
-    return delta[0], 2.0 * (1 - float(share))
+    return delta, 2.0 * (1 - float(share))
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_patches_are_as_long_as_the_radius_drawn(norm):
     for seed in range(20):
         delta, radius = drawn("patches", norm, seed)
-        assert float(get_norm(norm).size(delta[None])) == pytest.approx(radius)
+        assert torch.equal(delta, delta[:1].expand_as(delta))  # the same for every row
+        assert float(get_norm(norm).size(delta[:1])) == pytest.approx(radius)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
@@ -45,10 +45,31 @@ def test_uniform_points_fill_the_ball(norm):
     depths = []
     for seed in range(200):
         delta, radius = drawn("uniform", norm, seed)
-        depths.append(float(get_norm(norm).size(delta[None])) / radius)
+        depths.append(float(get_norm(norm).size(delta[:1])) / radius)
     assert max(depths) <= 1 + 1e-12
     # A uniform point of a ball in d dimensions lies within a share t of its radius with odds t^d.
     assert kstest(np.power(depths, SIDE * SIDE), "uniform").pvalue > 1e-3
+
+
+def test_uniform_points_of_rows_are_fair_and_independent_of_one_another():
+    signs = torch.stack([drawn("uniform", "linf", seed)[0].sign() for seed in range(300)])
+    # Of each value, of each pair of values of a row, and of each value of each pair of rows.
+    for agreement in (
+        signs.mean(0),
+        torch.einsum("srj,srk->rjk", signs, signs)[:, *torch.triu_indices(*[SIDE**2] * 2, 1)] / 300,
+        torch.stack([signs[:, a] * signs[:, b] for a, b in ((0, 1), (0, 2), (1, 2))]).mean(1),
+    ):
+        z = agreement.flatten() * 300**0.5
+        assert z.abs().max() < 5.5 and float(z.square().mean()) == pytest.approx(1, abs=0.5)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_uniform_point_of_a_row_is_that_of_an_equal_row_in_any_batch(norm):
+    penalty = WorstCaseIsometry(start="uniform", radius=2.0, scale=1.0, norm=norm)
+    search = penalty.calibrate(X, Y).search()
+    once, twice = (batch_of(linear(), X[at], Y[at], seed=1) for at in ([0, 1, 2], [2, 1, 1, 0]))
+    first, again = (search.first(batch, batch.logits)[0] for batch in (once, twice))
+    assert torch.equal(again, first[[2, 1, 1, 0]])
 
 
 def test_what_is_drawn_costs_no_gradient_so_that_every_step_follows():
