@@ -77,12 +77,11 @@ class WorstCaseIsometry(AdversarialPenalty):
         Where the ascent starts. "margin" and "random" are the cotangent u: from the most
         probable class of the sample to its runner-up, which starts towards the nearest decision
         boundary, or one random direction for the batch; both lead to the edge of the ball.
-        "uniform" starts at a uniform point of the ball, the same for the batch; where it was
-        measured, alone and on a larger network for images, AutoAttack broke more than with
-        "random". "patches" starts from a few random patches of an image, the same for the batch,
-        which move many neighbouring pixels together: a network may have no slope that tells of
-        them. The last two cost no gradient, so all `n_steps` follow. Of several, one is drawn for
-        every batch.
+        "uniform" starts at a uniform point of the ball, a new one for each sample and batch, though
+        for equal samples the same, so that a weight of 2 is the sample twice. "patches" starts from
+        a few random patches of an image, the same for the batch, which move many neighbouring
+        pixels together: a network may have no slope that tells of them. The last two cost no
+        gradient, so all `n_steps` follow. Of several, one is drawn for every batch.
     ascent : {"displacement", "margin"}, default="displacement"
         What further steps maximise: how far the representation moves, or by how much the largest
         other logit exceeds that of the most probable class of the sample, which is what an
