@@ -74,25 +74,24 @@ PACKAGES = ("torch", "scikit-learn", "numpy")
 OURS: dict[str, dict[str, Any]] = {
     "isometric": {
         "start": ("uniform", "patches"), "n_steps": 5, "step_size": 0.4, "warmup": 0.15,
-        "stretch": 1.125,
+        "radius_factor": 1.125,
     },
     "isometric, random directions": {"start": "random", "n_steps": N_STEPS, "step_size": 0.25},
     "isometric, the preset's search": {},
 }  # fmt: skip
-#: What PGD training has in a row that takes radius and warm-up from ours; by five steps it fails.
-LIKE_OURS: dict[str, Any] = {"warmup": 0.15}
+#: A peer with the radius and the warm-up of ours.
+WIDE_PGD: dict[str, dict[str, Any]] = {"PGD training, radius 0.36": {"warmup": 0.15}}
 
 
-def isometric(*names: str, stretch: float = 1.0, **search: Any) -> Method:
+def isometric(*names: str, radius_factor: float = 1.0, **search: Any) -> Method:
     """The objective of one preset or another, drawn for each batch; penalties warm up."""
 
     def of_data(X: Tensor, y: Tensor, generator: torch.Generator) -> Loss:
         chosen = [preset(name) for name in names]
         few = X[:BATCH_SIZE], y[:BATCH_SIZE]
-        penalties = [
-            one.penalty.set_params(**search, radius=stretch * _radius(one.penalty)).calibrate(*few)
-            for one in chosen
-        ]
+        penalties = [one.penalty for one in chosen]
+        for penalty in penalties:
+            penalty.set_params(**search, radius=radius_factor * _radius(penalty)).calibrate(*few)
         objectives = [
             Objective(penalty, one.alpha, one.layers)
             for penalty, one in zip(penalties, chosen, strict=True)
@@ -116,18 +115,13 @@ def _drawn(n: int, generator: torch.Generator) -> int:
     return int(torch.randint(n, (), generator=generator))
 
 
-def peer(
-    make: Callable[..., Any],
-    *budgets: tuple[str, float],
-    n_steps: int = N_STEPS,
-    warmup: float = WARMUP,
-) -> Method:
+def peer(make: Callable[..., Any], *budgets: tuple[str, float], warmup: float = WARMUP) -> Method:
     """The loss of a peer, in balls that grow to their full size."""
 
     def of_data(X: Tensor, y: Tensor, generator: torch.Generator) -> Loss:
         def loss(module: nn.Module, X: Tensor, y: Tensor, share: float) -> Tensor:
             size = min(1.0, share / warmup + 0.01)
-            balls = tuple(Ball(norm, size * eps, n_steps) for norm, eps in budgets)
+            balls = tuple(Ball(norm, size * eps, N_STEPS) for norm, eps in budgets)
             found: Tensor = make(balls if len(balls) > 1 else balls[0])(module, X, y)
             return found
 
@@ -143,8 +137,12 @@ METHODS: dict[str, Method] = {
 }
 #: Run only where it is named.
 BY_NAME: dict[str, Method] = {
-    "PGD training, radius 0.36": peer(AdversarialTraining, ("linf", 0.36), **LIKE_OURS),
-    **{name: isometric("images_large_budgets", **OURS[name]) for name in list(OURS)[1:]},
+    **{name: peer(AdversarialTraining, ("linf", 0.36), **own) for name, own in WIDE_PGD.items()},
+    **{
+        name: isometric("images_large_budgets", **own)
+        for name, own in OURS.items()
+        if name not in METHODS
+    },
 }
 UNION: dict[str, Method] = {
     "isometric": isometric("images_large_budgets", "images_l2", **OURS["isometric"]),
@@ -233,7 +231,7 @@ def main() -> None:
         module = trained(run, held_out, path_of(name, options), options.resume, n_points)
         few = X_test[: options.images], y_test[: options.images]
         test = {"clean": accuracy(module, X_test, y_test), "n_test": len(X_test)}
-        own = {**OURS, "PGD training, radius 0.36": LIKE_OURS}.get(name, {})
+        own = (OURS | WIDE_PGD).get(name, {})
         row = {"method": name, **settings, **own, **test, **measured_on_test(module, *few, budgets)}
         print(json.dumps({**row, "log": run.log}), flush=True)
         if not options.quick:

@@ -66,8 +66,8 @@ def random_signs(batch: Batch, radius: float) -> Tensor:
     place = X @ (draw(X.shape[1], N_DIRECTIONS) / radius).to(X)
     phase = torch.rand(X.shape[1], generator=batch.generator, dtype=torch.float64).to(X)
     turns = phase + place @ (FREQUENCY * draw(N_DIRECTIONS, X.shape[1])).to(X)
-    fair = torch.cos(2 * math.pi * turns) < 0
-    return (1 - 2 * fair.to(batch.X)).reshape(batch.X.shape)
+    negative = torch.cos(2 * math.pi * turns) < 0
+    return (1 - 2 * negative.to(batch.X)).reshape(batch.X.shape)
 
 
 def along_gradient(gradient: Tensor, norm: Norm, box: tuple[Tensor, Tensor] | None) -> Tensor:

@@ -1,6 +1,5 @@
 """Bounds of networks: never above what points show, tight where the answer is known."""
 
-import itertools
 import math
 
 import numpy as np
@@ -16,7 +15,6 @@ from sklearn_iso._certificates.bounds import NetworkBounds, Settings
 from sklearn_iso._geometry.norms import get_norm
 from sklearn_iso.modules import MLP, ConvNet, Rescaled, ResidualMLP, Stack, StackLevel
 from sklearn_iso.modules._intervals import NoBoundsError, graph_of
-from sklearn_iso.modules._largest import Largest
 
 NORMS = ("linf", "l2", "l1")
 IBP, CROWN, ALPHA = Settings(linear=False), Settings(), Settings(n_steps=15)
@@ -404,17 +402,3 @@ def test_bounds_of_a_sample_do_not_depend_on_the_others():
     together = margins(net, ball_of(X, 0.3), y)
     alone = [margins(net, ball_of(X[[i]], 0.3), y[[i]])[0] for i in range(9)]
     torch.testing.assert_close(together, torch.stack(alone))
-
-
-def test_largest_is_exact_where_one_value_leads():
-    """A pool whose first value leads is that value; else its upper bound is a constant."""
-    node = Largest(0, (1,), torch.tensor([[0], [1]]), (2,))
-    low, high = torch.tensor([[2.0, 0.0]]), torch.tensor([[3.0, 1.0]])
-    (rows,), constant = node.backward(torch.tensor([[[-1.0]]]), (low, high))
-    assert rows.tolist() == [[[-1.0, 0.0]]]
-    assert float(constant) == 0.0
-    (rows,), constant = node.backward(torch.tensor([[[-1.0]]]), (low, high + 2))
-    assert rows.tolist() == [[[0.0, 0.0]]]
-    assert float(constant) == -5.0
-    for corner in itertools.product(*zip(low[0].tolist(), high[0].tolist(), strict=True)):
-        assert node.interval((low, high))[0] <= max(corner) <= node.interval((low, high))[1]
