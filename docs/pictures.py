@@ -235,8 +235,12 @@ def label_apart(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
 def training_time() -> Figure:
     """Held-out accuracy under attack while networks train, from benchmarks/trades_mnist.json."""
     path = Path(__file__).parents[1] / "benchmarks" / "trades_mnist.json"
-    rows = [row for row in json.loads(path.read_text())["rows"] if not row["union"]]
     colors = {"isometric": COLORS[0], "PGD training": COLORS[1], "TRADES": COLORS[2]}
+    rows = [
+        row
+        for row in json.loads(path.read_text())["rows"]
+        if row["method"] in colors and not row["union"] and row["minutes"] == 45
+    ]
     figure, (ax,) = panels(1, 6.0)
     ends = []
     for method, color in colors.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,21 @@ def under_patches(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float)
     """Share that the attack ensemble leaves if it ends in random search with patches."""
     patches = {"n_queries": N_QUERIES, "image_shape": (28, 28)}
     return under_ensemble(model, X, y, norm, eps, **patches)
+
+
+def under_all(
+    model: nn.Module, X: Tensor, y: Tensor, budgets: Sequence[tuple[str, float]]
+) -> float:
+    """Share that the attack ensemble with patches leaves within every one of the budgets."""
+    n_samples = len(X)
+    patches = {"n_queries": N_QUERIES, "image_shape": (28, 28)}
+    for norm, eps in budgets:
+        X_adv = ensemble_examples(model, X, y, norm, eps, **patches)
+        held = right_ones(model, X_adv, y)
+        X, y = X[held], y[held]
+        if len(X) == 0:
+            break
+    return len(X) / n_samples
 
 
 def autoattack_examples(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> Tensor:
