@@ -70,23 +70,19 @@ BETA, N_STEPS, WARMUP, N_HELD_OUT = 6.0, 10, 0.3, 5_000
 PACKAGES = ("torch", "scikit-learn", "numpy")
 
 
-#: How the worst pairs of each of our rows are looked for, and their largest radius over that of the
-#: preset: chosen on held-out images. With the preset's starts and seven steps this network learns
-#: within ten epochs to hide them; from uniform points and patches five steps find them.
+#: How worst pairs are looked for: from uniform points and patches five steps find what this network
+#: learns, within ten epochs, to hide from the preset's starts and seven steps.
+SEARCH = {"start": ("uniform", "patches"), "n_steps": 5, "step_size": 0.4, "warmup": 0.15}
+#: The search of each of our rows, and its largest radius over that of the preset: chosen on
+#: held-out images.
 OURS: dict[str, dict[str, Any]] = {
-    "isometric": {
-        "start": ("uniform", "patches"), "n_steps": 5, "step_size": 0.4, "warmup": 0.15,
-        "radius_factor": 1.125,
-    },
-    "isometric, radius 0.42": {
-        "start": ("uniform", "patches"), "n_steps": 5, "step_size": 0.4, "warmup": 0.15,
-        "radius_factor": 1.3125,
-    },
+    "isometric": {**SEARCH, "radius_factor": 1.125},
+    "isometric, radius 0.42": {**SEARCH, "radius_factor": 1.3125},
     "isometric, random directions": {"start": "random", "n_steps": N_STEPS, "step_size": 0.25},
     "isometric, the preset's search": {},
 }  # fmt: skip
-#: How pairs are looked for in L2 beside them: as the preset "images_l2" does, or likewise. From
-#: uniform points, where each pixel moves little, the network learns to hide errors in L2.
+#: The search of the pairs in L2 beside them: that of the preset "images_l2", or the one above, from
+#: which the network learned to hide its errors in L2.
 OURS_L2: dict[str, dict[str, Any]] = {
     "isometric": {}, "isometric, L2 from uniform points": OURS["isometric"],
 }  # fmt: skip

@@ -103,6 +103,25 @@ class Run:
             **(found if len(found) > 1 else {}),
         })  # fmt: skip
 
+    def more_robust(self, X: Tensor, y: Tensor) -> tuple[nn.Module, dict[str, Any]]:
+        """Return the last weights or those that PGD left the most of, and what chose between them.
+
+        PGD misleads where a network hides its errors from it: the ensemble of attacks that ends in
+        random search chooses, on other held-out images where there are enough.
+        """
+        few, labels = X[-N_COMPARED:], y[-N_COMPARED:]
+        weights = {"last": _copied(self.mean.module), "most under PGD": self.best}
+        left = {}
+        for name, found in weights.items():
+            module = self._with(found)
+            left[name] = under_all(module, few, labels, *self.plan.budgets)
+        kept = max(left, key=left.__getitem__)
+        return self._with(weights[kept]), {"kept": kept, "held_out_ensemble": left}
+
+    def _with(self, weights: dict[str, Tensor]) -> nn.Module:
+        self.module.load_state_dict(weights)
+        return self.module.eval().requires_grad_(False)
+
     def state(self) -> dict[str, Any]:
         return {
             "module": self.module.state_dict(), "mean": self.mean.state_dict(),
@@ -140,22 +159,4 @@ def trained(
         unfinished = Path(f"{path}.new")
         torch.save(run.state(), unfinished)
         unfinished.replace(Path(f"{path}.checkpoint"))
-    return _more_robust(run, *held_out)
-
-
-def _more_robust(run: Run, X: Tensor, y: Tensor) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the last weights, or those that PGD left the most of, and what chose between them.
-
-    PGD misleads where a network hides its errors from it: the ensemble of attacks that ends in
-    random search chooses, on other held-out images where there are enough.
-    """
-    few, labels = X[-N_COMPARED:], y[-N_COMPARED:]
-    weights = {"last": _copied(run.mean.module), "most under PGD": run.best}
-    left = {}
-    for name, found in weights.items():
-        run.module.load_state_dict(found)
-        run.module.eval().requires_grad_(False)
-        left[name] = under_all(run.module, few, labels, run.plan.budgets)
-    kept = max(left, key=left.__getitem__)
-    run.module.load_state_dict(weights[kept])
-    return run.module, {"kept": kept, "held_out_ensemble": left}
+    return run.more_robust(*held_out)

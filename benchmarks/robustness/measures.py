@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,22 +51,17 @@ def under_ensemble(
 
 def under_patches(model: nn.Module, X: Tensor, y: Tensor, norm: str, eps: float) -> float:
     """Share that the attack ensemble leaves if it ends in random search with patches."""
-    patches = {"n_queries": N_QUERIES, "image_shape": (28, 28)}
-    return under_ensemble(model, X, y, norm, eps, **patches)
+    return under_all(model, X, y, (norm, eps))
 
 
-def under_all(
-    model: nn.Module, X: Tensor, y: Tensor, budgets: Sequence[tuple[str, float]]
-) -> float:
-    """Share that the attack ensemble with patches leaves within every one of the budgets."""
+def under_all(model: nn.Module, X: Tensor, y: Tensor, *budgets: tuple[str, float]) -> float:
+    """Share that this ensemble leaves within every one of the budgets."""
     n_samples = len(X)
     patches = {"n_queries": N_QUERIES, "image_shape": (28, 28)}
-    for norm, eps in budgets:
-        X_adv = ensemble_examples(model, X, y, norm, eps, **patches)
-        held = right_ones(model, X_adv, y)
-        X, y = X[held], y[held]
-        if len(X) == 0:
-            break
+    for budget in budgets:
+        if len(X) > 0:
+            held = right_ones(model, ensemble_examples(model, X, y, *budget, **patches), y)
+            X, y = X[held], y[held]
     return len(X) / n_samples
 
 
