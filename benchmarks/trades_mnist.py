@@ -81,10 +81,15 @@ OURS: dict[str, dict[str, Any]] = {
     "isometric, random directions": {"start": "random", "n_steps": N_STEPS, "step_size": 0.25},
     "isometric, the preset's search": {},
 }  # fmt: skip
-#: The search of the pairs in L2 beside them: that of the preset "images_l2", or the one above, from
-#: which the network learned to hide its errors in L2.
+#: The search of the pairs in L2 beside them. A network that is robust in L-infinity is flat for
+#: short moves of many pixels, so the ascent starts in wider balls; that of the preset "images_l2"
+#: and that of the pairs above find less of what the network learned to hide.
 OURS_L2: dict[str, dict[str, Any]] = {
-    "isometric": {}, "isometric, L2 from uniform points": OURS["isometric"],
+    "isometric": {
+        "start": ("uniform", "patches"), "n_steps": 8, "step_size": 0.8, "first_radius": 4.0,
+    },
+    "isometric, L2 by the preset's search": {},
+    "isometric, L2 from uniform points": OURS["isometric"],
 }  # fmt: skip
 #: A peer with the radius and the warm-up of ours.
 WIDE_PGD: dict[str, dict[str, Any]] = {"PGD training, radius 0.36": {"warmup": 0.15}}

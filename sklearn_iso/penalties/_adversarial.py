@@ -19,8 +19,17 @@ from sklearn_iso.modules import Layers
 from sklearn_iso.penalties._base import Penalty
 from sklearn_iso.penalties._batch import Batch
 from sklearn_iso.penalties._bounds import check_bounds
-from sklearn_iso.penalties._search import HEIGHTS, AdversarialExamples, Ascent, PerturbationSearch
+from sklearn_iso.penalties._search import (
+    HEIGHTS,
+    STEPS_INSIDE,
+    AdversarialExamples,
+    Ascent,
+    PerturbationSearch,
+)
 from sklearn_iso.penalties._starts import STARTS, Start
+
+#: Fewest of an ascent whose ball shrinks.
+LEAST_STEPS = STEPS_INSIDE + 2
 
 
 class AdversarialPenalty(Penalty):
@@ -41,7 +50,7 @@ class AdversarialPenalty(Penalty):
 
     common_params = frozenset(
         {"radius", "norm", "n_steps", "start", "ascent", "step_size", "min_radius", "bounds",
-         "warmup", "layers", "image_shape"}
+         "warmup", "layers", "image_shape", "first_radius"}
     )  # fmt: skip
 
     _parameter_constraints: dict[str, Sequence[object]] = {
@@ -56,6 +65,7 @@ class AdversarialPenalty(Penalty):
         "warmup": [Interval(Real, 0, 1, closed="both")],
         "layers": [str, "array-like", None],
         "image_shape": ["array-like", None],
+        "first_radius": [Interval(Real, 1, None, closed="left")],
     }
 
     def __init__(
@@ -72,6 +82,7 @@ class AdversarialPenalty(Penalty):
         warmup: float = 0.0,
         layers: Layers | None = "logits",
         image_shape: Sequence[int] | None = None,
+        first_radius: float = 1.0,
     ) -> None:
         self.radius = radius
         self.norm = norm
@@ -84,6 +95,7 @@ class AdversarialPenalty(Penalty):
         self.warmup = warmup
         self.layers = layers
         self.image_shape = image_shape
+        self.first_radius = first_radius
 
     def calibrate(
         self,
@@ -124,6 +136,7 @@ class AdversarialPenalty(Penalty):
             warmup=self.warmup,
             layers=_hashable(self.layers),
             image_shape=None if self.image_shape is None else tuple(self.image_shape),
+            first_radius=float(self.first_radius),
         )
 
     def examples(self, batch: Batch) -> AdversarialExamples:
@@ -156,6 +169,7 @@ class AdversarialPenalty(Penalty):
     def _check(self, X: Tensor) -> None:
         self._validate_params()
         self._check_starts(X)
+        self._check_first_radius()
         check_bounds(self.bounds, X)
 
     def _check_starts(self, X: Tensor) -> None:
@@ -169,6 +183,15 @@ class AdversarialPenalty(Penalty):
             raise ValueError(
                 f"image_shape is a parameter of start='patches'; got {self.image_shape!r} with "
                 f"start={self.start!r}. Leave it out, or pass start=('margin', 'patches')."
+            )
+
+    def _check_first_radius(self) -> None:
+        n_steps = 0 if isinstance(self.n_steps, str) else self.n_steps
+        if self.first_radius > 1 and n_steps < LEAST_STEPS:
+            raise ValueError(
+                "first_radius is that of a ball that shrinks to the radius over the steps of the "
+                f"ascent, which takes n_steps of {LEAST_STEPS} or more; got {self.first_radius} "
+                f"with n_steps={self.n_steps!r}. Pass n_steps=8, or leave first_radius at 1."
             )
 
 
@@ -214,6 +237,9 @@ class AdversarialCrossEntropy(AdversarialPenalty):
     image_shape : (height, width), or with the channels first or last, optional
         What a sample holds, where a `start` is at patches; by default the shape of the sample or,
         where that is flat, one square channel.
+    first_radius : float, default=1.0
+        Of the ball in which the ascent starts, over the radius; the ball shrinks to the radius
+        while the ascent goes on. Beyond 1 it takes an `n_steps` of 4 or more.
 
     Attributes
     ----------

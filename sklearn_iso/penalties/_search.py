@@ -44,6 +44,8 @@ Ascent = Literal["displacement", "margin"]
 HEIGHTS = {"displacement": _displacement, "margin": _margin}
 #: Gradients of a search that nobody chose: in a perceptron, and in any other network.
 DENSE_STEPS, OTHER_STEPS = 1, 2
+#: Last steps of an ascent from a wider ball that stay where the ball no longer shrinks.
+STEPS_INSIDE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,8 @@ class PerturbationSearch:
         The map; several layers count as one vector.
     image_shape : tuple of int or None
         What a sample holds, where a start is at patches.
+    first_radius : float
+        Of the ball in which the ascent starts, over the radius that is drawn.
 
     Examples
     --------
@@ -119,6 +123,7 @@ class PerturbationSearch:
     warmup: float = 0.0
     layers: str | tuple[str, ...] | None = "logits"
     image_shape: tuple[int, ...] | None = None
+    first_radius: float = 1.0
 
     def examples(self, batch: Batch) -> AdversarialExamples:
         """Return the adversarial examples of a batch, found once for all equal searches."""
@@ -135,12 +140,21 @@ class PerturbationSearch:
     def climb(self, batch: Batch, radius: float, n_more: int = 0) -> Tensor:
         """Return perturbations of a radius, found with so many gradients more than `n_steps`."""
         Z = joined(batch.representations(self.layers))
-        box = self._box(batch.X.detach(), radius)
-        direction, n_left = self.first(batch, Z, box)
+        X, norm = batch.X.detach(), self.norm
+        start, n_left = self.first(batch, Z, self._box(X, self.first_radius * radius))
+        direction = self.first_radius * start
         for step in range(n_left + n_more):
             gradient = self._gradient(batch, Z.detach(), radius * direction)
-            direction = self.norm.projected_step(direction, gradient, self.step_size, step, box)
+            size = self._size(step, n_left)
+            box = self._box(X, size * radius)
+            moved = norm.projected_step(direction / size, gradient, self.step_size, step, box)
+            direction = size * moved
         return radius * direction
+
+    def _size(self, step: int, n_steps: int) -> float:
+        """Return the size of the ball that a step ends in, over the radius."""
+        done = (step + 1) / max(n_steps - STEPS_INSIDE, 1)
+        return self.first_radius ** max(1 - done, 0.0)
 
     def first(self, batch: Batch, Z: Tensor, box: Box | None = None) -> tuple[Tensor, int]:
         """Return where the ascent starts in unit ball and box, and how many gradients are left."""

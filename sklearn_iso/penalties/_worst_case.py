@@ -107,6 +107,11 @@ class WorstCaseIsometry(AdversarialPenalty):
         What a sample holds, where a `start` is at patches; the channels are the smaller one of
         the outer two sizes. By default the shape of the sample or, where that is flat, one square
         channel.
+    first_radius : float, default=1.0
+        Of the ball in which the ascent starts, over the radius that is drawn: it shrinks to that
+        radius while the ascent goes on, and the last steps stay inside. A network that is trained
+        in one norm is flat for short moves in another, and shows its slopes only farther out.
+        Beyond 1 it takes an `n_steps` of 4 or more; 8 are better.
 
     Attributes
     ----------
@@ -147,6 +152,7 @@ class WorstCaseIsometry(AdversarialPenalty):
         two_sided: bool = False,
         layers: Layers | None = "logits",
         image_shape: Sequence[int] | None = None,
+        first_radius: float = 1.0,
     ) -> None:
         super().__init__(
             radius=radius,
@@ -160,6 +166,7 @@ class WorstCaseIsometry(AdversarialPenalty):
             warmup=warmup,
             layers=layers,
             image_shape=image_shape,
+            first_radius=first_radius,
         )
         self.scale = scale
         self.two_sided = two_sided

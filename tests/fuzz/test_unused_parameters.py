@@ -55,6 +55,10 @@ UNUSED = {
         lambda: WorstCaseIsometry(image_shape=(2, 2)).calibrate(ROWS, LABELS),
         "image_shape is a parameter of start='patches'",
     ),
+    "first_radius of an ascent without steps": (
+        lambda: WorstCaseIsometry(first_radius=4.0).calibrate(ROWS, LABELS),
+        "first_radius is that of a ball that shrinks .*n_steps of 4 or more",
+    ),
     "n_targets of pgd": (
         lambda: attacked(pgd, loss="margin", n_targets=2),
         "n_targets is a parameter of loss='targeted_margin'",
@@ -99,6 +103,7 @@ USED = {
     "image_shape": lambda: WorstCaseIsometry(start=["patches"], image_shape=(2, 2)).calibrate(
         ROWS, LABELS
     ),
+    "first_radius": lambda: WorstCaseIsometry(first_radius=4.0, n_steps=4).calibrate(ROWS, LABELS),
     "n_targets": lambda: attacked(pgd, loss="targeted_margin", n_targets=1),
     "metric": lambda: embedding(metric="manhattan", penalty=GlobalIsometry(metric=1)),
     "target": lambda: hierarchy(target="previous").fit(X, y),

@@ -17,9 +17,9 @@ from sklearn_iso.penalties import (
     make_penalty,
 )
 
-SEARCH = {"norm": "linf", "radius": 0.7, "n_steps": 3, "start": ("random", "margin"),
+SEARCH = {"norm": "linf", "radius": 0.7, "n_steps": 4, "start": ("random", "margin"),
           "ascent": "margin", "step_size": 0.4, "min_radius": 0.2, "bounds": (-9, 9),
-          "warmup": 0.1, "layers": "hidden"}  # fmt: skip
+          "warmup": 0.1, "layers": "hidden", "first_radius": 1.5}  # fmt: skip
 
 
 def network():

@@ -61,6 +61,7 @@ VARIANTS = {
     "patches": WorstCaseIsometry(start="patches", n_steps=2),
     "either start": WorstCaseIsometry(start=("margin", "patches"), norm="linf"),
     "short steps": WorstCaseIsometry(n_steps=3, step_size=0.4, min_radius=0.5),
+    "from a wider ball": WorstCaseIsometry(start="uniform", n_steps=5, first_radius=3.0),
     "bounded": WorstCaseIsometry(norm="linf", n_steps=2, bounds=(-20, 20), radius=15.0),
     "cross-entropy": AdversarialCrossEntropy(n_steps=2),
     "with cross-entropy": WorstCaseIsometry(n_steps=2).with_cross_entropy(0.5),

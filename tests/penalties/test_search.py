@@ -79,16 +79,39 @@ def test_radii_are_drawn_between_the_least_and_r(norm, least):
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("start", ["margin", "random", "uniform", "patches"])
-def test_pairs_stay_inside_the_bounds_and_the_ball(norm, start):
+@pytest.mark.parametrize("first_radius, n_steps", [(1.0, 1), (1.0, 3), (5.0, 4), (5.0, 6)])
+def test_pairs_stay_inside_the_bounds_and_the_ball(norm, start, first_radius, n_steps):
     X, module = rows().clamp(0.2, 0.8), network()
     X[0] = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.5, 0.5])
     for seed in range(10):
         delta = ascended(
-            X, module, seed, norm=norm, start=start, radius=3.0, n_steps=3, bounds=(0, 1),
-            image_shape=(2, 3) if start == "patches" else None,
+            X, module, seed, norm=norm, start=start, radius=0.6, n_steps=n_steps, bounds=(0, 1),
+            image_shape=(2, 3) if start == "patches" else None, first_radius=first_radius,
         )  # fmt: skip
         assert torch.all(X + delta >= -1e-12) and torch.all(X + delta <= 1 + 1e-12)
-        assert torch.all(get_norm(norm).size(delta) <= 3 + 1e-12)
+        assert torch.all(get_norm(norm).size(delta) <= 0.6 + 1e-12)
+
+
+class Threshold(nn.Module):
+    """Two logits, of which the second rises with the largest feature beyond 0.5."""
+
+    def forward(self, X):
+        beyond = (X.amax(dim=1) - 0.5).relu()
+        return torch.stack([torch.zeros_like(beyond), beyond], dim=1)
+
+
+def test_wider_balls_show_slopes_that_the_ball_hides():
+    # Moves of 256 features by an equal part of the radius of 1 are of 0.06; the best move is that
+    # of one feature by 1.
+    X, reached = torch.zeros(20, 256, dtype=torch.float64), {}
+    common = {"start": "uniform", "radius": 1.0, "min_radius": 1.0, "ascent": "margin"}
+    for first_radius in (1.0, 12.0):
+        penalty = WorstCaseIsometry(scale=1.0, n_steps=8, first_radius=first_radius, **common)
+        batch = batch_of(Threshold(), X, torch.arange(20) % 2)
+        delta = penalty.calibrate(X, batch.y).search().perturbation(batch)
+        reached[first_radius] = Threshold()(delta)[:, 1]
+    assert reached[1.0].max() == 0
+    assert reached[12.0].min() > 0.25 and reached[12.0].max() <= 0.5 + 1e-9
 
 
 def at_the_bounds(n=60, d=12, seed=0):
@@ -188,8 +211,12 @@ def test_rows_outside_of_the_bounds_by_rounding_are_taken():
 
 
 @pytest.mark.parametrize(
-    "params", [{"step_size": 0.0}, {"step_size": -1}, {"min_radius": 1.1}, {"min_radius": -0.1}]
-)
+    "params",
+    [
+        {"step_size": 0.0}, {"step_size": -1}, {"min_radius": 1.1}, {"min_radius": -0.1},
+        {"first_radius": 0.9}, {"first_radius": np.inf}, {"first_radius": np.nan},
+    ],
+)  # fmt: skip
 def test_lengths_out_of_range_are_refused(params):
     with pytest.raises(ValueError, match=next(iter(params))):
         WorstCaseIsometry(**params).calibrate(rows(), Y)
