@@ -17,8 +17,8 @@ its errors. A killed run goes on with --resume from its last measurement.
 
 With --union the budgets are 0.3 in L-infinity and 2.0 in L2, and a sample counts that holds in
 both. Ours draws for each batch one of the penalties of the presets "images_large_budgets", found as
-above, and "images_l2", found as the preset does; peers are PGD training in a ball that is drawn
-likewise, and MSD.
+above, and "images_l2", whose ascent starts in wider balls; peers are PGD training in a ball that is
+drawn likewise, and MSD. By name, the second is found as its preset does, or as the first.
 
 A step allocates some hundred megabytes; on Linux huge pages save time, and were on for the rows of
 the JSON: THP_MEM_ALLOC_ENABLE=1, MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ at
