@@ -12,6 +12,21 @@ from sklearn_iso.attacks._budget import Ball
 
 SHORTEST, LONGEST = 1e-3, 2.0
 GROWTH, DECAY = 1.3, 0.97
+#: A step that ball and box shorten to less tells of rounding.
+LEAST = SHORTEST / 100
+
+
+def tells(moved: Tensor) -> Tensor:
+    """Tell of each step whether it is long enough for its gain to be one of the model.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_iso.attacks._proposals import tells
+    >>> tells(torch.tensor([[0.0, 1e-17], [0.0, 1e-3]]))
+    tensor([False,  True])
+    """
+    return torch.linalg.vector_norm(moved.flatten(1), dim=1) >= LEAST
 
 
 class Proposals:
@@ -92,11 +107,16 @@ class Proposals:
         self.length = length.clamp(SHORTEST, LONGEST)
 
     def learn_slope(self, moved: Tensor, gain: Tensor) -> None:
-        r"""Correct the slope, :math:`s \leftarrow s + (gain - s \cdot m) \, m / |m|^2`."""
+        r"""Correct the slope, :math:`s \leftarrow s + (gain - s \cdot m) \, m / |m|^2`.
+
+        Not by a step that is none but for rounding: over so short a length its gain would be the
+        slope of noise, which differs with how many samples there are.
+        """
         length = (moved * moved).flatten(1).sum(dim=1)
         surprise = gain.to(moved) - (self.slope * moved).flatten(1).sum(dim=1)
         share = surprise / length
-        share = torch.where(share.isfinite(), share, 0)  # no step, or no score to learn from
+        # There may be no score to learn from.
+        share = torch.where(share.isfinite() & tells(moved), share, 0)
         self.slope = self.slope + along(share, moved) * moved
 
     def keep(self, rows: Tensor) -> None:

@@ -17,7 +17,7 @@ from sklearn_iso.attacks._losses import margin
 from sklearn_iso.attacks._objective import Objective
 from sklearn_iso.attacks._options import SquareOptions
 from sklearn_iso.attacks._parameters import RandomState, check_counts, fork_seed
-from sklearn_iso.attacks._proposals import Proposals
+from sklearn_iso.attacks._proposals import Proposals, tells
 from sklearn_iso.attacks._windows import Windows
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def random_search(
     >>> import torch
     >>> from sklearn_iso.attacks._budget import Budget
     >>> from sklearn_iso.attacks._objective import Unending
-    >>> from sklearn_iso.attacks._proposals import Proposals
+    >>> from sklearn_iso.attacks._proposals import Proposals, tells
     >>> from sklearn_iso.attacks._square import random_search
     >>> X = torch.zeros(1, 2)
     >>> proposals = Proposals(Budget.of(X, eps=1.0).around(X), torch.Generator())
@@ -246,11 +246,12 @@ def random_search(
         value, errs = objective.value(x, y[rows])
         # Ties move too: scores of trees are flat nearly everywhere.
         better = errs | ((value >= loss[rows]) & (value > -torch.inf))
-        proposals.learn(value > loss[rows])
-        proposals.learn_slope(candidate - v, value - loss[rows])
+        moved, gain = candidate - v, value - loss[rows]
+        proposals.learn((gain > 0) & tells(moved))
+        proposals.learn_slope(moved, gain)
         v[better] = candidate[better]
-        moved = rows[better]
-        points[moved], loss[moved], misclassified[rows] = x[better], value[better], errs
+        which = rows[better]
+        points[which], loss[which], misclassified[rows] = x[better], value[better], errs
         if errs.any():
             rows, v = rows[~errs], v[~errs]
             proposals.keep(~errs)

@@ -1,6 +1,6 @@
 """Attacks without gradients: on flat scores, on labels alone, and in high dimension."""
 
-from itertools import combinations
+from itertools import combinations, count
 
 import pytest
 import torch
@@ -134,6 +134,21 @@ def test_what_is_found_for_a_row_does_not_depend_on_the_others(attack, norm, pro
     options = {"eps": 0.15, "threat": norm, "n_queries": 130, "random_state": 0}
     together = attack(model, X, y, **options, batch_size=20)
     alone = attack(model, X[::3], y[::3], **options)
+    torch.testing.assert_close(alone, together[::3], rtol=1e-5, atol=1e-6)
+
+
+@every_norm
+def test_rounding_that_differs_with_the_number_of_rows_is_no_slope(norm, problem):
+    model, X, y = problem
+    model, X = model.double(), X.double()
+
+    calls = count()
+
+    def rounded(x):
+        return model(x) * (1 + 1e-15 * ((next(calls) * len(x)) % 7))
+
+    options = {"eps": 0.15, "threat": norm, "n_queries": 130, "random_state": 0}
+    together, alone = square(rounded, X, y, **options), square(rounded, X[::3], y[::3], **options)
     torch.testing.assert_close(alone, together[::3], rtol=1e-5, atol=1e-6)
 
 

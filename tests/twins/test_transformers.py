@@ -62,7 +62,8 @@ X = X[:, [0, 1, 4, 9, 10]]  # alcohol, acid, magnesium, colour and hue: scales f
 KERNELS = ("rbf", "linear", "poly", "sigmoid", "cosine", "laplacian")
 LINEAR = [
     FastICA(3, tol=0.01),
-    FastICA(whiten=False, tol=1.0),
+    # Of columns with other scales it may find none, as it takes them for whitened.
+    make_pipeline(StandardScaler(), FastICA(whiten=False, tol=1.0)),
     FactorAnalysis(2),
     NeighborhoodComponentsAnalysis(2, max_iter=5),
     FeatureAgglomeration(2),
