@@ -1,6 +1,8 @@
 import os
+from pathlib import Path
 
 import matplotlib
+import pytest
 from hypothesis import settings
 
 matplotlib.use("Agg")  # pictures are drawn in memory: no window, no display server
@@ -10,6 +12,17 @@ matplotlib.use("Agg")  # pictures are drawn in memory: no window, no display ser
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search", print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+SLOW = Path(__file__).with_name("slow.txt")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` looks at the markers
+def pytest_collection_modifyitems(items):
+    """Mark the tests that slow.txt names."""
+    named = set(SLOW.read_text("utf-8").splitlines())
+    for item in items:
+        if item.nodeid in named:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -18,11 +18,11 @@ from sklearn_iso import (
 QUICK = IsometricClassifier(hidden_layer_sizes=(32,), learning_rate=0.02, max_epochs=15)
 
 ESTIMATORS = [
-    IsometricClassifier(),
+    IsometricClassifier(max_epochs=20),
     IsometricTransformer(),
     IsometricClassifierCV((0.0, 1.0), estimator=QUICK, cv=2),
-    IsometricRegressor(max_epochs=50),
-    HierarchicalIsometricClassifier(max_epochs=30),
+    IsometricRegressor(max_epochs=25),
+    HierarchicalIsometricClassifier(max_epochs=15),
     SmoothedClassifier(LogisticRegression(), n_samples=100),
 ]
 
@@ -39,6 +39,9 @@ BY_NUMBER = {
     for kind in ("dense", "sparse")
 }
 OTHER_SETTINGS = [
+    IsometricClassifier(),
+    IsometricRegressor(),
+    HierarchicalIsometricClassifier(),
     IsometricClassifier(alpha=0, max_epochs=30),
     IsometricClassifier(penalty="within_class", max_epochs=30),
     IsometricClassifier(penalty="worst_case", max_epochs=30),
