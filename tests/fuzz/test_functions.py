@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("own_folder")
 
 @pytest.mark.parametrize("name", public.CALLS)
 @settings(
-    max_examples=1000 if SEARCH else 25,
+    max_examples=1000 if SEARCH else 40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.nested_given],
 )
