@@ -11,6 +11,8 @@ first of them and a line is added to the log. Of the last weights and those that
 of, the package's ensemble, ending in random search with patches, chooses on others of them; rows
 without "kept" are of the latter. Test images are attacked once, at the end, in float32, by
 AutoAttack if pyautoattack is installed, and else by the ensemble. Time is that of training alone.
+With --confirm nothing is trained: the ensemble that chooses attacks the same test images of runs
+that have a row and a checkpoint, and the row keeps as "ensemble" what it leaves.
 More run where they are named: PGD training with our radius and warm-up, and ours up to 0.42, within
 0.32 from random directions, or searching as the preset does, from which this network learns to hide
 its errors. A killed run goes on with --resume from its last measurement.
@@ -26,6 +28,7 @@ the JSON: THP_MEM_ALLOC_ENABLE=1, MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHO
 
     SKLEARN_ISO_DATA=folder python benchmarks/trades_mnist.py --minutes 60 [--methods NAME ...]
         [--union] [--seed 0] [--images 1000] [--threads 1] [--float32] [--resume] [--quick]
+        [--confirm]
 """
 
 from __future__ import annotations
@@ -51,9 +54,16 @@ from robustness.long_run import (
     Method,
     Plan,
     Run,
+    checkpoint_of,
     trained,
 )
-from robustness.measures import accuracy, autoattack_examples, ensemble_examples, right_ones
+from robustness.measures import (
+    accuracy,
+    autoattack_examples,
+    ensemble_examples,
+    right_ones,
+    under_all,
+)
 from robustness.peers import AdversarialTraining, Ball, EitherNorm, SteepestOfNorms, Trades
 from torch import Tensor, nn
 
@@ -68,6 +78,8 @@ RESULTS = Path(__file__).with_suffix(".json")
 LINF, L2 = ("linf", 0.3), ("l2", 2.0)
 BETA, N_STEPS, WARMUP, N_HELD_OUT = 6.0, 10, 0.3, 5_000
 PACKAGES = ("torch", "scikit-learn", "numpy")
+#: What tells a run from others.
+SAME = ("union", "method", "minutes", "seed")
 
 
 #: How worst pairs are looked for: from uniform points and patches five steps find what this network
@@ -178,15 +190,30 @@ def measured_on_test(
     }  # fmt: skip
 
 
+def known_rows() -> list[dict[str, Any]]:
+    return json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+
+
+def is_same(row: dict[str, Any], run: dict[str, Any]) -> bool:
+    return all(row[name] == run[name] for name in SAME)
+
+
 def keep(row: dict[str, Any]) -> None:
     """Put a row in place of that of the same run."""
-    same = ("union", "method", "minutes", "seed")
     with FileLock(FOLDER / "results.lock"):
-        known = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
-        rows = [old for old in known if any(old[name] != row[name] for name in same)] + [row]
-        rows.sort(key=lambda found: [found[name] for name in same])
+        rows = [old for old in known_rows() if not is_same(old, row)] + [row]
+        rows.sort(key=lambda found: [found[name] for name in SAME])
         versions = {name: version(name) for name in PACKAGES}
         RESULTS.write_text(json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n")
+
+
+def confirm(run: Run, row: dict[str, Any], checkpoint: Path, X: Tensor, y: Tensor) -> None:
+    """Attack the test images of a row by the ensemble, and keep what it leaves."""
+    run.restore(torch.load(checkpoint, weights_only=True))
+    module, few = run.with_weights(row["kept"]), row["n_attacked"]
+    left = under_all(module, X[:few], y[:few], *run.plan.budgets)
+    print(json.dumps({"method": row["method"], "robust": row["robust"], "ensemble": left}))
+    keep(row | {"ensemble": left})
 
 
 def _own(name: str, union: bool) -> dict[str, Any]:
@@ -206,6 +233,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--float32", action="store_true", help="no products in bfloat16")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--confirm", action="store_true", help="attack once more, train nothing")
     parser.add_argument("--quick", action="store_true", help="5 seconds each, few images, not kept")
     options = parser.parse_args()
     options.methods = options.methods or (MAIN_UNION if options.union else MAIN)
@@ -243,6 +271,10 @@ def main() -> None:
     for name in options.methods:
         plan = Plan(methods[name], budgets, options.seed, 60 * options.minutes, not options.float32)
         run = Run(partial(SmallCNN, 784, 10), plan, X, y)
+        if options.confirm:
+            (row,) = [row for row in known_rows() if is_same(row, settings | {"method": name})]
+            confirm(run, row, checkpoint_of(path_of(name, options)), X_test, y_test)
+            continue
         n_points = 2 if options.quick else N_POINTS
         module, chosen = trained(run, held_out, path_of(name, options), options.resume, n_points)
         few = X_test[: options.images], y_test[: options.images]

@@ -208,7 +208,7 @@ def test_laws_find_what_breaks_them(law, source, monkeypatch, tmp_path):
 def test_every_test_that_is_named_slow_is_there():
     names = (TESTS / "slow.txt").read_text("utf-8").splitlines()
     names = {name.partition("[")[0] for name in names if not name.startswith("#")}
-    assert len(names) > 50
+    assert names
     for name in names:
         file, _, function = name.partition("::")
         assert f"def {function}(" in (TESTS.parent / file).read_text("utf-8"), name

@@ -110,16 +110,17 @@ class Run:
         random search chooses, on other held-out images where there are enough.
         """
         few, labels = X[-N_COMPARED:], y[-N_COMPARED:]
-        weights = {"last": _copied(self.mean.module), "most under PGD": self.best}
-        left = {}
-        for name, found in weights.items():
-            module = self._with(found)
-            left[name] = under_all(module, few, labels, *self.plan.budgets)
+        left = {
+            name: under_all(self.with_weights(name), few, labels, *self.plan.budgets)
+            for name in ("last", "most under PGD")
+        }
         kept = max(left, key=left.__getitem__)
-        return self._with(weights[kept]), {"kept": kept, "held_out_ensemble": left}
+        return self.with_weights(kept), {"kept": kept, "held_out_ensemble": left}
 
-    def _with(self, weights: dict[str, Tensor]) -> nn.Module:
-        self.module.load_state_dict(weights)
+    def with_weights(self, name: str) -> nn.Module:
+        """Return the network with its "last" weights, or those that left the "most under PGD"."""
+        weights = {"last": self.mean.module.state_dict(), "most under PGD": self.best}
+        self.module.load_state_dict(weights[name])
         return self.module.eval().requires_grad_(False)
 
     def state(self) -> dict[str, Any]:
@@ -144,13 +145,17 @@ def _copied(module: nn.Module) -> dict[str, Tensor]:
     return {name: v.clone() for name, v in module.state_dict().items()}
 
 
+def checkpoint_of(path: Path) -> Path:
+    return Path(f"{path}.checkpoint")
+
+
 def trained(
     run: Run, held_out: tuple[Tensor, Tensor], path: Path, resume: bool, n_points: int
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train to the end, with a checkpoint at every measurement; return the more robust weights."""
     torch.set_flush_denormal(True)
-    if resume and Path(f"{path}.checkpoint").exists():
-        run.restore(torch.load(Path(f"{path}.checkpoint"), weights_only=True))
+    if resume and checkpoint_of(path).exists():
+        run.restore(torch.load(checkpoint_of(path), weights_only=True))
     for point in range(len(run.log) + 1, n_points + 1):
         run.train_until(run.plan.seconds * point / n_points)
         run.measure(*held_out)
@@ -158,5 +163,5 @@ def trained(
         Path(f"{path}.log").write_text("".join(json.dumps(row) + "\n" for row in run.log))
         unfinished = Path(f"{path}.new")
         torch.save(run.state(), unfinished)
-        unfinished.replace(Path(f"{path}.checkpoint"))
+        unfinished.replace(checkpoint_of(path))
     return run.more_robust(*held_out)
