@@ -18,11 +18,11 @@ from sklearn_iso import (
 QUICK = IsometricClassifier(hidden_layer_sizes=(32,), learning_rate=0.02, max_epochs=15)
 
 ESTIMATORS = [
-    IsometricClassifier(max_epochs=20),
+    IsometricClassifier(),
     IsometricTransformer(),
     IsometricClassifierCV((0.0, 1.0), estimator=QUICK, cv=2),
-    IsometricRegressor(max_epochs=25),
-    HierarchicalIsometricClassifier(max_epochs=15),
+    IsometricRegressor(max_epochs=50),
+    HierarchicalIsometricClassifier(max_epochs=30),
     SmoothedClassifier(LogisticRegression(), n_samples=100),
 ]
 
@@ -39,7 +39,6 @@ BY_NUMBER = {
     for kind in ("dense", "sparse")
 }
 OTHER_SETTINGS = [
-    IsometricClassifier(),
     IsometricRegressor(),
     HierarchicalIsometricClassifier(),
     IsometricClassifier(alpha=0, max_epochs=30),
