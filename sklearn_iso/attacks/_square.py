@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from sklearn_iso._geometry.norm import along
 from sklearn_iso._geometry.patches import ImageLayout
 from sklearn_iso._threat import Threat
 from sklearn_iso.attacks._attack import Attack, AttackState, Logits
@@ -234,8 +235,9 @@ def random_search(
         v = proposals.start()
     points = ball.point_within(v)
     loss, misclassified = objective.value(points, y)
-    lost = loss == -torch.inf  # where there are no scores a search begins at X
-    v[lost], points[lost] = 0, ball.X[lost]
+    lost = along(loss == -torch.inf, v)  # where there are no scores a search begins at X
+    # Written anew: all rows of a start may share one memory.
+    v, points = torch.where(lost, 0, v), torch.where(lost, ball.X, points)
     rows, v = (~misclassified).nonzero().squeeze(1), v[~misclassified]
     proposals.keep(~misclassified)
     for _ in range(n_queries - 1):

@@ -8,6 +8,11 @@ from lit_window import SIDE, LitWindow
 
 from sklearn_iso import ThreatModel
 from sklearn_iso.attacks import NORMS, coordinates, distances, rays, square
+from sklearn_iso.attacks._budget import Budget
+from sklearn_iso.attacks._losses import margin
+from sklearn_iso.attacks._objective import Objective
+from sklearn_iso.attacks._proposals import Proposals
+from sklearn_iso.attacks._square import random_search
 from sklearn_iso.testing import check_attack
 
 DUAL_ORDER = {"linf": 1, "l2": 2, "l1": float("inf")}
@@ -138,18 +143,38 @@ def test_what_is_found_for_a_row_does_not_depend_on_the_others(attack, norm, pro
 
 
 @every_norm
-def test_rounding_that_differs_with_the_number_of_rows_is_no_slope(norm, problem):
+@pytest.mark.parametrize("image_shape", [None, (2, 3)])
+def test_rounding_that_differs_with_the_number_of_rows_is_no_slope(norm, image_shape, problem):
     model, X, y = problem
     model, X = model.double(), X.double()
-
     calls = count()
 
     def rounded(x):
         return model(x) * (1 + 1e-15 * ((next(calls) * len(x)) % 7))
 
     options = {"eps": 0.15, "threat": norm, "n_queries": 130, "random_state": 0}
-    together, alone = square(rounded, X, y, **options), square(rounded, X[::3], y[::3], **options)
+    together, alone = (
+        square(rounded, X[rows], y[rows], **options, image_shape=image_shape)
+        for rows in (slice(None), slice(None, None, 3))
+    )
     torch.testing.assert_close(alone, together[::3], rtol=1e-5, atol=1e-6)
+
+
+def test_rows_without_scores_begin_at_x_and_write_to_no_start():
+    X, start = torch.zeros(3, 4), torch.full((3, 4), 0.2)
+
+    def scores(x):
+        return torch.stack([torch.ones(len(x)), x.sum(dim=1).log1p()], dim=1).masked_fill(
+            torch.tensor([[False], [True], [False]]), torch.nan
+        )
+
+    ball = Budget.of(X, eps=0.5, threat="l1").around(X)
+    proposals = Proposals(ball, torch.Generator())
+    points, *_ = random_search(
+        Objective(scores, margin), proposals, torch.zeros(3, dtype=int), 1, start
+    )
+    assert torch.equal(points[1], X[1]) and points[[0, 2]].all()
+    assert (start == 0.2).all()
 
 
 def boxed_errors(x):
