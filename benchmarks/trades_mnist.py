@@ -207,9 +207,16 @@ def keep(row: dict[str, Any]) -> None:
         RESULTS.write_text(json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n")
 
 
-def confirm(run: Run, row: dict[str, Any], checkpoint: Path, X: Tensor, y: Tensor) -> None:
+def confirm(run: Run, settings: dict[str, Any], checkpoint: Path, X: Tensor, y: Tensor) -> None:
     """Attack the test images of a row by the ensemble, and keep what it leaves."""
-    run.restore(torch.load(checkpoint, weights_only=True))
+    rows = [row for row in known_rows() if is_same(row, settings) and "kept" in row]
+    if not rows or not checkpoint.exists():
+        raise SystemExit(
+            f"--confirm takes a row that says which weights were kept, and {checkpoint}; got "
+            f"{len(rows)} rows of {settings['method']!r}. Run it without --confirm before."
+        )
+    (row,) = rows
+    run.restore(checkpoint)
     module, few = run.with_weights(row["kept"]), row["n_attacked"]
     left = under_all(module, X[:few], y[:few], *run.plan.budgets)
     print(json.dumps({"method": row["method"], "robust": row["robust"], "ensemble": left}))
@@ -272,8 +279,8 @@ def main() -> None:
         plan = Plan(methods[name], budgets, options.seed, 60 * options.minutes, not options.float32)
         run = Run(partial(SmallCNN, 784, 10), plan, X, y)
         if options.confirm:
-            (row,) = [row for row in known_rows() if is_same(row, settings | {"method": name})]
-            confirm(run, row, checkpoint_of(path_of(name, options)), X_test, y_test)
+            checkpoint = checkpoint_of(path_of(name, options))
+            confirm(run, settings | {"method": name}, checkpoint, X_test, y_test)
             continue
         n_points = 2 if options.quick else N_POINTS
         module, chosen = trained(run, held_out, path_of(name, options), options.resume, n_points)

@@ -131,7 +131,8 @@ class Run:
             "spent": self.spent, "n_batches": self.n_batches,
         }  # fmt: skip
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, checkpoint: Path) -> None:
+        state = torch.load(checkpoint, weights_only=True)
         self.module.load_state_dict(state["module"])
         self.mean.load_state_dict(state["mean"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -155,7 +156,7 @@ def trained(
     """Train to the end, with a checkpoint at every measurement; return the more robust weights."""
     torch.set_flush_denormal(True)
     if resume and checkpoint_of(path).exists():
-        run.restore(torch.load(checkpoint_of(path), weights_only=True))
+        run.restore(checkpoint_of(path))
     for point in range(len(run.log) + 1, n_points + 1):
         run.train_until(run.plan.seconds * point / n_points)
         run.measure(*held_out)
